@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong. Every message names the bad value, where it came from and what is allowed."""
+
+__all__ = ['BackgroundError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError', 'SourceError']
+
+
+class SelfSegmentationError(Exception):
+    """Anything this package reports about its input."""
+
+
+class SettingsError(SelfSegmentationError, ValueError):
+    """
+    One or more settings are wrong.
+
+    ``problems`` maps the setting's name to the reason it was refused.
+    """
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        super().__init__('; '.join(problems.values()))
+        self.problems = problems
+
+
+class ModelError(SelfSegmentationError):
+    """A model file is missing, truncated or not a selfie segmentation model."""
+
+
+class BackgroundError(SelfSegmentationError):
+    """A background cannot be read."""
+
+
+class ImageError(SelfSegmentationError, ValueError):
+    """An image message cannot be turned into a picture."""
+
+
+class SourceError(SelfSegmentationError):
+    """A camera, video, picture or folder cannot be read."""

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How likely each pixel is a person: MediaPipe's selfie segmentation models through MediaPipe Tasks.
+
+https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter
+"""
+
+from __future__ import annotations
+
+import struct
+import weakref
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .errors import ModelError
+from .resources import share
+
+__all__ = ['MODELS', 'Segmenter', 'model_path', 'shrunk']
+
+MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
+_EXPECTED = 'a selfie segmentation .tflite (one float picture of 3 channels in, one map of 1 channel out)'
+
+
+class Segmenter:
+    """
+    One model, loaded.
+
+    :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
+    :raises ModelError: the file is missing, truncated or another kind of model.
+    """
+
+    def __init__(self, model: str) -> None:
+        path = model_path(model)
+        content = _read(path)
+        self.size = _input_size(content, path)
+        self._segmenter, self._as_image = _load(content, path)
+        # Closed at the interpreter's exit at the latest: MediaPipe 1.x prints a traceback otherwise.
+        self.close = weakref.finalize(self, self._segmenter.close)
+
+    def probability(self, rgb: np.ndarray) -> np.ndarray:
+        """
+        Return how likely each pixel of a picture is a person.
+
+        :param rgb: (height, width, 3) uint8, red green blue, any size. It is resized to the model's own
+            size first, so the cost does not grow with the picture.
+        :returns: (model height, model width) float32 in 0..1, covering the whole picture.
+        """
+        if rgb.shape[1::-1] != self.size:
+            rgb = shrunk(rgb, self.size)
+        result = self._segmenter.segment(self._as_image(np.ascontiguousarray(rgb)))
+        # Confidence mask 0, never the category mask: that one's meaning is inverted.
+        return result.confidence_masks[0].numpy_view().reshape(self.size[::-1]).copy()
+
+def shrunk(picture: np.ndarray, size: tuple[int, int], mirror: bool = False) -> np.ndarray:
+    """
+    Return a picture at a model's size, sampled at the very points where MediaPipe samples it.
+
+    MediaPipe aligns the corners of the pixels and not their centres, as ``cv2.resize`` does; the map of a
+    picture that was resized otherwise is another map (IoU down to 0.6 at threshold 0.1).
+
+    :param picture: (height, width, channels) uint8.
+    :param size: (width, height) in pixels.
+    :param mirror: whether left and right are swapped (before it is sampled).
+    """
+    height, width = picture.shape[:2]
+    matrix = cv2.getPerspectiveTransform(_corners(width, height), _corners(*size))
+    if mirror:
+        matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]])
+    return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _corners(width: int, height: int) -> np.ndarray:
+    return np.array([[0, height], [0, 0], [width, 0], [width, height]], np.float32)
+
+
+def model_path(model: str) -> Path:
+    """Return the file of a model given by name or path."""
+    return share('models', MODELS[model]) if model in MODELS else Path(model).expanduser()
+
+
+def _load(content: bytes, path: Path):  # the types are MediaPipe's, imported late: it takes a second
+    import mediapipe
+    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import vision
+
+    options = vision.ImageSegmenterOptions(
+        base_options=tasks.BaseOptions(model_asset_buffer=content),
+        running_mode=vision.RunningMode.IMAGE, output_confidence_masks=True, output_category_mask=False)
+    try:
+        segmenter = vision.ImageSegmenter.create_from_options(options)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f'model {path}: MediaPipe cannot load it ({error}): give {_EXPECTED}') from error
+    return segmenter, lambda rgb: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
+
+
+def _read(path: Path) -> bytes:
+    advice = f"give 'general', 'landscape' or the path of {_EXPECTED}"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f'model {path}: {error.strerror}: {advice}') from error
+    if content[4:8] != b'TFL3':
+        raise ModelError(f'model {path}: not a TensorFlow Lite file ({len(content)} bytes): {advice}')
+    return content
+
+
+def _input_size(content: bytes, path: Path) -> tuple[int, int]:
+    """Return the model's input (width, height), from the flatbuffer's own description of its tensors."""
+    try:
+        graph = _Table.root(content).tables(2)[0]
+        tensors = graph.tables(0)
+        shapes = [[tensors[i].integers(0) for i in graph.integers(field)] for field in (1, 2)]
+    except (struct.error, IndexError) as error:
+        raise ModelError(f'model {path}: damaged or truncated ({len(content)} bytes): fetch or copy it again') from error
+    (inputs, outputs) = shapes
+    if not (len(inputs) == len(outputs) == 1 and len(inputs[0]) == len(outputs[0]) == 4 and inputs[0][3] == 3
+            and outputs[0] == [*inputs[0][:3], 1]):
+        raise ModelError(f'model {path}: another kind of model, inputs {inputs}, outputs {outputs}: give {_EXPECTED}')
+    return inputs[0][2], inputs[0][1]
+
+
+class _Table:
+    """The few reads of a flatbuffer table (https://flatbuffers.dev/internals) that a tensor's shape takes."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data, self._at = data, at
+
+    @classmethod
+    def root(cls, data: bytes) -> _Table:
+        return cls(data, struct.unpack_from('<I', data, 0)[0])
+
+    def _vector(self, field: int) -> tuple[int, int]:
+        table = self._at - struct.unpack_from('<i', self._data, self._at)[0]
+        offset = struct.unpack_from('<H', self._data, table + 4 + 2 * field)[0]
+        at = self._at + offset
+        at += struct.unpack_from('<I', self._data, at)[0]
+        return at + 4, struct.unpack_from('<I', self._data, at)[0]
+
+    def integers(self, field: int) -> list[int]:
+        start, count = self._vector(field)
+        return list(struct.unpack_from(f'<{count}i', self._data, start))
+
+    def tables(self, field: int) -> list[_Table]:
+        start, count = self._vector(field)
+        offsets = struct.unpack_from(f'<{count}I', self._data, start)
+        return [_Table(self._data, start + 4 * i + offset) for i, offset in enumerate(offsets)]

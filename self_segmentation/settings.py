@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Every tunable, once: name, type, default, range or choices, unit and one sentence.
+
+ROS parameters, command-line options, the shipped YAML and the README's table all come from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import SettingsError
+
+__all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml']
+
+_GROUPS = ('background', 'edge')
+_ROS_KEY = 'ros__parameters'
+Value = bool | int | float | str | tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tunable:
+    """
+    One thing that can be tuned.
+
+    ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
+    that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255.
+    """
+
+    name: str
+    attribute: str
+    default: Value
+    text: str
+    unit: str = ''
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words."""
+        if self.choices:
+            return ', '.join(self.choices)
+        if isinstance(self.default, bool):
+            return 'true or false'
+        if isinstance(self.default, tuple):
+            return 'three whole numbers red, green, blue, each from 0 to 255'
+        if isinstance(self.default, str):
+            return 'text'
+        number = 'a whole number' if isinstance(self.default, int) else 'a number'
+        return f'{number} from {self.minimum:g} to {self.maximum:g}'
+
+    def checked(self, value: Any, origin: str = '') -> Value:
+        """
+        Return ``value`` in the tunable's own type.
+
+        An integer is taken for a float, and any sequence of three integers for a colour.
+
+        :raises ValueError: naming the value, its origin and what is allowed.
+        """
+        kind = type(self.default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if kind is tuple and not isinstance(value, (str, bytes)):
+            try:
+                value = tuple(int(item) if int(item) == item else item for item in value)
+            except (TypeError, ValueError):
+                pass  # not a sequence of numbers: refused below
+        if not self._fits(value):
+            where = f' (from {origin})' if origin else ''
+            raise ValueError(f'{self.name} = {value!r}{where} is not allowed: it takes {self.allowed}')
+        return value
+
+    def _fits(self, value: Any) -> bool:
+        if type(value) is not type(self.default):
+            return False
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, tuple):
+            return len(value) == 3 and all(isinstance(item, int) and 0 <= item <= 255 for item in value)
+        if isinstance(value, (bool, str)):
+            return True
+        return math.isfinite(value) and self.minimum <= value <= self.maximum
+
+
+def _tunable(default: Value, text: str, **more: Any) -> Any:
+    return dataclasses.field(default=default, metadata={'text': text, **more})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """
+    All settings of the pipeline, checked as a whole, never changed in place.
+
+    :raises SettingsError: naming every value that is wrong and what is allowed.
+    """
+
+    model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
+                                     'another selfie segmentation .tflite file.')
+    flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
+    threshold: float = _tunable(0.5, 'Keep what is at least this likely to be a person; smaller keeps more edge.',
+                                unit='probability', minimum=0.0, maximum=1.0)
+    softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
+                               minimum=0.0, maximum=1.0)
+    edge_filter: str = _tunable('joint_bilateral', 'How the edge of the mask is smoothed; joint_bilateral follows the '
+                                                   'edges of the picture.',
+                                choices=('none', 'bilateral', 'joint_bilateral'))
+    edge_diameter: int = _tunable(9, 'Diameter of the edge filter.', unit='pixels of the frame', minimum=1, maximum=49)
+    edge_sigma_space: float = _tunable(4.0, 'How far the edge filter reaches.', unit='pixels of the frame',
+                                       minimum=0.1, maximum=1000.0)
+    edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
+                                           '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
+    edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
+                                             'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
+    background_type: str = _tunable('color', 'What is put behind the person.', choices=('color', 'image'))
+    background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, and of the bars beside an '
+                                                                  'image that is fitted with contain.',
+                                                 unit='red, green, blue')
+    background_image: str = _tunable('', 'Path of the background image.')
+    background_fit: str = _tunable('cover', 'How the image is fitted to the frame: cover fills it and crops, contain '
+                                            'shows all of the image, stretch distorts.',
+                                   choices=('cover', 'contain', 'stretch'))
+
+    def __post_init__(self) -> None:
+        self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')
+
+    def _refuse(self, values: Mapping[str, Any], origin: str) -> None:
+        problems = {}
+        for tunable in TUNABLES.values():
+            try:
+                object.__setattr__(self, tunable.attribute, tunable.checked(values[tunable.attribute], origin))
+            except ValueError as error:
+                problems[tunable.name] = str(error)
+        if not problems and self.background_type == 'image' and not self.background_image:
+            problems['background.type'] = ("background.type = 'image' needs background.image, the path of a picture: "
+                                           'set that first')
+        if problems:
+            raise SettingsError(problems)
+
+    def updated(self, changes: Mapping[str, Any], origin: str = '') -> Settings:
+        """
+        Return new settings with ``changes``, a mapping of dotted names to values.
+
+        :param origin: where the values came from, for the message.
+        :raises SettingsError: an unknown name, or a value that is not allowed.
+        """
+        problems, fields = {}, {}
+        for name, value in changes.items():
+            tunable = TUNABLES.get(name)
+            if tunable is None:
+                problems[name] = unknown_name(name, origin)
+                continue
+            try:
+                fields[tunable.attribute] = tunable.checked(value, origin)
+            except ValueError as error:
+                problems[name] = str(error)
+        if problems:
+            raise SettingsError(problems)
+        return dataclasses.replace(self, **fields)
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """Iterate over the dotted names and their values."""
+        return ((name, getattr(self, tunable.attribute)) for name, tunable in TUNABLES.items())
+
+
+def unknown_name(name: str, origin: str = '') -> str:
+    """Return the message for a name that is no setting, with the nearest that is one."""
+    near = difflib.get_close_matches(name, TUNABLES, n=1)
+    hint = f'did you mean {near[0]}?' if near else 'it takes ' + ', '.join(TUNABLES)
+    return f'{name}{f" (from {origin})" if origin else ""} is no setting: {hint}'
+
+
+def _dotted(attribute: str) -> str:
+    group, _, rest = attribute.partition('_')
+    return f'{group}.{rest}' if group in _GROUPS else attribute
+
+
+TUNABLES: dict[str, Tunable] = {
+    _dotted(f.name): Tunable(_dotted(f.name), f.name, f.default, **f.metadata) for f in dataclasses.fields(Settings)
+}
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """
+    Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
+
+    All nodes' sections are read, later ones win. Nothing is checked but the form; give the result to
+    :meth:`Settings.updated`.
+
+    :returns: dotted name to value.
+    :raises SettingsError: the file cannot be read or has another form.
+    """
+    def fail(reason: str) -> SettingsError:
+        return SettingsError({'config': f'configuration {path}: {reason}'})
+
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except OSError as error:
+        raise fail(error.strerror or str(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise fail(f'not YAML: {error}') from error
+    if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
+                                                 for v in document.values()):
+        raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")
+    values: dict[str, Any] = {}
+    for section in document.values():
+        values.update(_flat(section[_ROS_KEY]))
+    return values
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value
