@@ -70,6 +70,8 @@ def make_background(settings: Settings) -> Background:
 
     :raises BackgroundError: it cannot be read.
     """
+    if settings.background_image:
+        _image_file(settings.background_image)  # a wrong path is said when it is set, not when it is first used
     return BACKGROUNDS[settings.background_type](settings)
 
 
@@ -103,12 +105,16 @@ def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _read_image(name: str) -> np.ndarray:
+def _image_file(name: str) -> Path:
     path = Path(name).expanduser()
     if not path.is_file():
         kind = 'is a folder' if path.is_dir() else 'is not there'
         raise BackgroundError(f'background.image = {name!r} {kind}: give the path of a picture (PNG, JPEG, ...)')
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return path
+
+
+def _read_image(name: str) -> np.ndarray:
+    image = cv2.imread(str(_image_file(name)), cv2.IMREAD_COLOR)
     if image is None:
         raise BackgroundError(f'background.image = {name!r} cannot be read as a picture: give a PNG or JPEG file')
     return image

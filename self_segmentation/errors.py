@@ -6,7 +6,9 @@ __all__ = ['BackgroundError', 'ImageError', 'ModelError', 'SelfSegmentationError
 
 
 class SelfSegmentationError(Exception):
-    """Anything this package reports about its input."""
+    """Anything this package reports about its input. ``settings`` names the settings it came from, if any."""
+
+    settings: tuple[str, ...] = ()
 
 
 class SettingsError(SelfSegmentationError, ValueError):
@@ -19,14 +21,19 @@ class SettingsError(SelfSegmentationError, ValueError):
     def __init__(self, problems: dict[str, str]) -> None:
         super().__init__('; '.join(problems.values()))
         self.problems = problems
+        self.settings = tuple(problems)
 
 
 class ModelError(SelfSegmentationError):
     """A model file is missing, truncated or not a selfie segmentation model."""
 
+    settings = ('model',)
+
 
 class BackgroundError(SelfSegmentationError):
     """A background cannot be read."""
+
+    settings = ('background.type', 'background.image')
 
 
 class ImageError(SelfSegmentationError, ValueError):

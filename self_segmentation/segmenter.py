@@ -9,6 +9,7 @@ https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter
 from __future__ import annotations
 
 import struct
+import warnings
 import weakref
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def _load(content: bytes, path: Path):  # the types are MediaPipe's, imported la
         base_options=tasks.BaseOptions(model_asset_buffer=content),
         running_mode=vision.RunningMode.IMAGE, output_confidence_masks=True, output_category_mask=False)
     try:
-        segmenter = vision.ImageSegmenter.create_from_options(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # protobuf's, of a call inside MediaPipe
+            segmenter = vision.ImageSegmenter.create_from_options(options)
     except (RuntimeError, ValueError) as error:
         raise ModelError(f'model {path}: MediaPipe cannot load it ({error}): give {_EXPECTED}') from error
     return segmenter, lambda rgb: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)

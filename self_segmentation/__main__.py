@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The lesson's program: camera, video, picture or folder in; window, pictures or video out. No ROS needed."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import SelfSegmentationError, SettingsError, SourceError
+from .settings import TUNABLES, Settings, Tunable, read_yaml
+
+if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
+    from .sources import Source
+    from .writers import Writer
+
+__all__ = ['add_setting_options', 'main', 'settings_from_options']
+
+_PICTURE_ENDINGS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+_UNKNOWN_FPS = 30.0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__)
+    parser.add_argument('input', nargs='?', default='0',
+                        help='camera number or device, video, picture, or folder of pictures (default: camera 0)')
+    parser.add_argument('--output', metavar='FILE|DIR', help='write the composite: a picture, an .mp4, or a folder of PNG files')
+    parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
+    parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
+    parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
+    parser.add_argument('--config', metavar='FILE', help="the node's YAML; options given here win over it")
+    add_setting_options(parser)
+    return parser
+
+
+def add_setting_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every setting."""
+    group = parser.add_argument_group('settings')
+    for tunable in TUNABLES.values():
+        default = ','.join(map(str, tunable.default)) if isinstance(tunable.default, tuple) else tunable.default
+        unit = f'{tunable.unit}; ' if tunable.unit else ''
+        more: dict[str, Any] = {'type': _reader(tunable), 'metavar': tunable.attribute.split('_')[-1].upper()}
+        if tunable.choices:
+            more = {'choices': tunable.choices}
+        if isinstance(tunable.default, bool):
+            more = {'action': argparse.BooleanOptionalAction}
+        text = f'{tunable.text} ({unit}default {default!r})' if default != '' else tunable.text
+        group.add_argument('--' + tunable.name.replace('.', '-').replace('_', '-'), dest=tunable.name,
+                           default=argparse.SUPPRESS, help=text.replace('%', '%%'), **more)
+
+
+def _reader(tunable: Tunable):
+    if isinstance(tunable.default, tuple):
+        return _color
+    return type(tunable.default)
+
+
+def _color(text: str) -> list[int]:
+    """Read ``192,192,192`` or ``#c0c0c0``."""
+    try:
+        if text.startswith('#') and len(text) == 7:
+            return [int(text[i:i + 2], 16) for i in (1, 3, 5)]
+        return [int(part) for part in text.split(',')]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is no colour: give red,green,blue or #rrggbb') from error
+
+
+def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
+    """
+    Return the settings that the options ask for, and the names of those that were given.
+
+    :raises SettingsError: a value in the configuration or on the command line is wrong.
+    """
+    configured = read_yaml(options.config) if options.config else {}
+    given = {name: value for name, value in vars(options).items() if name in TUNABLES}
+    both = {**configured, **given}  # checked together: an option may mend what the file leaves open
+    unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
+    if unknown:
+        Settings().updated(unknown, options.config)
+    return Settings().updated(both, 'the command line' if not configured else f'{options.config} or the command line'), set(both)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        settings, given = settings_from_options(options)
+        return _run(options, settings, 'flip' in given)
+    except SettingsError as error:
+        parser.error(str(error))
+    except SelfSegmentationError as error:
+        print(f'self_segmentation: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> int:
+    from tqdm import tqdm
+
+    from .pipeline import Pipeline
+    from .sources import SourceKind, open_source
+    from .window import Window, why_no_window
+
+    source = open_source(options.input)
+    writers = _writers(options, source)
+    no_window = 'not wanted' if options.no_window else why_no_window()
+    if no_window and not writers:
+        raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
+    if not flip_given:
+        settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
+    pipeline = Pipeline(settings)
+    window = None if no_window else Window()
+    failures = 0
+    try:
+        with tqdm(total=source.count, unit='frame', disable=None) as bar:
+            while True:
+                try:
+                    frame = source.read()
+                except SourceError as error:
+                    if source.kind != SourceKind.PICTURES:
+                        raise
+                    bar.write(f'self_segmentation: {error}', file=sys.stderr)
+                    failures += 1
+                    continue
+                if frame is None:
+                    break
+                result = pipeline.process(frame.pixels)
+                for kind, writer in writers.items():
+                    writer.write(frame.name, getattr(result, kind))
+                bar.update()
+                if window and not window.show(result.picture):
+                    break
+            if window and source.count == 1:
+                while window.poll(50):
+                    pass
+    except KeyboardInterrupt:
+        pass  # what was written so far is finished below
+    finally:
+        source.close()
+        for writer in writers.values():
+            writer.close()
+        if window:
+            window.close()
+    return 1 if failures else 0
+
+
+def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
+    """Return what to write to, by the name of the result."""
+    from .sources import SourceKind
+    from .writers import Folder, PictureFile, VideoFile
+
+    writers: dict[str, Writer] = {}
+    if options.output:
+        path = Path(options.output)
+        ending = path.suffix.lower()
+        if ending == '.mp4':
+            if source.kind == SourceKind.PICTURES:
+                raise SourceError(f'--output {path}: pictures are written to a folder or a picture file, not to a video')
+            writers['picture'] = VideoFile(path, source.fps or _UNKNOWN_FPS)
+        elif ending in _PICTURE_ENDINGS:
+            if source.count != 1:
+                raise SourceError(f'--output {path} is one picture, and {options.input} has more: give a folder'
+                                  + ('' if source.kind == SourceKind.PICTURES else ' or an .mp4'))
+            writers['picture'] = PictureFile(path)
+        else:
+            writers['picture'] = Folder(path)
+    if options.mask:
+        writers['mask'] = Folder(Path(options.mask))
+    if options.alpha:
+        writers['alpha'] = Folder(Path(options.alpha))
+    return writers
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

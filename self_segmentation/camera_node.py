@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A camera driver of our own, for machines without usb_cam: publishes ``image_raw`` from a camera or file."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+
+from .errors import SourceError
+from .images import MAX_SIDE, ImageWriter
+from .lifetime import run
+from .sources import Source, SourceKind, open_source
+
+__all__ = ['CameraNode', 'main']
+
+_BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
+_PICTURES_FPS = 10.0
+_UNKNOWN_FPS = 30.0
+
+
+class CameraNode(Node):
+    """
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a picture or a
+    folder of pictures. A camera that went away is opened again; a file that is not looped ends the node.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('camera')
+        size = [IntegerRange(from_value=0, to_value=MAX_SIDE, step=1)]
+        rate = [FloatingPointRange(from_value=0.0, to_value=1000.0)]
+        self._place = str(self._fixed('source', '0', 'Camera number, device, video, picture or folder of pictures.'))
+        self._width = self._fixed('width', 0, 'Width of the frame in pixels; 0 leaves it.', integer_range=size)
+        self._height = self._fixed('height', 0, 'Height of the frame in pixels; 0 leaves it.', integer_range=size)
+        self._fps = float(self._fixed('fps', 0.0, "Frames a second; 0 is the camera's or the file's own rate.",
+                                      floating_point_range=rate))
+        self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
+        self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
+        self._publisher = self.create_publisher(
+            Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._writer = ImageWriter(Image(), 'bgr8')
+        self._ending = threading.Event()
+        source = self._open()  # a file that is not there is said at once; a camera may come later
+        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread.start()
+
+    def _fixed(self, name: str, default, text: str, **constraints):
+        described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, **constraints)
+        return self.declare_parameter(name, default, described).value
+
+    def _open(self) -> Source | None:
+        try:
+            source = open_source(self._place, self._width, self._height, self._fps)
+        except SourceError as error:
+            if not (self._place.isdigit() or self._place.startswith('/dev/')):
+                raise
+            self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
+            return None
+        self.get_logger().info(f'publishing {source.kind} {self._place} on {self._publisher.topic_name}')
+        return source
+
+    def _work(self, source: Source | None) -> None:
+        """Read and publish until the end; runs in a thread of its own, because reading blocks."""
+        wait, due = _BACK_OFF[0], time.monotonic()
+        while not self._ending.is_set():
+            try:
+                source = source or self._open()
+                frame = source.read() if source else None
+            except SourceError as error:
+                self.get_logger().warning(f'{error}', throttle_duration_sec=30.0)
+                frame = None
+                if source and source.kind != SourceKind.CAMERA:
+                    break
+                if source:
+                    source.close()
+                source = None
+            if source is None:
+                self._ending.wait(wait)
+                wait = min(2 * wait, _BACK_OFF[1])
+            elif frame is not None:
+                wait = _BACK_OFF[0]
+                due = self._pace(source, due)
+                self._publish(frame.pixels)
+            elif self._loop:
+                source.rewind()
+            else:
+                break
+        if source:
+            source.close()
+        if not self._ending.is_set():
+            self.get_logger().info(f'end of {self._place}')
+            self._publisher.wait_for_all_acked(Duration(seconds=1))
+            rclpy.try_shutdown()
+
+    def _pace(self, source: Source, due: float) -> float:
+        """Wait until the frame is due; return when the next one is. A camera keeps its own time."""
+        if source.kind == SourceKind.CAMERA and not self._fps:
+            return due
+        rate = self._fps or (source.fps if source.kind == SourceKind.VIDEO else _PICTURES_FPS) or _UNKNOWN_FPS
+        self._ending.wait(max(due - time.monotonic(), 0))
+        return max(due + 1 / rate, time.monotonic() - 1 / rate)
+
+    def _publish(self, pixels: np.ndarray) -> None:
+        size = (self._width or pixels.shape[1], self._height or pixels.shape[0])
+        out = self._writer.pixels(*size)
+        if pixels.shape[1::-1] == size:
+            np.copyto(out, pixels)
+        else:
+            cv2.resize(pixels, size, dst=out, interpolation=cv2.INTER_LINEAR)
+        header = self._writer.message.header
+        header.stamp = self.get_clock().now().to_msg()
+        header.frame_id = self._frame_id
+        if not self._ending.is_set() and self.context.ok():
+            self._publisher.publish(self._writer.message)
+
+    def destroy_node(self) -> None:
+        """End the reading thread, then the node."""
+        self._ending.set()
+        self._thread.join(timeout=1.0)  # a camera's driver may block for longer; the thread is a daemon
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(CameraNode, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

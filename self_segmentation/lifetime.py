@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How each node's process starts and ends: SIGINT and SIGTERM end it with exit code 0 and no traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from .errors import SelfSegmentationError
+
+__all__ = ['run']
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+    """
+    Spin a node until it is told to end.
+
+    :param make_node: makes the node; it may raise SelfSegmentationError.
+    :param args: command line, ``sys.argv`` if None.
+    :returns: the process's exit code.
+    """
+    told: list[int] = []
+
+    def on_signal(number: int, _frame: object) -> None:
+        # A launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up. rclpy's
+        # own handler, which runs before this one, has ended the spinning by now.
+        told.append(number)
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+
+    for each in _SIGNALS:
+        signal.signal(each, on_signal)
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = make_node()
+        rclpy.spin(node)
+    except ExternalShutdownException:
+        pass
+    except SelfSegmentationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Exception:
+        if not told:  # what is half made when the signal comes fails in many ways
+            raise
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
