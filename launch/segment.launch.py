@@ -58,7 +58,8 @@ def camera_node(kind: str, device: str, common: dict) -> list:
         return []
     said = []
     if not installed(drivers[kind]['package']):
-        said = [LogInfo(msg=f"The camera driver {kind} is not installed (sudo apt install ros-$ROS_DISTRO-{kind.replace('_', '-')}); "
+        name = kind.replace('_', '-')
+        said = [LogInfo(msg=f'The camera driver {kind} is not installed (sudo apt install ros-$ROS_DISTRO-{name}): '
                             "using this package's own, as camera:=opencv does.")]
         kind = 'opencv'
     topic = dict(common['remappings'])['image_raw']

@@ -24,12 +24,15 @@ def composite(frame: np.ndarray, alpha: np.ndarray, background: np.ndarray, out:
         out = np.empty(frame.shape, np.uint8)
     if out is not frame:
         np.copyto(out, frame)
-    cv2.copyTo(background, cv2.compare(alpha, 0, cv2.CMP_EQ), out)
-    edge = np.flatnonzero(cv2.inRange(alpha, 1, 254))
+    cv2.copyTo(background, cv2.inRange(alpha, 0, 0), out)
+    # The edge is blended by runs of 8 pixels, found as 64 bit words: several times faster than pixel by pixel.
+    run = 8 if alpha.size % 8 == 0 else 1
+    words = cv2.inRange(alpha, 1, 254).reshape(-1).view(np.uint64 if run == 8 else np.uint8)
+    edge = np.flatnonzero(words != 0)
     if edge.size:
-        pixels, behind = out.reshape(-1, 3), background.reshape(-1, 3)
-        near = pixels[edge].astype(np.int16)
-        far = behind[edge].astype(np.int16)
-        share = alpha.reshape(-1)[edge].astype(np.int32)[:, None]
-        pixels[edge] = far + ((near - far) * share + 127) // 255
+        runs = out.reshape(-1, run * 3)
+        near = runs.take(edge, axis=0).reshape(-1, run, 3)
+        far = background.reshape(-1, run * 3).take(edge, axis=0).reshape(-1, run, 3)
+        share = alpha.reshape(-1, run).take(edge, axis=0) * np.float32(1 / 255)
+        runs[edge] = cv2.blendLinear(near, far, share, 1 - share).reshape(-1, run * 3)
     return out

@@ -117,7 +117,8 @@ def main(args: list[str] | None = None) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     is_device = options.camera.isdigit() or options.camera.startswith('/dev/')
     children = [
-        _start('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')), '-p', f'flip:={str(is_device).lower()}',
+        _start('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
+               '-p', f'flip:={str(is_device).lower()}',
                '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}'),
         _start('camera_node', '-p', f"source:='{options.camera or share('demo', 'sample.mp4')}'"),
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +69,11 @@ class Tunable:
         kind = type(self.default)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if kind is tuple and not isinstance(value, (str, bytes)):
-            try:
-                value = tuple(int(item) if int(item) == item else item for item in value)
-            except (TypeError, ValueError):
-                pass  # not a sequence of numbers: refused below
-        if not self._fits(value):
+        fitting = tuple(value) if kind is tuple and isinstance(value, Sequence) and not isinstance(value, str) else value
+        if not self._fits(fitting):
             where = f' (from {origin})' if origin else ''
             raise ValueError(f'{self.name} = {value!r}{where} is not allowed: it takes {self.allowed}')
-        return value
+        return fitting
 
     def _fits(self, value: Any) -> bool:
         if type(value) is not type(self.default):
