@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
                     continue
                 if frame is None:
                     break
-                result = pipeline.process(frame.pixels)
+                result = pipeline.process(frame.pixels, still=source.kind == SourceKind.PICTURES)
                 for kind, writer in writers.items():
                     writer.write(frame.name, getattr(result, kind))
                 bar.update()

@@ -9,29 +9,87 @@ import numpy as np
 
 from .settings import Settings
 
-__all__ = ['alpha_curve', 'disc', 'joint_bilateral', 'smooth_edge', 'to_alpha']
+__all__ = ['alpha_curve', 'disc', 'guided', 'joint_bilateral', 'smooth_edge', 'to_alpha']
 
 _FLAT = 7.0  # a range sigma from which on all weights are within 1 % of each other: probabilities differ by 1 at most
 
 
-def smooth_edge(probability: np.ndarray, guide: np.ndarray, frame_size: tuple[int, int], settings: Settings) -> np.ndarray:
+def smooth_edge(probability: np.ndarray, guide: np.ndarray, size: tuple[int, int], settings: Settings,
+                view: np.ndarray | None = None) -> np.ndarray:
     """
-    Apply the edge filter, at the probability's own size.
+    Apply the edge filter that the settings ask for, at the probability's own size.
 
-    :param probability: (h, w) float32 in 0..1.
-    :param guide: (h, w, 3) uint8, the picture at the same size, any colour order.
-    :param frame_size: (width, height) in pixels of the frame, in whose pixels the filter's size is set.
-    :returns: (h, w) float32 in 0..1; the same array where there is nothing to do.
+    :param probability: (h, w) float32.
+    :param guide: (h, w, 3) uint8, the same part of the picture at the same size, blue green red.
+    :param size: (width, height) of that part in pixels of the frame, in whose pixels a filter's size is set.
+    :param view: that part at the frame's own size; the guided filter then gives a map of that size: finer, and dear.
+    :returns: (h, w) float32, or of the view's size.
     """
-    if settings.edge_filter == 'none':
+    kind = settings.edge_filter
+    if kind == 'none':
         return probability
+    if kind == 'guided':
+        return guided(np.clip(probability, 0.0, 1.0), guide, settings.edge_radius, settings.edge_detail, view)
     height, width = probability.shape
-    kernel = disc(settings.edge_diameter, settings.edge_sigma_space, width / frame_size[0], height / frame_size[1])
-    if settings.edge_filter == 'bilateral':
-        if settings.edge_sigma_mask >= _FLAT:
-            return cv2.filter2D(probability, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-        return joint_bilateral(probability, cv2.convertScaleAbs(probability, alpha=255), kernel, 255 * settings.edge_sigma_mask)
-    return joint_bilateral(probability, cv2.cvtColor(guide, cv2.COLOR_BGR2GRAY), kernel, settings.edge_sigma_color)
+    kernel = disc(settings.edge_diameter, settings.edge_sigma_space, width / size[0], height / size[1])
+    if kind == 'joint_bilateral':
+        return joint_bilateral(probability, cv2.cvtColor(guide, cv2.COLOR_BGR2GRAY), kernel, settings.edge_sigma_color)
+    if settings.edge_sigma_mask >= _FLAT:
+        return cv2.filter2D(probability, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    return joint_bilateral(probability, cv2.convertScaleAbs(probability, alpha=255), kernel, 255 * settings.edge_sigma_mask)
+
+
+def guided_coefficients(guide: list[np.ndarray], p: np.ndarray, radius: int, epsilon: float) -> list[np.ndarray]:
+    """The linear coefficients of the guided filter with a colour guide.
+
+    He, Sun, Tang, "Guided Image Filtering", 2013, equations 19 to 21; computed at a low resolution and applied at a higher one
+    as in He, Sun, "Fast Guided Filter", 2015, arXiv:1505.00996. The 3x3 systems are solved in closed form (adjugate).
+
+    :param guide: three (h, w) float32 planes.
+    :param p: (h, w) float32.
+    :param epsilon: in the guide's unit, squared.
+    :returns: four (h, w) float32 planes, a0, a1, a2 and b, averaged over the box.
+    """
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(x):
+        return cv2.blur(x, size)
+
+    i0, i1, i2 = guide
+    m0, m1, m2, mp = mean(i0), mean(i1), mean(i2), mean(p)
+    c0, c1, c2 = mean(i0 * p) - m0 * mp, mean(i1 * p) - m1 * mp, mean(i2 * p) - m2 * mp
+    s00, s01, s02 = mean(i0 * i0) - m0 * m0 + epsilon, mean(i0 * i1) - m0 * m1, mean(i0 * i2) - m0 * m2
+    s11, s12, s22 = mean(i1 * i1) - m1 * m1 + epsilon, mean(i1 * i2) - m1 * m2, mean(i2 * i2) - m2 * m2 + epsilon
+    k00, k01, k02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
+    k11, k12, k22 = s00 * s22 - s02 * s02, s01 * s02 - s00 * s12, s00 * s11 - s01 * s01
+    scale = 1.0 / (s00 * k00 + s01 * k01 + s02 * k02)
+    a0 = (k00 * c0 + k01 * c1 + k02 * c2) * scale
+    a1 = (k01 * c0 + k11 * c1 + k12 * c2) * scale
+    a2 = (k02 * c0 + k12 * c1 + k22 * c2) * scale
+    b = mp - a0 * m0 - a1 * m1 - a2 * m2
+    return [mean(x) for x in (a0, a1, a2, b)]
+
+
+def guided(p: np.ndarray, guide: np.ndarray, radius: int, epsilon: float, target: np.ndarray | None = None) -> np.ndarray:
+    """
+    Return a probability whose edges follow the picture's.
+
+    :param p: (h, w) float32 in 0..1. The filter's coefficients are found at half its size.
+    :param guide: (h, w, 3) uint8.
+    :param radius: of the box, in pixels at half the size.
+    :param epsilon: squared intensity (0..1): edges fainter than its root are smoothed.
+    :param target: (H, W, 3) uint8, the same part of the picture at the size that is wanted; ``guide`` if None.
+    :returns: (h, w) or (H, W) float32, not clipped.
+    """
+    half = (p.shape[1] // 2, p.shape[0] // 2)
+    low = cv2.resize(guide, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+    planes = guided_coefficients(cv2.split(low), cv2.resize(p, half, interpolation=cv2.INTER_AREA), radius, epsilon * 255.0 ** 2)
+    target = guide if target is None else target
+    *slopes, out = (cv2.resize(x, target.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in planes)
+    for slope, channel in zip(slopes, cv2.split(target)):
+        slope *= channel
+        out += slope
+    return out
 
 
 def disc(diameter: float, sigma: float, scale_x: float, scale_y: float) -> np.ndarray:
@@ -107,12 +165,12 @@ def to_alpha(probability: np.ndarray, frame_size: tuple[int, int], curve: np.nda
     """
     Raise a probability to the frame's size and bend it by a curve.
 
-    :param probability: (h, w) float32 in 0..1.
+    :param probability: (h, w) float32; what is outside 0..1 counts as 0 or 1.
     :param frame_size: (width, height) in pixels.
     :param curve: (256,) uint8, see :func:`alpha_curve`.
     :param out: (height, width) uint8 to write to.
     :returns: (height, width) uint8, 0..255.
     """
-    small = cv2.convertScaleAbs(probability, alpha=255)
-    large = cv2.resize(small, frame_size, interpolation=cv2.INTER_LINEAR)
+    small = cv2.convertScaleAbs(cv2.max(probability, 0.0), alpha=255)
+    large = small if small.shape[::-1] == frame_size else cv2.resize(small, frame_size, interpolation=cv2.INTER_LINEAR)
     return cv2.LUT(large, curve, dst=out)

@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import cv2
 import numpy as np
 
 from .backgrounds import make_background
 from .compositor import composite
-from .matte import alpha_curve, smooth_edge, to_alpha
-from .segmenter import Segmenter, shrunk
+from .engine import Clock, Engine
+from .segmenter import Segmenter
 from .settings import Settings
 
 __all__ = ['Pipeline', 'Result']
@@ -43,13 +42,14 @@ class Pipeline:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._segmenter = Segmenter(settings.model)
-        self._background = make_background(settings)
-        self._apply(settings)
-
-    def _apply(self, settings: Settings) -> None:
         self.settings = settings
-        self._curve = alpha_curve(settings.threshold, settings.softness)
+        self._background = make_background(settings)
+        self._engine = Engine(Segmenter(settings.model), settings)
+
+    @property
+    def inferences(self) -> int:
+        """How often the model was asked so far."""
+        return self._engine.inferences
 
     def configure(self, settings: Settings) -> None:
         """
@@ -58,60 +58,47 @@ class Pipeline:
         :raises ModelError: the model cannot be loaded.
         :raises BackgroundError: the background cannot be read.
         """
-        old = self.settings
-        segmenter = self._segmenter if settings.model == old.model else Segmenter(settings.model)
-        if _part(settings, 'background_') != _part(old, 'background_'):
-            self._background = make_background(settings)
-        self._segmenter = segmenter
-        self._apply(settings)
+        changed = {name for name, value in settings.items() if dict(self.settings.items())[name] != value}
+        background = make_background(settings) if any(name.startswith('background.') for name in changed) else self._background
+        if 'model' in changed:
+            self._engine = Engine(Segmenter(settings.model), settings)
+        elif any(not name.startswith('background.') for name in changed):
+            self._engine.configure(settings)
+        self.settings, self._background = settings, background
 
-    def process(self, frame: np.ndarray, *, picture: bool | np.ndarray = True, mask: bool | np.ndarray = True,
-                alpha: bool | np.ndarray = True) -> Result:
+    def reset(self) -> None:
+        """Forget the video: the next frame has nothing to do with the last."""
+        self._engine.reset()
+
+    def process(self, frame: np.ndarray, *, stamp: float | None = None, still: bool = False, picture: bool | np.ndarray = True,
+                mask: bool | np.ndarray = True, alpha: bool | np.ndarray = True) -> Result:
         """
         Segment one frame and put the background behind the person.
 
         :param frame: (height, width, 3) uint8, blue green red. It is not written to.
+        :param stamp: when the frame was taken, in seconds; a jump backwards forgets the video.
+        :param still: whether it is a picture of its own and not the next frame of a video: dearer and better.
         :param picture: whether the composite is wanted, or an array like the frame to write it to.
         :param mask: likewise, (height, width) uint8.
         :param alpha: likewise, (height, width) uint8.
         """
-        clock = _Clock()
-        settings, size = self.settings, frame.shape[1::-1]
-        small = shrunk(frame, self._segmenter.size, settings.flip)
-        clock.lap('prepare')
-        probability = self._segmenter.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
-        clock.lap('segment')
-        probability = smooth_edge(probability, small, size, settings)
-        matte = to_alpha(probability, size, self._curve, _array(alpha))
-        clock.lap('matte')
+        clock = Clock()
+        out = _array(picture)
+        if self.settings.flip:
+            frame = out = cv2.flip(frame, 1, dst=out)
+            clock.lap('prepare')
+        if still:
+            matte = self._engine.picture(frame, _array(alpha), clock)
+        else:
+            matte = self._engine.frame(frame, stamp, _array(alpha), clock)
         result = Result(alpha=None if alpha is False else matte, seconds=clock.laps)
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
         if picture is not False:
-            out = _array(picture)
-            if settings.flip:
-                frame = out = cv2.flip(frame, 1, dst=out)
             result.picture = composite(frame, matte, self._background.behind(frame), out)
         clock.lap('composite')
         return result
 
 
-class _Clock:
-    """Laps of one frame, in seconds."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = now - self._last
-        self._last = now
-
-
 def _array(wanted: bool | np.ndarray) -> np.ndarray | None:
     return wanted if isinstance(wanted, np.ndarray) else None
-
-
-def _part(settings: Settings, prefix: str) -> list:
-    return [getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name.startswith(prefix)]

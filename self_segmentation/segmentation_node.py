@@ -92,8 +92,9 @@ class SegmentationNode(Node):
         height, width = frame.shape[:2]
         wanted = {kind: output for kind, output in self._outputs.items() if output.wanted}
         pixels = {kind: output.writer.pixels(width, height) for kind, output in wanted.items()}
-        self._tuning.target.process(frame, picture=pixels.get('output', False), mask=pixels.get('mask', False),
-                                        alpha=pixels.get('alpha', False))
+        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        self._tuning.target.process(frame, stamp=stamp, picture=pixels.get('output', False), mask=pixels.get('mask', False),
+                                    alpha=pixels.get('alpha', False))
         for output in wanted.values():
             output.writer.message.header = message.header
             output.publisher.publish(output.writer.message)

@@ -55,7 +55,7 @@ class Segmenter:
         # Confidence mask 0, never the category mask: that one's meaning is inverted.
         return result.confidence_masks[0].numpy_view().reshape(self.size[::-1]).copy()
 
-def shrunk(picture: np.ndarray, size: tuple[int, int], mirror: bool = False) -> np.ndarray:
+def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     Return a picture at a model's size, sampled at the very points where MediaPipe samples it.
 
@@ -64,12 +64,9 @@ def shrunk(picture: np.ndarray, size: tuple[int, int], mirror: bool = False) -> 
 
     :param picture: (height, width, channels) uint8.
     :param size: (width, height) in pixels.
-    :param mirror: whether left and right are swapped (before it is sampled).
     """
     height, width = picture.shape[:2]
     matrix = cv2.getPerspectiveTransform(_corners(width, height), _corners(*size))
-    if mirror:
-        matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]])
     return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

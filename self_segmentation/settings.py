@@ -21,7 +21,7 @@ from .errors import SettingsError
 
 __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml']
 
-_GROUPS = ('background', 'edge')
+_GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
 _ROS_KEY = 'ros__parameters'
 Value = bool | int | float | str | tuple[int, ...]
 
@@ -106,11 +106,32 @@ class Settings:
                                 unit='probability', minimum=0.0, maximum=1.0)
     softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
                                minimum=0.0, maximum=1.0)
-    edge_filter: str = _tunable('joint_bilateral', 'How the edge of the mask is smoothed; joint_bilateral follows the '
-                                                   'edges of the picture.',
-                                choices=('none', 'bilateral', 'joint_bilateral'))
-    edge_diameter: int = _tunable(9, 'Diameter of the edge filter.', unit='pixels of the frame', minimum=1, maximum=49)
-    edge_sigma_space: float = _tunable(4.0, 'How far the edge filter reaches.', unit='pixels of the frame',
+    focus_enabled: bool = _tunable(True, 'Look closer at where the person was; without it the model always sees the whole frame, '
+                                         'as in the lesson.')
+    focus_margin: float = _tunable(0.15, 'Room around the person in the closer look.', unit="share of the person's longer side",
+                                   minimum=0.05, maximum=0.5)
+    focus_reread: int = _tunable(12, 'How often the whole frame is read as well, for newcomers and to doubt things that '
+                                     'are no people; each costs one more inference.', unit='frames', minimum=2, maximum=300)
+    presence_agreement: float = _tunable(0.35, 'What is less likely to be a person than this once the picture is mirrored or '
+                                               'dimmed is none; 0 believes the model.', unit='probability',
+                                         minimum=0.0, maximum=0.9)
+    steady_memory: float = _tunable(0.7, 'How much of the last mask stays where nothing moves; 0 is off.',
+                                    minimum=0.0, maximum=0.95)
+    steady_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change sides; '
+                                              '0 is off.', unit='probability', minimum=0.0, maximum=0.4)
+    steady_motion: float = _tunable(6.0, 'A change in the picture up to this is noise, and from twice this on motion.',
+                                    unit='grey levels', minimum=1.0, maximum=64.0)
+    steady_doubt: float = _tunable(0.45, 'Taken from a pixel that looks like the background seen there before; 0 is off.',
+                                   unit='probability', minimum=0.0, maximum=1.0)
+    steady_patience: float = _tunable(1.5, 'How long a person whom the model loses is kept while something still stands before '
+                                           'the known background; 0 is off.', unit='seconds', minimum=0.0, maximum=10.0)
+    edge_filter: str = _tunable('guided', 'How the edge of the mask is smoothed; guided and joint_bilateral follow the edges '
+                                          'of the picture.', choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
+    edge_radius: int = _tunable(2, 'Reach of the guided filter.', unit='pixels of a 128x128 map', minimum=1, maximum=8)
+    edge_detail: float = _tunable(1e-4, 'The guided filter clings to edges fainter than this the less.', unit='squared intensity',
+                                  minimum=1e-6, maximum=0.1)
+    edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
+    edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
                                        minimum=0.1, maximum=1000.0)
     edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)

@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From frame to alpha: focus, segmenter, presence, steadiness and edges strung together, for video and for pictures."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from . import focus, matte
+from .presence import SURE, Presence, agreement
+from .scene import Plate
+from .segmenter import shrunk
+from .settings import Settings
+from .steadiness import Steady
+
+__all__ = ['Clock', 'Engine', 'Model']
+
+_LARGEST_CROP = 0.85  # share of the frame; a larger crop gains nothing over the whole frame
+_SMALLEST = 0.002  # share of the frame; smaller pieces do not steer the focus and are not judged
+_SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
+_USUAL_STEP = 1 / 30  # seconds between frames without stamps
+_HELD = 0.9  # probability of a person who is held although the model lost them
+
+
+class Model(Protocol):
+    """What looks at a picture: :class:`~self_segmentation.segmenter.Segmenter`."""
+
+    size: tuple[int, int]
+
+    def probability(self, rgb: np.ndarray) -> np.ndarray:
+        """Return (height, width) float32 in 0..1 for a uint8 picture of the model's size, red green blue."""
+
+
+class Clock:
+    """Laps of one frame: ``laps`` maps the stage's name to its seconds."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a stage."""
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+class Engine:
+    """
+    Finds the alpha of pictures (:meth:`picture`) and of the frames of a video (:meth:`frame`).
+
+    ``inferences`` counts how often the model was asked.
+    """
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self._model = model
+        self.inferences = 0
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings from the next frame on. What is known of the video stays, unless its meaning changed."""
+        self._settings = s = settings
+        self._curve = matte.alpha_curve(s.threshold, s.softness)
+        self._focus = focus.Focus(s.focus_margin, _LARGEST_CROP, _SMALLEST)
+        self._steady = Steady(s.steady_memory, s.steady_hysteresis, s.steady_motion, s.threshold)
+        self._presence = Presence(s.presence_agreement, _SMALLEST)
+        self._plate = Plate(s.steady_patience)
+        self._judges = s.presence_agreement > 0
+        self._remembers = s.steady_memory > 0 or s.steady_hysteresis > 0
+        self._knows_scene = s.steady_doubt > 0 or s.steady_patience > 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the video: another scene, another camera, a jump in time."""
+        for part in (self._focus, self._steady, self._presence, self._plate):
+            part.reset()
+        self._shape: tuple[int, ...] | None = None
+        self._stamp: float | None = None
+        self._count = 0
+
+    # ---- video
+
+    def frame(self, bgr: np.ndarray, stamp: float | None = None, out: np.ndarray | None = None,
+              clock: Clock | None = None) -> np.ndarray:
+        """
+        Return the alpha of the next frame of a video, from this frame and earlier ones.
+
+        :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
+        :param stamp: seconds; one that runs backwards starts over.
+        :param out: (height, width) uint8 to write to.
+        :param clock: takes the stages' times.
+        :returns: (height, width) uint8.
+        """
+        clock = clock or Clock()
+        if bgr.shape != self._shape or (stamp is not None and self._stamp is not None and stamp < self._stamp):
+            self.reset()
+        step = _USUAL_STEP if stamp is None or self._stamp is None else min(1.0, stamp - self._stamp)
+        whole = focus.whole(bgr.shape)
+        region = self._focus.region(bgr.shape)
+        small = self._small(bgr, region)
+        if self._remembers and self._steady.see(small, region) > _SCENE_CUT:
+            self.reset()
+            region, small = whole, self._small(bgr, whole)
+            self._steady.see(small, region)
+        self._shape, self._stamp = bgr.shape, stamp
+        clock.lap('prepare')
+        raw = self._look(small)
+        clock.lap('segment')
+        probability = self._presence.hide(raw, region, whole) if self._judges else raw
+        doubt = None
+        if self._knows_scene:
+            probability, doubt = self._second_opinion(bgr, probability, region, whole, step)
+        if self._settings.focus_enabled:
+            self._focus.update(probability, region, bgr.shape)
+        self._count += 1
+        if self._count % self._settings.focus_reread == 0:
+            self._reread(bgr, small, raw, region, whole)
+        clock.lap('focus')
+        if self._remembers:
+            probability = self._steady.update(probability, region, doubt)
+        elif doubt is not None:
+            probability = probability - doubt
+        if self._knows_scene:
+            self._plate.learn(_on_grid(probability, region, whole))
+        clock.lap('steady')
+        probability = matte.smooth_edge(probability, small, region.size, self._settings)
+        alpha = self._raised(probability, region, bgr.shape, out)
+        clock.lap('edge')
+        return alpha
+
+    def _second_opinion(self, bgr: np.ndarray, probability: np.ndarray, region: focus.Region,
+                        whole: focus.Region, step: float) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the probability with those held whom the model lost, and how much to doubt it where the scene shows."""
+        same, other = self._plate.look(cv2.resize(bgr, (Plate.SIDE, Plate.SIDE), interpolation=cv2.INTER_LINEAR))
+        held = self._plate.hold(_on_grid(probability, region, whole), other, step)
+        if held is not None:
+            held = _from_grid(held.astype(np.float32), probability.shape, region, whole)
+            probability = np.maximum(probability, _HELD * held)
+        if not self._settings.steady_doubt:
+            return probability, None
+        doubt = _from_grid(self._plate.doubt(same, other), probability.shape, region, whole)
+        return probability, self._settings.steady_doubt * doubt
+
+    def _reread(self, bgr: np.ndarray, small: np.ndarray, raw: np.ndarray, region: focus.Region, whole: focus.Region) -> None:
+        """Look at the whole frame as well, changed: for newcomers beside the crop, and to doubt things that are no people."""
+        if region == whole and not self._judges:
+            return
+        variant = (self._count // self._settings.focus_reread) % 2
+        seen = self._look_changed(small if region == whole else self._small(bgr, whole), variant)
+        if self._judges:
+            self._presence.check(focus.warp(raw, region, whole, 0.0), seen, variant)
+        if region != whole:
+            people = self._presence.hide(seen, whole, whole) if self._judges else seen
+            self._focus.whole_seen(people, region, raw, bgr.shape, hold=2 * self._settings.focus_reread)
+
+    # ---- pictures
+
+    def picture(self, bgr: np.ndarray, out: np.ndarray | None = None, clock: Clock | None = None) -> np.ndarray:
+        """
+        Return the alpha of one picture, from at most five inferences, and keep nothing.
+
+        The whole picture as it is, mirrored and dimmed; then the crop around the people, as it is and mirrored,
+        averaged with the whole's. Whoever the whole picture shows stays, whatever the crop says. Without focus
+        and presence it is one inference.
+
+        :param bgr: (height, width, 3) uint8, blue green red.
+        :param out: (height, width) uint8 to write to.
+        :param clock: takes the stages' times.
+        :returns: (height, width) uint8.
+        """
+        clock = clock or Clock()
+        whole = region = focus.whole(bgr.shape)
+        small = self._small(bgr, whole)
+        clock.lap('prepare')
+        probability = self._look(small)
+        keep = []
+        if self._settings.focus_enabled or self._judges:
+            probability, keep = self._judged(small, probability, whole)
+        people = focus.union([part.region for part in keep])
+        if self._settings.focus_enabled and people is not None:
+            region = focus.around(people, bgr.shape, self._settings.focus_margin, 1.0)
+        if region != whole:
+            small = self._small(bgr, region)
+            probability = self._closer(small, probability, keep, region, whole)
+        clock.lap('segment')
+        view = bgr[region.y0:region.y1, region.x0:region.x1]
+        probability = matte.smooth_edge(probability, small, region.size, self._settings, view)
+        alpha = self._raised(probability, region, bgr.shape, out)
+        clock.lap('edge')
+        return alpha
+
+    def _judged(self, small: np.ndarray, plain: np.ndarray,
+                whole: focus.Region) -> tuple[np.ndarray, list[focus.Component]]:
+        """Return the map without the things that are no people, and the pieces that are."""
+        changed = [self._look_changed(small, variant) for variant in ((0, 1) if self._judges else (0,))]
+        probability = 0.5 * (plain + changed[0])
+        parts = focus.components(probability, whole, _SMALLEST, 0.4)
+        trust = [agreement(part.pixels, [plain, *changed]) for part in parts]
+        least = 0.0 if any(t > SURE for t in trust) else self._settings.presence_agreement
+        for part, t in zip(parts, trust):
+            if t < least:
+                probability = probability * (1.0 - cv2.dilate(part.pixels.astype(np.float32), np.ones((5, 5), np.uint8)))
+        return probability, [part for part, t in zip(parts, trust) if t >= least]
+
+    def _closer(self, small: np.ndarray, probability: np.ndarray, keep: list[focus.Component], region: focus.Region,
+                whole: focus.Region) -> np.ndarray:
+        """Return the map of the crop, averaged with the whole picture's; who is not seen from close up stays as they were."""
+        rough = focus.warp(probability, whole, region, 0.0)
+        close = 0.5 * (self._look(small) + self._look_changed(small, 0))
+        lost = np.zeros_like(rough)
+        for part in keep:
+            pixels = focus.warp(part.pixels.astype(np.float32), whole, region, 0.0)
+            if (close * pixels).sum() < 0.4 * pixels.sum():
+                lost = np.maximum(lost, pixels)
+        close = close + lost * (rough - close)
+        return 0.5 * (rough + close)
+
+    # ---- both
+
+    def _small(self, bgr: np.ndarray, region: focus.Region) -> np.ndarray:
+        """Return a region at the model's size."""
+        if not self._settings.focus_enabled:
+            return shrunk(bgr, self._model.size)  # MediaPipe's own sampling, to the last bit
+        view = bgr[region.y0:region.y1, region.x0:region.x1]
+        return cv2.resize(view, self._model.size, interpolation=cv2.INTER_LINEAR)
+
+    def _look(self, small: np.ndarray) -> np.ndarray:
+        self.inferences += 1
+        return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
+
+    def _look_changed(self, small: np.ndarray, variant: int) -> np.ndarray:
+        """Return the map of the mirrored (variant 0) or dimmed (variant 1) picture, in the picture's own coordinates."""
+        if variant == 0:
+            return cv2.flip(self._look(cv2.flip(small, 1)), 1)
+        return self._look(cv2.convertScaleAbs(small, alpha=0.5))
+
+    def _raised(self, probability: np.ndarray, region: focus.Region, shape: tuple[int, ...],
+                out: np.ndarray | None) -> np.ndarray:
+        """Return the alpha of the frame: the region's, and nobody around it."""
+        if region == focus.whole(shape):
+            return matte.to_alpha(probability, region.size, self._curve, out)
+        if out is None:
+            out = np.empty(shape[:2], np.uint8)
+        out[:] = 0
+        out[region.y0:region.y1, region.x0:region.x1] = matte.to_alpha(probability, region.size, self._curve)
+        return out
+
+
+def _cells(region: focus.Region, whole: focus.Region) -> tuple[slice, slice]:
+    """Return the cells of the scene's grid that a region covers, to the nearest cell, at least one."""
+    side = Plate.SIDE
+    x0, y0 = min(side - 1, round(region.x0 * side / whole.width)), min(side - 1, round(region.y0 * side / whole.height))
+    x1, y1 = max(x0 + 1, round(region.x1 * side / whole.width)), max(y0 + 1, round(region.y1 * side / whole.height))
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _on_grid(probability: np.ndarray, region: focus.Region, whole: focus.Region) -> np.ndarray:
+    """Return a region's map on the scene's grid over the whole frame, 0 outside."""
+    side = Plate.SIDE
+    if region == whole:
+        return cv2.resize(probability, (side, side), interpolation=cv2.INTER_AREA)
+    out = np.zeros((side, side), np.float32)
+    cells = _cells(region, whole)
+    out[cells] = cv2.resize(probability, out[cells].shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def _from_grid(values: np.ndarray, shape: tuple[int, ...], region: focus.Region, whole: focus.Region) -> np.ndarray:
+    """Return values on the scene's grid as a map of a region."""
+    return cv2.resize(values[_cells(region, whole)], shape[::-1], interpolation=cv2.INTER_LINEAR)

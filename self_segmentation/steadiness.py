@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A still outline stays still: smoothing and hysteresis of the probability over time, where nothing moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from . import focus
+
+__all__ = ['Steady']
+
+
+class Steady:
+    """Motion-aware smoothing and hysteresis of a map over time.
+
+    Where the picture stands still the map is averaged over the last few frames and a pixel changes sides only when it is
+    clear (two thresholds, as in Canny 1986); where the picture moves, the newest map counts at once, so nothing drags a
+    ghost. Motion is the difference of small blurred pictures (the "k" of motion-adaptive temporal noise reduction).
+    """
+
+    MOTION_SIZE = 64
+    MOVING = 0.15   # share of the memory that stays where the picture moves
+
+    def __init__(self, memory: float, band: float, motion: float, threshold: float) -> None:
+        self.memory, self.band, self.motion, self.threshold = memory, band, motion, threshold
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._state = self._side = self._seen = self._region = None
+
+    def see(self, guide: np.ndarray, region: focus.Region) -> float:
+        """
+        Look at the next small picture, (h, w, 3) uint8 blue green red, of a region.
+
+        :returns: the mean difference to the last one in grey levels, 0 for the first.
+        """
+        n = self.MOTION_SIZE
+        self._luma = cv2.cvtColor(cv2.resize(guide, (n, n), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY).astype(np.float32)
+        self._difference = None
+        if self._seen is None:
+            return 0.0
+        self._difference = cv2.absdiff(self._luma, focus.warp(self._seen, self._region, region, -512.0))
+        if region == self._region:
+            return cv2.mean(self._difference)[0]
+        known = self._difference <= 255.0
+        return float(self._difference[known].mean()) if known.any() else 0.0
+
+    def update(self, p: np.ndarray, region: focus.Region, doubt: np.ndarray | None = None) -> np.ndarray:
+        """The steadied map for ``p`` of ``region``, the region last given to :meth:`see`.
+
+        ``doubt`` (float32, size of ``p``) is taken from the result; it does not enter the memory. Returns float32, not clipped.
+        """
+        if self._difference is None or self._state is None:
+            state = out = p.copy()
+        else:
+            state = focus.warp(self._state, self._region, region, 0.0)
+            side = focus.warp(self._side, self._region, region, -self.band)
+            moved = cv2.dilate(np.clip(self._difference * (1 / self.motion) - 1.0, 0.0, 1.0), np.ones((3, 3), np.uint8))
+            moved = cv2.blur(moved, (3, 3))
+            # a little memory even where it moves, but none when everything does: then it is the camera
+            calm = min(1.0, max(0.0, 1.5 - 2.0 * cv2.mean(moved)[0]))
+            still = cv2.resize(1.0 - moved, p.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            floor = self.MOVING * calm
+            keep = (self.memory * (1.0 - floor)) * still
+            keep += self.memory * floor
+            state = cv2.add(p, cv2.multiply(keep, cv2.subtract(state, p)))
+            out = cv2.add(state, cv2.multiply(still, side))
+            if doubt is not None:
+                out = cv2.subtract(out, doubt)
+        self._side = np.copysign(np.float32(self.band), out - np.float32(self.threshold))
+        self._state, self._seen, self._region = state, self._luma, region
+        return out
