@@ -26,8 +26,12 @@ class Plate:
     SIDE = 128
     GROW, CLEAR = 7, 0.5  # cells a held person may move a frame; how clearly they must differ from the background
     KNOWN = 5           # frames of quiet background before a cell is known
-    SHADE = 0.45, 1.4, 0.15   # brightness ratios between the first two whose channels differ by less than the third are mere shade
+    SHADE = 0.45, 1.4, 0.15   # brightness ratios within the first two, alike in all channels up to the third, are mere shade
     SAME, OTHER = 6.0, 16.0   # grey levels: below the first a cell looks the same, above the second it looks different
+
+    _NEUTRAL = int((2 * SAME + OTHER) / 2)  # neither the same nor other
+    _IS_SAME = np.clip(2.0 - np.arange(256, dtype=np.float32) / SAME, 0.0, 1.0)
+    _IS_OTHER = np.clip(np.arange(256, dtype=np.float32) / OTHER - 1.0, 0.0, 1.0)
 
     def __init__(self, patience: float):
         self.patience = patience
@@ -57,16 +61,14 @@ class Plate:
         if cv2.countNonZero(wrong) > 0.25 * cv2.countNonZero(free):
             self._age[:] = 0
             known[:] = 0
-        neutral = np.uint8((2 * self.SAME + self.OTHER) / 2)  # neither the same nor other
-        shown = np.where(known > 0, self._far, neutral)
-        grey = np.arange(256, dtype=np.float32)
-        same = cv2.LUT(shown, np.clip(2.0 - grey / self.SAME, 0.0, 1.0))
-        other = cv2.LUT(shown, np.clip(grey / self.OTHER - 1.0, 0.0, 1.0))
-        # all channels scaled alike is a shadow, a reflection or the camera's exposure on the same background
-        # (Horprasert et al. 1999, brightness and chromaticity distortion)
-        b, g, r = cv2.split(cv2.divide(self._picture.astype(np.float32) + 4.0, self._plate + 4.0))
-        least, most = cv2.min(cv2.min(b, g), r), cv2.max(cv2.max(b, g), r)
-        other *= (least < self.SHADE[0]) | (most > self.SHADE[1]) | (most - least > self.SHADE[2])
+        shown = cv2.copyTo(self._far, known, np.full(known.shape, self._NEUTRAL, np.uint8))
+        same, other = cv2.LUT(shown, self._IS_SAME), cv2.LUT(shown, self._IS_OTHER)
+        if cv2.countNonZero(other):
+            # all channels scaled alike is a shadow, a reflection or the camera's exposure on the same background
+            # (Horprasert et al. 1999, brightness and chromaticity distortion)
+            b, g, r = cv2.split(cv2.divide(self._picture.astype(np.float32) + 4.0, self._plate + 4.0))
+            least, most = cv2.min(cv2.min(b, g), r), cv2.max(cv2.max(b, g), r)
+            other *= (least < self.SHADE[0]) | (most > self.SHADE[1]) | (most - least > self.SHADE[2])
         return same, other
 
     def hold(self, p: np.ndarray, other: np.ndarray, step: float) -> np.ndarray | None:
@@ -109,7 +111,7 @@ class Plate:
         quiet = cv2.bitwise_not(busy)
         self._age[cv2.bitwise_and(quiet, cv2.compare(self._far, self.OTHER, cv2.CMP_GT)) > 0] = 0
         fresh = cv2.bitwise_and(quiet, cv2.compare(self._age, 0, cv2.CMP_EQ))
-        picture = self._picture.astype(np.float32)
-        cv2.accumulateWeighted(picture, self._plate, 0.1, mask=quiet)
-        cv2.copyTo(picture, fresh, self._plate)
+        cv2.accumulateWeighted(self._picture, self._plate, 0.1, mask=quiet)
+        if cv2.countNonZero(fresh):
+            cv2.copyTo(self._picture.astype(np.float32), fresh, self._plate)
         self._age = cv2.add(self._age, cv2.min(quiet, 1))
