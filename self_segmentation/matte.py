@@ -74,16 +74,16 @@ def guided(p: np.ndarray, guide: np.ndarray, radius: int, epsilon: float, target
     """
     Return a probability whose edges follow the picture's.
 
-    :param p: (h, w) float32 in 0..1. The filter's coefficients are found at half its size.
+    :param p: (h, w) float32 in 0..1. The filter's coefficients are found at a quarter of its size.
     :param guide: (h, w, 3) uint8.
-    :param radius: of the box, in pixels at half the size.
+    :param radius: of the box, in pixels at a quarter of the size.
     :param epsilon: squared intensity (0..1): edges fainter than its root are smoothed.
     :param target: (H, W, 3) uint8, the same part of the picture at the size that is wanted; ``guide`` if None.
     :returns: (h, w) or (H, W) float32, not clipped.
     """
-    half = (p.shape[1] // 2, p.shape[0] // 2)
-    low = cv2.resize(guide, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-    planes = guided_coefficients(cv2.split(low), cv2.resize(p, half, interpolation=cv2.INTER_AREA), radius, epsilon * 255.0 ** 2)
+    quarter = (p.shape[1] // 4, p.shape[0] // 4)
+    low = cv2.resize(guide, quarter, interpolation=cv2.INTER_AREA).astype(np.float32)
+    planes = guided_coefficients(cv2.split(low), cv2.resize(p, quarter, interpolation=cv2.INTER_AREA), radius, epsilon * 255.0 ** 2)
     target = guide if target is None else target
     *slopes, out = (cv2.resize(x, target.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in planes)
     for slope, channel in zip(slopes, cv2.split(target)):
