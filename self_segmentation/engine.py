@@ -101,11 +101,12 @@ class Engine:
         step = _USUAL_STEP if stamp is None or self._stamp is None else min(1.0, stamp - self._stamp)
         whole = focus.whole(bgr.shape)
         region = self._focus.region(bgr.shape)
-        small = self._small(bgr, region)
-        if self._remembers and self._steady.see(small, region) > _SCENE_CUT:
+        small, low = self._small(bgr, region)
+        if self._remembers and self._steady.see(low, region) > _SCENE_CUT:
             self.reset()
-            region, small = whole, self._small(bgr, whole)
-            self._steady.see(small, region)
+            region = whole
+            small, low = self._small(bgr, region)
+            self._steady.see(low, region)
         self._shape, self._stamp = bgr.shape, stamp
         clock.lap('prepare')
         raw = self._look(small)
@@ -127,7 +128,7 @@ class Engine:
         if self._knows_scene:
             self._plate.learn(_on_grid(probability, region, whole))
         clock.lap('steady')
-        probability = matte.smooth_edge(probability, small, region.size, self._settings)
+        probability = matte.smooth_edge(probability, small, low, region.size, self._settings)
         alpha = self._raised(probability, region, bgr.shape, out)
         clock.lap('edge')
         return alpha
@@ -150,7 +151,7 @@ class Engine:
         if region == whole and not self._judges:
             return
         variant = (self._count // self._settings.focus_reread) % 2
-        seen = self._look_changed(small if region == whole else self._small(bgr, whole), variant)
+        seen = self._look_changed(small if region == whole else self._small(bgr, whole)[0], variant)
         if self._judges:
             self._presence.check(focus.warp(raw, region, whole, 0.0), seen, variant)
         if region != whole:
@@ -174,7 +175,7 @@ class Engine:
         """
         clock = clock or Clock()
         whole = region = focus.whole(bgr.shape)
-        small = self._small(bgr, whole)
+        small, low = self._small(bgr, whole)
         clock.lap('prepare')
         probability = self._look(small)
         keep = []
@@ -184,11 +185,11 @@ class Engine:
         if self._settings.focus_enabled and people is not None:
             region = focus.around(people, bgr.shape, self._settings.focus_margin, 1.0)
         if region != whole:
-            small = self._small(bgr, region)
+            small, low = self._small(bgr, region)
             probability = self._closer(small, probability, keep, region, whole)
         clock.lap('segment')
         view = bgr[region.y0:region.y1, region.x0:region.x1]
-        probability = matte.smooth_edge(probability, small, region.size, self._settings, view)
+        probability = matte.smooth_edge(probability, small, low, region.size, self._settings, view)
         alpha = self._raised(probability, region, bgr.shape, out)
         clock.lap('edge')
         return alpha
@@ -221,12 +222,14 @@ class Engine:
 
     # ---- both
 
-    def _small(self, bgr: np.ndarray, region: focus.Region) -> np.ndarray:
-        """Return a region at the model's size."""
-        if not self._settings.focus_enabled:
-            return shrunk(bgr, self._model.size)  # MediaPipe's own sampling, to the last bit
-        view = bgr[region.y0:region.y1, region.x0:region.x1]
-        return cv2.resize(view, self._model.size, interpolation=cv2.INTER_LINEAR)
+    def _small(self, bgr: np.ndarray, region: focus.Region) -> tuple[np.ndarray, np.ndarray]:
+        """Return a region at the model's size, and at a quarter of it."""
+        if self._settings.focus_enabled:
+            view = bgr[region.y0:region.y1, region.x0:region.x1]
+            small = cv2.resize(view, self._model.size, interpolation=cv2.INTER_LINEAR)
+        else:
+            small = shrunk(bgr, self._model.size)  # MediaPipe's own sampling, to the last bit
+        return small, matte.quartered(small)
 
     def _look(self, small: np.ndarray) -> np.ndarray:
         self.inferences += 1

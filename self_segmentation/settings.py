@@ -127,7 +127,8 @@ class Settings:
                                            'the known background; 0 is off.', unit='seconds', minimum=0.0, maximum=10.0)
     edge_filter: str = _tunable('guided', 'How the edge of the mask is smoothed; guided and joint_bilateral follow the edges '
                                           'of the picture.', choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
-    edge_radius: int = _tunable(1, 'Reach of the guided filter.', unit="steps of 4 pixels of the model's map", minimum=1, maximum=8)
+    edge_radius: int = _tunable(1, 'Reach of the guided filter.', unit="steps of 4 pixels of the model's map",
+                                minimum=1, maximum=8)
     edge_detail: float = _tunable(3e-5, 'The guided filter clings to edges fainter than this the less.', unit='squared intensity',
                                   minimum=1e-6, maximum=0.1)
     edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)

@@ -20,7 +20,6 @@ class Steady:
     ghost. Motion is the difference of small blurred pictures (the "k" of motion-adaptive temporal noise reduction).
     """
 
-    MOTION_SIZE = 64
     MOVING = 0.15   # share of the memory that stays where the picture moves
 
     def __init__(self, memory: float, band: float, motion: float, threshold: float) -> None:
@@ -31,14 +30,13 @@ class Steady:
         """Forget everything."""
         self._state = self._side = self._seen = self._region = None
 
-    def see(self, guide: np.ndarray, region: focus.Region) -> float:
+    def see(self, low: np.ndarray, region: focus.Region) -> float:
         """
-        Look at the next small picture, (h, w, 3) uint8 blue green red, of a region.
+        Look at the next picture, (h, w, 3) uint8 blue green red, about 64 pixels wide, of a region.
 
         :returns: the mean difference to the last one in grey levels, 0 for the first.
         """
-        n = self.MOTION_SIZE
-        self._luma = cv2.cvtColor(cv2.resize(guide, (n, n), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY).astype(np.float32)
+        self._luma = cv2.cvtColor(low, cv2.COLOR_BGR2GRAY).astype(np.float32)
         self._difference = None
         if self._seen is None:
             return 0.0
@@ -49,9 +47,13 @@ class Steady:
         return float(self._difference[known].mean()) if known.any() else 0.0
 
     def update(self, p: np.ndarray, region: focus.Region, doubt: np.ndarray | None = None) -> np.ndarray:
-        """The steadied map for ``p`` of ``region``, the region last given to :meth:`see`.
+        """
+        Return the steadied map.
 
-        ``doubt`` (float32, size of ``p``) is taken from the result; it does not enter the memory. Returns float32, not clipped.
+        :param p: (h, w) float32, the map of the region.
+        :param region: the one last given to :meth:`see`.
+        :param doubt: like ``p``, taken from the result; it does not enter the memory.
+        :returns: like ``p``, not clipped.
         """
         if self._difference is None or self._state is None:
             state = out = p.copy()
