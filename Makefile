@@ -4,6 +4,7 @@
 # make demo              the main job on the built-in sample, DEMO_SECONDS=20
 # make demo CAMERA=0     ... on a camera
 # make test              lint and tests
+# make bench             how fast it is on this machine
 # make reference         config/segmentation.yaml and the README's table from the settings
 
 DEMO_SECONDS ?= 20
@@ -18,7 +19,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO RMW_IMPLEMENTATION COLCON_PREFIX_PATH
 export AMENT_PREFIX_PATH := $(VENV)
 
-.PHONY: demo test reference clean
+.PHONY: demo test bench reference clean
 
 demo: $(VENV)/.complete
 	@$(RUN) -m self_segmentation.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
@@ -26,6 +27,9 @@ demo: $(VENV)/.complete
 test: $(VENV)/.complete
 	@$(RUN) -m ruff check --config .ci/ruff.toml .
 	@$(RUN) -m pytest $(TESTS)
+
+bench: $(VENV)/.complete
+	@$(RUN) -m self_segmentation.benchmark --plot docs/performance.png
 
 reference: $(VENV)/.complete
 	@$(RUN) -m self_segmentation.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml

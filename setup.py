@@ -29,7 +29,9 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            f'benchmark = {NAME}.benchmark:main',
             f'camera_node = {NAME}.camera_node:main',
+            f'evaluate = {NAME}.evaluate:main',
             f'segmentation_node = {NAME}.segmentation_node:main',
             f'self_segmentation = {NAME}.__main__:main',
             f'viewer_node = {NAME}.viewer_node:main',

@@ -249,7 +249,7 @@ class Engine:
         if out is None:
             out = np.empty(shape[:2], np.uint8)
         out[:] = 0
-        out[region.y0:region.y1, region.x0:region.x1] = matte.to_alpha(probability, region.size, self._curve)
+        matte.to_alpha(probability, region.size, self._curve, out[region.y0:region.y1, region.x0:region.x1])
         return out
 
 

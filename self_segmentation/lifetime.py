@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from .errors import SelfSegmentationError
+from .middleware import keep_large_buffers
 
 __all__ = ['run']
 
@@ -38,6 +39,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
     for each in _SIGNALS:
         signal.signal(each, on_signal)
+    keep_large_buffers()
     node = None
     try:
         rclpy.init(args=args)

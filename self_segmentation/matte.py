@@ -182,5 +182,6 @@ def to_alpha(probability: np.ndarray, frame_size: tuple[int, int], curve: np.nda
     :returns: (height, width) uint8, 0..255.
     """
     small = cv2.convertScaleAbs(cv2.max(probability, 0.0), alpha=255)
-    large = small if small.shape[::-1] == frame_size else cv2.resize(small, frame_size, interpolation=cv2.INTER_LINEAR)
-    return cv2.LUT(large, curve, dst=out)
+    if curve[np.flatnonzero(curve)[0]] < 255:  # a soft edge stays one when it is raised, and bending the small map is cheaper
+        return cv2.resize(cv2.LUT(small, curve), frame_size, dst=out, interpolation=cv2.INTER_LINEAR)
+    return cv2.LUT(cv2.resize(small, frame_size, interpolation=cv2.INTER_LINEAR), curve, dst=out)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 
 from .resources import share
 
-__all__ = ['image_environment']
+__all__ = ['image_environment', 'keep_large_buffers']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
@@ -39,3 +40,17 @@ def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], s
     if distribution not in _KNOW_OLD_ONLY:
         added[_NEW_VARIABLE] = profile
     return added, f'Fast DDS profile for large images: {profile}'
+
+
+def keep_large_buffers() -> None:
+    """
+    Have glibc keep the megabyte buffers of images, instead of mapping and unmapping each: most of what a message costs.
+
+    The same as the ``MALLOC_`` variables of :func:`image_environment`, for a process that was started without
+    them. Does nothing where the C library is another one.
+    """
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # malloc.h
+        mallopt(trim_threshold, 1 << 30)
+        mallopt(mmap_threshold, 1 << 30)

@@ -51,9 +51,18 @@ class Segmenter:
         """
         if rgb.shape[1::-1] != self.size:
             rgb = shrunk(rgb, self.size)
-        result = self._segmenter.segment(self._as_image(np.ascontiguousarray(rgb)))
+        return self.whole_probability(np.ascontiguousarray(rgb))
+
+    def whole_probability(self, rgb: np.ndarray) -> np.ndarray:
+        """
+        Return the same at the picture's own size, as MediaPipe gives it: the lesson's way, and dear.
+
+        :param rgb: (height, width, 3) uint8, C-contiguous.
+        :returns: (height, width) float32 in 0..1.
+        """
         # Confidence mask 0, never the category mask: that one's meaning is inverted.
-        return result.confidence_masks[0].numpy_view().reshape(self.size[::-1]).copy()
+        mask = self._segmenter.segment(self._as_image(rgb)).confidence_masks[0]
+        return mask.numpy_view().reshape(rgb.shape[:2]).copy()
 
 def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
