@@ -112,14 +112,15 @@ def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipeline
 
 def _pipeline_tables(results: dict) -> list[str]:
     sizes = list(results)
-    head = ['| p50 / p95 in ms (speed over the lesson, cost in inferences) | ' + ' | '.join(sizes) + ' |', '|---' * (len(sizes) + 1) + '|']
+    about = 'p50 / p95 in ms (speed over the lesson, cost in inferences)'
+    head = [f'| {about} | ' + ' | '.join(sizes) + ' |', '|---' * (len(sizes) + 1) + '|']
     lines = [*head]
     names = list(next(iter(results.values()))['p50_ms'])
     for name in names:
         cells = (f"{r['p50_ms'][name]:.1f} / {r['p95_ms'][name]:.1f} ({r['times_faster_than_lesson'][name]:.1f}x, "
                  f"{r['times_inference'][name]:.2f})" for r in results.values())
         lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    lines += ['', head[0].replace(head[0].split(' | ')[0], '| stages of our default, p50 in ms'), head[1]]
+    lines += ['', '| stages of our default, p50 in ms | ' + ' | '.join(sizes) + ' |', head[1]]
     for stage in next(iter(results.values()))['stages_p50_ms']:
         lines.append(f'| {stage} | ' + ' | '.join(f"{r['stages_p50_ms'][stage]:.2f}" for r in results.values()) + ' |')
     return lines

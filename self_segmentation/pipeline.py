@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .backgrounds import make_background
-from .compositor import composite
+from .compositor import composite, edge_corrected
 from .engine import Clock, Engine
 from .segmenter import Segmenter
 from .settings import Settings
@@ -95,7 +95,10 @@ class Pipeline:
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
         if picture is not False:
-            result.picture = composite(frame, matte, self._background.behind(frame), out)
+            behind, s = self._background.behind(frame), self.settings
+            if s.edge_decontaminate or s.edge_light_wrap:
+                frame = edge_corrected(frame, matte, behind, s.edge_decontaminate, s.edge_light_wrap)
+            result.picture = composite(frame, matte, behind, out)
         clock.lap('composite')
         return result
 

@@ -138,6 +138,10 @@ class Settings:
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
                                              'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
+    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, '
+                                              'of the hair above all; 0 is off.', minimum=0.0, maximum=1.0)
+    edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
+                                      minimum=0.0, maximum=1.0)
     background_type: str = _tunable('color', 'What is put behind the person.', choices=('color', 'image'))
     background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, and of the bars beside an '
                                                                   'image that is fitted with contain.',
