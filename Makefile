@@ -16,8 +16,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	&& echo $$python && break; done)
 
 # The ROS of the .venv, not one that the shell may have sourced.
-unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO RMW_IMPLEMENTATION COLCON_PREFIX_PATH
+unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENTATION COLCON_PREFIX_PATH
 export AMENT_PREFIX_PATH := $(VENV)
+export ROS_DISTRO := kilted
 
 .PHONY: demo test bench reference clean
 

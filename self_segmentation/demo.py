@@ -113,7 +113,7 @@ def main(args: list[str] | None = None) -> int:
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
     added, said = image_environment(os.environ)
     os.environ.update(added)
-    print(said)
+    print(said, flush=True)
     options.folder.mkdir(parents=True, exist_ok=True)
     is_device = options.camera.isdigit() or options.camera.startswith('/dev/')
     children = [
@@ -124,7 +124,7 @@ def main(args: list[str] | None = None) -> int:
     ]
     no_window = why_no_window()
     if no_window:
-        print(f'no window: {no_window}')
+        print(f'no window: {no_window}', flush=True)
     else:
         children.append(_start('viewer_node', '-r', 'image:=segmentation/output'))
     node = None
