@@ -142,6 +142,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
     except KeyboardInterrupt:
         pass  # what was written so far is finished below
     finally:
+        pipeline.close()
         source.close()
         for writer in writers.values():
             writer.close()

@@ -83,7 +83,10 @@ def measure_pipelines(frames: int) -> dict:
         if kind != default.background_type:
             pipelines[f'{_DEFAULT}, {kind} behind'] = Pipeline(default.updated({**image, 'background.type': kind}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
-        return {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
+        results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
+    for each in (model, *pipelines.values()):
+        each.close()
+    return results
 
 
 def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline], bar: tqdm) -> dict:

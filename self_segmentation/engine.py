@@ -34,6 +34,9 @@ class Model(Protocol):
     def probability(self, rgb: np.ndarray) -> np.ndarray:
         """Return (height, width) float32 in 0..1 for a uint8 picture of the model's size, red green blue."""
 
+    def close(self) -> None:
+        """Free the model."""
+
 
 class Clock:
     """Laps of one frame: ``laps`` maps the stage's name to its seconds."""
@@ -73,6 +76,10 @@ class Engine:
         self._remembers = s.steady_memory > 0 or s.steady_hysteresis > 0
         self._knows_scene = s.steady_doubt > 0 or s.steady_patience > 0
         self.reset()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model.close()
 
     def reset(self) -> None:
         """Forget the video: another scene, another camera, a jump in time."""

@@ -159,6 +159,11 @@ class _Judge:
                 'flicker_still': flicker_still(found, truths), 'ghost_lag': ghost_lag(found, truths),
                 'inferences_per_frame': (pipeline.inferences - asked) / frames, 'frames': frames}
 
+    def close(self) -> None:
+        """Free the models."""
+        for pipeline in self._pipelines.values():
+            pipeline.close()
+
     def sheet(self) -> np.ndarray:
         """Return the worst cases as one picture: frame, truth, and the mask of each configuration laid over the frame."""
         rows = []
@@ -258,6 +263,7 @@ def main(args: list[str] | None = None) -> int:
         judge = _Judge(options.folder, {name: Settings().updated(read_yaml(path), str(path)) for name, path in files.items()})
         parts = {'pictures': judge.pictures, 'empty': judge.empty, 'videos': judge.videos}
         results = {part: judged() if options.only in (None, part) else {} for part, judged in parts.items()}
+        judge.close()
     except SelfSegmentationError as error:
         print(f'evaluate: {error}', file=sys.stderr)
         return 1

@@ -61,7 +61,8 @@ class Pipeline:
         changed = {name for name, value in settings.items() if dict(self.settings.items())[name] != value}
         background = make_background(settings) if any(name.startswith('background.') for name in changed) else self._background
         if 'model' in changed:
-            self._engine = Engine(Segmenter(settings.model), settings)
+            old, self._engine = self._engine, Engine(Segmenter(settings.model), settings)
+            old.close()
         elif any(not name.startswith('background.') for name in changed):
             self._engine.configure(settings)
         self.settings, self._background = settings, background
@@ -69,6 +70,10 @@ class Pipeline:
     def reset(self) -> None:
         """Forget the video: the next frame has nothing to do with the last."""
         self._engine.reset()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._engine.close()
 
     def process(self, frame: np.ndarray, *, stamp: float | None = None, still: bool = False, picture: bool | np.ndarray = True,
                 mask: bool | np.ndarray = True, alpha: bool | np.ndarray = True) -> Result:

@@ -110,6 +110,11 @@ class SegmentationNode(Node):
             self.get_logger().warning(f'no image on {topic} for {_PATIENCE:.0f} s: {reason}', throttle_duration_sec=6 * _PATIENCE)
         self._frames_since_watch = 0
 
+    def destroy_node(self) -> None:
+        """Free the model, then the node."""
+        self._tuning.target.close()
+        super().destroy_node()
+
 
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 _HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters

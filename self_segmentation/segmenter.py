@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-import weakref
 from pathlib import Path
 
 import cv2
@@ -38,8 +37,6 @@ class Segmenter:
         content = _read(path)
         self.size = _input_size(content, path)
         self._segmenter, self._as_image = _load(content, path)
-        # Closed at the interpreter's exit at the latest: MediaPipe 1.x prints a traceback otherwise.
-        self.close = weakref.finalize(self, self._segmenter.close)
 
     def probability(self, rgb: np.ndarray) -> np.ndarray:
         """
@@ -63,6 +60,10 @@ class Segmenter:
         # Confidence mask 0, never the category mask: that one's meaning is inverted.
         mask = self._segmenter.segment(self._as_image(rgb)).confidence_masks[0]
         return mask.numpy_view().reshape(rgb.shape[:2]).copy()
+
+    def close(self) -> None:
+        """Free the model. MediaPipe 1.x prints a traceback at the interpreter's end without it."""
+        self._segmenter.close()
 
 def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
