@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
         settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
     pipeline = Pipeline(settings)
     window = None if no_window else Window()
-    failures = 0
+    failures, due = 0, 0.0
     try:
         with tqdm(total=source.count, unit='frame', disable=None) as bar:
             while True:
@@ -130,11 +131,13 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
                     continue
                 if frame is None:
                     break
+                if source.kind == SourceKind.VIDEO and not writers:  # it is watched: at its own speed
+                    due = max(due + 1 / (source.fps or _UNKNOWN_FPS), time.monotonic())
                 result = pipeline.process(frame.pixels, still=source.kind == SourceKind.PICTURES)
                 for kind, writer in writers.items():
                     writer.write(frame.name, getattr(result, kind))
                 bar.update()
-                if window and not window.show(result.picture):
+                if window and not window.show(result.picture, _until(due)):
                     break
             if window and source.count == 1:
                 while window.poll(50):
@@ -149,6 +152,11 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
         if window:
             window.close()
     return 1 if failures else 0
+
+
+def _until(due: float) -> int:
+    """Return the milliseconds until then, at least 1."""
+    return max(1, round(1e3 * (due - time.monotonic())))
 
 
 def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:

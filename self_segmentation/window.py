@@ -33,20 +33,21 @@ class Window:
     """
 
     def __init__(self) -> None:
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         self._sized = False
 
-    def show(self, frame: np.ndarray) -> bool:
+    def show(self, frame: np.ndarray, milliseconds: int = 1) -> bool:
         """
         Show a frame, (height, width, 3) uint8 blue green red.
 
+        :param milliseconds: how long at least, 1 or more.
         :returns: whether to go on: False after q, Esc or when the window was closed.
         """
         if not self._sized:
             cv2.resizeWindow(TITLE, frame.shape[1], frame.shape[0])
             self._sized = True
         cv2.imshow(TITLE, frame)
-        return self.poll()
+        return self.poll(milliseconds)
 
     def poll(self, milliseconds: int = 1) -> bool:
         """Let the window handle its events; return whether to go on."""
