@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from .errors import SelfSegmentationError
@@ -18,6 +18,7 @@ from .middleware import keep_large_buffers
 __all__ = ['run']
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GLANCE = 0.5  # seconds
 
 
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
@@ -31,8 +32,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     told: list[int] = []
 
     def on_signal(number: int, _frame: object) -> None:
-        # A launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up. rclpy's
-        # own handler, which runs before this one, has ended the spinning by now.
+        # A launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up.
         told.append(number)
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
@@ -44,7 +44,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     try:
         rclpy.init(args=args)
         node = make_node()
-        rclpy.spin(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        # rclpy's own signal handler wakes the executor at once, but it is not there yet when the signal comes early.
+        while rclpy.ok() and not told:
+            executor.spin_once(timeout_sec=_GLANCE)
     except ExternalShutdownException:
         pass
     except SelfSegmentationError as error:
