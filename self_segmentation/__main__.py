@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
 _PICTURE_ENDINGS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+_OUTPUTS = ('output', 'mask', 'alpha')
 _UNKNOWN_FPS = 30.0
 
 
@@ -92,11 +93,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         settings, given = settings_from_options(options)
         return _run(options, settings, 'flip' in given)
-    except SettingsError as error:
-        parser.error(str(error))
     except SelfSegmentationError as error:
-        print(f'self_segmentation: {error}', file=sys.stderr)
-        return 1
+        print(f'self_segmentation: error: {error}', file=sys.stderr)
+        return 2 if isinstance(error, SettingsError) else 1
     except KeyboardInterrupt:
         return 0
 
@@ -133,7 +132,8 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
                     break
                 if source.kind == SourceKind.VIDEO and not writers:  # it is watched: at its own speed
                     due = max(due + 1 / (source.fps or _UNKNOWN_FPS), time.monotonic())
-                result = pipeline.process(frame.pixels, still=source.kind == SourceKind.PICTURES)
+                stamp = frame.index / source.fps if source.kind == SourceKind.VIDEO and source.fps else None
+                result = pipeline.process(frame.pixels, stamp=stamp, still=source.kind == SourceKind.PICTURES)
                 for kind, writer in writers.items():
                     writer.write(frame.name, getattr(result, kind))
                 bar.update()
@@ -164,6 +164,12 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     from .sources import SourceKind
     from .writers import Folder, PictureFile, VideoFile
 
+    places = {name: Path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
+    for name, place in places.items():
+        if place == Path(options.input).resolve():
+            raise SourceError(f'--{name} {place} is the input itself: it would be lost')
+    if len(set(places.values())) < len(places):
+        raise SourceError('--output, --mask and --alpha must be different places: they write files of the same names')
     writers: dict[str, Writer] = {}
     if options.output:
         path = Path(options.output)
@@ -177,6 +183,8 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
                 raise SourceError(f'--output {path} is one picture, and {options.input} has more: give a folder'
                                   + ('' if source.kind == SourceKind.PICTURES else ' or an .mp4'))
             writers['picture'] = PictureFile(path)
+        elif ending and not path.is_dir():
+            raise SourceError(f'--output {path}: give an .mp4, a picture ({", ".join(_PICTURE_ENDINGS)}) or a folder')
         else:
             writers['picture'] = Folder(path)
     if options.mask:

@@ -91,10 +91,12 @@ def fitted(image: np.ndarray, size: tuple[int, int], fit: str, bars: tuple[int, 
         return _resized(image, width, height)
     scales = width / image.shape[1], height / image.shape[0]
     scale = max(scales) if fit == 'cover' else min(scales)
+    if fit == 'cover':  # cropped before it is scaled: a long thin image would become huge
+        shown = max(1, min(image.shape[1], round(width / scale))), max(1, min(image.shape[0], round(height / scale)))
+        left, top = (image.shape[1] - shown[0]) // 2, (image.shape[0] - shown[1]) // 2
+        return _resized(image[top:top + shown[1], left:left + shown[0]], width, height)
     scaled = _resized(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     left, top = (width - scaled.shape[1]) // 2, (height - scaled.shape[0]) // 2
-    if fit == 'cover':
-        return np.ascontiguousarray(scaled[-top:-top + height, -left:-left + width])
     picture = np.full((height, width, 3), bars, np.uint8)
     picture[top:top + scaled.shape[0], left:left + scaled.shape[1]] = scaled
     return picture

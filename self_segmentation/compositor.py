@@ -57,7 +57,7 @@ def edge_corrected(frame: np.ndarray, alpha: np.ndarray, background: np.ndarray,
     size = frame.shape[1::-1]
     small = max(1, size[0] // 4), max(1, size[1] // 4)
     if decontaminate:
-        sure = cv2.compare(cv2.resize(alpha, small, interpolation=cv2.INTER_LINEAR), 250, cv2.CMP_GE)
+        sure = cv2.inRange(cv2.resize(alpha, small, interpolation=cv2.INTER_LINEAR), 250, 255)
         weight = cv2.blur(sure, (_REACH, _REACH)).astype(np.float32)[..., None]
         colors = cv2.bitwise_and(cv2.resize(frame, small, interpolation=cv2.INTER_LINEAR), cv2.merge((sure, sure, sure)))
         person = cv2.blur(colors, (_REACH, _REACH)) * (255 / np.maximum(weight, 1))

@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from pathlib import Path
 
 import cv2
 import numpy as np
-import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -39,6 +39,7 @@ class DemoNode(Node):
 
     def __init__(self, seconds: float, folder: Path) -> None:
         super().__init__('demo')
+        self.ending = threading.Event()
         self._start = self._last_report = time.monotonic()
         self._seconds, self._folder = seconds, folder
         self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
@@ -46,7 +47,7 @@ class DemoNode(Node):
         self._masks: deque[tuple[tuple, np.ndarray]] = deque(maxlen=30)
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._best_area = -1.0
+        self._best_area, self._best = -1.0, None
         self.pictures = 0
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
@@ -73,7 +74,7 @@ class DemoNode(Node):
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
         if before is not None and mask is not None and mask.mean() > self._best_area:
             self._best_area = mask.mean()
-            cv2.imwrite(str(self._folder / 'output.png'), np.hstack([before, mask, picture]))
+            self._best = np.hstack([before, mask, picture])
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -85,11 +86,13 @@ class DemoNode(Node):
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
         if now - self._start >= self._seconds:
-            rclpy.try_shutdown()
+            self.ending.set()
 
     def destroy_node(self) -> None:
-        """Finish the video, then the node."""
+        """Finish the video and the picture, then the node."""
         self._video.close()
+        if self._best is not None:
+            cv2.imwrite(str(self._folder / 'output.png'), self._best)
         super().destroy_node()
 
 

@@ -23,6 +23,7 @@ _LARGEST_CROP = 0.85  # share of the frame; a larger crop gains nothing over the
 _SMALLEST = 0.002  # share of the frame; smaller pieces do not steer the focus and are not judged
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
 _USUAL_STEP = 1 / 30  # seconds between frames without stamps
+_GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
 
 
@@ -62,20 +63,26 @@ class Engine:
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
         self.inferences = 0
+        self._focus = focus.Focus(_LARGEST_CROP, _SMALLEST)
+        self._steady, self._presence, self._plate = Steady(), Presence(), Plate()
+        self._settings = settings
         self.configure(settings)
+        self.reset()
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on. What is known of the video stays, unless its meaning changed."""
+        """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
+        if settings.flip != self._settings.flip or settings.focus_enabled != self._settings.focus_enabled:
+            self.reset()
         self._settings = s = settings
         self._curve = matte.alpha_curve(s.threshold, s.softness)
-        self._focus = focus.Focus(s.focus_margin, _LARGEST_CROP, _SMALLEST)
-        self._steady = Steady(s.steady_memory, s.steady_hysteresis, s.steady_motion, s.threshold)
-        self._presence = Presence(s.presence_agreement, _SMALLEST)
-        self._plate = Plate(s.steady_patience)
+        self._focus.margin = s.focus_margin
+        self._steady.memory, self._steady.band, self._steady.motion = s.steady_memory, s.steady_hysteresis, s.steady_motion
+        self._steady.threshold = s.threshold
+        self._presence.reject = s.presence_agreement
+        self._plate.patience = s.steady_patience
         self._judges = s.presence_agreement > 0
         self._remembers = s.steady_memory > 0 or s.steady_hysteresis > 0
         self._knows_scene = s.steady_doubt > 0 or s.steady_patience > 0
-        self.reset()
 
     def close(self) -> None:
         """Free the model."""
@@ -97,15 +104,15 @@ class Engine:
         Return the alpha of the next frame of a video, from this frame and earlier ones.
 
         :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
-        :param stamp: seconds; one that runs backwards starts over.
+        :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
         :param out: (height, width) uint8 to write to.
         :param clock: takes the stages' times.
         :returns: (height, width) uint8.
         """
         clock = clock or Clock()
-        if bgr.shape != self._shape or (stamp is not None and self._stamp is not None and stamp < self._stamp):
+        step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
+        if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
-        step = _USUAL_STEP if stamp is None or self._stamp is None else min(1.0, stamp - self._stamp)
         whole = focus.whole(bgr.shape)
         region = self._focus.region(bgr.shape)
         small, low = self._small(bgr, region)

@@ -119,8 +119,9 @@ class Focus:
     Call :meth:`region` before the frame, :meth:`update` after it, :meth:`whole_seen` after a re-read.
     """
 
-    def __init__(self, margin: float, limit: float, minimum: float):
-        self.margin, self.limit, self.minimum = margin, limit, minimum
+    def __init__(self, limit: float, minimum: float) -> None:
+        self.margin = 0.15
+        self.limit, self.minimum = limit, minimum
         self.reset()
 
     def reset(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 import rclpy
@@ -25,7 +26,8 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
-    :param make_node: makes the node; it may raise SelfSegmentationError.
+    :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
+        ``ending``, a threading.Event; one that failed has a true attribute ``failed``.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
@@ -46,8 +48,9 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        ending = getattr(node, 'ending', threading.Event())
         # rclpy's own signal handler wakes the executor at once, but it is not there yet when the signal comes early.
-        while rclpy.ok() and not told:
+        while rclpy.ok() and not told and not ending.is_set():
             executor.spin_once(timeout_sec=_GLANCE)
     except ExternalShutdownException:
         pass
@@ -61,6 +64,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return 1 if getattr(node, 'failed', False) else 0
 
 

@@ -13,6 +13,8 @@ __all__ = ['alpha_curve', 'disc', 'guided', 'joint_bilateral', 'quartered', 'smo
 
 _FLAT = 7.0  # a range sigma from which on all weights are within 1 % of each other: probabilities differ by 1 at most
 
+_WIDEST = 12  # pixels; what a window may reach here at most, or a small crop of a large frame would take seconds
+
 
 def smooth_edge(probability: np.ndarray, guide: np.ndarray, low: np.ndarray, size: tuple[int, int], settings: Settings,
                 view: np.ndarray | None = None) -> np.ndarray:
@@ -47,10 +49,10 @@ def guided_coefficients(guide: list[np.ndarray], p: np.ndarray, radius: int, eps
     He, Sun, Tang, "Guided Image Filtering", 2013, equations 19 to 21; computed at a low resolution and applied at a higher one
     as in He, Sun, "Fast Guided Filter", 2015, arXiv:1505.00996. The 3x3 systems are solved in closed form (adjugate).
 
-    :param guide: three (h, w) float32 planes.
-    :param p: (h, w) float32.
+    :param guide: three (h, w) float64 planes.
+    :param p: (h, w) float64.
     :param epsilon: in the guide's unit, squared.
-    :returns: four (h, w) float32 planes, a0, a1, a2 and b, averaged over the box.
+    :returns: four (h, w) float64 planes, a0, a1, a2 and b, averaged over the box.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -93,9 +95,10 @@ def guided(p: np.ndarray, guide: np.ndarray, low: np.ndarray, radius: int, epsil
     :param target: (H, W, 3) uint8, the same part of the picture at the size that is wanted; ``guide`` if None.
     :returns: (h, w) or (H, W) float32, not clipped.
     """
-    planes = guided_coefficients(cv2.split(low.astype(np.float32)), quartered(p), radius, epsilon * 255.0 ** 2)
+    # In 64 bit: the covariance of a grey picture's three equal channels is nearly singular.
+    planes = guided_coefficients(cv2.split(low.astype(np.float64)), quartered(p).astype(np.float64), radius, epsilon * 255.0 ** 2)
     target = guide if target is None else target
-    *slopes, out = (cv2.resize(x, target.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in planes)
+    *slopes, out = (cv2.resize(x.astype(np.float32), target.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in planes)
     for slope, channel in zip(slopes, cv2.split(target)):
         slope *= channel
         out += slope
@@ -118,6 +121,7 @@ def disc(diameter: float, sigma: float, scale_x: float, scale_y: float) -> np.nd
     """
     samples = 8
     radius = (diameter - 1) / 2
+    scale_x, scale_y = (min(scale, _WIDEST / max(radius, 1)) for scale in (scale_x, scale_y))
     reach = [int(np.ceil(max(radius * scale - 0.5, 0))) for scale in (scale_y, scale_x)]
     y, x = (((np.arange((2 * r + 1) * samples) + 0.5) / samples - r - 0.5) / scale
             for r, scale in zip(reach, (scale_y, scale_x)))
@@ -182,6 +186,6 @@ def to_alpha(probability: np.ndarray, frame_size: tuple[int, int], curve: np.nda
     :returns: (height, width) uint8, 0..255.
     """
     small = cv2.convertScaleAbs(cv2.max(probability, 0.0), alpha=255)
-    if curve[np.flatnonzero(curve)[0]] < 255:  # a soft edge stays one when it is raised, and bending the small map is cheaper
+    if ((curve > 0) & (curve < 255)).any():  # a soft edge stays one when it is raised, and bending the small map is cheaper
         return cv2.resize(cv2.LUT(small, curve), frame_size, dst=out, interpolation=cv2.INTER_LINEAR)
     return cv2.LUT(cv2.resize(small, frame_size, interpolation=cv2.INTER_LINEAR), curve, dst=out)

@@ -48,8 +48,8 @@ class SettingsParameters(Generic[Target]):
         try:
             return build(self.settings)
         except SelfSegmentationError as error:
-            if not error.settings:
-                raise
+            if all(getattr(self.settings, TUNABLES[name].attribute) == TUNABLES[name].default for name in error.settings):
+                raise  # the default itself cannot be had
             self._set_defaults({name: str(error) for name in error.settings})
             return self._built(build)
 
@@ -67,14 +67,16 @@ class SettingsParameters(Generic[Target]):
             try:
                 values[tunable.name] = self._declare_one(tunable)
             except InvalidParameterValueException as error:  # out of the descriptor's range
-                problems[tunable.name] = f'{tunable.name} (from {origin}) takes {tunable.allowed}: {error}'
+                problems[tunable.name] = f'{error}; {tunable.name} (from {origin}) takes {tunable.allowed}'
                 self._declare_one(tunable, ignore_override=True)
         self.settings = Settings()
-        try:
-            self.settings = self.settings.updated(values, origin)
-        except SettingsError as error:
-            problems.update(error.problems)
-            self.settings = self.settings.updated({n: v for n, v in values.items() if n not in error.problems}, origin)
+        while True:  # without the wrong ones, the rest may still not fit together
+            try:
+                self.settings = self.settings.updated(values, origin)
+                break
+            except SettingsError as error:
+                problems.update(error.problems)
+                values = {name: value for name, value in values.items() if name not in error.problems}
         if problems:
             self._set_defaults(problems)
         # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.

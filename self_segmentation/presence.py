@@ -34,9 +34,14 @@ class Presence:
     GRID = (64, 64)
     UNKNOWN = 0.75
 
-    def __init__(self, reject: float, minimum: float):
-        self.reject, self.accept, self.minimum = reject, min(1.0, reject + 0.25), minimum
+    def __init__(self) -> None:
+        self.reject = 0.0
         self.reset()
+
+    @property
+    def accept(self) -> float:
+        """How much trust shows a hidden piece again."""
+        return min(1.0, self.reject + 0.25)
 
     def reset(self) -> None:
         """Trust everything again."""

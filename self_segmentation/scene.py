@@ -33,8 +33,8 @@ class Plate:
     _IS_SAME = np.clip(2.0 - np.arange(256, dtype=np.float32) / SAME, 0.0, 1.0)
     _IS_OTHER = np.clip(np.arange(256, dtype=np.float32) / OTHER - 1.0, 0.0, 1.0)
 
-    def __init__(self, patience: float):
-        self.patience = patience
+    def __init__(self) -> None:
+        self.patience = 0.0
         self.reset()
 
     def reset(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
+import cv2
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
@@ -77,6 +78,7 @@ class SegmentationNode(Node):
             self._camera = self.create_subscription(
                 Image, 'image_raw', self._on_image, _INPUT_QOS,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            self._tuning.target.reset()  # what was seen before is long ago
             self._frames_since_watch = 0
         elif not wanted and self._camera is not None:
             self.destroy_subscription(self._camera)
@@ -93,8 +95,12 @@ class SegmentationNode(Node):
         wanted = {kind: output for kind, output in self._outputs.items() if output.wanted}
         pixels = {kind: output.writer.pixels(width, height) for kind, output in wanted.items()}
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        self._tuning.target.process(frame, stamp=stamp, picture=pixels.get('output', False), mask=pixels.get('mask', False),
-                                    alpha=pixels.get('alpha', False))
+        try:
+            self._tuning.target.process(frame, stamp=stamp, picture=pixels.get('output', False), mask=pixels.get('mask', False),
+                                        alpha=pixels.get('alpha', False))
+        except cv2.error as error:
+            self.get_logger().error(f'frame of {width}x{height} skipped: {error}', throttle_duration_sec=_PATIENCE)
+            return
         for output in wanted.values():
             output.writer.message.header = message.header
             output.publisher.publish(output.writer.message)

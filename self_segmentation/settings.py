@@ -23,6 +23,7 @@ __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml']
 
 _GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
 _ROS_KEY = 'ros__parameters'
+_NODES = ('**', '*', 'segmentation')
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -102,7 +103,7 @@ class Settings:
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
                                      'another selfie segmentation .tflite file.')
     flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
-    threshold: float = _tunable(0.5, 'Keep what is at least this likely to be a person; smaller keeps more edge.',
+    threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',
                                 unit='probability', minimum=0.0, maximum=1.0)
     softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
                                minimum=0.0, maximum=1.0)
@@ -214,7 +215,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
 
-    All nodes' sections are read, later ones win. Nothing is checked but the form; give the result to
+    The sections of other nodes than ``/**`` and ``segmentation`` are passed over, and so is what belongs to ROS
+    itself (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to
     :meth:`Settings.updated`.
 
     :returns: dotted name to value.
@@ -233,9 +235,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
                                                  for v in document.values()):
         raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")
     values: dict[str, Any] = {}
-    for section in document.values():
-        values.update(_flat(section[_ROS_KEY]))
-    return values
+    for node, section in document.items():
+        if str(node).rpartition('/')[2] in _NODES:
+            values.update(_flat(section[_ROS_KEY]))
+    return {name: value for name, value in values.items() if name != 'use_sim_time' and not name.startswith('qos_overrides.')}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

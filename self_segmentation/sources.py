@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,11 @@ _PICTURES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 
 
 class SourceKind:
-    """What a source is: ``CAMERA`` never ends, ``VIDEO`` has frames that follow each other, ``PICTURES`` do not."""
+    """
+    What a source is.
+
+    A ``CAMERA`` (a stream from the network too) never ends, a ``VIDEO`` has frames that follow each other, ``PICTURES`` do not.
+    """
 
     CAMERA, VIDEO, PICTURES = 'camera', 'video', 'pictures'
 
@@ -106,6 +111,7 @@ class _Pictures(Source):
 
     def __init__(self, files: list[Path]) -> None:
         self._files, self._index, self._last = files, 0, None
+        self._stems = Counter(file.stem for file in files)  # a.jpg and a.png must not become the same a.png
         self.count = len(files)
 
     def read(self) -> Frame | None:
@@ -117,7 +123,7 @@ class _Pictures(Source):
             if pixels is None:
                 raise SourceError(f'picture {str(path)!r} cannot be read: give a PNG or JPEG file')
             self._last = (path, pixels)
-        return Frame(self._last[1], path.stem, self._index - 1)
+        return Frame(self._last[1], path.stem if self._stems[path.stem] == 1 else path.name, self._index - 1)
 
     def rewind(self) -> None:
         self._index = 0
@@ -142,13 +148,13 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0) -
         if not files:
             raise SourceError(f'folder {place!r} has no picture in it: it takes ' + ', '.join(sorted(_PICTURES)))
         return _Pictures(files)
-    if path.suffix.lower() in _PICTURES and '%' not in path.name and '://' not in place:
+    if path.suffix.lower() in _PICTURES and '://' not in place:
         if not path.is_file():
             raise SourceError(f'picture {place!r} is not there')
         return _Pictures([path])
-    if path.is_char_device() or place.startswith('/dev/'):
+    if path.is_char_device() or place.startswith('/dev/') or '://' in place:
         return _Capture(place, SourceKind.CAMERA, width, height, fps)
-    if '://' not in place and not path.exists():
+    if not path.exists():
         raise SourceError(f'{place!r} is not there: give a camera number (0, 1, ...), a device such as /dev/video0, '
                           'a video, a picture or a folder of pictures')
-    return _Capture(place if '://' in place else str(path), SourceKind.VIDEO, width, height, fps)
+    return _Capture(str(path), SourceKind.VIDEO, width, height, fps)

@@ -22,8 +22,9 @@ class Steady:
 
     MOVING = 0.15   # share of the memory that stays where the picture moves
 
-    def __init__(self, memory: float, band: float, motion: float, threshold: float) -> None:
-        self.memory, self.band, self.motion, self.threshold = memory, band, motion, threshold
+    def __init__(self) -> None:
+        self.memory = self.band = 0.0
+        self.motion, self.threshold = 1.0, 0.5
         self.reset()
 
     def reset(self) -> None:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-import rclpy
+import threading
+
 from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -29,6 +30,7 @@ class ViewerNode(Node):
         if reason:
             raise SourceError(f'no window: {reason}')
         super().__init__('viewer')
+        self.ending = threading.Event()
         self._window = Window()
         qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'image', self._on_image, qos)
@@ -44,7 +46,7 @@ class ViewerNode(Node):
 
     def _go_on(self, wanted: bool) -> None:
         if not wanted:
-            rclpy.try_shutdown()
+            self.ending.set()
 
     def destroy_node(self) -> None:
         """Close the window, then the node."""

@@ -74,7 +74,10 @@ class VideoFile:
     def write(self, name: str, picture: np.ndarray) -> None:
         """Append a frame."""
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SourceError(f'{self._path} cannot be written: {error}') from error
             size, self._shape = picture.shape[1::-1], picture.shape
             # The one codec that every build of OpenCV brings.
             self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'), self._fps, size)
