@@ -27,6 +27,7 @@ __all__ = ['CameraNode', 'main']
 _BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
 _PICTURES_FPS = 10.0
 _UNKNOWN_FPS = 30.0
+_LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
 
 
 class CameraNode(Node):
@@ -97,8 +98,12 @@ class CameraNode(Node):
             try:
                 frame = source.read() if source else None
             except SourceError as error:
-                if source.kind != SourceKind.CAMERA:
+                if source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
+                if source.kind == SourceKind.PICTURES:  # the others may be better
+                    self.get_logger().error(str(error), throttle_duration_sec=30.0)
+                    self.ending.wait(1 / _PICTURES_FPS)
+                    continue
                 self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
                 source.close()
                 source = None
@@ -114,6 +119,7 @@ class CameraNode(Node):
             else:
                 self.get_logger().info(f'end of {self._place}')
                 self._publisher.wait_for_all_acked(Duration(seconds=1))
+                self.ending.wait(_LINGER)
                 break
         if source:
             source.close()

@@ -46,6 +46,8 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     try:
         rclpy.init(args=args)
         node = make_node()
+        if told or not rclpy.ok():
+            return 0
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         ending = getattr(node, 'ending', threading.Event())
@@ -58,7 +60,8 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except Exception:
-        if not told:  # what is half made when the signal comes fails in many ways
+        # What is half made when the signal comes fails in many ways. rclpy hears of it before Python does.
+        if not told and rclpy.ok():
             raise
     finally:
         if node is not None:

@@ -68,9 +68,11 @@ class Tunable:
         :raises ValueError: naming the value, its origin and what is allowed.
         """
         kind = type(self.default)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        fitting = tuple(value) if kind is tuple and isinstance(value, Sequence) and not isinstance(value, str) else value
+        fitting = value
+        if kind is float and type(value) is int and self.minimum <= value <= self.maximum:
+            fitting = float(value)
+        elif kind is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+            fitting = tuple(value)
         if not self._fits(fitting):
             where = f' (from {origin})' if origin else ''
             raise ValueError(f'{self.name} = {value!r}{where} is not allowed: it takes {self.allowed}')
@@ -82,7 +84,7 @@ class Tunable:
         if self.choices:
             return value in self.choices
         if isinstance(value, tuple):
-            return len(value) == 3 and all(isinstance(item, int) and 0 <= item <= 255 for item in value)
+            return len(value) == 3 and all(type(item) is int and 0 <= item <= 255 for item in value)
         if isinstance(value, (bool, str)):
             return True
         return math.isfinite(value) and self.minimum <= value <= self.maximum
