@@ -18,7 +18,6 @@ from .middleware import keep_large_buffers
 
 __all__ = ['run']
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GLANCE = 0.5  # seconds
 
 
@@ -32,15 +31,9 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     :returns: the process's exit code.
     """
     told: list[int] = []
-
-    def on_signal(number: int, _frame: object) -> None:
-        # A launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up.
-        told.append(number)
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-
-    for each in _SIGNALS:
-        signal.signal(each, on_signal)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        # Only noted: a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up.
+        signal.signal(each, lambda number, _frame: told.append(number))
     keep_large_buffers()
     node = None
     try:

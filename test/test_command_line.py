@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``python3 -m self_segmentation``: run in this process where only files matter, as a process of its own where more does."""
+import os
+import signal
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ASTRONAUT, LESSON, SAMPLE, area, iou, lesson_settings, video_frames, wait_until
+
+from self_segmentation.__main__ import main
+from self_segmentation.pipeline import Pipeline
+from self_segmentation.settings import TUNABLES
+
+COUNT, FPS = 20, 12.5
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """The program takes SIGTERM for itself; give it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def run(capfd):
+    """``run(*arguments)`` returns the exit code and what was said on stderr."""
+    def run(*arguments) -> tuple[int, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in (*arguments, '--no-window')])
+        except SystemExit as end:
+            code = end.code
+        return code, capfd.readouterr().err
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory, sample):
+    """Twenty frames of the sample with the person in them, and a frame rate of its own."""
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (640, 480))
+    for frame in sample[60:60 + COUNT]:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def read(path) -> np.ndarray:
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None, f'{path} is no picture'
+    return picture
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_picture_gives_a_composite_a_mask_and_an_alpha_of_the_astronaut(run, tmp_path, astronaut):
+    code, said = run(ASTRONAUT, '--output', tmp_path / 'new' / 'out.png', '--mask', tmp_path / 'mask',
+                     '--alpha', tmp_path / 'alpha')
+    assert code == 0, said
+    assert names(tmp_path / 'mask') == names(tmp_path / 'alpha') == ['astronaut.png']
+    picture, mask = read(tmp_path / 'new' / 'out.png'), read(tmp_path / 'mask' / 'astronaut.png')
+    alpha = read(tmp_path / 'alpha' / 'astronaut.png')
+    assert picture.shape == astronaut.shape and mask.shape == alpha.shape == (512, 512)
+    assert 0.45 < area(mask) < 0.65 and np.array_equal(mask, np.where(alpha > 127, 255, 0))
+    assert np.array_equal(picture[alpha == 255], astronaut[alpha == 255])  # a file is not mirrored
+    assert (picture[alpha == 0] == 192).all() and (alpha == 0).mean() > 0.3
+
+
+def test_flip_mirrors_a_file_and_no_flip_does_not(run, tmp_path, astronaut):
+    for option, seen in (('--flip', cv2.flip(astronaut, 1)), ('--no-flip', astronaut)):
+        assert run(ASTRONAUT, option, '--output', tmp_path / 'out.png', '--alpha', tmp_path)[0] == 0
+        alpha = read(tmp_path / 'astronaut.png')
+        assert 0.45 < area(alpha) < 0.65
+        assert np.array_equal(read(tmp_path / 'out.png')[alpha == 255], seen[alpha == 255])
+
+
+def test_the_lessons_configuration_is_taken_and_an_option_wins_over_it(run, tmp_path, astronaut):
+    for options, settings in (((), {}), (('--no-flip',), {'flip': False}), (('--threshold', '0.9'), {'threshold': 0.9}),
+                              (('--background-color', '1,2,3'), {'background__color': (1, 2, 3)})):
+        assert run(ASTRONAUT, '--config', LESSON, *options, '--output', tmp_path / 'out.png', '--mask', tmp_path)[0] == 0
+        expected = Pipeline(lesson_settings(**settings)).process(astronaut)
+        assert np.array_equal(read(tmp_path / 'out.png'), expected.picture), options
+        assert np.array_equal(read(tmp_path / 'astronaut.png'), expected.mask), options
+
+
+def test_an_option_may_mend_what_the_configuration_leaves_open(run, tmp_path):
+    config = tmp_path / 'half.yaml'
+    config.write_text('/**:\n  ros__parameters:\n    background: {type: image}\n')
+    code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
+    assert code == 2 and 'background.image' in said
+    assert run(ASTRONAUT, '--config', config, '--background-image', ASTRONAUT, '--output', tmp_path / 'out.png')[0] == 0
+
+
+@pytest.fixture
+def folder(tmp_path, sample, astronaut):
+    """Pictures that a video's memory would mix up: somebody, nobody, somebody else."""
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for name, picture in (('a', astronaut), ('b', cv2.resize(sample[0], (512, 512))), ('c', cv2.resize(sample[80], (512, 512))),
+                          ('d', cv2.flip(astronaut, 1))):
+        cv2.imwrite(str(folder / f'{name}.png'), picture)
+    return folder
+
+
+def test_a_folders_pictures_each_come_out_as_they_do_alone(run, folder, tmp_path):
+    code, said = run(folder, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--alpha', tmp_path / 'alpha')
+    assert code == 0, said
+    for kind in ('out', 'mask', 'alpha'):
+        assert names(tmp_path / kind) == ['a.png', 'b.png', 'c.png', 'd.png']
+    assert [area(read(tmp_path / 'mask' / name)) > 0.1 for name in names(tmp_path / 'mask')] == [True, False, True, True]
+    for name in ('b', 'c', 'd'):
+        alone = tmp_path / 'alone'
+        assert run(folder / f'{name}.png', '--output', alone / 'out.png', '--mask', alone / 'mask',
+                   '--alpha', alone / 'alpha')[0] == 0
+        assert np.array_equal(read(alone / 'out.png'), read(tmp_path / 'out' / f'{name}.png')), name
+        for kind in ('mask', 'alpha'):
+            assert np.array_equal(read(alone / kind / f'{name}.png'), read(tmp_path / kind / f'{name}.png')), name
+
+
+def test_a_video_gives_numbered_pictures(run, clip, tmp_path):
+    code, said = run(clip, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--config', LESSON)
+    assert code == 0, said
+    assert names(tmp_path / 'out') == names(tmp_path / 'mask') == [f'{number:05d}.png' for number in range(COUNT)]
+    pipeline = Pipeline(lesson_settings())
+    for number, frame in enumerate(video_frames(clip)):
+        assert np.array_equal(read(tmp_path / 'out' / f'{number:05d}.png'), pipeline.process(frame).picture), number
+
+
+def test_a_video_gives_a_video_of_as_many_frames_at_the_same_rate(run, clip, tmp_path, sample):
+    code, said = run(clip, '--output', tmp_path / 'new' / 'out.mp4', '--mask', tmp_path / 'mask', '--background-color', '#00ff00')
+    assert code == 0, said
+    capture = cv2.VideoCapture(str(tmp_path / 'new' / 'out.mp4'))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(FPS, abs=0.01)
+    frames = video_frames(tmp_path / 'new' / 'out.mp4')
+    assert len(frames) == COUNT == len(names(tmp_path / 'mask')) and {frame.shape for frame in frames} == {(480, 640, 3)}
+    mask = read(tmp_path / 'mask' / f'{COUNT - 1:05d}.png')
+    assert area(mask) > 0.1
+    away = cv2.erode(255 - mask, np.ones((31, 31), np.uint8)) > 0
+    assert np.abs(frames[-1][away].astype(int) - (0, 255, 0)).mean() < 12
+    inside = cv2.erode(mask, np.ones((31, 31), np.uint8)) > 0
+    assert np.abs(frames[-1][inside].astype(int) - sample[60 + COUNT - 1][inside]).mean() < 12
+
+
+def test_every_picture_format_is_read_by_its_ending_whatever_its_case(run, tmp_path, astronaut):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for ending in ('PNG', 'jpg', 'JPEG', 'bmp', 'webp', 'tiff'):
+        folder.joinpath(f'{ending}.{ending}').write_bytes(cv2.imencode(f'.{ending.lower()}', astronaut)[1].tobytes())
+    (folder / 'notes.txt').write_text('no picture')
+    assert run(folder, '--mask', tmp_path / 'mask', '--config', LESSON)[0] == 0
+    assert names(tmp_path / 'mask') == sorted(f'{ending}.png' for ending in ('PNG', 'jpg', 'JPEG', 'bmp', 'webp', 'tiff'))
+    masks = [read(path) for path in (tmp_path / 'mask').iterdir()]
+    assert min(iou(masks[0], mask) for mask in masks) > 0.95
+
+
+def test_two_pictures_of_one_name_do_not_overwrite_each_others_results(run, tmp_path, astronaut, sample):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    cv2.imwrite(str(folder / 'one.png'), astronaut)
+    cv2.imwrite(str(folder / 'one.jpg'), sample[0])
+    run(folder, '--output', tmp_path / 'out')
+    assert {read(path).shape for path in (tmp_path / 'out').iterdir()} == {(512, 512, 3), (480, 640, 3)}
+
+
+def test_an_unreadable_picture_is_named_the_others_are_written_and_the_exit_code_tells(run, folder, tmp_path):
+    (folder / 'b.png').write_text('no picture')
+    code, said = run(folder, '--output', tmp_path / 'out')
+    assert code == 1 and str(folder / 'b.png') in said and 'Traceback' not in said
+    assert names(tmp_path / 'out') == ['a.png', 'c.png', 'd.png']
+
+
+@pytest.mark.parametrize('options, parts', [
+    (['--threshold', '2'], ['threshold = 2', 'the command line', '0 to 1']), (['--threshold', 'nan'], ['threshold', '0 to 1']),
+    (['--threshold', 'much'], ['--threshold', 'much']), (['--edge-diameter', '1.5'], ['--edge-diameter', '1.5']),
+    (['--background-color', '1,2'], ['background.color', 'three whole numbers']),
+    (['--background-color', 'red'], ['red', '#rrggbb']), (['--background-type', 'image'], ['background.image']),
+    (['--edge-filter', 'median'], ['median', 'bilateral']), (['--nonsense'], ['--nonsense']),
+    (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'YAML']),
+], ids=lambda value: '='.join(map(str, value)) if str(value[0]).startswith('--') else '')
+def test_a_wrong_setting_ends_with_exit_code_2_and_says_what_is_allowed(run, tmp_path, options, parts):
+    code, said = run(ASTRONAUT, '--output', tmp_path / 'out.png', *options)
+    assert code == 2 and all(part in said for part in parts) and 'Traceback' not in said, said
+    assert names(tmp_path) == []
+
+
+def test_an_unknown_name_in_the_configuration_is_refused_with_the_nearest(run, tmp_path):
+    config = tmp_path / 'some.yaml'
+    config.write_text('/**:\n  ros__parameters:\n    treshold: 0.5\n')
+    code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
+    assert code == 2 and str(config) in said and 'did you mean threshold?' in said
+
+
+@pytest.mark.parametrize('place', ['missing.mp4', 'missing.png', 'missing', 'empty', 'text.png', 'text.mp4', '/dev/video97',
+                                   '97'])
+def test_an_input_that_cannot_be_read_ends_with_exit_code_1_and_is_named(run, tmp_path, place):
+    (tmp_path / 'empty').mkdir()
+    for name in ('text.png', 'text.mp4'):
+        (tmp_path / name).write_text('neither picture nor video')
+    place = place if place.startswith(('/', '9')) else str(tmp_path / place)
+    code, said = run(place, '--output', tmp_path / 'out')
+    assert code == 1 and place in said and 'Traceback' not in said, said
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_missing_model_or_background_ends_with_exit_code_1_and_is_named(run, tmp_path):
+    for option in ('--model', '--background-image'):
+        code, said = run(ASTRONAUT, option, tmp_path / 'missing', '--output', tmp_path / 'out.png')
+        assert code == 1 and str(tmp_path / 'missing') in said and 'give' in said
+        assert names(tmp_path) == []
+
+
+def test_an_output_that_does_not_fit_the_input_is_refused(run, clip, folder, tmp_path):
+    for place, output in ((clip, 'out.png'), (folder, 'out.png'), (folder, 'out.mp4')):
+        code, said = run(place, '--output', tmp_path / output)
+        assert code == 1 and output in said and 'folder' in said
+        assert not (tmp_path / output).exists()
+
+
+@pytest.mark.parametrize('output', ['out.png', 'out.mp4', 'out'])
+def test_an_output_that_cannot_be_written_is_named(run, clip, tmp_path, output):
+    (tmp_path / 'file').write_text('in the way')
+    place = clip if output == 'out.mp4' else ASTRONAUT
+    code, said = run(place, '--output', tmp_path / 'file' / output)
+    assert code == 1 and str(tmp_path / 'file' / output) in said
+
+
+def test_without_a_window_and_without_an_output_there_is_nothing_to_do(run):
+    code, said = run(ASTRONAUT)
+    assert code == 1 and 'nothing to do' in said and '--output' in said
+
+
+def program(*arguments, **more):
+    environment = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
+    return [sys.executable, '-m', 'self_segmentation', *map(str, arguments)], {'env': environment, **more}
+
+
+def test_without_a_display_the_reason_is_said():
+    command, more = program(ASTRONAUT)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
+    assert done.returncode == 1 and ('no display' in done.stderr or 'headless' in done.stderr) and 'Traceback' not in done.stderr
+
+
+def test_help_lists_every_setting_without_waiting_for_opencv_or_mediapipe():
+    code = ('import sys\nfrom self_segmentation.__main__ import main\ntry:\n    main(["--help"])\n'
+            'except SystemExit as end:\n    print(end.code, sorted({"cv2", "mediapipe", "numpy", "rclpy"} & set(sys.modules)))\n')
+    done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == '0 []'
+    words = ' '.join(done.stdout.replace('-\n', '-').split())
+    for tunable in TUNABLES.values():
+        assert '--' + tunable.name.replace('.', '-').replace('_', '-') in words
+    for option in ('--output', '--mask', '--alpha', '--config', '--no-window', '--no-flip'):
+        assert option in words
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_during_a_video_leaves_a_playable_video_and_exit_code_0(start, tmp_path, number):
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask')
+    running = start('', command=command, **more)
+    wait_until(lambda: (tmp_path / 'mask' / '00010.png').exists(), 'ten frames')
+    running.send(number)
+    assert running.exit_code() == 0, running.said
+    assert 'Traceback' not in running.said
+    masks = len(names(tmp_path / 'mask'))
+    assert masks < 150  # it was not over
+    assert masks - 1 <= len(video_frames(tmp_path / 'out.mp4')) <= masks + 1
