@@ -46,6 +46,7 @@ def test_a_terminals_ctrl_c_ends_the_demo_and_every_node_it_started(tmp_path):
     """To a whole foreground group, as a terminal sends it; and no process of the demo stays behind."""
     environment = {**os.environ, 'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
     command = [sys.executable, '-m', 'self_segmentation.demo', '--seconds', '60', '--folder', str(tmp_path)]
+    children: list[int] = []
     with (tmp_path / 'said').open('w+b') as said:
         demo = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
         try:
@@ -60,9 +61,12 @@ def test_a_terminals_ctrl_c_ends_the_demo_and_every_node_it_started(tmp_path):
         finally:
             if demo.poll() is None:
                 demo.kill()
+            left = [child for child in children if is_running(child)]
+            for child in left:
+                os.kill(child, signal.SIGKILL)
         text = os.pread(said.fileno(), 1 << 20, 0).decode()
         assert 'Traceback' not in text, text
-        assert not any(is_running(child) for child in children)
+        assert not left
         assert (tmp_path / 'output.mp4').stat().st_size > 1000
 
 
