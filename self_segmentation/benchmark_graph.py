@@ -77,12 +77,12 @@ def listen(options: argparse.Namespace) -> dict:
 
     rclpy.init()
     node = rclpy.create_node('listener', namespace=options.namespace)
-    latencies, stamps = [], []
-    first = []
+    latencies, stamps, first = [], [], []
 
     def on_image(message: Image) -> None:
         now = time.time()
-        first.append(now) if not first else None
+        if not first:
+            first.append(now)
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         stamps.append(stamp)
         latencies.append(now - stamp)

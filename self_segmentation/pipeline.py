@@ -58,7 +58,7 @@ class Pipeline:
         :raises ModelError: the model cannot be loaded.
         :raises BackgroundError: the background cannot be read.
         """
-        changed = {name for name, value in settings.items() if dict(self.settings.items())[name] != value}
+        changed = {name for name, _ in set(settings.items()) - set(self.settings.items())}
         background = make_background(settings) if any(name.startswith('background.') for name in changed) else self._background
         if 'model' in changed:
             old, self._engine = self._engine, Engine(Segmenter(settings.model), settings)

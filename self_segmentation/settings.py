@@ -19,7 +19,7 @@ import yaml
 
 from .errors import SettingsError
 
-__all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml']
+__all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
 
 _GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
 _ROS_KEY = 'ros__parameters'
