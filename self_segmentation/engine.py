@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import cv2
@@ -56,21 +57,29 @@ class Clock:
 class Engine:
     """
     Finds the alpha of pictures (:meth:`picture`) and of the frames of a video (:meth:`frame`).
-
-    ``inferences`` counts how often the model was asked.
     """
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self.inferences = 0
+        self._inferences = 0
+        # One more thread: what does not need the model runs beside it, and what only the next frame needs after the picture.
+        self._beside = ThreadPoolExecutor(1, 'beside')
+        self._follow_up: Future | None = None
         self._focus = focus.Focus(_LARGEST_CROP, _SMALLEST)
         self._steady, self._presence, self._plate = Steady(), Presence(), Plate()
         self._settings = settings
         self.configure(settings)
         self.reset()
 
+    @property
+    def inferences(self) -> int:
+        """How often the model was asked so far."""
+        self._settle()
+        return self._inferences
+
     def configure(self, settings: Settings) -> None:
         """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
+        self._settle()
         if settings.flip != self._settings.flip or settings.focus_enabled != self._settings.focus_enabled:
             self.reset()
         self._settings = s = settings
@@ -86,10 +95,12 @@ class Engine:
 
     def close(self) -> None:
         """Free the model."""
+        self._beside.shutdown()
         self._model.close()
 
     def reset(self) -> None:
         """Forget the video: another scene, another camera, a jump in time."""
+        self._settle()
         for part in (self._focus, self._steady, self._presence, self._plate):
             part.reset()
         self._shape: tuple[int, ...] | None = None
@@ -110,6 +121,7 @@ class Engine:
         :returns: (height, width) uint8.
         """
         clock = clock or Clock()
+        self._settle()
         step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
         if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
@@ -123,34 +135,45 @@ class Engine:
             self._steady.see(low, region)
         self._shape, self._stamp = bgr.shape, stamp
         clock.lap('prepare')
-        raw = self._look(small)
+        beside = self._beside.submit(self._see, bgr, small, low, region)
+        try:
+            raw = self._look(small)
+        finally:  # never left running on its own
+            scene, smooth = beside.result()
         clock.lap('segment')
         probability = self._presence.hide(raw, region, whole) if self._judges else raw
         doubt = None
-        if self._knows_scene:
-            probability, doubt = self._second_opinion(bgr, probability, region, whole, step)
-        if self._settings.focus_enabled:
-            self._focus.update(probability, region, bgr.shape)
-        self._count += 1
-        if self._count % self._settings.focus_reread == 0:
-            self._reread(bgr, small, raw, region, whole)
-        clock.lap('focus')
+        if scene is not None:
+            probability, doubt = self._second_opinion(*scene, probability, region, whole, step)
+        clock.lap('scene')
+        seen = probability
         if self._remembers:
             probability = self._steady.update(probability, region, doubt)
         elif doubt is not None:
             probability = probability - doubt
-        if self._knows_scene:
-            self._plate.learn(_on_grid(probability, region, whole))
         clock.lap('steady')
-        probability = matte.smooth_edge(probability, small, low, region.size, self._settings)
-        alpha = self._raised(probability, region, bgr.shape, out)
+        self._count += 1
+        again = None
+        if self._count % self._settings.focus_reread == 0 and (self._judges or region != whole):
+            again = small if region == whole else self._small(bgr, whole)[0]
+        self._follow_up = self._beside.submit(self._learn, raw, seen, probability, again, region, whole)
+        alpha = self._raised(smooth(probability), region, bgr.shape, out)
         clock.lap('edge')
         return alpha
 
-    def _second_opinion(self, bgr: np.ndarray, probability: np.ndarray, region: focus.Region,
+    def _see(self, bgr: np.ndarray, small: np.ndarray, low: np.ndarray,
+             region: focus.Region) -> tuple[tuple[np.ndarray, np.ndarray] | None, matte.EdgeFilter]:
+        """Do what needs the picture and not the model: the scene's second opinion, and the edge filter."""
+        scene = None
+        if self._knows_scene:
+            scene = self._plate.look(cv2.resize(bgr, (Plate.SIDE, Plate.SIDE), interpolation=cv2.INTER_LINEAR))
+        if self._remembers:
+            self._steady.weigh(region, self._model.size)
+        return scene, matte.edge_filter(small, low, region.size, self._settings)
+
+    def _second_opinion(self, same: np.ndarray, other: np.ndarray, probability: np.ndarray, region: focus.Region,
                         whole: focus.Region, step: float) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the probability with those held whom the model lost, and how much to doubt it where the scene shows."""
-        same, other = self._plate.look(cv2.resize(bgr, (Plate.SIDE, Plate.SIDE), interpolation=cv2.INTER_LINEAR))
         held = self._plate.hold(_on_grid(probability, region, whole), other, step)
         if held is not None:
             held = _from_grid(held.astype(np.float32), probability.shape, region, whole)
@@ -160,17 +183,36 @@ class Engine:
         doubt = _from_grid(self._plate.doubt(same, other), probability.shape, region, whole)
         return probability, self._settings.steady_doubt * doubt
 
-    def _reread(self, bgr: np.ndarray, small: np.ndarray, raw: np.ndarray, region: focus.Region, whole: focus.Region) -> None:
-        """Look at the whole frame as well, changed: for newcomers beside the crop, and to doubt things that are no people."""
-        if region == whole and not self._judges:
-            return
-        variant = (self._count // self._settings.focus_reread) % 2
-        seen = self._look_changed(small if region == whole else self._small(bgr, whole)[0], variant)
-        if self._judges:
-            self._presence.check(focus.warp(raw, region, whole, 0.0), seen, variant)
-        if region != whole:
-            people = self._presence.hide(seen, whole, whole) if self._judges else seen
-            self._focus.whole_seen(people, region, raw, bgr.shape, hold=2 * self._settings.focus_reread)
+    def _learn(self, raw: np.ndarray, seen: np.ndarray, final: np.ndarray, again: np.ndarray | None, region: focus.Region,
+               whole: focus.Region) -> None:
+        """
+        Do what only the next frame needs.
+
+        :param raw: the model's own map of the region.
+        :param seen: the same, corrected by presence and scene.
+        :param final: the same, steadied.
+        :param again: the whole frame at the model's size when it is time to read it as well, changed: for newcomers beside
+            the crop, and to doubt things that are no people.
+        """
+        shape = whole.height, whole.width
+        if self._settings.focus_enabled:
+            self._focus.update(seen, region, shape)
+        if again is not None:
+            variant = (self._count // self._settings.focus_reread) % 2
+            changed = self._look_changed(again, variant)
+            if self._judges:
+                self._presence.check(focus.warp(raw, region, whole, 0.0), changed, variant)
+            if region != whole:
+                people = self._presence.hide(changed, whole, whole) if self._judges else changed
+                self._focus.whole_seen(people, region, raw, shape, hold=2 * self._settings.focus_reread)
+        if self._knows_scene:
+            self._plate.learn(_on_grid(final, region, whole))
+
+    def _settle(self) -> None:
+        """Wait until the last frame's follow-up is done."""
+        if self._follow_up is not None:
+            follow_up, self._follow_up = self._follow_up, None
+            follow_up.result()
 
     # ---- pictures
 
@@ -188,6 +230,7 @@ class Engine:
         :returns: (height, width) uint8.
         """
         clock = clock or Clock()
+        self._settle()
         whole = region = focus.whole(bgr.shape)
         small, low = self._small(bgr, whole)
         clock.lap('prepare')
@@ -203,8 +246,8 @@ class Engine:
             probability = self._closer(small, probability, keep, region, whole)
         clock.lap('segment')
         view = bgr[region.y0:region.y1, region.x0:region.x1]
-        probability = matte.smooth_edge(probability, small, low, region.size, self._settings, view)
-        alpha = self._raised(probability, region, bgr.shape, out)
+        smooth = matte.edge_filter(small, low, region.size, self._settings)
+        alpha = self._raised(smooth(probability, view), region, bgr.shape, out)
         clock.lap('edge')
         return alpha
 
@@ -246,7 +289,7 @@ class Engine:
         return small, matte.quartered(small)
 
     def _look(self, small: np.ndarray) -> np.ndarray:
-        self.inferences += 1
+        self._inferences += 1
         return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
 
     def _look_changed(self, small: np.ndarray, variant: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+import cv2
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -35,6 +36,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         # Only noted: a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up.
         signal.signal(each, lambda number, _frame: told.append(number))
     keep_large_buffers()
+    cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
         rclpy.init(args=args)

@@ -4,74 +4,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from .settings import Settings
 
-__all__ = ['alpha_curve', 'disc', 'guided', 'joint_bilateral', 'quartered', 'smooth_edge', 'to_alpha']
+__all__ = ['EdgeFilter', 'GuidedFilter', 'alpha_curve', 'disc', 'edge_filter', 'joint_bilateral', 'quartered', 'to_alpha']
+
+EdgeFilter = Callable[..., np.ndarray]
 
 _FLAT = 7.0  # a range sigma from which on all weights are within 1 % of each other: probabilities differ by 1 at most
-
 _WIDEST = 12  # pixels; what a window may reach here at most, or a small crop of a large frame would take seconds
 
 
-def smooth_edge(probability: np.ndarray, guide: np.ndarray, low: np.ndarray, size: tuple[int, int], settings: Settings,
-                view: np.ndarray | None = None) -> np.ndarray:
+def edge_filter(guide: np.ndarray, low: np.ndarray, size: tuple[int, int], settings: Settings) -> EdgeFilter:
     """
-    Apply the edge filter that the settings ask for, at the probability's own size.
+    Return the edge filter that the settings ask for: a map of a part of the picture to one with smooth edges.
 
-    :param probability: (h, w) float32.
-    :param guide: (h, w, 3) uint8, the same part of the picture at the same size, blue green red.
+    What depends on the picture alone is done here, so it can be done while the model is still at work.
+
+    :param guide: (h, w, 3) uint8, that part at the map's size, blue green red.
     :param low: the guide, :func:`quartered`.
     :param size: (width, height) of that part in pixels of the frame, in whose pixels a filter's size is set.
-    :param view: that part at the frame's own size; the guided filter then gives a map of that size: finer, and dear.
-    :returns: (h, w) float32, or of the view's size.
+    :returns: a function of ``probability``, (h, w) float32, and optionally of that part at the frame's own size, (H, W, 3)
+        uint8, to (h, w) float32. With the latter the guided filter gives a map of (H, W): finer, and dear.
     """
     kind = settings.edge_filter
     if kind == 'none':
-        return probability
+        return lambda probability, view=None: probability
     if kind == 'guided':
-        return guided(np.clip(probability, 0.0, 1.0), guide, low, settings.edge_radius, settings.edge_detail, view)
-    height, width = probability.shape
+        return GuidedFilter(guide, low, settings.edge_radius, settings.edge_detail)
+    height, width = guide.shape[:2]
     kernel = disc(settings.edge_diameter, settings.edge_sigma_space, width / size[0], height / size[1])
     if kind == 'joint_bilateral':
-        return joint_bilateral(probability, cv2.cvtColor(guide, cv2.COLOR_BGR2GRAY), kernel, settings.edge_sigma_color)
+        grey = cv2.cvtColor(guide, cv2.COLOR_BGR2GRAY)
+        return lambda probability, view=None: joint_bilateral(probability, grey, kernel, settings.edge_sigma_color)
     if settings.edge_sigma_mask >= _FLAT:
-        return cv2.filter2D(probability, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-    return joint_bilateral(probability, cv2.convertScaleAbs(probability, alpha=255), kernel, 255 * settings.edge_sigma_mask)
+        return lambda probability, view=None: cv2.filter2D(probability, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    return lambda probability, view=None: joint_bilateral(probability, cv2.convertScaleAbs(probability, alpha=255), kernel,
+                                                          255 * settings.edge_sigma_mask)
 
 
-def guided_coefficients(guide: list[np.ndarray], p: np.ndarray, radius: int, epsilon: float) -> list[np.ndarray]:
+class GuidedFilter:
     """
-    Return the linear coefficients of the guided filter with a colour guide.
+    The part of the guided filter that knows the picture only, so that it can be made while the model is still at work.
 
-    He, Sun, Tang, "Guided Image Filtering", 2013, equations 19 to 21; computed at a low resolution and applied at a higher one
-    as in He, Sun, "Fast Guided Filter", 2015, arXiv:1505.00996. The 3x3 systems are solved in closed form (adjugate).
+    He, Sun, Tang, "Guided Image Filtering", 2013, equations 19 to 21, with a colour guide; the coefficients are found at a
+    quarter of the size and applied at the whole one as in He, Sun, "Fast Guided Filter", 2015, arXiv:1505.00996. The 3x3
+    systems are solved in closed form (adjugate), in 64 bit: the covariance of a grey picture's three equal channels is
+    nearly singular.
 
-    :param guide: three (h, w) float64 planes.
-    :param p: (h, w) float64.
-    :param epsilon: in the guide's unit, squared.
-    :returns: four (h, w) float64 planes, a0, a1, a2 and b, averaged over the box.
+    :param guide: (h, w, 3) uint8.
+    :param low: the guide, :func:`quartered`.
+    :param radius: of the box, in pixels at a quarter of the size.
+    :param epsilon: squared intensity (0..1): edges fainter than its root are smoothed.
     """
-    size = (2 * radius + 1, 2 * radius + 1)
 
-    def mean(x):
-        return cv2.blur(x, size)
+    def __init__(self, guide: np.ndarray, low: np.ndarray, radius: int, epsilon: float) -> None:
+        self._target = _planes(guide)
+        self._box = (2 * radius + 1, 2 * radius + 1)
+        self._guide = cv2.split(low.astype(np.float64))
+        (i0, i1, i2), mean, epsilon = self._guide, self._mean, epsilon * 255.0 ** 2
+        self._means = m0, m1, m2 = [mean(i) for i in self._guide]
+        s00, s01, s02 = mean(i0 * i0) - m0 * m0 + epsilon, mean(i0 * i1) - m0 * m1, mean(i0 * i2) - m0 * m2
+        s11, s12, s22 = mean(i1 * i1) - m1 * m1 + epsilon, mean(i1 * i2) - m1 * m2, mean(i2 * i2) - m2 * m2 + epsilon
+        k00, k01, k02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
+        k11, k12, k22 = s00 * s22 - s02 * s02, s01 * s02 - s00 * s12, s00 * s11 - s01 * s01
+        scale = 1.0 / (s00 * k00 + s01 * k01 + s02 * k02)
+        self._inverse = [[k * scale for k in row] for row in ((k00, k01, k02), (k01, k11, k12), (k02, k12, k22))]
 
-    i0, i1, i2 = guide
-    m0, m1, m2, mp = mean(i0), mean(i1), mean(i2), mean(p)
-    c0, c1, c2 = mean(i0 * p) - m0 * mp, mean(i1 * p) - m1 * mp, mean(i2 * p) - m2 * mp
-    s00, s01, s02 = mean(i0 * i0) - m0 * m0 + epsilon, mean(i0 * i1) - m0 * m1, mean(i0 * i2) - m0 * m2
-    s11, s12, s22 = mean(i1 * i1) - m1 * m1 + epsilon, mean(i1 * i2) - m1 * m2, mean(i2 * i2) - m2 * m2 + epsilon
-    k00, k01, k02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
-    k11, k12, k22 = s00 * s22 - s02 * s02, s01 * s02 - s00 * s12, s00 * s11 - s01 * s01
-    scale = 1.0 / (s00 * k00 + s01 * k01 + s02 * k02)
-    a0 = (k00 * c0 + k01 * c1 + k02 * c2) * scale
-    a1 = (k01 * c0 + k11 * c1 + k12 * c2) * scale
-    a2 = (k02 * c0 + k12 * c1 + k22 * c2) * scale
-    b = mp - a0 * m0 - a1 * m1 - a2 * m2
-    return [mean(x) for x in (a0, a1, a2, b)]
+    def _mean(self, plane: np.ndarray) -> np.ndarray:
+        return cv2.blur(plane, self._box)
+
+    def __call__(self, p: np.ndarray, target: np.ndarray | None = None) -> np.ndarray:
+        """
+        Return a probability whose edges follow the picture's.
+
+        :param p: (h, w) float32; what is outside 0..1 counts as 0 or 1.
+        :param target: (H, W, 3) uint8, the same part of the picture at the size that is wanted; the guide if None.
+        :returns: (h, w) or (H, W) float32, not clipped.
+        """
+        mean, low = self._mean, quartered(np.clip(p, 0.0, 1.0)).astype(np.float64)
+        mp = mean(low)
+        c0, c1, c2 = (mean(i * low) - m * mp for i, m in zip(self._guide, self._means))
+        slopes = [k0 * c0 + k1 * c1 + k2 * c2 for k0, k1, k2 in self._inverse]
+        offset = mp - sum(a * m for a, m in zip(slopes, self._means))
+        planes = self._target if target is None else _planes(target)
+        size = planes[0].shape[::-1]
+        *slopes, out = (cv2.resize(mean(x).astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for x in (*slopes, offset))
+        for slope, plane in zip(slopes, planes):
+            cv2.accumulateProduct(slope, plane, out)
+        return out
+
+
+def _planes(picture: np.ndarray) -> list[np.ndarray]:
+    return [plane.astype(np.float32) for plane in cv2.split(picture)]
 
 
 def quartered(picture: np.ndarray) -> np.ndarray:
@@ -80,29 +109,6 @@ def quartered(picture: np.ndarray) -> np.ndarray:
     # twice by 2 is several times faster than by 4
     half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(half, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-
-
-def guided(p: np.ndarray, guide: np.ndarray, low: np.ndarray, radius: int, epsilon: float,
-           target: np.ndarray | None = None) -> np.ndarray:
-    """
-    Return a probability whose edges follow the picture's.
-
-    :param p: (h, w) float32 in 0..1. The filter's coefficients are found at a quarter of its size.
-    :param guide: (h, w, 3) uint8.
-    :param low: the guide, :func:`quartered`.
-    :param radius: of the box, in pixels at a quarter of the size.
-    :param epsilon: squared intensity (0..1): edges fainter than its root are smoothed.
-    :param target: (H, W, 3) uint8, the same part of the picture at the size that is wanted; ``guide`` if None.
-    :returns: (h, w) or (H, W) float32, not clipped.
-    """
-    # In 64 bit: the covariance of a grey picture's three equal channels is nearly singular.
-    planes = guided_coefficients(cv2.split(low.astype(np.float64)), quartered(p).astype(np.float64), radius, epsilon * 255.0 ** 2)
-    target = guide if target is None else target
-    *slopes, out = (cv2.resize(x.astype(np.float32), target.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in planes)
-    for slope, channel in zip(slopes, cv2.split(target)):
-        slope *= channel
-        out += slope
-    return out
 
 
 def disc(diameter: float, sigma: float, scale_x: float, scale_y: float) -> np.ndarray:

@@ -45,6 +45,7 @@ class Pipeline:
         self.settings = settings
         self._background = make_background(settings)
         self._engine = Engine(Segmenter(settings.model), settings)
+        self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
 
     @property
     def inferences(self) -> int:
@@ -89,13 +90,13 @@ class Pipeline:
         """
         clock = Clock()
         out = _array(picture)
+        if alpha is False and self._unseen.shape != frame.shape[:2]:
+            self._unseen = np.empty(frame.shape[:2], np.uint8)
         if self.settings.flip:
             frame = out = cv2.flip(frame, 1, dst=out)
             clock.lap('prepare')
-        if still:
-            matte = self._engine.picture(frame, _array(alpha), clock)
-        else:
-            matte = self._engine.frame(frame, stamp, _array(alpha), clock)
+        engine, into = self._engine, self._unseen if alpha is False else _array(alpha)
+        matte = engine.picture(frame, into, clock) if still else engine.frame(frame, stamp, into, clock)
         result = Result(alpha=None if alpha is False else matte, seconds=clock.laps)
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]

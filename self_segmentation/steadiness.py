@@ -29,7 +29,7 @@ class Steady:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._state = self._side = self._seen = self._region = None
+        self._state = self._side = self._seen = self._region = self._weights = None
 
     def see(self, low: np.ndarray, region: focus.Region) -> float:
         """
@@ -47,30 +47,42 @@ class Steady:
         known = self._difference <= 255.0
         return float(self._difference[known].mean()) if known.any() else 0.0
 
+    def weigh(self, region: focus.Region, size: tuple[int, int]) -> None:
+        """
+        Weigh memory against motion for the coming map: the part of the work that does not wait for it.
+
+        :param region: the one last given to :meth:`see`.
+        :param size: (width, height) of the map.
+        """
+        if self._difference is None or self._state is None:
+            self._weights = None
+            return
+        moved = cv2.dilate(np.clip(self._difference * (1 / self.motion) - 1.0, 0.0, 1.0), np.ones((3, 3), np.uint8))
+        moved = cv2.blur(moved, (3, 3))
+        # a little memory even where it moves, but none when everything does: then it is the camera
+        calm = min(1.0, max(0.0, 1.5 - 2.0 * cv2.mean(moved)[0]))
+        still = cv2.resize(1.0 - moved, size, interpolation=cv2.INTER_LINEAR)
+        floor = self.MOVING * calm
+        keep = (self.memory * (1.0 - floor)) * still
+        keep += self.memory * floor
+        side = cv2.multiply(still, focus.warp(self._side, self._region, region, -self.band))
+        self._weights = keep, side, focus.warp(self._state, self._region, region, 0.0)
+
     def update(self, p: np.ndarray, region: focus.Region, doubt: np.ndarray | None = None) -> np.ndarray:
         """
         Return the steadied map.
 
         :param p: (h, w) float32, the map of the region.
-        :param region: the one last given to :meth:`see`.
+        :param region: the one last given to :meth:`weigh`.
         :param doubt: like ``p``, taken from the result; it does not enter the memory.
         :returns: like ``p``, not clipped.
         """
-        if self._difference is None or self._state is None:
+        if self._weights is None:
             state = out = p.copy()
         else:
-            state = focus.warp(self._state, self._region, region, 0.0)
-            side = focus.warp(self._side, self._region, region, -self.band)
-            moved = cv2.dilate(np.clip(self._difference * (1 / self.motion) - 1.0, 0.0, 1.0), np.ones((3, 3), np.uint8))
-            moved = cv2.blur(moved, (3, 3))
-            # a little memory even where it moves, but none when everything does: then it is the camera
-            calm = min(1.0, max(0.0, 1.5 - 2.0 * cv2.mean(moved)[0]))
-            still = cv2.resize(1.0 - moved, p.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            floor = self.MOVING * calm
-            keep = (self.memory * (1.0 - floor)) * still
-            keep += self.memory * floor
+            keep, side, state = self._weights
             state = cv2.add(p, cv2.multiply(keep, cv2.subtract(state, p)))
-            out = cv2.add(state, cv2.multiply(still, side))
+            out = cv2.add(state, side)
             if doubt is not None:
                 out = cv2.subtract(out, doubt)
         self._side = np.copysign(np.float32(self.band), out - np.float32(self.threshold))

@@ -47,6 +47,25 @@ def test_a_frame_of_another_size_may_follow_at_any_time(sample, astronaut):
         assert_whole(pipeline.process(frame), frame)
 
 
+def test_a_frames_memory_may_be_used_again_as_soon_as_its_result_is_there(sample):
+    kept, reused = Pipeline(Settings()), Pipeline(Settings())
+    camera = np.empty_like(sample[0])
+    for frame in sample[45:75]:
+        np.copyto(camera, frame)
+        expected, result = kept.process(frame), reused.process(camera)
+        camera[:] = 255
+        assert np.array_equal(result.alpha, expected.alpha)
+
+
+def test_a_result_stays_what_it_is_when_the_next_frame_comes(sample):
+    pipeline = Pipeline(Settings())
+    first = pipeline.process(sample[60])
+    copies = first.picture.copy(), first.mask.copy(), first.alpha.copy()
+    for wanted in (True, False):
+        pipeline.process(sample[0], alpha=wanted)
+    assert all(np.array_equal(*pair) for pair in zip((first.picture, first.mask, first.alpha), copies))
+
+
 def test_the_person_of_the_sample_is_found_and_its_empty_room_stays_empty(sample):
     """The main job, with the defaults, over the whole clip."""
     pipeline = Pipeline(Settings())
