@@ -42,6 +42,8 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
     """Add an option for every setting."""
     group = parser.add_argument_group('settings')
     for tunable in TUNABLES.values():
+        if tunable.node:
+            continue
         default = ','.join(map(str, tunable.default)) if isinstance(tunable.default, tuple) else tunable.default
         unit = f'{tunable.unit}; ' if tunable.unit else ''
         more: dict[str, Any] = {'type': _reader(tunable), 'metavar': tunable.attribute.split('_')[-1].upper()}

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from .errors import BackgroundError
+from .errors import BackgroundError, ImageError
+from .images import PICTURE_FORMATS, decoded
+from .resources import read_file
 from .settings import Settings
 
 __all__ = ['BACKGROUNDS', 'Background', 'Color', 'Image', 'fitted', 'make_background']
+
+_LARGEST_FILE = 256 << 20  # bytes
 
 
 class Background(Protocol):
@@ -70,8 +73,8 @@ def make_background(settings: Settings) -> Background:
 
     :raises BackgroundError: it cannot be read.
     """
-    if settings.background_image:
-        _image_file(settings.background_image)  # a wrong path is said when it is set, not when it is first used
+    if settings.background_image and settings.background_type != 'image':
+        _read_image(settings.background_image)  # what is wrong with it is said when it is set, not when it is first used
     return BACKGROUNDS[settings.background_type](settings)
 
 
@@ -107,16 +110,9 @@ def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _image_file(name: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        kind = 'is a folder' if path.is_dir() else 'is not there'
-        raise BackgroundError(f'background.image = {name!r} {kind}: give the path of a picture (PNG, JPEG, ...)')
-    return path
-
-
 def _read_image(name: str) -> np.ndarray:
-    image = cv2.imread(str(_image_file(name)), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BackgroundError(f'background.image = {name!r} cannot be read as a picture: give a PNG or JPEG file')
-    return image
+    try:
+        return decoded(read_file(name, _LARGEST_FILE), PICTURE_FORMATS)
+    except (OSError, ImageError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BackgroundError(f'background.image = {name!r} {reason}: give the path of a picture (PNG, JPEG, ...)') from error

@@ -1,20 +1,23 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/Image to arrays and back, without a copy where none is needed."""
+"""sensor_msgs/Image and CompressedImage to arrays and back, without a copy where none is needed."""
 
 from __future__ import annotations
 
 import array
 import importlib
+import io
 import sys
+import warnings
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from .errors import ImageError
 
-__all__ = ['ENCODINGS', 'MAX_SIDE', 'ImageWriter', 'to_bgr']
+__all__ = ['ENCODINGS', 'MAX_SIDE', 'PICTURE_FORMATS', 'ImageWriter', 'compress', 'compressed_to_bgr', 'decoded', 'to_bgr']
 
 MAX_SIDE = 8192  # pixels; what a frame may measure at most, so that a damaged header cannot take all memory
 
@@ -33,6 +36,8 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
 }
 _PLANAR = 'nv12'  # half as many rows again, of colour, below the picture
 _DEEP = ('mono16', '16UC1')
+PICTURE_FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')  # as Pillow names them
+_STREAMED = ('JPEG', 'PNG')
 
 
 def to_bgr(message: Any) -> np.ndarray:
@@ -96,6 +101,71 @@ def _to_bgr_by_cv_bridge(message: Any) -> np.ndarray:
         return bridge.imgmsg_to_cv2(message, 'bgr8')
     except Exception as error:  # cv_bridge raises its own error, cv2's and plain ones, by version
         raise ImageError(f'encoding = {message.encoding!r} is unknown to cv_bridge too ({error}); known: {own}') from error
+
+
+def decoded(data: Any, formats: tuple[str, ...], most: int = MAX_SIDE, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """
+    Return the picture of an encoded file.
+
+    Its size is read first, so that a few kilobytes which say that they are a huge picture take no memory.
+
+    :param data: bytes of the file.
+    :param formats: Pillow's names of the formats that are taken.
+    :param most: what each side may measure, in pixels.
+    :param flags: ``cv2.IMREAD_...``.
+    :returns: (height, width, 3) uint8, blue green red.
+    :raises ImageError: with the reason, a half sentence.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', PIL.Image.DecompressionBombWarning)  # the limit here is another
+            with PIL.Image.open(io.BytesIO(data), formats=formats) as picture:
+                width, height = picture.size
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f'is too large a picture ({error})') from error
+    except (OSError, ValueError, SyntaxError, OverflowError) as error:  # what Pillow raises, by format
+        raise ImageError(f'is no picture of {" or ".join(formats)}') from error
+    if not (0 < width <= most and 0 < height <= most):
+        raise ImageError(f'is a picture of {width}x{height} pixels: each side must be 1 to {most}')
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f'cannot be decoded ({error})') from error
+    if pixels is None:
+        raise ImageError('cannot be decoded: damaged or truncated')
+    return pixels
+
+
+def compressed_to_bgr(message: Any) -> np.ndarray:
+    """
+    Return the picture of a compressed message.
+
+    :param message: sensor_msgs/CompressedImage, JPEG or PNG.
+    :returns: (height, width, 3) uint8, blue green red.
+    :raises ImageError: naming what is wrong with the message and what is allowed.
+    """
+    try:
+        return decoded(message.data, _STREAMED, flags=cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except ImageError as error:
+        raise ImageError(f'a compressed image of format = {message.format!r} and {len(message.data)} bytes {error}') from error
+
+
+def compress(message: Any, pixels: np.ndarray, quality: int | None = None) -> None:
+    """
+    Write a picture into a compressed message, named as image_transport's own plugin names it.
+
+    :param message: sensor_msgs/CompressedImage; ``format`` and ``data`` are set.
+    :param pixels: (height, width, 3) uint8 blue green red, or (height, width) uint8.
+    :param quality: of a JPEG, 1..100; None for a PNG, which loses nothing.
+    """
+    encoding = 'bgr8' if pixels.ndim == 3 else 'mono8'
+    if quality is None:
+        _, data = cv2.imencode('.png', pixels)
+        message.format = f'{encoding}; png compressed ' + ('bgr8' if pixels.ndim == 3 else '')
+    else:
+        _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        message.format = f'{encoding}; jpeg compressed {encoding}'
+    message.data = array.array('B', data.tobytes())
 
 
 class ImageWriter:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from .resources import share
 
-__all__ = ['image_environment', 'keep_large_buffers']
+__all__ = ['give_memory_back', 'image_environment', 'keep_large_buffers']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
@@ -54,3 +54,10 @@ def keep_large_buffers() -> None:
         trim_threshold, mmap_threshold = -1, -3  # malloc.h
         mallopt(trim_threshold, 1 << 30)
         mallopt(mmap_threshold, 1 << 30)
+
+
+def give_memory_back() -> None:
+    """Return the memory to the system that was kept because of :func:`keep_large_buffers`."""
+    malloc_trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterValueException
@@ -18,40 +18,37 @@ from .settings import TUNABLES, Settings, Tunable, unknown_name
 __all__ = ['SettingsParameters', 'descriptor']
 
 
-class Configurable(Protocol):
-    """What the settings are for: the pipeline."""
-
-    def configure(self, settings: Settings) -> None:
-        """Take new settings, or raise SelfSegmentationError and keep the old ones."""
+Built = TypeVar('Built')
 
 
-Target = TypeVar('Target', bound=Configurable)
-
-
-class SettingsParameters(Generic[Target]):
+class SettingsParameters:
     """
     Keeps the settings, the node's parameters and what is built from them the same thing.
 
     What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused.
 
     :param node: on which the parameters are declared.
-    :param build: makes what the settings are for; ``target`` is what it made.
+    :param apply: takes new settings and the names that were given, or raises SelfSegmentationError and keeps the old ones.
     """
 
-    def __init__(self, node: Node, build: Callable[[Settings], Target]) -> None:
-        self._node = node
+    def __init__(self, node: Node, apply: Callable[[Settings, Collection[str]], None]) -> None:
+        self._node, self._apply = node, apply
         self.settings = self._declare()
-        self.target = self._built(build)
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _built(self, build: Callable[[Settings], Target]) -> Target:
+    def built(self, build: Callable[[Settings], Built]) -> Built:
+        """
+        Return what ``build`` makes of the settings; those that cannot be had are replaced by their defaults, and said.
+
+        :raises SelfSegmentationError: not even the defaults can be had.
+        """
         try:
             return build(self.settings)
         except SelfSegmentationError as error:
             if all(getattr(self.settings, TUNABLES[name].attribute) == TUNABLES[name].default for name in error.settings):
                 raise  # the default itself cannot be had
             self._set_defaults({name: str(error) for name in error.settings})
-            return self._built(build)
+            return self.built(build)
 
     def _set_defaults(self, problems: dict[str, str]) -> None:
         for reason in dict.fromkeys(problems.values()):
@@ -95,7 +92,7 @@ class SettingsParameters(Generic[Target]):
             return SetParametersResult(successful=True)
         try:
             settings = self.settings.updated(changes, 'a parameter change')
-            self.target.configure(settings)
+            self._apply(settings, changes)
         except SelfSegmentationError as error:
             self._node.get_logger().warning(f'parameter change refused: {error}')
             return SetParametersResult(successful=False, reason=str(error))

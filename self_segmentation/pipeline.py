@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import cv2
 import numpy as np
@@ -45,21 +46,27 @@ class Pipeline:
         self.settings = settings
         self._background = make_background(settings)
         self._engine = Engine(Segmenter(settings.model), settings)
-        self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
 
     @property
     def inferences(self) -> int:
         """How often the model was asked so far."""
         return self._engine.inferences
 
-    def configure(self, settings: Settings) -> None:
+    @property
+    def coverage(self) -> float:
+        """The share of the last frame that the person covers, 0..1."""
+        return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0
+
+    def configure(self, settings: Settings, named: Collection[str] = ()) -> None:
         """
         Take new settings from the next frame on; when they cannot be had, the old ones stay.
 
+        :param named: settings that were given again; a background file among them is read again, even under the same name.
         :raises ModelError: the model cannot be loaded.
         :raises BackgroundError: the background cannot be read.
         """
-        changed = {name for name, _ in set(settings.items()) - set(self.settings.items())}
+        changed = {name for name, _ in set(settings.items()) - set(self.settings.items())} | {*named} & {'background.image'}
         background = make_background(settings) if any(name.startswith('background.') for name in changed) else self._background
         if 'model' in changed:
             old, self._engine = self._engine, Engine(Segmenter(settings.model), settings)
@@ -97,6 +104,7 @@ class Pipeline:
             clock.lap('prepare')
         engine, into = self._engine, self._unseen if alpha is False else _array(alpha)
         matte = engine.picture(frame, into, clock) if still else engine.frame(frame, stamp, into, clock)
+        self._matte = matte
         result = Result(alpha=None if alpha is False else matte, seconds=clock.laps)
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]

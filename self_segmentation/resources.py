@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's data (models, config) lies, in a source tree as in an install space."""
+"""Where the package's data (models, config) lies, in a source tree as in an install space; how files are read."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
-__all__ = ['share']
+__all__ = ['read_file', 'share']
 
 _PACKAGE = 'self_segmentation'
 
@@ -26,3 +29,30 @@ def share(*parts: str) -> Path:
         if (root / 'package.xml').is_file():
             return root.joinpath(*parts)
     raise FileNotFoundError(f'no share/{_PACKAGE} above {module}: is the package installed with colcon?')
+
+
+def read_file(path: str | Path, most: int) -> bytes:
+    """
+    Return the content of a regular file; a pipe, which would block, a device, which has no end, and a folder are refused.
+
+    :param most: bytes it may have.
+    :raises OSError: with the reason, a half sentence, as ``strerror``.
+    """
+    try:
+        descriptor = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, 'is not there') from error
+    except ValueError as error:  # a zero byte in the name
+        raise OSError(errno.EINVAL, f'is no path ({error})') from error
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, 'is a folder')
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, 'is no regular file')
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f'has {status.st_size} bytes, more than {most}')
+        with open(descriptor, 'rb', closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)

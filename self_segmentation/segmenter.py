@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 
 from .errors import ModelError
-from .resources import share
+from .resources import read_file, share
 
 __all__ = ['MODELS', 'Segmenter', 'model_path', 'shrunk']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
+_LARGEST_MODEL = 64 << 20  # bytes; the two have 250 kB
 _EXPECTED = 'a selfie segmentation .tflite (one float picture of 3 channels in, one map of 1 channel out)'
 
 
@@ -109,9 +110,9 @@ def _load(content: bytes, path: Path):  # the types are MediaPipe's, imported la
 def _read(path: Path) -> bytes:
     advice = f"give 'general', 'landscape' or the path of {_EXPECTED}"
     try:
-        content = path.read_bytes()
+        content = read_file(path, _LARGEST_MODEL)
     except OSError as error:
-        raise ModelError(f'model {path}: {error.strerror}: {advice}') from error
+        raise ModelError(f'model {path} {error.strerror}: {advice}') from error
     if content[4:8] != b'TFL3':
         raise ModelError(f'model {path}: not a TensorFlow Lite file ({len(content)} bytes): {advice}')
     return content

@@ -18,12 +18,14 @@ from typing import Any
 import yaml
 
 from .errors import SettingsError
+from .resources import read_file
 
 __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
 
 _GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
+_LARGEST_YAML = 1 << 20  # bytes
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -33,7 +35,8 @@ class Tunable:
     One thing that can be tuned.
 
     ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
-    that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255.
+    that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
+    something to the ROS node only.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Tunable:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    node: bool = False
 
     @property
     def allowed(self) -> str:
@@ -109,6 +113,12 @@ class Settings:
                                 unit='probability', minimum=0.0, maximum=1.0)
     softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
                                minimum=0.0, maximum=1.0)
+    image_transport: str = _tunable('raw', 'How the camera images come: raw (sensor_msgs/Image on image_raw) or compressed '
+                                           '(JPEG or PNG, sensor_msgs/CompressedImage on image_raw/compressed).',
+                                    choices=('raw', 'compressed'), node=True)
+    jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
+    autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
+                                     'manager does.', node=True)
     focus_enabled: bool = _tunable(True, 'Look closer at where the person was; without it the model always sees the whole frame, '
                                          'as in the lesson.')
     focus_margin: float = _tunable(0.15, 'Room around the person in the closer look.', unit="share of the person's longer side",
@@ -213,6 +223,15 @@ TUNABLES: dict[str, Tunable] = {
 }
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, as ROS 2 reads it: a few of them can stand for more values than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('an alias (*name) stands there, which ROS 2 parameter files do not know')
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
@@ -228,10 +247,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         return SettingsError({'config': f'configuration {path}: {reason}'})
 
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        document = yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
     except OSError as error:
         raise fail(error.strerror or str(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise fail(f'not YAML: {error}') from error
     if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
                                                  for v in document.values()):

@@ -12,11 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import SourceError
+from .errors import ImageError, SourceError
+from .images import PICTURE_FORMATS, decoded
+from .resources import read_file
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'open_source']
 
 _PICTURES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+_LARGEST_FILE = 1 << 30  # bytes
+_LARGEST_SIDE = 16384  # pixels
 
 
 class SourceKind:
@@ -119,9 +123,11 @@ class _Pictures(Source):
             return None
         path, self._index = self._files[self._index], self._index + 1
         if self._last is None or self._last[0] != path:  # a looped single picture is read once
-            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if pixels is None:
-                raise SourceError(f'picture {str(path)!r} cannot be read: give a PNG or JPEG file')
+            try:
+                pixels = decoded(read_file(path, _LARGEST_FILE), PICTURE_FORMATS, _LARGEST_SIDE)
+            except (OSError, ImageError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise SourceError(f'picture {str(path)!r} cannot be read: it {reason}: give a PNG or JPEG file') from error
             self._last = (path, pixels)
         return Frame(self._last[1], path.stem if self._stems[path.stem] == 1 else path.name, self._index - 1)
 

@@ -119,6 +119,10 @@ class Program:
     def code(self) -> int | None:
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, number: int) -> None:
         self._process.send_signal(number)
 
@@ -215,13 +219,15 @@ class Segmentation:
     """A running segmentation node, seen from outside."""
 
     KINDS = ('output', 'mask', 'alpha')
+    INPUT, SUFFIX = Image, ''  # what its camera sends, and where
 
     def __init__(self, graph: Graph, namespace: str, program: Program, kinds: tuple[str, ...] = KINDS,
                  reliability: QoSReliabilityPolicy = QoSReliabilityPolicy.RELIABLE) -> None:
         self.graph, self.program, self.name, self.topic = graph, program, f'/{namespace}/segmentation', f'/{namespace}/image_raw'
         self.received: dict[str, list[Image]] = {}
         self._subscriptions = {}
-        self._sender = graph.node.create_publisher(Image, self.topic, QoSProfile(depth=2, reliability=reliability))
+        self._sender = graph.node.create_publisher(self.INPUT, self.topic + self.SUFFIX,
+                                                   QoSProfile(depth=2, reliability=reliability))
         self.parameters = AsyncParameterClient(graph.node, self.name)
         self.wait_until(self.parameters.services_are_ready, f'the start of {self.name}')
         self.listen(*kinds)

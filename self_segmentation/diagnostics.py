@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How the node is, once a second on ``/diagnostics``."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+try:
+    import diagnostic_updater
+except ImportError:  # then the same message is made here
+    diagnostic_updater = None
+
+__all__ = ['Health', 'Status', 'start_diagnostics']
+
+_TASK = 'pictures'
+_REMEMBERED = 300  # frames whose latencies count
+
+
+class Status(NamedTuple):
+    """What is reported: ``level`` is one of DiagnosticStatus.OK, WARN, ERROR, STALE; ``values`` figures by name."""
+
+    level: bytes
+    message: str
+    values: dict[str, str]
+
+
+class Health:
+    """
+    What became of the frames, for the next report.
+
+    ``received`` counts what came, ``served`` what was published, ``skipped`` what could not be used, ``lost`` what the middleware
+    says did not arrive: all since :meth:`reset`.
+    """
+
+    def __init__(self) -> None:
+        self.last_error = ''
+        self._error_time = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting again: from now on frames are wanted."""
+        self.received = self.served = self.skipped = self.lost = 0
+        self._latest = self._since = time.monotonic()
+        self._at_report = (0, 0, 0)
+        self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last frame came, or since frames are wanted."""
+        return time.monotonic() - self._latest
+
+    def arrive(self) -> None:
+        """Note a frame."""
+        self.received += 1
+        self._latest = time.monotonic()
+
+    def serve(self, seconds: dict[str, float]) -> None:
+        """Note that its results are out, and how long each stage took."""
+        self.served += 1
+        for stage, value in seconds.items():
+            self._seconds[stage].append(value)
+
+    def skip(self, reason: str) -> None:
+        """Note that it could not be used."""
+        self.skipped += 1
+        self.fail(reason)
+
+    def fail(self, reason: str) -> None:
+        """Note an error."""
+        self.last_error, self._error_time = reason, time.monotonic()
+
+    def report(self) -> tuple[tuple[float, float, int], dict[str, str]]:
+        """Return frames in, results out (each a second) and frames skipped since the last report, and all figures."""
+        now, counts = time.monotonic(), (self.received, self.served, self.skipped)
+        span = max(now - self._since, 1e-3)
+        came, went, skipped = (count - before for count, before in zip(counts, self._at_report))
+        self._since, self._at_report = now, counts
+        values = {'rate in (Hz)': f'{came / span:.1f}', 'rate out (Hz)': f'{went / span:.1f}',
+                  'frames dropped': f'{self.skipped + self.lost}', 'of these unusable': f'{self.skipped}',
+                  'of these lost on the way': f'{self.lost}'}
+        for stage, seconds in self._seconds.items():
+            p50, p95 = 1e3 * np.percentile(seconds, (50, 95))
+            values[f'{stage} p50 / p95 (ms)'] = f'{p50:.1f} / {p95:.1f}'
+        values['last error'] = f'{self.last_error} ({now - self._error_time:.0f} s ago)' if self.last_error else 'none'
+        return (came / span, went / span, skipped), values
+
+
+def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object) -> None:
+    """
+    Report on ``/diagnostics`` (diagnostic_msgs/DiagnosticArray) at 1 Hz, through diagnostic_updater where it is installed.
+
+    :param node: that reports. Its full name is the ``hardware_id``: several cameras have nodes of one name.
+    :param status: how it is now.
+    :param timer: for ``node.create_timer``.
+    """
+    if diagnostic_updater is not None:
+        updater = diagnostic_updater.Updater(node)
+        updater.setHardwareID(node.get_fully_qualified_name())
+
+        def task(filled: diagnostic_updater.DiagnosticStatusWrapper) -> diagnostic_updater.DiagnosticStatusWrapper:
+            level, message, values = status()
+            filled.summary(level, message)
+            for key, value in values.items():
+                filled.add(key, value)
+            return filled
+
+        updater.add(_TASK, task)
+        return
+    publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+
+    def publish() -> None:
+        level, message, values = status()
+        array = DiagnosticArray(status=[DiagnosticStatus(
+            level=level, name=f'{node.get_name()}: {_TASK}', message=message, hardware_id=node.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=value) for key, value in values.items()])])
+        array.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(array)
+
+    node.create_timer(1.0, publish, **timer)

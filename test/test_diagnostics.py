@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node says of itself on /diagnostics."""
+import time
+
+import pytest
+from conftest import LESSON, Segmentation, message_of, unique
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from sensor_msgs.msg import Image
+
+OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+
+
+class Watched(Segmentation):
+    """A node whose diagnostics are read."""
+
+    def __init__(self, graph, namespace, program, kinds=()) -> None:
+        self.reports: list[DiagnosticArray] = []
+        self._diagnostics = graph.node.create_subscription(DiagnosticArray, '/diagnostics', self.reports.append, 10)
+        super().__init__(graph, namespace, program, kinds)
+
+    def own(self) -> list[DiagnosticStatus]:
+        return [status for array in self.reports for status in array.status if status.hardware_id == self.name]
+
+    def report(self, level: bytes, part: str, meanwhile=lambda: None) -> dict[str, str]:
+        """Wait for a report of that level that has a text in its message; return its values."""
+        self.reports.clear()
+
+        def came() -> list[DiagnosticStatus]:
+            meanwhile()
+            return [status for status in self.own() if status.level == level and part in status.message]
+
+        self.wait_until(came, f'a report of level {level} with {part!r}, not {[(s.level, s.message) for s in self.own()]}')
+        return {value.key: value.value for value in came()[-1].values}
+
+
+@pytest.fixture
+def node(graph, start):
+    namespace = unique('watched')
+    return Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', LESSON))
+
+
+def test_a_report_comes_once_a_second_with_the_nodes_full_name(node):
+    node.report(OK, 'nobody listens')
+    node.wait_until(lambda: len(node.own()) >= 4, 'four reports')
+    stamps = [array.header.stamp for array in node.reports if array.status[0] in node.own()]
+    times = [stamp.sec + stamp.nanosec * 1e-9 for stamp in stamps]
+    steps = [after - before for before, after in zip(times, times[1:])]
+    assert 0.5 < sorted(steps)[len(steps) // 2] < 1.5
+    assert {status.name for status in node.own()} == {'segmentation: pictures'}
+
+
+def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody_is_there(node, astronaut, sample):
+    node.listen('output')
+    for picture, somebody in ((astronaut, 'yes'), (sample[0], 'no')):
+        node.change(flip=True)
+        values = node.report(OK, 'frames a second in', lambda picture=picture: node.results(message_of(picture)))
+        values = node.report(OK, 'frames a second in', lambda picture=picture: node.results(message_of(picture)))
+        assert values['person present'] == somebody
+        assert float(values['rate in (Hz)']) > 0 and float(values['rate out (Hz)']) > 0
+        for stage in ('decode', 'prepare', 'segment', 'edge', 'composite', 'publish', 'whole'):
+            p50, p95 = map(float, values[f'{stage} p50 / p95 (ms)'].split(' / '))
+            assert 0 <= p50 <= p95
+        assert values['frames dropped'] == '0' and values['last error'] == 'none'
+
+
+def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_that_are(node, graph):
+    other = graph.node.create_publisher(Image, f'{node.name}_other/picture', 1)
+    graph.node.destroy_publisher(node._sender)
+    node.subscription = graph.listen(f'{node.name}/mask')[1]
+    begin = time.monotonic()
+    node.report(WARN, f'no camera frames on {node.topic} for 3 s')
+    assert time.monotonic() - begin > 2.5
+    node.report(WARN, f'{node.name}_other/picture')
+    assert f'no camera frames on {node.topic}' in node.program.said and f'{node.name}_other/picture' in node.program.said
+    graph.node.destroy_publisher(other)
+    graph.node.destroy_subscription(node.subscription)
+
+
+def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(node, astronaut):
+    node.listen('mask')
+    bad = message_of(astronaut, encoding='bgr8', step=7)
+    bad.header.frame_id = 'bad'
+    values = node.report(ERROR, 'step = 7', lambda: (node.send(bad), node.spin()))
+    assert int(values['of these unusable']) > 0 and 'step = 7' in values['last error']
+    values = node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
+    assert 'step = 7' in values['last error']
+
+
+def test_a_node_that_does_not_serve_is_stale(graph, start):
+    namespace = unique('watched')
+    node = Watched(graph, namespace, start.node('segmentation_node', namespace, autostart='false'))
+    node.report(STALE, 'unconfigured')
+
+
+def test_two_nodes_of_one_name_are_a_warning_that_says_so(node, start):
+    namespace = node.name.split('/')[1]
+    node.listen('mask')
+    start.node('segmentation_node', namespace)
+    node.wait_until(lambda: f'another node is named {node.name} too' in node.program.said, 'the warning')
