@@ -30,6 +30,8 @@ ARGUMENTS = [
                           description='Whether the nodes take the time from /clock.'),
     DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
                           description='What the nodes say.'),
+    DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
+                          description='Whether the camera and the segmentation node are started again, after 2 s, when they die.'),
     DeclareLaunchArgument('viewer', default_value='rqt', choices=['rqt', 'window', 'none'],
                           description='rqt_image_view, a plain window, or none.'),
 ]
@@ -93,15 +95,16 @@ def setup(context: LaunchContext) -> list:
         'arguments': ['--ros-args', '--log-level', given('log_level')],
         'remappings': [('image_raw', given('image_topic'))],
     }
+    respawn = {'respawn': given('respawn') == 'true', 'respawn_delay': 2.0}
     segmentation = Node(package=PACKAGE, executable='segmentation_node', name='segmentation', output='screen',
-                        parameters=[given('params_file')], **common)
+                        parameters=[given('params_file')], **common, **respawn)
     return [
         LogInfo(msg=said),
         *(SetEnvironmentVariable(name, value) for name, value in added.items()),
         GroupAction([
             PushRosNamespace(given('namespace')),
             SetParameter('use_sim_time', given('use_sim_time') == 'true'),
-            *camera_node(given('camera'), given('video_device'), common),
+            *camera_node(given('camera'), given('video_device'), {**common, **respawn}),
             segmentation,
             *viewer_node(given('viewer'), given('namespace'), common),
         ]),

@@ -151,10 +151,10 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
     finally:
         pipeline.close()
         source.close()
-        for writer in writers.values():
-            writer.close()
         if window:
             window.close()
+        for writer in writers.values():
+            writer.close()
     return 1 if failures else 0
 
 

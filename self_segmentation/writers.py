@@ -22,17 +22,15 @@ class Writer(Protocol):
         """Write one picture. :raises SourceError: it cannot be written."""
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file. :raises SourceError: it is not whole."""
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        done = cv2.imwrite(str(path), picture)
+        path.write_bytes(cv2.imencode(path.suffix, picture)[1])  # imwrite does not say when the disk is full
     except (OSError, cv2.error) as error:
         raise SourceError(f'{path} cannot be written: {error}') from error
-    if not done:
-        raise SourceError(f'{path} cannot be written: is there room, and may you write there?')
 
 
 class PictureFile:
@@ -69,6 +67,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float) -> None:
         self._path, self._fps = path, fps
         self._writer: cv2.VideoWriter | None = None
+        self._count = 0
         self._shape: tuple[int, ...] = ()
 
     def write(self, name: str, picture: np.ndarray) -> None:
@@ -87,8 +86,20 @@ class VideoFile:
             raise SourceError(f'{self._path}: frame {name} measures {picture.shape[1]}x{picture.shape[0]}, the first one '
                               f'{self._shape[1]}x{self._shape[0]}: a video has one size')
         self._writer.write(picture)
+        self._count += 1
 
     def close(self) -> None:
-        """Finish the video."""
-        if self._writer is not None:
-            self._writer.release()
+        """
+        Finish the video.
+
+        :raises SourceError: it is not whole, which OpenCV does not say by itself.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        written = cv2.VideoCapture(str(self._path))
+        count = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
+        written.release()
+        if count != self._count:
+            raise SourceError(f'{self._path} has {count} of {self._count} frames: is there room on the disk?')
