@@ -20,6 +20,7 @@ from conftest import (
     ASTRONAUT,
     EMPTY_ROOM,
     LESSON,
+    PATIENCE,
     ROOT,
     SAMPLE,
     Segmentation,
@@ -149,12 +150,14 @@ def test_a_subscriber_that_stands_still_costs_the_others_nothing(node, start, sa
 
 def test_a_node_that_is_killed_and_started_again_serves_the_same_subscribers(graph, start, astronaut, expected):
     namespace = unique('killed')
-    for _ in range(3):
-        program = start.node('segmentation_node', namespace, '--params-file', LESSON, flip='false')
-        node = Segmentation(graph, namespace, program)
+    program = start.node('segmentation_node', namespace, '--params-file', LESSON, flip='false')
+    node = Segmentation(graph, namespace, program)
+    assert_serves(node, astronaut, expected)
+    for _ in range(2):
+        node.program.send(signal.SIGKILL)
+        assert node.program.exit_code() == -signal.SIGKILL
+        node.program = start.node('segmentation_node', namespace, '--params-file', LESSON, flip='false')
         assert_serves(node, astronaut, expected)
-        program.send(signal.SIGKILL)
-        assert program.exit_code() == -signal.SIGKILL
 
 
 def test_a_model_file_that_is_removed_is_not_missed_until_it_is_asked_for(graph, start, astronaut, expected, tmp_path):
@@ -251,27 +254,30 @@ def test_a_parameter_storm_never_shows_half_of_a_change_and_costs_no_frames(node
     node.listen('output')
     assert node.call(lambda: node.parameters.set_parameters_atomically(states[1])).result.successful
     node.results(message_of(astronaut))
-    asked, answered, sent = [], 0, 0
-    picture = message_of(astronaut)
-    received = node.received['output']
+    asked, received = [], node.received['output']
     received.clear()
-    kept = {True: 0, False: 0}
-    begin = time.monotonic()
-    while answered < 1000 and time.monotonic() < begin + 60:
-        elapsed = time.monotonic() - begin
-        if sent < elapsed * 30:
+    answered = sent = served = 0
+    kept = {'nothing': 0, 'the person': 0}
+    begin = last = time.monotonic()
+    while answered < 1000 or served < sent:
+        now = time.monotonic()
+        assert now - last < PATIENCE, f'frame {sent} of {sent} is lost, or an answer: {answered} of {len(asked)} came'
+        if sent == served and sent < (now - begin) * 30:  # 30 Hz, and none before the last came back: none may be lost
+            picture = message_of(astronaut)
             picture.header.frame_id = f'storm {sent}'
             node.send(picture)
             sent += 1
-        if len(asked) < 1000 and len(asked) < elapsed * 100:
+        if len(asked) < 1000 and len(asked) < (now - begin) * 100 and len(asked) - answered < 5:  # a service's queue holds 10
             asked.append(node.parameters.set_parameters_atomically(states[len(asked) % 2]))
         node.spin()
-        answered = sum(future.done() for future in asked)
+        count = sum(future.done() for future in asked)
+        answered, last = count, now if count > answered or received else last
         for message in received:
+            assert message.header.frame_id == f'storm {served}'
             corner, person = (picture_of(message)[place].tolist() for place in ((0, 0), inside))
             assert (corner, person) == (dark[::-1],) * 2 or (corner != dark[::-1] and person == astronaut[inside].tolist())
-            kept[person == dark[::-1]] += 1
+            kept['nothing' if person == dark[::-1] else 'the person'] += 1
+            served += 1
         received.clear()
-    assert answered == 1000 and all(future.result().result.successful for future in asked)
-    assert min(kept.values()) > 10
-    assert sum(kept.values()) > 0.9 * sent, (kept, sent)
+    assert all(future.result().result.successful for future in asked)
+    assert served > 50 and min(kept.values()) > 10, kept

@@ -136,7 +136,7 @@ def test_the_version_is_the_same_everywhere():
 def test_what_the_package_needs_to_run_is_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
-             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib'}
+             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').glob('*.py'), *(ROOT / 'launch').glob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation'}
