@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 import cv2
@@ -121,7 +121,9 @@ class Engine:
         :returns: (height, width) uint8.
         """
         clock = clock or Clock()
-        self._settle()
+        if self._follow_up is not None:
+            last, self._follow_up = self._follow_up, None
+            last.result()
         step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
         if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
@@ -209,10 +211,9 @@ class Engine:
             self._plate.learn(_on_grid(final, region, whole))
 
     def _settle(self) -> None:
-        """Wait until the last frame's follow-up is done."""
+        """Wait until the last frame's follow-up is done. What went wrong in it is the next frame's error."""
         if self._follow_up is not None:
-            follow_up, self._follow_up = self._follow_up, None
-            follow_up.result()
+            wait([self._follow_up])
 
     # ---- pictures
 

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
+import traceback
 from collections.abc import Callable, Collection
 
 import cv2
@@ -47,6 +49,22 @@ _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop 
 _HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
 
 
+_Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
+
+
+def _logged(transition: _Transition) -> _Transition:
+    """Say what goes wrong in a transition: rclpy goes on to on_error without a word."""
+    @functools.wraps(transition)
+    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception:
+            if node.context.ok():  # else it is the shutdown that interrupted it
+                node.get_logger().error(traceback.format_exc())
+            raise
+    return logged
+
+
 class SegmentationNode(LifecycleNode):
     """
     Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
@@ -75,12 +93,18 @@ class SegmentationNode(LifecycleNode):
         if not _HAS_MATCHED_EVENTS:
             self.create_timer(0.5, self._follow_demand, clock=_STEADY)
         if self._tuning.settings.autostart:
-            if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-                raise SelfSegmentationError(self._health.last_error)
-            self.trigger_activate()
+            self._start()
+
+    def _start(self) -> None:
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if not self.context.ok():
+                return
+            if trigger() != TransitionCallbackReturn.SUCCESS and self.context.ok():
+                raise SelfSegmentationError(self._health.last_error or 'the node cannot bring itself up')
 
     # ---- life cycle
 
+    @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and offer the outputs."""
         try:
@@ -95,18 +119,21 @@ class SegmentationNode(LifecycleNode):
             self._outputs.append(_Output(kind, ImageWriter(Image(), encoding), image, smaller))
         return TransitionCallbackReturn.SUCCESS
 
+    @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Serve."""
         self._active = True
         self._follow_demand()
         return TransitionCallbackReturn.SUCCESS
 
+    @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe nothing; the model stays."""
         self._active = False
         self._follow_demand()
         return TransitionCallbackReturn.SUCCESS
 
+    @_logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give the model and all memory back."""
         self._active = False

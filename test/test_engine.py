@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is found over time and from close up, on the sample and the astronaut."""
 
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from self_segmentation.engine import Engine
 from self_segmentation.evaluate import iou
 from self_segmentation.pipeline import Pipeline
+from self_segmentation.segmenter import Segmenter
 from self_segmentation.settings import Settings
 from self_segmentation.sources import open_source
 
@@ -155,3 +158,32 @@ def test_any_size_of_frame_goes_through_both_models(astronaut, model, size):
         assert result.picture.shape == frame.shape
         assert result.alpha.shape == result.mask.shape == frame.shape[:2]
         assert set(np.unique(result.mask)) <= {0, 255}
+
+
+def test_what_goes_wrong_after_a_frame_is_the_next_frames_error_once_and_nothing_is_lost(clip):
+    """The whole frame is read again after the picture is out; a model that fails there must not fail in a parameter change."""
+    class Failing:
+        def __init__(self, model):
+            self.model, self.size, self.fails = model, model.size, False
+
+        def probability(self, rgb):
+            if self.fails and threading.current_thread() is not threading.main_thread():
+                raise RuntimeError('out of order')
+            return self.model.probability(rgb)
+
+        def close(self):
+            self.model.close()
+
+    model = Failing(Segmenter('general'))
+    engine = Engine(model, Settings())
+    count = Settings().focus_reread
+    for frame in clip[60:60 + count - 1]:
+        engine.frame(frame)
+    model.fails = True
+    engine.frame(clip[72])
+    engine.configure(Settings(threshold=0.4))
+    model.fails = False
+    with pytest.raises(RuntimeError, match='out of order'):
+        engine.frame(clip[73])
+    assert (engine.frame(clip[74]) > 127).mean() > 0.2
+    engine.close()
