@@ -142,3 +142,10 @@ def test_what_the_package_needs_to_run_is_declared():
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation'}
     assert 'rclpy' in foreign and 'cv2' in foreign
     assert {names.get(name, name) for name in foreign} <= declared
+
+
+def test_every_test_that_the_documentation_names_is_there():
+    named = {name for path in (ROOT / 'docs').glob('*.md') for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
+    tests = {name for path in (ROOT / 'test').glob('test_*.py')
+             for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}
+    assert len(named) > 15 and named <= tests, named - tests
