@@ -31,7 +31,7 @@ ARGUMENTS = [
     DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
                           description='What the nodes say.'),
     DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
-                          description='Whether the camera and the segmentation node are started again, after 2 s, when they die.'),
+                          description='Whether camera and segmentation node are started again, after 2 s, when they die.'),
     DeclareLaunchArgument('viewer', default_value='rqt', choices=['rqt', 'window', 'none'],
                           description='rqt_image_view, a plain window, or none.'),
 ]

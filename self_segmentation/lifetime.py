@@ -1,13 +1,20 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How each node's process starts and ends: SIGINT and SIGTERM end it with exit code 0 and no traceback."""
+"""
+How each node's process starts and ends: on a file system that cannot be written too; SIGINT and SIGTERM end it with exit
+code 0 and no traceback.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import rclpy
@@ -20,6 +27,8 @@ from .middleware import keep_large_buffers
 __all__ = ['run']
 
 _GLANCE = 0.5  # seconds
+_NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
+_LAST_ROOM = '/dev/shm'  # which Fast DDS needs too
 
 
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
@@ -39,7 +48,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
-        rclpy.init(args=args)
+        _make_room()
+        trouble = _log_trouble()
+        rclpy.init(args=[*(sys.argv if args is None else args), *_NO_LOG_FILE] if trouble else args)
+        if trouble:
+            rclpy.logging.get_logger('self_segmentation').warning(trouble)
         node = make_node()
         if told or not rclpy.ok():
             return 0
@@ -65,3 +78,24 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     return 1 if getattr(node, 'failed', False) else 0
 
 
+def _make_room() -> None:
+    """Have libraries keep their temporary files in memory where nothing else can be written: MediaPipe's matplotlib must."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        os.environ['TMPDIR'] = _LAST_ROOM
+
+
+def _log_trouble() -> str:
+    """Return why ROS cannot write its log file, nothing if it can: it would give up."""
+    place = os.environ.get('ROS_LOG_DIR') or f'{os.environ.get("ROS_HOME") or "~/.ros"}/log'
+    home = os.environ.get('HOME', '')
+    folder = Path(home + place[1:] if place.startswith('~') and home else place)  # as ROS takes it
+    try:
+        if str(folder).startswith('~'):
+            raise OSError(errno.ENOENT, 'HOME is not set')
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ''
+    except OSError as error:
+        return f'no log file in {folder} ({error.strerror}): set ROS_LOG_DIR to a folder that can be written'

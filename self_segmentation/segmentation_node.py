@@ -248,8 +248,9 @@ class SegmentationNode(LifecycleNode):
         said = f'no camera frames on {topic} for {self._health.silence:.0f} s: '
         senders = self.count_publishers(topic)
         if senders:
-            return said + (f'{senders} publisher(s) are there. Large images are lost when the camera runs without the Fast DDS '
-                           'profile config/fastdds.xml: see "No images arrive" in the README')
+            return said + (f'{senders} publisher(s) are there. Is the camera still running, is the network cut? Large images '
+                           'are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images '
+                           'arrive" in the README')
         name = f'sensor_msgs/msg/{kind.__name__}'
         own = {output.image.topic_name for output in self._outputs}
         others = [each for each, kinds in self.get_topic_names_and_types() if name in kinds and each not in own | {topic}]

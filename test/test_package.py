@@ -145,7 +145,8 @@ def test_what_the_package_needs_to_run_is_declared():
 
 
 def test_every_test_that_the_documentation_names_is_there():
-    named = {name for path in (ROOT / 'docs').glob('*.md') for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
+    named = {name for path in (ROOT / 'docs').glob('*.md')
+             for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
     tests = {name for path in (ROOT / 'test').glob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}
     assert len(named) > 15 and named <= tests, named - tests
