@@ -38,6 +38,10 @@ _PLANAR = 'nv12'  # half as many rows again, of colour, below the picture
 _DEEP = ('mono16', '16UC1')
 PICTURE_FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')  # as Pillow names them
 _STREAMED = ('JPEG', 'PNG')
+_JPEG = ('JPEG', 'MPO')
+_PIXELS_PER_BYTE = 512  # of a JPEG at most: 64 pixels take a bit or more; what is missing would become grey
+_SCAN, _MOST_SCANS = b'\xff\xda', 100  # progressive ones have about 10, and each costs the time of a whole picture
+_PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
 
 
 def to_bgr(message: Any) -> np.ndarray:
@@ -107,7 +111,7 @@ def decoded(data: Any, formats: tuple[str, ...], most: int = MAX_SIDE, flags: in
     """
     Return the picture of an encoded file.
 
-    Its size is read first, so that a few kilobytes which say that they are a huge picture take no memory.
+    Its size is read first, so that a few kilobytes which say that they are a huge picture take neither memory nor time.
 
     :param data: bytes of the file.
     :param formats: Pillow's names of the formats that are taken.
@@ -116,17 +120,22 @@ def decoded(data: Any, formats: tuple[str, ...], most: int = MAX_SIDE, flags: in
     :returns: (height, width, 3) uint8, blue green red.
     :raises ImageError: with the reason, a half sentence.
     """
+    data = bytes(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore', PIL.Image.DecompressionBombWarning)  # the limit here is another
+            warnings.simplefilter('ignore')  # of damaged tags, which do not matter, and of sizes: the limit here is another
             with PIL.Image.open(io.BytesIO(data), formats=formats) as picture:
-                width, height = picture.size
+                kind, (width, height) = picture.format, picture.size
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f'is too large a picture ({error})') from error
     except (OSError, ValueError, SyntaxError, OverflowError) as error:  # what Pillow raises, by format
         raise ImageError(f'is no picture of {" or ".join(formats)}') from error
     if not (0 < width <= most and 0 < height <= most):
         raise ImageError(f'is a picture of {width}x{height} pixels: each side must be 1 to {most}')
+    if kind == 'PNG':
+        data = _still(data)
+    elif kind in _JPEG and (width * height > _PIXELS_PER_BYTE * len(data) or data.count(_SCAN) > _MOST_SCANS):
+        raise ImageError(f'is damaged: {width}x{height} pixels in {len(data)} bytes, {data.count(_SCAN)} scans')
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -134,6 +143,26 @@ def decoded(data: Any, formats: tuple[str, ...], most: int = MAX_SIDE, flags: in
     if pixels is None:
         raise ImageError('cannot be decoded: damaged or truncated')
     return pixels
+
+
+def _still(png: bytes) -> bytes:
+    """
+    Return a PNG with nothing in it but its picture.
+
+    OpenCV 4.11 and 4.12 end the process where the first picture of an animation is damaged (opencv issue 27744), and take as
+    much memory as a truncated chunk says that it has bytes.
+
+    :raises ImageError: it is truncated.
+    """
+    view, kept, end, name = memoryview(png), [_PNG_BEGIN], len(_PNG_BEGIN), b''
+    while name != b'IEND':
+        begin, end = end, end + 12 + int.from_bytes(view[end:end + 4], 'big')
+        if end > len(view):
+            raise ImageError('cannot be decoded: truncated')
+        name = bytes(view[begin + 4:begin + 8])
+        if name[:1].isupper() or name == b'eXIf':  # what a decoder must know, and which side is up
+            kept.append(view[begin:end])
+    return b''.join(kept)
 
 
 def compressed_to_bgr(message: Any) -> np.ndarray:

@@ -42,7 +42,7 @@ def read_file(path: str | Path, most: int) -> bytes:
         descriptor = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, 'is not there') from error
-    except ValueError as error:  # a zero byte in the name
+    except (RuntimeError, ValueError) as error:  # ~ of nobody, a zero byte in the name
         raise OSError(errno.EINVAL, f'is no path ({error})') from error
     try:
         status = os.fstat(descriptor)

@@ -8,7 +8,12 @@ https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter
 
 from __future__ import annotations
 
+import hashlib
+import os
+import resource
 import struct
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -21,7 +26,12 @@ from .resources import read_file, share
 __all__ = ['MODELS', 'Segmenter', 'model_path', 'shrunk']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
+_SHA256 = ('9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c',
+           'a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd')  # of the two
 _LARGEST_MODEL = 64 << 20  # bytes; the two have 250 kB
+_LARGEST_SIDE = 2048  # pixels of a model's input
+_TRIAL_MEMORY = 2 << 30  # bytes; the two take 150 MB
+_TRIAL_PATIENCE = 60.0  # seconds; the two take one
 _EXPECTED = 'a selfie segmentation .tflite (one float picture of 3 channels in, one map of 1 channel out)'
 
 
@@ -30,13 +40,17 @@ class Segmenter:
     One model, loaded.
 
     :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
-    :raises ModelError: the file is missing, truncated or another kind of model.
+    :param tried: whether it is known to work; else a file that is neither of the two is first tried in a process of its own,
+        which takes a second.
+    :raises ModelError: the file is missing, damaged, truncated or another kind of model.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, tried: bool = False) -> None:
         path = model_path(model)
         content = _read(path)
         self.size = _input_size(content, path)
+        if not tried and hashlib.sha256(content).hexdigest() not in _SHA256:
+            _try(path)
         self._segmenter, self._as_image = _load(content, path)
 
     def probability(self, rgb: np.ndarray) -> np.ndarray:
@@ -66,6 +80,7 @@ class Segmenter:
         """Free the model. MediaPipe 1.x prints a traceback at the interpreter's end without it."""
         self._segmenter.close()
 
+
 def shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     Return a picture at a model's size, sampled at the very points where MediaPipe samples it.
@@ -87,13 +102,53 @@ def _corners(width: int, height: int) -> np.ndarray:
 
 def model_path(model: str) -> Path:
     """Return the file of a model given by name or path."""
-    return share('models', MODELS[model]) if model in MODELS else Path(model).expanduser()
+    return share('models', MODELS[model]) if model in MODELS else Path(model)
+
+
+def _try(path: Path) -> None:
+    """
+    Use a model once in a process of its own: MediaPipe 0.10.21 crashes with many a damaged one, and with one without metadata.
+
+    :raises ModelError: it does not work there.
+    """
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run([sys.executable, '-m', __name__, str(path)], stdin=subprocess.DEVNULL, capture_output=True,
+                              env=environment, timeout=_TRIAL_PATIENCE)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise ModelError(f'model {path}: cannot be tried ({error}): give {_EXPECTED}') from error
+    if done.returncode:
+        crash = f'model {path}: MediaPipe crashes with it ({done.returncode}): damaged or without metadata: give {_EXPECTED}'
+        raise ModelError(done.stdout.decode(errors='replace').strip() or crash)
+
+
+def _trial(path: str) -> int:
+    """Load a model and ask it once; say what is wrong with it."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_TRIAL_MEMORY, _TRIAL_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        segmenter = Segmenter(path, tried=True)
+        width, height = segmenter.size
+        probability = segmenter.probability(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+        if not (probability.min() >= 0 and probability.max() <= 1):  # NaN neither
+            raise ModelError(f'model {path}: what it gives are no probabilities: give {_EXPECTED}')
+    except (MemoryError, RuntimeError, ValueError) as error:
+        print(f'model {path}: MediaPipe cannot use it ({error}): give {_EXPECTED}')
+    except ModelError as error:
+        print(error)
+    else:
+        return 0
+    return 1
 
 
 def _load(content: bytes, path: Path):  # the types are MediaPipe's, imported late: it takes a second
+    # Its audio part looks for a library with ldconfig and gcc, at every start, and is not used; without sounddevice it does not.
+    absent = sys.modules.setdefault('sounddevice', None) is None
     import mediapipe
     from mediapipe.tasks import python as tasks
     from mediapipe.tasks.python import vision
+    if absent:
+        del sys.modules['sounddevice']
 
     options = vision.ImageSegmenterOptions(
         base_options=tasks.BaseOptions(model_asset_buffer=content),
@@ -123,12 +178,11 @@ def _input_size(content: bytes, path: Path) -> tuple[int, int]:
     try:
         graph = _Table.root(content).tables(2)[0]
         tensors = graph.tables(0)
-        shapes = [[tensors[i].integers(0) for i in graph.integers(field)] for field in (1, 2)]
+        inputs, outputs = ([tensors[i].integers(0) for i in graph.integers(field)] for field in (1, 2))
     except (struct.error, IndexError) as error:
         raise ModelError(f'model {path}: damaged or truncated ({len(content)} bytes): fetch or copy it again') from error
-    (inputs, outputs) = shapes
     if not (len(inputs) == len(outputs) == 1 and len(inputs[0]) == len(outputs[0]) == 4 and inputs[0][3] == 3
-            and outputs[0] == [*inputs[0][:3], 1]):
+            and outputs[0] == [*inputs[0][:3], 1] and all(1 <= side <= _LARGEST_SIDE for side in inputs[0])):
         raise ModelError(f'model {path}: another kind of model, inputs {inputs}, outputs {outputs}: give {_EXPECTED}')
     return inputs[0][2], inputs[0][1]
 
@@ -152,9 +206,13 @@ class _Table:
 
     def integers(self, field: int) -> list[int]:
         start, count = self._vector(field)
-        return list(struct.unpack_from(f'<{count}i', self._data, start))
+        return list(struct.unpack_from(f'<{min(count, 16)}i', self._data, start))  # no shape has as many
 
     def tables(self, field: int) -> list[_Table]:
         start, count = self._vector(field)
         offsets = struct.unpack_from(f'<{count}I', self._data, start)
         return [_Table(self._data, start + 4 * i + offset) for i, offset in enumerate(offsets)]
+
+
+if __name__ == '__main__':
+    raise SystemExit(_trial(sys.argv[1]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
 _GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
-_LARGEST_YAML = 1 << 20  # bytes
+_LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
+_MOST_NAMES = 1000  # in a YAML
+_LONGEST = 500  # characters of a value in a message
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -79,7 +80,7 @@ class Tunable:
             fitting = tuple(value)
         if not self._fits(fitting):
             where = f' (from {origin})' if origin else ''
-            raise ValueError(f'{self.name} = {value!r}{where} is not allowed: it takes {self.allowed}')
+            raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}')
         return fitting
 
     def _fits(self, value: Any) -> bool:
@@ -91,7 +92,16 @@ class Tunable:
             return len(value) == 3 and all(type(item) is int and 0 <= item <= 255 for item in value)
         if isinstance(value, (bool, str)):
             return True
-        return math.isfinite(value) and self.minimum <= value <= self.maximum
+        return self.minimum <= value <= self.maximum
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it stands in a message: of a very long one, its ends."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        text = 'a number of very many digits'
+    return text if len(text) <= _LONGEST else f'{text[:_LONGEST // 2]} ... {text[-_LONGEST // 2:]}'
 
 
 def _tunable(default: Value, text: str, **more: Any) -> Any:
@@ -224,12 +234,23 @@ TUNABLES: dict[str, Tunable] = {
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, as ROS 2 reads it: a few of them can stand for more values than any memory holds."""
+    """
+    YAML without aliases, as ROS 2 reads it: a few of them can stand for more values than any memory holds.
+
+    What PyYAML's constructors trip over, a date that is none or ``!!bool maybe``, is refused with its place.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError('an alias (*name) stands there, which ROS 2 parameter files do not know')
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            problem = f'{_shown(node.value)} is no {node.tag.rpartition(":")[2]}'
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -250,7 +271,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         document = yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
     except OSError as error:
         raise fail(error.strerror or str(error)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise fail(f'not YAML: {error}') from error
     if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
                                                  for v in document.values()):
@@ -259,6 +280,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     for node, section in document.items():
         if str(node).rpartition('/')[2] in _NODES:
             values.update(_flat(section[_ROS_KEY]))
+    if len(values) > _MOST_NAMES:
+        raise fail(f'has {len(values)} names, and there are {len(TUNABLES)} settings')
     return {name: value for name, value in values.items() if name != 'use_sim_time' and not name.startswith('qos_overrides.')}
 
 

@@ -148,7 +148,10 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0) -
     """
     if re.fullmatch(r'\d+', place):
         return _Capture(int(place), SourceKind.CAMERA, width, height, fps)
-    path = Path(place).expanduser()
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f'{place!r} is no path: {error}') from error
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
         if not files:

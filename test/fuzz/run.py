@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Coverage-guided fuzzing of what reads foreign data: ``make fuzz SECONDS=120``.
+
+What breaks a promise of targets.py is kept in test/data/fuzz/TARGET/, where test_bad_input.py runs it again for ever.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KEPT = ROOT / 'test' / 'data' / 'fuzz'
+_INSTRUMENTED = ['PIL', 'self_segmentation', 'yaml']
+_LATE = ['PIL.JpegImagePlugin', 'PIL.MpoImagePlugin', 'PIL.PngImagePlugin']  # which Pillow imports when it needs them
+_LIMITS = ['-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1']
+_LONGEST = {'codec': 16384, 'settings': 1024}  # bytes
+_WORDS = {  # as libFuzzer's dictionaries write them
+    'codec': ['IHDR', 'PLTE', 'IDAT', 'IEND', 'acTL', 'fcTL', 'fdAT', 'eXIf', 'tRNS', 'JFIF', 'Exif\\x00\\x00', 'MPF\\x00',
+              '\\xff\\xd8', '\\xff\\xc0', '\\xff\\xc2', '\\xff\\xda', '\\xff\\xd9', '\\x00\\x20\\x00\\x00'],
+    'settings': ['/**:', 'ros__parameters:', '!!bool ', '!!int ', '!!float ', '!!timestamp ', '!!binary ', '!!set ', '!!omap ',
+                 '<<: ', '? ', '&a ', '*a', '.nan', '.inf', '1:1', '0x', '0b', '2001-01-01', '%YAML 1.1', '---', '[', '{'],
+}
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """Start from what is kept, and from real pictures and configurations."""
+    yield from (path.read_bytes() for path in sorted((KEPT / target).iterdir()))
+    if target == 'settings':
+        from self_segmentation.settings import Settings
+        yield (ROOT / 'config' / 'lesson.yaml').read_bytes()
+        for name, value in Settings().items():
+            shown = list(value) if isinstance(value, tuple) else value
+            yield f'/**:\n  ros__parameters:\n    {name}: {shown}\n'.encode()
+        return
+    import PIL.Image
+    from sensor_msgs.msg import CompressedImage, Image
+    from targets import input_of_message
+
+    from self_segmentation.images import ENCODINGS
+    with PIL.Image.open(ROOT / 'test' / 'data' / 'astronaut.png') as whole:
+        picture = whole.convert('RGB').resize((32, 24))
+    for encoding in [*ENCODINGS, 'mono16', 'bayer_rggb8']:
+        data = array.array('B', picture.convert('RGBA').tobytes())
+        yield input_of_message(Image(width=32, height=24, step=128, encoding=encoding, data=data))
+    for kind, more in (('JPEG', {}), ('JPEG', {'progressive': True}), ('JPEG', {'exif': b'Exif\0\0II*\0\x08\0\0\0\0\0'}),
+                       ('PNG', {}), ('PNG', {'save_all': True, 'append_images': [picture.rotate(90)]})):
+        for mode in ('RGB', 'L', 'P' if kind == 'PNG' else 'CMYK'):
+            picture.convert(mode).save(encoded := io.BytesIO(), kind, **more)
+            message = CompressedImage(format=kind.lower(), data=array.array('B', encoded.getvalue()))
+            yield input_of_message(message, mend=kind == 'PNG')
+
+
+def campaign(target: str, seconds: int) -> bool:
+    """Fuzz one target; return whether it holds, and keep what broke it."""
+    with tempfile.TemporaryDirectory() as name:
+        corpus, finds, words, log = (Path(name) / part for part in ('corpus', 'finds', 'words', 'log'))
+        corpus.mkdir()
+        finds.mkdir()
+        for number, seed in enumerate(seeds(target)):
+            (corpus / f'seed{number}').write_bytes(seed)
+        words.write_text(''.join(f'"{word}"\n' for word in _WORDS[target]))
+        with log.open('wb') as said:
+            done = subprocess.run([
+                sys.executable, __file__, '--target', target, corpus, *_LIMITS, f'-max_len={_LONGEST[target]}', f'-dict={words}',
+                f'-max_total_time={seconds}', f'-artifact_prefix={finds}/'], stdout=said, stderr=said)
+        text = log.read_text(errors='replace')
+        found = sorted(finds.iterdir())
+        for path in found:
+            (KEPT / target / path.name).write_bytes(path.read_bytes())
+            print(f'{target}: kept test/data/fuzz/{target}/{path.name}')
+        if found or done.returncode:
+            print(text[-5000:])
+    executions = re.findall(r'stat::number_of_executed_units: *(\d+)', text)
+    covered = re.findall(r'cov: (\d+) ft: (\d+) corp: (\d+)', text)
+    if executions and covered:
+        edges, features, inputs = covered[-1]
+        print(f'{target}: {executions[0]} executions in {seconds} s, {edges} edges and {features} features covered '
+              f'by {inputs} inputs, {len(found)} found')
+    return not found and done.returncode == 0
+
+
+def fuzz(arguments: list[str]) -> None:
+    """Run libFuzzer on one target, in this process, until it is over."""
+    import atheris
+
+    with atheris.instrument_imports(include=_INSTRUMENTED):
+        for name in _LATE:
+            importlib.import_module(name)
+        import targets
+    targets.PATIENCE = 5.0  # what is instrumented is slower
+    target, *rest = arguments
+    atheris.Setup([sys.argv[0], *rest], targets.TARGETS[target])
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Split the seconds over the targets."""
+    sys.path.insert(0, str(ROOT))
+    if sys.argv[1] == '--target':
+        fuzz(sys.argv[2:])
+        return 0
+    os.environ.update(PYTHONPATH=str(ROOT))
+    seconds = max(1, int(sys.argv[1]) // len(_WORDS))
+    held = [campaign(target, seconds) for target in _WORDS]
+    return 0 if all(held) else 1
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

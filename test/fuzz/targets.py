@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What holds for any input, however damaged: a result of the promised form or the package's own error, which names the value.
+
+``python targets.py FILE ...`` runs inputs that are kept in test/data/fuzz/TARGET/ and prints each, and by how many MB it raised
+the most memory that was ever taken.
+"""
+
+from __future__ import annotations
+
+import array
+import resource
+import struct
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+
+from self_segmentation.errors import ImageError, SettingsError
+from self_segmentation.images import MAX_SIDE, compressed_to_bgr, to_bgr
+from self_segmentation.settings import TUNABLES, Settings, read_yaml
+
+__all__ = ['TARGETS', 'message_of_input', 'input_of_message', 'mended', 'read', 'settings_of', 'soon']
+
+PATIENCE = 1.0
+_RAW, _COMPRESSED, _MENDED = range(3)
+_PNG = b'\x89PNG\r\n\x1a\n'
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """Fail where what is inside takes longer than ``PATIENCE`` seconds of this process."""
+    begin = time.process_time()
+    yield
+    taken = time.process_time() - begin
+    assert taken < PATIENCE, f'it took {taken:.1f} s'
+
+
+def read(message: Image | CompressedImage) -> np.ndarray | None:
+    """Return the picture of a message, None where it was refused with its own values. Nothing else is said: frames are many."""
+    with soon(), warnings.catch_warnings():
+        warnings.simplefilter('error')
+        try:
+            if isinstance(message, Image):
+                named = [f'{message.width}x{message.height}', repr(message.encoding), f'step = {message.step}']
+                picture = to_bgr(message)
+            else:
+                named = [f'format = {message.format!r} and {len(message.data)} bytes']
+                picture = compressed_to_bgr(message)
+        except ImageError as error:
+            assert any(name in str(error) for name in named), f'{error} names none of {named}'
+            return None
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3, (picture.dtype, picture.shape)
+    assert 0 < picture.shape[0] <= MAX_SIDE and 0 < picture.shape[1] <= MAX_SIDE, picture.shape
+    if isinstance(message, Image):
+        assert picture.shape[:2] == (message.height, message.width), picture.shape
+    return picture
+
+
+def settings_of(path: Path) -> Settings | None:
+    """Return the settings of a parameter file, None where it was refused by name."""
+    with soon():
+        try:
+            values = read_yaml(path)
+        except SettingsError as error:
+            assert str(path) in str(error), error
+            return None
+        assert all(type(name) is str for name in values), values
+        try:
+            return Settings().updated(values, str(path))
+        except SettingsError as error:
+            assert set(error.problems) <= {*values, 'background.type'}
+            for name, problem in error.problems.items():
+                assert name in problem and (str(path) in problem or name == 'background.type'), problem
+                assert name not in TUNABLES or TUNABLES[name].allowed in problem or 'needs' in problem, problem
+            return None
+
+
+def mended(png: bytes) -> bytes:
+    """Return a PNG with the check sums of its chunks made right, as far as it has any."""
+    at, parts = len(_PNG), [png[:len(_PNG)]]
+    while at + 12 <= len(png) and at + 12 + (length := struct.unpack_from('>I', png, at)[0]) <= len(png):
+        body = png[at + 4:at + 8 + length]
+        parts += [png[at:at + 4], body, struct.pack('>I', zlib.crc32(body))]
+        at += 12 + length
+    return b''.join([*parts, png[at:]])
+
+
+def input_of_message(message: Image | CompressedImage, mend: bool = False) -> bytes:
+    """Return the input of the target ``codec`` that stands for a message; with ``mend`` a PNG's check sums stay right."""
+    if isinstance(message, Image):
+        name = message.encoding.encode()
+        head = struct.pack('<BIIIB', _RAW, message.width, message.height, message.step, message.is_bigendian)
+    else:
+        name, head = message.format.encode(), bytes([_MENDED if mend else _COMPRESSED])
+    return head + bytes([len(name)]) + name + message.data.tobytes()
+
+
+def message_of_input(data: bytes) -> Image | CompressedImage:
+    """Return the message that an input of the target ``codec`` stands for."""
+    kind, data = data[0] % 3 if data else _RAW, data[1:]
+    fields = {}
+    if kind == _RAW:
+        data = data.ljust(13, b'\0')
+        fields = dict(zip(('width', 'height', 'step', 'is_bigendian'), struct.unpack_from('<IIIB', data)))
+        data = data[13:]
+    length = data[0] if data else 0
+    name, data = data[1:1 + length].decode(errors='replace'), data[1 + length:]
+    if kind == _RAW:
+        return Image(encoding=name, data=array.array('B', data), **fields)
+    return CompressedImage(format=name, data=array.array('B', mended(data) if kind == _MENDED else data))
+
+
+def _codec(data: bytes) -> None:
+    read(message_of_input(data))
+
+
+def _settings(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix='.yaml') as file:
+        file.write(data)
+        file.flush()
+        settings_of(Path(file.name))
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {'codec': _codec, 'settings': _settings}
+
+
+if __name__ == '__main__':
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for path in map(Path, sys.argv[1:]):
+        TARGETS[path.parent.name](path.read_bytes())
+        before, most = most, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(path.name, (most - before) // 1024, flush=True)
