@@ -34,6 +34,7 @@ setup(
             f'evaluate = {NAME}.evaluate:main',
             f'segmentation_node = {NAME}.segmentation_node:main',
             f'self_segmentation = {NAME}.__main__:main',
+            f'soak = {NAME}.soak:main',
             f'viewer_node = {NAME}.viewer_node:main',
         ],
     },

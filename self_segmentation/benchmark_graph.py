@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ from .middleware import image_environment
 from .resources import share
 from .sources import open_source
 
-__all__ = ['measure_graph', 'measure_messages']
+__all__ = ['Usage', 'environment', 'measure_graph', 'measure_messages', 'person_frames', 'process']
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -106,7 +107,7 @@ def listen(options: argparse.Namespace) -> dict:
             **({f'latency_p{q}_ms': 1e3 * float(np.percentile(latencies, q)) for q in (50, 95)} if latencies else {})}
 
 
-class _Usage:
+class Usage:
     """CPU seconds and memory of another process, from /proc."""
 
     def __init__(self, pid: int) -> None:
@@ -130,15 +131,27 @@ class _Usage:
 
 
 @contextlib.contextmanager
-def _process(*command: str) -> Iterator[subprocess.Popen]:
-    child = subprocess.Popen([sys.executable, '-m', *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                             start_new_session=True)
+def process(*command: str, log: IO | None = None) -> Iterator[subprocess.Popen]:
+    """
+    Run a module of the package as a process of its own, which is told to end by SIGINT and made to where it does not.
+
+    It is in a session of its own, so that a terminal's Ctrl-C does not reach it.
+
+    :param command: the module's name and its arguments.
+    :param log: file for what it says on both channels; without it there is a pipe from its standard output.
+    """
+    child = subprocess.Popen([sys.executable, '-m', *command], stdout=log or subprocess.PIPE,
+                             stderr=subprocess.STDOUT if log else subprocess.DEVNULL, text=True, start_new_session=True)
     try:
         yield child
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
-        child.communicate(timeout=20)
+        try:
+            child.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
 
 
 def _result(child: subprocess.Popen) -> dict:
@@ -146,7 +159,8 @@ def _result(child: subprocess.Popen) -> dict:
     return json.loads(text.splitlines()[-1])
 
 
-def _environment() -> None:
+def environment() -> None:
+    """Have what is started from here on be in a ROS graph of its own, in which large images arrive."""
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
     os.environ.update(image_environment(os.environ)[0])
 
@@ -158,25 +172,25 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
     :param idle: seconds to measure the node's CPU before somebody listens, with the camera running.
     :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first picture; ``hz`` summed over all.
     """
-    _environment()
+    environment()
     me = 'self_segmentation.benchmark_graph'
     with contextlib.ExitStack() as stack:
         begin = time.time()
         spaces = [f'/bench{index}' for index in range(cameras)]
-        nodes = [stack.enter_context(_process('self_segmentation.segmentation_node', '--ros-args', '-r', f'__ns:={space}',
-                                              '--params-file', str(share('config', 'segmentation.yaml')))) for space in spaces]
+        nodes = [stack.enter_context(process('self_segmentation.segmentation_node', '--ros-args', '-r', f'__ns:={space}',
+                                             '--params-file', str(share('config', 'segmentation.yaml')))) for space in spaces]
         for space in spaces:
-            stack.enter_context(_process(me, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
-                                         '--fps', str(fps)))
-        usage = _Usage(nodes[0].pid)
+            stack.enter_context(process(me, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
+                                        '--fps', str(fps)))
+        usage = Usage(nodes[0].pid)
         idle_cores = None
         if idle:
             time.sleep(5)  # until the node has started
             usage.cores()
             time.sleep(idle)
             idle_cores = usage.cores()
-        listeners = [stack.enter_context(_process(me, 'listen', '--namespace', space, '--topic', 'segmentation/output',
-                                                  '--fps', str(fps), '--seconds', str(seconds))) for space in spaces]
+        listeners = [stack.enter_context(process(me, 'listen', '--namespace', space, '--topic', 'segmentation/output',
+                                                 '--fps', str(fps), '--seconds', str(seconds))) for space in spaces]
         time.sleep(3)
         usage.cores()
         memory = []
@@ -196,10 +210,10 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
 
 def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict:
     """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
-    _environment()
+    environment()
     me = 'self_segmentation.benchmark_graph'
-    with _process(me, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
-            _process(me, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
+    with process(me, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
+            process(me, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
         received, sent = _result(listener), _result(feeder)
     return {'publish_ms': sent['cpu_ms'], 'receive_ms': received['cpu_ms'], 'latency_p50_ms': received.get('latency_p50_ms')}
 
