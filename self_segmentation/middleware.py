@@ -46,14 +46,18 @@ def keep_large_buffers() -> None:
     """
     Have glibc keep the megabyte buffers of images, instead of mapping and unmapping each: most of what a message costs.
 
+    And have all threads share one heap: with one each, memory grows with every model that is loaded, until they are all full of
+    holes.
+
     The same as the ``MALLOC_`` variables of :func:`image_environment`, for a process that was started without
     them. Does nothing where the C library is another one.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # malloc.h
+        trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
         mallopt(trim_threshold, 1 << 30)
         mallopt(mmap_threshold, 1 << 30)
+        mallopt(arena_max, 1)
 
 
 def give_memory_back() -> None:

@@ -43,6 +43,7 @@ _ENCODINGS = {'output': 'bgr8', 'mask': 'mono8', 'alpha': 'mono8'}
 _COMPRESSED = ('output', 'mask')
 _PATIENCE = 3.0  # seconds without a frame before it is said
 _REPEAT = 30.0  # seconds between two equal complaints
+_TIDY = 30.0  # seconds between two times at which memory is given back
 _SOMEBODY = 0.001  # share of the frame
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
@@ -90,6 +91,8 @@ class SegmentationNode(LifecycleNode):
         self._tuning = SettingsParameters(self, self._apply)
         start_diagnostics(self, self._status, clock=_STEADY)
         self.create_timer(1.0, self._watch, clock=_STEADY)
+        # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
+        self.create_timer(_TIDY, give_memory_back, clock=_STEADY)
         if not _HAS_MATCHED_EVENTS:
             self.create_timer(0.5, self._follow_demand, clock=_STEADY)
         if self._tuning.settings.autostart:

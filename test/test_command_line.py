@@ -9,7 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, LESSON, SAMPLE, area, iou, lesson_settings, video_frames, wait_until
+from conftest import ASTRONAUT, LESSON, ROOT, SAMPLE, area, iou, lesson_settings, video_frames, wait_until
 
 from self_segmentation.__main__ import main
 from self_segmentation.pipeline import Pipeline
@@ -183,7 +183,8 @@ def test_an_unreadable_picture_is_named_the_others_are_written_and_the_exit_code
     (['--background-color', '1,2'], ['background.color', 'three whole numbers']),
     (['--background-color', 'red'], ['red', '#rrggbb']), (['--background-type', 'image'], ['background.image']),
     (['--edge-filter', 'median'], ['median', 'bilateral']), (['--nonsense'], ['--nonsense']),
-    (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'YAML']),
+    (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'bytes']),
+    (['--config', ROOT / 'docs' / 'performance.png'], ['performance.png', 'YAML']),
 ], ids=lambda value: '='.join(map(str, value)) if str(value[0]).startswith('--') else '')
 def test_a_wrong_setting_ends_with_exit_code_2_and_says_what_is_allowed(run, tmp_path, options, parts):
     code, said = run(ASTRONAUT, '--output', tmp_path / 'out.png', *options)
@@ -262,7 +263,8 @@ def test_help_lists_every_setting_of_the_picture_without_waiting_for_opencv_or_m
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_during_a_video_leaves_a_playable_video_and_exit_code_0(start, tmp_path, number):
-    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask')
+    slow = '--edge-filter', 'joint_bilateral', '--edge-diameter', '49', '--edge-sigma-space', '20'
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *slow)
     running = start('', command=command, **more)
     wait_until(lambda: (tmp_path / 'mask' / '00010.png').exists(), 'ten frames')
     running.send(number)
