@@ -91,7 +91,8 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background jobs ignore it
+        signal.signal(each, signal.default_int_handler)
     try:
         settings, given = settings_from_options(options)
         return _run(options, settings, 'flip' in given)
