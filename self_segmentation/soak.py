@@ -32,7 +32,7 @@ from .benchmark_graph import Usage, environment, process
 from .resources import share
 from .soak_graph import FORMS, FPS, SIZE, records
 
-__all__ = ['NO_CAUSE', 'Change', 'Evidence', 'Frame', 'Threads', 'main', 'slope']
+__all__ = ['NO_CAUSE', 'Change', 'Evidence', 'Frame', 'Threads', 'leaks', 'main', 'slope']
 
 NO_CAUSE = 'no named cause'
 _VISIT = (3.0, 20.0)  # seconds for which a visitor stays
@@ -40,13 +40,15 @@ _LOOK = 0.01  # seconds between two looks at the processes
 _LIST = 0.5  # seconds between two looks for new threads
 _GRACE = 5.0  # seconds for the last results
 _WARM_UP = 120.0  # seconds; what the node needs it has by then
-_JUDGED = 60.0  # seconds over which memory is judged at least
+_SEEN, _JUDGED = 60.0, 600.0  # seconds from which on the growth of memory is shown, and judged: it goes in steps of 10 MB
 _SLOPE = 1.0  # MB/min; what grows faster once the node is warm is a leak
 _MEETING = 10.0  # seconds in which two ends have to find each other: Fast DDS announces a participant every 3
-_TURN = 0.01  # seconds at most from publishing a result to taking the next frame: it is copied and sent, the executor comes round
+_TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds, or share of the frame's time where that is more
+_HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _SHORT = 0.0003  # seconds; shorter waits for a CPU are not noted
 _MOST = 0.5  # share of the time in which a frame could have been taken that a cause has to fill
 _SHOWN = 5  # complaints of a kind that are shown
+_FUTEX_COMMAND, _FUTEX_PRIVATE = 127, 128  # linux/futex.h
 _ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
 _COSTLY = ('model', 'background')  # files are read, while frames wait
 
@@ -72,17 +74,17 @@ class Threads:
     """
     What kept the threads of a process from going on, as spans of seconds, by the kernel's account of each; nothing without one.
 
-    ``waits``: one was ready to run and had no CPU. ``held``: one slept, which none of ours does, or one that receives from the
-    network waited for something else. So it is while Fast DDS looks whether the shared memory of a participant that came is in
-    order (``Port::healthy_check``): it sleeps a third of ``healthy_check_timeout_ms``, with locks that receiving takes too.
+    ``waits``: one was ready to run and had no CPU. ``held``: the middleware was held up. That is how it is while Fast DDS looks
+    whether the shared memory of a participant that came is in order (``Port::healthy_check``): a thread of some process sleeps,
+    with locks that sending and receiving take too, there and elsewhere.
 
     :param pid: of the process.
     """
 
     def __init__(self, pid: int) -> None:
-        self._folder = Path(f'/proc/{pid}/task')
-        self._files: dict[str, tuple[int, int]] = {}
-        self._receives: set[str] = set()
+        self._folder, self._main = Path(f'/proc/{pid}/task'), str(pid)
+        self._files: dict[str, list[int]] = {}
+        self._names: dict[str, str] = {}
         self._waited: dict[str, int] = {}
         self._listed = self._looked = 0.0
         self.waits: list[tuple[float, float]] = []
@@ -90,39 +92,49 @@ class Threads:
 
     def look(self) -> None:
         """Note what there is since the last look."""
-        now = time.time()
+        now, held = time.time(), False
         if now - self._listed > _LIST:
             self._listed = now
             self._list()
-        held = False
         for thread, files in list(self._files.items()):
             try:
-                waited, place = int(os.pread(files[0], 64, 0).split()[1]), os.pread(files[1], 64, 0)
+                account, place, call = (os.pread(file, 128, 0) for file in files)
             except OSError:  # the thread is gone
                 self._forget(thread)
                 continue
-            span = 1e-9 * (waited - self._waited.get(thread, waited))  # the kernel counts a wait at its end
+            waited = int(account.split()[1])  # the kernel counts a wait at its end
+            span = 1e-9 * (waited - self._waited.get(thread, waited))
             self._waited[thread] = waited
             if span > _SHORT:
-                self.waits.append((now - span, now))
-            held = held or b'nanosleep' in place or (thread in self._receives and b'futex' in place)
+                self.waits.append((self._looked if span > 0.5 * (now - self._looked) else now - span, now))
+            held = held or self._is_held(thread, place, call)
         if held:
             self.held.append((self._looked, now))
         self._looked = now
+
+    def _is_held(self, thread: str, place: bytes, call: bytes) -> bool:
+        """Return whether a thread sleeps or waits for a lock, by where it is in the kernel and what it asked of it."""
+        if b'nanosleep' in place:  # none of ours does
+            return True
+        words, name = call.split(), self._names[thread]
+        if b'futex' not in place or len(words) < 3 or not (thread == self._main or name.startswith('dds.')):
+            return False
+        operation = int(words[2], 16)
+        waits_for_mutex = not operation & _FUTEX_COMMAND  # and not for something to do
+        is_in_shared_memory = not operation & _FUTEX_PRIVATE and not name.startswith('dds.shm')  # where those wait for data
+        return waits_for_mutex or is_in_shared_memory
 
     def _list(self) -> None:
         with contextlib.suppress(OSError):  # the process is gone, or a thread
             for folder in self._folder.iterdir():
                 if folder.name not in self._files:
-                    if (folder / 'comm').read_text().startswith('dds.udp'):
-                        self._receives.add(folder.name)
-                    self._files[folder.name] = tuple(os.open(folder / name, os.O_RDONLY) for name in ('schedstat', 'wchan'))
+                    self._names[folder.name] = (folder / 'comm').read_text()
+                    self._files[folder.name] = [os.open(folder / name, os.O_RDONLY) for name in ('schedstat', 'wchan', 'syscall')]
 
     def _forget(self, thread: str) -> None:
         for file in self._files.pop(thread):
             os.close(file)
         self._waited.pop(thread, None)
-        self._receives.discard(thread)
 
     def close(self) -> None:
         """End looking."""
@@ -154,7 +166,12 @@ class Evidence:
     def __init__(self, frames: list[Frame], done: dict[str, float], came: dict[str, float], changes: list[Change],
                  threads: Threads, begin: float) -> None:
         self._frames, self._done, self._came, self._begin = frames, done, came, begin
-        self._changes, self._threads = changes, threads
+        self._transports = [change for change in changes if 'image_transport' in change.names]
+        self._blocks = {'machine busy: the node waited for a CPU': threads.waits,
+                        'middleware held up by a process that came': threads.held}
+        for change in changes:
+            costly = [name for name in _COSTLY if any(each.startswith(name) for each in change.names)]
+            self._blocks.setdefault(f'change of {(*costly, "other settings")[0]}', []).append((change.begin, change.end))
         self._run_begins: dict[int, float] = {}
         for frame in frames:
             self._run_begins.setdefault(frame.run, frame.sent)
@@ -162,6 +179,7 @@ class Evidence:
     def losses(self) -> list[tuple[Frame, str]]:
         """Return every frame that did not come out, with its cause."""
         lost, served, seen = [], None, None
+        before = self._turn = 0.0
         for index, frame in enumerate(self._frames):
             if frame.sent < self._begin:
                 continue
@@ -174,7 +192,9 @@ class Evidence:
                 following = self._frames[index + 1] if index + 1 < len(self._frames) else None
                 lost.append((frame, self._cause(frame, following, served)))
             if frame.name in self._done:
-                served = frame
+                done = self._done[frame.name]
+                self._turn = max(_TURN[0], _TURN[1] * (done - max(before, frame.gone)))
+                before, served = done, frame
         return lost
 
     def _cause(self, frame: Frame, following: Frame | None, served: Frame | None) -> str:
@@ -190,24 +210,20 @@ class Evidence:
             return 'camera restart'  # killed while it sent this one
         if served.run != frame.run and frame.sent - self._run_begins[frame.run] < _MEETING:
             return 'camera restart'  # node and camera have not found each other yet
-        for change in self._changes:
-            if 'image_transport' in change.names and change.begin < following.gone and served.sent < change.end \
-                    and frame.sent - change.end < _MEETING:
-                return 'change of image_transport'
+        if any(change.begin < following.gone and served.sent < change.end and frame.sent - change.end < _MEETING
+               for change in self._transports):
+            return 'change of image_transport'
         # Depth 1: it was lost because nobody took it until the following one took its place.
-        free = self._done[served.name] + _TURN
-        if free > following.gone:
+        begin, end = max(self._done[served.name], frame.gone), following.gone
+        if end - begin <= self._turn:
             return 'node busy'
-        begin = max(free, frame.gone)
-        blocks: dict[str, list[tuple[float, float]]] = {}
-        for change in self._changes:
-            costly = [name for name in _COSTLY if any(each.startswith(name) for each in change.names)]
-            blocks.setdefault(f'change of {costly[0] if costly else "other settings"}', []).append((change.begin, change.end))
-        blocks['machine busy: the node waited for a CPU'] = self._threads.waits
-        blocks['middleware held up by a process that came'] = self._threads.held
-        shares = {cause: covered(spans, begin, following.gone) / (following.gone - begin) for cause, spans in blocks.items()}
-        cause = max(shares, key=shares.get)
-        return cause if shares[cause] >= _MOST else NO_CAUSE
+        if end - frame.gone <= _HURRY:
+            return 'camera late'
+        spans = {cause: [span for span in each if span[1] > begin and span[0] < end] for cause, each in self._blocks.items()}
+        rest = end - begin - covered([span for each in spans.values() for span in each], begin, end)
+        if rest > max(self._turn, (1 - _MOST) * (end - begin)):
+            return NO_CAUSE
+        return max(spans, key=lambda cause: covered(spans[cause], begin, end))
 
 
 class Soak:
@@ -352,7 +368,7 @@ def judged(soak: Soak, folder: Path) -> dict[str, Any]:
         'no picture': [] if latencies else ['none came at all'],
     }
     growth = slope(soak.memory)
-    if growth is not None and growth > _SLOPE:
+    if leaks(soak.memory):
         faults['memory'] = [f'it grows by {growth:.2f} MB/min']
     warm = [memory for second, memory in soak.memory if second >= _WARM_UP]
     answers = Counter(each['taken'] for each in changes)
@@ -395,9 +411,14 @@ def _wrong_answers(changes: list[dict]) -> list[str]:
 def slope(memory: list[tuple[float, float]]) -> float | None:
     """Return how memory, (seconds, MB), grows once the node is warm, in MB/min; None where that was not seen for long enough."""
     warm = [each for each in memory if each[0] >= _WARM_UP]
-    if not warm or warm[-1][0] - warm[0][0] < _JUDGED:
+    if not warm or warm[-1][0] - warm[0][0] < _SEEN:
         return None
     return float(np.polyfit(*np.array(warm).T, 1)[0] * 60)
+
+
+def leaks(memory: list[tuple[float, float]]) -> bool:
+    """Return whether memory grows too fast for too long."""
+    return bool(memory) and memory[-1][0] - _WARM_UP >= _JUDGED and slope(memory) > _SLOPE
 
 
 def _table(figures: dict[str, Any], seed: int) -> list[str]:

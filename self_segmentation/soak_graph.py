@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import math
 import os
@@ -50,6 +51,7 @@ _STAY = (0.3, 4.0)  # seconds for which a visitor subscribes to the same topics
 _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
+_PICTURE = str(share('demo', 'background.jpg'))
 _QUEUE = 60  # pictures that wait for a listener whose turn does not come
 
 
@@ -201,22 +203,23 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
     """
     Yield parameter changes without end, as values by name, and whether each is valid after the valid ones before it.
 
-    A setting that is changed goes back to its default a few changes later, so that the node is never far from the defaults.
+    At first every other one is the next of a tour through all settings, so that the node soon has all memory that it needs. A
+    setting that is changed at random goes back to its default a few changes later, so that the node is never far from the
+    defaults.
 
     :param chance: makes them; the same again from the same seed.
     """
     away: dict[str, Any] = {}
-    while True:
-        if chance.random() < _INVALID:
+    tour = _tour()
+    for number in itertools.count():
+        values = next(tour, None) if number % 2 else None
+        if values is None and chance.random() < _INVALID:
             others = _valid(chance, away) if chance.random() < _SEVERAL else {}
             yield {**others, **_invalid(chance, {**away, **others})}, False
             continue
-        if away and chance.random() < _BACK:
-            names = chance.sample(list(away), min(len(away), chance.randint(1, 3)))
-            values = {name: TUNABLES[name].default for name in names}
-            if 'background.image' in values:
-                values['background.type'] = TUNABLES['background.type'].default
-        else:
+        if values is None and away and chance.random() < _BACK:
+            values = _defaults(*chance.sample(list(away), min(len(away), chance.randint(1, 3))))
+        if values is None:
             values = {}
             for _ in range(chance.randint(2, 4) if chance.random() < _SEVERAL else 1):
                 values.update(_valid(chance, {**away, **values}))
@@ -225,13 +228,39 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
         yield values, True
 
 
+def _tour() -> Iterator[dict[str, Any]]:
+    """Yield valid changes that use every setting once, each followed by that to the defaults."""
+    for name, tunable in TUNABLES.items():
+        if name == 'model':
+            values = list(MODELS)
+        elif name == 'background.image':
+            values = [_PICTURE]
+        elif name == 'background.type':
+            continue  # with background.image
+        elif isinstance(tunable.default, bool):
+            values = [not tunable.default]
+        elif isinstance(tunable.default, tuple):
+            values = [(0, 0, 0)]
+        else:
+            values = tunable.choices or [type(tunable.default)(tunable.maximum)]
+        for value in values:
+            yield {name: value, **({'background.type': 'image'} if value == _PICTURE else {})}
+        yield _defaults(name)
+
+
+def _defaults(*names: str) -> dict[str, Any]:
+    if 'background.image' in names:
+        names += ('background.type',)  # an image is not taken away while it is shown
+    return {name: TUNABLES[name].default for name in names}
+
+
 def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     tunable = chance.choice(list(TUNABLES.values()))
     name, kind = tunable.name, type(tunable.default)
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
     if name == 'background.image' or (name == 'background.type' and 'background.image' not in away):
-        return {'background.image': str(share('demo', 'background.jpg')), 'background.type': chance.choice(('color', 'image'))}
+        return {'background.image': _PICTURE, 'background.type': chance.choice(('color', 'image'))}
     if tunable.choices:
         return {name: chance.choice(tunable.choices)}
     if kind is bool:

@@ -18,7 +18,7 @@ from self_segmentation.backgrounds import make_background
 from self_segmentation.errors import SelfSegmentationError
 from self_segmentation.segmenter import Segmenter
 from self_segmentation.settings import TUNABLES, Settings
-from self_segmentation.soak import NO_CAUSE, Change, Evidence, Frame, slope
+from self_segmentation.soak import NO_CAUSE, Change, Evidence, Frame, leaks, slope
 from self_segmentation.soak_graph import changes
 
 NOTHING = SimpleNamespace(waits=[], held=[])
@@ -63,13 +63,13 @@ def assert_passed(code: int, figures: dict, said: str) -> None:
 
 
 def test_a_short_soak_passes_and_reports_what_was_done(start, tmp_path):
-    program = start('soak', '--minutes', '0.4', '--restart-every', '6', '--seed', '1', '--json', tmp_path / 'figures.json')
+    program = start('soak', '--minutes', '0.4', '--restart-every', '6', '--seed', '5', '--json', tmp_path / 'figures.json')
     code = program.exit_code(END)
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert_passed(code, figures, program.said)
-    assert figures['seed'] == 1
+    assert figures['seed'] == 5
     assert figures['camera_restarts'] == 3
-    assert figures['pictures_out'] > 100 and figures['visitors_pictures'] > 10
+    assert figures['pictures_out'] > 30 and figures['visitors_pictures'] > 3
     assert figures['frames_in'] == figures['pictures_out'] + sum(figures['lost'].values())
     assert figures['changes_taken'] > 3 and figures['changes_refused'] > 0
     assert figures['changes_unanswered'] == figures['error_lines'] == 0
@@ -157,7 +157,7 @@ def test_a_node_that_is_still_at_work_when_the_next_frame_comes_is_busy_and_one_
     frames = frames_of(10)
     late = frames[6].gone
     assert causes(frames, {'1.5'}, {'1.4': late}) == {'1.5': 'node busy'}
-    assert causes(frames, {'1.5'}, {'1.4': late - 0.012}) == {'1.5': NO_CAUSE}
+    assert causes(frames, {'1.5'}, {'1.4': late - 0.02}) == {'1.5': NO_CAUSE}
     assert causes(frames, {'1.5', '1.6'}, {'1.4': late}) == {'1.5': 'node busy', '1.6': NO_CAUSE}
 
 
@@ -209,11 +209,13 @@ def test_a_result_that_was_published_is_lost_by_the_listener_only_while_that_is_
     assert causes(frames, {'1.5'}, published) == {'1.5': NO_CAUSE}
 
 
-def test_memory_is_judged_after_two_minutes_and_over_a_minute_at_least():
-    grows = [(second, 300 + max(second - 60, 0) / 30) for second in range(300)]
-    assert slope(grows) == pytest.approx(2.0)
-    assert slope([(second, 200 + min(second, 120)) for second in range(300)]) == pytest.approx(0.0, abs=1e-6)
-    assert slope(grows[:170]) is None and slope([]) is None
+def test_memory_that_grows_is_a_leak_once_it_was_seen_for_ten_minutes_after_the_first_two():
+    grows = [(second, 300 + max(second - 60, 0) / 30) for second in range(800)]
+    assert slope(grows) == pytest.approx(2.0) and leaks(grows)
+    assert slope(grows[:400]) == pytest.approx(2.0) and not leaks(grows[:400])
+    assert slope(grows[:170]) is None and slope([]) is None and not leaks([])
+    warms_up = [(second, 200 + min(second, 120) + (10 if second > 300 else 0)) for second in range(1200)]
+    assert 0 < slope(warms_up) < 1 and not leaks(warms_up)
 
 
 # ---- parameter changes
