@@ -22,6 +22,7 @@ __all__ = ['Health', 'Status', 'start_diagnostics']
 
 _TASK = 'pictures'
 _REMEMBERED = 300  # frames whose latencies count
+_FASTEST = 2000.0  # Hz; numbers that run faster are those of several cameras on one topic
 
 
 class Status(NamedTuple):
@@ -37,7 +38,8 @@ class Health:
     What became of the frames, for the next report.
 
     ``received`` counts what came, ``served`` what was published, ``skipped`` what could not be used, ``lost`` what the middleware
-    says did not arrive: all since :meth:`reset`.
+    says did not arrive, ``replaced`` what newer frames took the place of (None where frames have no numbers: Humble): all since
+    :meth:`reset`.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,8 @@ class Health:
 
     def reset(self) -> None:
         """Start counting again: from now on frames are wanted."""
-        self.received = self.served = self.skipped = self.lost = 0
+        self.received = self.served = self.skipped = self.lost = self._missed = 0
+        self._number: int | None = None
         self._latest = self._since = time.monotonic()
         self._at_report = (0, 0, 0)
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
@@ -57,10 +60,24 @@ class Health:
         """Seconds since the last frame came, or since frames are wanted."""
         return time.monotonic() - self._latest
 
-    def arrive(self) -> None:
-        """Note a frame."""
+    @property
+    def replaced(self) -> int | None:
+        """Frames that a newer one took the place of, as the node was not done with those before."""
+        return None if self._number is None else max(self._missed - self.lost, 0)
+
+    def arrive(self, number: int | None = None) -> None:
+        """
+        Note a frame.
+
+        :param number: that its publisher gave it, which counts them all; None where it is not known.
+        """
         self.received += 1
-        self._latest = time.monotonic()
+        before, self._latest = self._latest, time.monotonic()
+        if number is not None:
+            missed = number - self._number - 1 if self._number is not None else 0
+            if 0 < missed <= 1 + (self._latest - before) * _FASTEST:  # else another publisher, or one that started again
+                self._missed += missed
+            self._number = number
 
     def serve(self, seconds: dict[str, float]) -> None:
         """Note that its results are out, and how long each stage took."""
@@ -83,9 +100,11 @@ class Health:
         span = max(now - self._since, 1e-3)
         came, went, skipped = (count - before for count, before in zip(counts, self._at_report))
         self._since, self._at_report = now, counts
+        replaced = self.replaced
         values = {'rate in (Hz)': f'{came / span:.1f}', 'rate out (Hz)': f'{went / span:.1f}',
-                  'frames dropped': f'{self.skipped + self.lost}', 'of these unusable': f'{self.skipped}',
-                  'of these lost on the way': f'{self.lost}'}
+                  'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}', 'of these unusable': f'{self.skipped}',
+                  'of these lost on the way': f'{self.lost}',
+                  'of these replaced by newer ones': 'unknown' if replaced is None else f'{replaced}'}
         for stage, seconds in self._seconds.items():
             p50, p95 = 1e3 * np.percentile(seconds, (50, 95))
             values[f'{stage} p50 / p95 (ms)'] = f'{p50:.1f} / {p95:.1f}'

@@ -48,6 +48,8 @@ _SOMEBODY = 0.001  # share of the frame
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 _HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
+# Humble's callbacks get the message only, without the number that its publisher gave it.
+_HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
 
 
 _Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
@@ -187,8 +189,14 @@ class SegmentationNode(LifecycleNode):
         if transport == 'compressed':  # as image_transport names it, after a remap of image_raw
             topic, kind, read = f'{self.resolve_topic_name(topic)}/compressed', CompressedImage, compressed_to_bgr
 
+        def on_frame(message: Image | CompressedImage) -> None:
+            self._serve(message, read)
+
+        def on_numbered_frame(message: Image | CompressedImage, info: dict) -> None:
+            self._serve(message, read, info['publication_sequence_number'])
+
         def subscribed(**events: object) -> Subscription:
-            return self.create_subscription(kind, topic, lambda message: self._serve(message, read), _INPUT_QOS,
+            return self.create_subscription(kind, topic, on_numbered_frame if _HAS_MESSAGE_INFO else on_frame, _INPUT_QOS,
                                             qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
 
         try:
@@ -203,9 +211,10 @@ class SegmentationNode(LifecycleNode):
 
     # ---- frames
 
-    def _serve(self, message: Image | CompressedImage, read: Callable[[Image | CompressedImage], np.ndarray]) -> None:
+    def _serve(self, message: Image | CompressedImage, read: Callable[[Image | CompressedImage], np.ndarray],
+               number: int | None = None) -> None:
         begin = time.perf_counter()
-        self._health.arrive()
+        self._health.arrive(number)
         try:
             frame = read(message)
         except ImageError as error:

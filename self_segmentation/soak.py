@@ -40,9 +40,10 @@ _LOOK = 0.01  # seconds between two looks at the processes
 _LIST = 0.5  # seconds between two looks for new threads
 _GRACE = 5.0  # seconds for the last results
 _WARM_UP = 120.0  # seconds; what the node needs it has by then
-_SEEN, _JUDGED = 60.0, 600.0  # seconds from which on the growth of memory is shown, and judged: it goes in steps of 10 MB
+_SEEN, _JUDGED = 60.0, 420.0  # seconds from which on the growth of memory is shown, and judged
 _SLOPE = 1.0  # MB/min; what grows faster once the node is warm is a leak
 _MEETING = 10.0  # seconds in which two ends have to find each other: Fast DDS announces a participant every 3
+_BUSY = 0.1  # seconds; a frame that takes longer needs a cause for that
 _TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds, or share of the frame's time where that is more
 _HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _SHORT = 0.0003  # seconds; shorter waits for a CPU are not noted
@@ -180,6 +181,7 @@ class Evidence:
         """Return every frame that did not come out, with its cause."""
         lost, served, seen = [], None, None
         before = self._turn = 0.0
+        self._serving = 0.0, 0.0
         for index, frame in enumerate(self._frames):
             if frame.sent < self._begin:
                 continue
@@ -192,8 +194,9 @@ class Evidence:
                 following = self._frames[index + 1] if index + 1 < len(self._frames) else None
                 lost.append((frame, self._cause(frame, following, served)))
             if frame.name in self._done:
-                done = self._done[frame.name]
-                self._turn = max(_TURN[0], _TURN[1] * (done - max(before, frame.gone)))
+                begin, done = max(before, frame.gone), self._done[frame.name]
+                self._serving = begin, done
+                self._turn = max(_TURN[0], _TURN[1] * min(done - begin, _BUSY))
                 before, served = done, frame
         return lost
 
@@ -215,9 +218,12 @@ class Evidence:
             return 'change of image_transport'
         # Depth 1: it was lost because nobody took it until the following one took its place.
         begin, end = max(self._done[served.name], frame.gone), following.gone
-        if end - begin <= self._turn:
-            return 'node busy'
-        if end - frame.gone <= _HURRY:
+        is_busy = end - begin <= self._turn
+        if is_busy:
+            begin, end = self._serving
+            if end - begin <= _BUSY:
+                return 'node busy'
+        elif end - frame.gone <= _HURRY:
             return 'camera late'
         spans = {cause: [span for span in each if span[1] > begin and span[0] < end] for cause, each in self._blocks.items()}
         rest = end - begin - covered([span for each in spans.values() for span in each], begin, end)
@@ -324,6 +330,7 @@ class Soak:
                 break
             time.sleep(0.2)
 
+
 def _kill(child: subprocess.Popen) -> None:
     """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
     maps = Path(f'/proc/{child.pid}/maps').read_text()
@@ -409,15 +416,23 @@ def _wrong_answers(changes: list[dict]) -> list[str]:
 
 
 def slope(memory: list[tuple[float, float]]) -> float | None:
-    """Return how memory, (seconds, MB), grows once the node is warm, in MB/min; None where that was not seen for long enough."""
+    """
+    Return how memory, (seconds, MB), grows once the node is warm, in MB/min; None where that was not seen for long enough.
+
+    It is that of the least memory in the first half and in the second: what a setting needs, or the shared memory of a camera or
+    a subscriber, comes and goes in steps of 15 MB, and what leaks stays.
+    """
     warm = [each for each in memory if each[0] >= _WARM_UP]
-    if not warm or warm[-1][0] - warm[0][0] < _SEEN:
+    half = (warm[-1][0] - warm[0][0]) / 2 if warm else 0.0
+    if 2 * half < _SEEN:
         return None
-    return float(np.polyfit(*np.array(warm).T, 1)[0] * 60)
+    middle = warm[0][0] + half
+    least = [min(rss for second, rss in warm if (second >= middle) == later) for later in (False, True)]
+    return (least[1] - least[0]) / half * 60
 
 
 def leaks(memory: list[tuple[float, float]]) -> bool:
-    """Return whether memory grows too fast for too long."""
+    """Return whether memory grows too fast, where that was seen for long enough to say."""
     return bool(memory) and memory[-1][0] - _WARM_UP >= _JUDGED and slope(memory) > _SLOPE
 
 

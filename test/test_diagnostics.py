@@ -7,6 +7,8 @@ import pytest
 from conftest import LESSON, Segmentation, message_of, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+from self_segmentation.diagnostics import Health
+
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
@@ -61,6 +63,28 @@ def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody
             p50, p95 = map(float, values[f'{stage} p50 / p95 (ms)'].split(' / '))
             assert 0 <= p50 <= p95
         assert values['frames dropped'] == '0' and values['last error'] == 'none'
+
+
+def test_frames_that_come_faster_than_they_are_served_are_counted_as_dropped(node, astronaut):
+    node.listen('mask')
+    node.results(message_of(astronaut))
+    for _ in range(20):
+        last = node.send(message_of(astronaut))
+    node.wait_until(lambda: node.received['mask'][-1].header == last.header, 'the last frame, which nothing replaces')
+    served = len(node.received['mask']) - 1
+    assert served < 20
+    values = node.report(OK, '')
+    assert int(values['frames dropped']) == 20 - served
+    assert int(values['of these replaced by newer ones']) + int(values['of these lost on the way']) == 20 - served
+
+
+def test_numbers_of_several_cameras_on_one_topic_or_of_one_that_starts_again_are_no_drops():
+    health = Health()
+    for number in (7, 8, 5000, 9, 5001, 10, 1, 2, 3):
+        health.arrive(number)
+    assert health.replaced == 0
+    health.arrive(5)
+    assert health.replaced == 1
 
 
 def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_that_are(graph, start):
