@@ -249,8 +249,10 @@ class SegmentationNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Say what an operator has to know."""
-        for trouble in filter(None, (self._silence(), self._namesake())):
-            self.get_logger().warning(trouble, throttle_duration_sec=_REPEAT)
+        if silence := self._silence():
+            self.get_logger().warning(silence, throttle_duration_sec=_REPEAT)
+        if namesake := self._namesake():  # in a line of its own: lines are throttled, not texts
+            self.get_logger().warning(namesake, throttle_duration_sec=_REPEAT)
 
     def _silence(self) -> str:
         """Return what there is to say of frames that do not come; nothing while they do, or while nobody wants them."""
@@ -283,8 +285,6 @@ class SegmentationNode(LifecycleNode):
             return Status(DiagnosticStatus.STALE, 'unconfigured', values)
         if not self._active:
             return Status(DiagnosticStatus.STALE, 'inactive', values)
-        if self._camera is None:
-            return Status(DiagnosticStatus.OK, 'nobody listens', values)
         if went:
             values['person present'] = 'yes' if self._pipeline.coverage > _SOMEBODY else 'no'
         if skipped:
@@ -293,6 +293,8 @@ class SegmentationNode(LifecycleNode):
         trouble = self._silence() or self._namesake()
         if trouble:
             return Status(DiagnosticStatus.WARN, trouble, values)
+        if self._camera is None:
+            return Status(DiagnosticStatus.OK, 'nobody listens', values)
         return Status(DiagnosticStatus.OK, f'{came:.1f} frames a second in, {went:.1f} out', values)
 
 

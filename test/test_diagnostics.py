@@ -118,7 +118,10 @@ def test_a_node_that_does_not_serve_is_stale(graph, start):
 
 
 def test_two_nodes_of_one_name_are_a_warning_that_says_so(node, start):
-    namespace = node.name.split('/')[1]
+    node.report(OK, 'nobody listens')
     node.listen('mask')
-    start.node('segmentation_node', namespace)
+    node.report(WARN, 'no camera frames')  # which must not keep it from saying the other thing
+    start.node('segmentation_node', node.name.split('/')[1])
     node.wait_until(lambda: f'another node is named {node.name} too' in node.program.said, 'the warning')
+    node.listen()
+    node.report(WARN, f'another node is named {node.name} too')
