@@ -127,7 +127,12 @@ class Usage:
 
     def rss_mb(self) -> float:
         """Return the resident memory in megabytes."""
-        return int((self._folder / 'statm').read_text().split()[1]) * _PAGE / 1e6
+        return self.memory_mb()[0]
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Return the resident memory in megabytes, and how much of it is shared with others: files and shared memory."""
+        _, resident, shared, *_ = (self._folder / 'statm').read_text().split()
+        return int(resident) * _PAGE / 1e6, int(shared) * _PAGE / 1e6
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ __all__ = ['NO_CAUSE', 'Change', 'Evidence', 'Frame', 'Threads', 'leaks', 'main'
 
 NO_CAUSE = 'no named cause'
 _VISIT = (3.0, 20.0)  # seconds for which a visitor stays
-_LOOK = 0.01  # seconds between two looks at the processes
-_LIST = 0.5  # seconds between two looks for new threads
+_LOOK = 0.02  # seconds between two looks at the processes
+_LIST = 0.06  # seconds between two looks for new threads
 _GRACE = 5.0  # seconds for the last results
 _WARM_UP = 120.0  # seconds; what the node needs it has by then
 _SEEN, _JUDGED = 60.0, 420.0  # seconds from which on the growth of memory is shown, and judged
@@ -49,7 +49,6 @@ _HURRY = 0.01  # seconds; of two frames that come closer together the first need
 _SHORT = 0.0003  # seconds; shorter waits for a CPU are not noted
 _MOST = 0.5  # share of the time in which a frame could have been taken that a cause has to fill
 _SHOWN = 5  # complaints of a kind that are shown
-_FUTEX_COMMAND, _FUTEX_PRIVATE = 127, 128  # linux/futex.h
 _ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
 _COSTLY = ('model', 'background')  # files are read, while frames wait
 
@@ -73,23 +72,25 @@ class Change(NamedTuple):
 
 class Threads:
     """
-    What kept the threads of a process from going on, as spans of seconds, by the kernel's account of each; nothing without one.
+    What kept the threads of processes from going on, as spans of seconds, by the kernel's account of each; nothing without one.
 
-    ``waits``: one was ready to run and had no CPU. ``held``: the middleware was held up. That is how it is while Fast DDS looks
-    whether the shared memory of a participant that came is in order (``Port::healthy_check``): a thread of some process sleeps,
-    with locks that sending and receiving take too, there and elsewhere.
-
-    :param pid: of the process.
+    ``waits``: a thread of the node was ready to run and had no CPU. ``held``: the middleware of one of them slept. Fast DDS does
+    so, for a third of a second, when it opens the port of another process that shows no sign of life in that moment; it holds a
+    lock that all processes share (``open_port_internal`` and ``healthy_check`` in its SharedMemGlobal.hpp).
     """
 
-    def __init__(self, pid: int) -> None:
-        self._folder, self._main = Path(f'/proc/{pid}/task'), str(pid)
-        self._files: dict[str, list[int]] = {}
-        self._names: dict[str, str] = {}
-        self._waited: dict[str, int] = {}
+    def __init__(self) -> None:
+        self._folders: dict[Path, bool] = {}
+        self._files: dict[Path, list[int]] = {}
+        self._waited: dict[Path, int] = {}
         self._listed = self._looked = 0.0
         self.waits: list[tuple[float, float]] = []
         self.held: list[tuple[float, float]] = []
+
+    def watch(self, pid: int, waits: bool = False) -> None:
+        """Look at one process more, from now until its end; note when it waits for a CPU too."""
+        self._folders[Path(f'/proc/{pid}/task')] = waits
+        self._listed = 0.0
 
     def look(self) -> None:
         """Note what there is since the last look."""
@@ -99,40 +100,34 @@ class Threads:
             self._list()
         for thread, files in list(self._files.items()):
             try:
-                account, place, call = (os.pread(file, 128, 0) for file in files)
+                place, *account = (os.pread(file, 128, 0) for file in files)
             except OSError:  # the thread is gone
                 self._forget(thread)
                 continue
-            waited = int(account.split()[1])  # the kernel counts a wait at its end
-            span = 1e-9 * (waited - self._waited.get(thread, waited))
-            self._waited[thread] = waited
-            if span > _SHORT:
-                self.waits.append((self._looked if span > 0.5 * (now - self._looked) else now - span, now))
-            held = held or self._is_held(thread, place, call)
+            is_main = thread.name == thread.parts[2]  # where the helpers' own Python sleeps; the node's does not
+            held = held or (b'nanosleep' in place and bool(account or not is_main))
+            if account:
+                self._note_wait(thread, int(account[0].split()[1]), now)
         if held:
             self.held.append((self._looked, now))
         self._looked = now
 
-    def _is_held(self, thread: str, place: bytes, call: bytes) -> bool:
-        """Return whether a thread sleeps or waits for a lock, by where it is in the kernel and what it asked of it."""
-        if b'nanosleep' in place:  # none of ours does
-            return True
-        words, name = call.split(), self._names[thread]
-        if b'futex' not in place or len(words) < 3 or not (thread == self._main or name.startswith('dds.')):
-            return False
-        operation = int(words[2], 16)
-        waits_for_mutex = not operation & _FUTEX_COMMAND  # and not for something to do
-        is_in_shared_memory = not operation & _FUTEX_PRIVATE and not name.startswith('dds.shm')  # where those wait for data
-        return waits_for_mutex or is_in_shared_memory
+    def _note_wait(self, thread: Path, waited: int, now: float) -> None:
+        span = 1e-9 * (waited - self._waited.get(thread, waited))  # the kernel counts a wait at its end
+        self._waited[thread] = waited
+        if span > _SHORT:
+            self.waits.append((self._looked if span > 0.5 * (now - self._looked) else now - span, now))
 
     def _list(self) -> None:
-        with contextlib.suppress(OSError):  # the process is gone, or a thread
-            for folder in self._folder.iterdir():
-                if folder.name not in self._files:
-                    self._names[folder.name] = (folder / 'comm').read_text()
-                    self._files[folder.name] = [os.open(folder / name, os.O_RDONLY) for name in ('schedstat', 'wchan', 'syscall')]
+        for folder, waits in list(self._folders.items()):
+            try:
+                for thread in {*folder.iterdir()} - {*self._files}:
+                    self._files[thread] = [os.open(thread / name, os.O_RDONLY) for name in ('wchan', 'schedstat')[:1 + waits]]
+            except OSError:  # a thread is gone, or the process
+                if not folder.exists():
+                    del self._folders[folder]
 
-    def _forget(self, thread: str) -> None:
+    def _forget(self, thread: Path) -> None:
         for file in self._files.pop(thread):
             os.close(file)
         self._waited.pop(thread, None)
@@ -160,7 +155,7 @@ class Evidence:
     :param done: seconds when the last result of a frame was published, by its name.
     :param came: seconds when the picture of a frame came to the listener, by its name.
     :param changes: of parameters.
-    :param threads: of the node.
+    :param threads: of the processes.
     :param begin: seconds when listener and node were both there.
     """
 
@@ -246,8 +241,8 @@ class Soak:
         self._chance = random.Random(f'visitors {seed}')
         self._leaving: list[tuple[subprocess.Popen, float]] = []
         self.cameras = self.visitors = 0
-        self.memory: list[tuple[float, float]] = []
-        self.threads: Threads | None = None
+        self.memory: list[tuple[float, float, float]] = []
+        self.threads = Threads()
         self.ended: list[str] = []
         self.begin = self.end = self.cores = 0.0
 
@@ -259,9 +254,10 @@ class Soak:
             node_log = self._stack.enter_context((self._folder / 'node.log').open('ab'))
             node = self._start(f'{__package__}.segmentation_node', '--ros-args', '-r', f'__ns:={self._space}',
                                '--params-file', str(share('config', 'segmentation.yaml')), log=node_log)
-            usage, self.threads = Usage(node.pid), Threads(node.pid)
+            usage = Usage(node.pid)
             children = {'node': node, 'listener': self._helper('listen'),
                         'tuner': self._helper('tune', '--seed', f'changes {self._seed}')}
+            self.threads.watch(node.pid, waits=True)
             self.begin = now = time.monotonic()
             restart_at = visit_at = now
             while not told and now - self.begin < seconds:
@@ -278,7 +274,7 @@ class Soak:
                     break
                 self.threads.look()
                 if not self.memory or now - self.begin - self.memory[-1][0] > 1.0:
-                    self.memory.append((now - self.begin, usage.rss_mb()))
+                    self.memory.append((now - self.begin, *usage.memory_mb()))
                     bar.update(round(now - self.begin) - bar.n)
                     bar.set_postfix_str(f'{self.cameras - 1} camera restarts, {self.memory[-1][1]:.0f} MB')
                 time.sleep(_LOOK)
@@ -298,8 +294,10 @@ class Soak:
         return self._stack.enter_context(process(*command, log=log))
 
     def _helper(self, role: str, *arguments: str) -> subprocess.Popen:
-        return self._start(f'{__package__}.soak_graph', role, '--namespace', self._space,
-                           '--record', str(self._folder / f'{role}.jsonl'), *arguments, log=self._log)
+        child = self._start(f'{__package__}.soak_graph', role, '--namespace', self._space,
+                            '--record', str(self._folder / f'{role}.jsonl'), *arguments, log=self._log)
+        self.threads.watch(child.pid)
+        return child
 
     def _restart_camera(self, children: dict[str, subprocess.Popen]) -> None:
         if 'camera' in children:
@@ -377,7 +375,7 @@ def judged(soak: Soak, folder: Path) -> dict[str, Any]:
     growth = slope(soak.memory)
     if leaks(soak.memory):
         faults['memory'] = [f'it grows by {growth:.2f} MB/min']
-    warm = [memory for second, memory in soak.memory if second >= _WARM_UP]
+    warm = [resident for second, resident, _ in soak.memory if second >= _WARM_UP]
     answers = Counter(each['taken'] for each in changes)
     return {
         'seconds': time.monotonic() - soak.begin, 'frames_in': len(counted),
@@ -415,23 +413,25 @@ def _wrong_answers(changes: list[dict]) -> list[str]:
             if each['taken'] is not each['valid']]
 
 
-def slope(memory: list[tuple[float, float]]) -> float | None:
+def slope(memory: list[tuple[float, float, float]]) -> float | None:
     """
-    Return how memory, (seconds, MB), grows once the node is warm, in MB/min; None where that was not seen for long enough.
+    Return how memory grows once the node is warm, in MB/min; None where that was not seen for long enough.
 
-    It is that of the least memory in the first half and in the second: what a setting needs, or the shared memory of a camera or
-    a subscriber, comes and goes in steps of 15 MB, and what leaks stays.
+    It is the slope of what is the process's own, and how much the least of the shared memory rises from the first half of the
+    time to the second: 15 MB of a camera's come and go at each restart, without a trend.
+
+    :param memory: seconds, resident memory in MB, how much of it is shared.
     """
-    warm = [each for each in memory if each[0] >= _WARM_UP]
-    half = (warm[-1][0] - warm[0][0]) / 2 if warm else 0.0
-    if 2 * half < _SEEN:
+    warm = np.array([each for each in memory if each[0] >= _WARM_UP])
+    if not len(warm) or warm[-1, 0] - warm[0, 0] < _SEEN:
         return None
-    middle = warm[0][0] + half
-    least = [min(rss for second, rss in warm if (second >= middle) == later) for later in (False, True)]
-    return (least[1] - least[0]) / half * 60
+    minutes, own, shared = (warm[:, 0] - warm[0, 0]) / 60, warm[:, 1] - warm[:, 2], warm[:, 2]
+    half = minutes[-1] / 2
+    rise = shared[minutes >= half].min() - shared[minutes < half].min()
+    return float(np.polyfit(minutes, own, 1)[0] + rise / half)
 
 
-def leaks(memory: list[tuple[float, float]]) -> bool:
+def leaks(memory: list[tuple[float, float, float]]) -> bool:
     """Return whether memory grows too fast, where that was seen for long enough to say."""
     return bool(memory) and memory[-1][0] - _WARM_UP >= _JUDGED and slope(memory) > _SLOPE
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import itertools
 import json
 import math
 import os
@@ -203,20 +202,19 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
     """
     Yield parameter changes without end, as values by name, and whether each is valid after the valid ones before it.
 
-    At first every other one is the next of a tour through all settings, so that the node soon has all memory that it needs. A
-    setting that is changed at random goes back to its default a few changes later, so that the node is never far from the
-    defaults.
+    The valid ones are a tour through all settings first, so that the node soon has all memory that it needs. A setting that is
+    changed at random goes back to its default a few changes later, so that the node is never far from the defaults.
 
     :param chance: makes them; the same again from the same seed.
     """
     away: dict[str, Any] = {}
     tour = _tour()
-    for number in itertools.count():
-        values = next(tour, None) if number % 2 else None
-        if values is None and chance.random() < _INVALID:
+    while True:
+        if chance.random() < _INVALID:
             others = _valid(chance, away) if chance.random() < _SEVERAL else {}
             yield {**others, **_invalid(chance, {**away, **others})}, False
             continue
+        values = next(tour, None)
         if values is None and away and chance.random() < _BACK:
             values = _defaults(*chance.sample(list(away), min(len(away), chance.randint(1, 3))))
         if values is None:

@@ -219,17 +219,20 @@ def test_a_result_that_was_published_is_lost_by_the_listener_only_while_that_is_
     assert causes(frames, {'1.5'}, published) == {'1.5': NO_CAUSE}
 
 
+def memory_of(own=lambda second: 150.0, shared=lambda second: 160.0, seconds: int = 600) -> list[tuple[float, float, float]]:
+    return [(second, own(second) + shared(second), shared(second)) for second in range(seconds)]
+
+
 def test_memory_that_grows_is_a_leak_and_memory_that_comes_and_goes_is_not():
-    grows = [(second, 300 + second / 30) for second in range(600)]
-    assert slope(grows) == pytest.approx(2.0, abs=0.05) and leaks(grows)
-    assert slope(grows[:400]) == pytest.approx(2.0, abs=0.05) and not leaks(grows[:400])  # too short to say
-    assert slope(grows[:170]) is None and slope([]) is None and not leaks([])
-    comes_and_goes = [(second, 300 + 15 * (second % 100 > 50)) for second in range(600)]
-    assert slope(comes_and_goes) == 0 and not leaks(comes_and_goes)
-    both = [(second, before + rise - 300) for (second, before), (_, rise) in zip(comes_and_goes, grows)]
-    assert slope(both) == pytest.approx(2.0, abs=0.5) and leaks(both)
-    warms_up = [(second, 200 + min(second, 120)) for second in range(600)]
-    assert slope(warms_up) == 0 and not leaks(warms_up)
+    for leak in (memory_of(own=lambda second: 150 + second / 30), memory_of(shared=lambda second: 160 + second / 30)):
+        assert slope(leak) == pytest.approx(2.0, abs=0.05) and leaks(leak)
+        assert slope(leak[:400]) == pytest.approx(2.0, abs=0.05) and not leaks(leak[:400])  # too short to say
+        assert slope(leak[:170]) is None
+    assert slope([]) is None and not leaks([])
+    steps = memory_of(lambda second: 150 + 5 * (second % 100 > 50), lambda second: 160 + 15 * (second % 70 > 40))
+    assert abs(slope(steps)) < 0.2 and not leaks(steps)
+    warms_up = memory_of(own=lambda second: 50 + min(second, 120))
+    assert slope(warms_up) == pytest.approx(0, abs=1e-6) and not leaks(warms_up)
 
 
 # ---- parameter changes
