@@ -13,7 +13,7 @@ __all__ = ['give_memory_back', 'image_environment', 'keep_large_buffers']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
-_KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824'}
+_KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
 
 
 def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -22,7 +22,7 @@ def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], s
 
     Fast DDS as it comes has a shared-memory segment of 512 kB and loses nearly every larger best-effort
     image; ``config/fastdds.xml`` brings a large one. It is left out where the user has a profile or another
-    middleware. glibc is told to keep the megabyte buffers of images instead of mapping each anew.
+    middleware. glibc is told what :func:`keep_large_buffers` tells it later, when there are threads already.
 
     :param environment: the variables that are set already; they win.
     """
@@ -46,8 +46,8 @@ def keep_large_buffers() -> None:
     """
     Have glibc keep the megabyte buffers of images, instead of mapping and unmapping each: most of what a message costs.
 
-    And have all threads share one heap: with one each, memory grows with every model that is loaded, until they are all full of
-    holes.
+    And have all threads share one heap, as far as they have none yet: with one each, memory grows with every model that is
+    loaded, until they are all full of holes.
 
     The same as the ``MALLOC_`` variables of :func:`image_environment`, for a process that was started without
     them. Does nothing where the C library is another one.

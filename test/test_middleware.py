@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -42,6 +43,30 @@ def test_what_is_set_already_is_never_changed():
     assert not set(added) & set(environment) and 'MALLOC_MMAP_THRESHOLD_' in added
     assert environment == {'MALLOC_TRIM_THRESHOLD_': '1', 'PATH': '/bin'}
     assert image_environment({**environment, **added})[0] == {}
+
+
+HEAPS = """
+import ctypes, threading, rclpy
+libc = ctypes.CDLL(None)
+done = threading.Barrier(5)
+threads = [threading.Thread(target=lambda: (bytearray(100_000), done.wait())) for _ in range(4)]
+for thread in threads:
+    thread.start()
+done.wait()
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fopen(b'/dev/stdout', b'w')))
+libc.fflush(None)
+"""
+
+
+def test_a_process_that_is_started_with_it_has_one_heap_for_all_its_threads():
+    def heaps(environment: dict[str, str]) -> int:
+        done = subprocess.run([sys.executable, '-c', HEAPS], env={**os.environ, **environment}, capture_output=True, text=True,
+                              check=True)
+        return done.stdout.count('<heap nr=')
+
+    added, _ = image_environment({})
+    assert heaps({'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(added)
 
 
 def test_the_profile_holds_several_1080p_images_in_shared_memory_and_keeps_udp():
