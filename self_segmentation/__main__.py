@@ -80,6 +80,8 @@ def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[st
     """
     configured = read_yaml(options.config) if options.config else {}
     given = {name: value for name, value in vars(options).items() if name in TUNABLES}
+    if 'background.image' in given:
+        given.setdefault('background.type', 'image')  # what else would it be given for
     both = {**configured, **given}  # checked together: an option may mend what the file leaves open
     unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
     if unknown:
@@ -192,10 +194,12 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
             raise SourceError(f'--output {path}: give an .mp4, a picture ({", ".join(_PICTURE_ENDINGS)}) or a folder')
         else:
             writers['picture'] = Folder(path)
-    if options.mask:
-        writers['mask'] = Folder(Path(options.mask))
-    if options.alpha:
-        writers['alpha'] = Folder(Path(options.alpha))
+    for name in ('mask', 'alpha'):
+        place = getattr(options, name)
+        if place and Path(place).suffix.lower() in ('.mp4', *_PICTURE_ENDINGS):
+            raise SourceError(f'--{name} {place}: give a folder, for PNG files')
+        if place:
+            writers[name] = Folder(Path(place))
     return writers
 
 

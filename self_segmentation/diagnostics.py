@@ -33,13 +33,22 @@ class Status(NamedTuple):
     values: dict[str, str]
 
 
+class Recent(NamedTuple):
+    """Frames in and results out (each a second), frames skipped, and the share that was lost on the way."""
+
+    came: float
+    went: float
+    skipped: int
+    lost: float
+
+
 class Health:
     """
     What became of the frames, for the next report.
 
     ``received`` counts what came, ``served`` what was published, ``skipped`` what could not be used, ``lost`` what the middleware
-    says did not arrive, ``replaced`` what newer frames took the place of (None where frames have no numbers: Humble): all since
-    :meth:`reset`.
+    says did not arrive, ``replaced`` what newer frames took the place of (None before the first frame, and on Humble, where
+    frames have no numbers): all since :meth:`reset`.
     """
 
     def __init__(self) -> None:
@@ -52,7 +61,7 @@ class Health:
         self.received = self.served = self.skipped = self.lost = self._missed = 0
         self._number: int | None = None
         self._latest = self._since = time.monotonic()
-        self._at_report = (0, 0, 0)
+        self._at_report = (0, 0, 0, 0)
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     @property
@@ -94,22 +103,22 @@ class Health:
         """Note an error."""
         self.last_error, self._error_time = reason, time.monotonic()
 
-    def report(self) -> tuple[tuple[float, float, int], dict[str, str]]:
-        """Return frames in, results out (each a second) and frames skipped since the last report, and all figures."""
-        now, counts = time.monotonic(), (self.received, self.served, self.skipped)
+    def report(self) -> tuple[Recent, dict[str, str]]:
+        """Return what there was since the last report, and all figures."""
+        now, counts = time.monotonic(), (self.received, self.served, self.skipped, self.lost)
         span = max(now - self._since, 1e-3)
-        came, went, skipped = (count - before for count, before in zip(counts, self._at_report))
+        came, went, skipped, lost = (count - before for count, before in zip(counts, self._at_report))
         self._since, self._at_report = now, counts
         replaced = self.replaced
         values = {'rate in (Hz)': f'{came / span:.1f}', 'rate out (Hz)': f'{went / span:.1f}',
-                  'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}', 'of these unusable': f'{self.skipped}',
-                  'of these lost on the way': f'{self.lost}',
-                  'of these replaced by newer ones': 'unknown' if replaced is None else f'{replaced}'}
+                  'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}',
+                  'frames dropped: unusable': f'{self.skipped}', 'frames dropped: lost on the way': f'{self.lost}',
+                  'frames dropped: replaced by newer ones': 'unknown' if replaced is None else f'{replaced}'}
         for stage, seconds in self._seconds.items():
             p50, p95 = 1e3 * np.percentile(seconds, (50, 95))
             values[f'{stage} p50 / p95 (ms)'] = f'{p50:.1f} / {p95:.1f}'
         values['last error'] = f'{self.last_error} ({now - self._error_time:.0f} s ago)' if self.last_error else 'none'
-        return (came / span, went / span, skipped), values
+        return Recent(came / span, went / span, skipped, lost / max(came + lost, 1)), values
 
 
 def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object) -> None:
@@ -123,6 +132,8 @@ def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object)
     if diagnostic_updater is not None:
         updater = diagnostic_updater.Updater(node)
         updater.setHardwareID(node.get_fully_qualified_name())
+        if getattr(updater, 'timer', None) is not None:
+            node.destroy_timer(updater.timer)  # it goes by the node's clock, which may be a simulated one that stands still
 
         def task(filled: diagnostic_updater.DiagnosticStatusWrapper) -> diagnostic_updater.DiagnosticStatusWrapper:
             level, message, values = status()
@@ -132,6 +143,7 @@ def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object)
             return filled
 
         updater.add(_TASK, task)
+        node.create_timer(getattr(updater, 'period', 1.0), updater.force_update, **timer)
         return
     publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
 

@@ -17,6 +17,8 @@ from .settings import TUNABLES, Settings, Tunable, unknown_name
 
 __all__ = ['SettingsParameters', 'descriptor']
 
+_DECLARED_BY_OTHERS = ('qos_overrides.', 'diagnostic_updater.')  # later
+
 
 Built = TypeVar('Built')
 
@@ -78,7 +80,7 @@ class SettingsParameters:
             self._set_defaults(problems)
         # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
         for name in getattr(self._node, '_parameter_overrides', {}):
-            if not self._node.has_parameter(name) and not name.startswith('qos_overrides.'):
+            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_BY_OTHERS):
                 self._node.get_logger().error(f'{unknown_name(name, origin)}; it is ignored')
         return self.settings
 

@@ -26,7 +26,7 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-from .diagnostics import Health, Status, start_diagnostics
+from .diagnostics import Health, Recent, Status, start_diagnostics
 from .errors import ImageError, SelfSegmentationError
 from .images import ImageWriter, compress, compressed_to_bgr, to_bgr
 from .lifetime import run
@@ -44,7 +44,11 @@ _COMPRESSED = ('output', 'mask')
 _PATIENCE = 3.0  # seconds without a frame before it is said
 _REPEAT = 30.0  # seconds between two equal complaints
 _TIDY = 30.0  # seconds between two times at which memory is given back
+_OTHER = 1.0  # seconds before another complaint
+_MANY_LOST = 0.2  # share of the frames of a second
 _SOMEBODY = 0.001  # share of the frame
+_PROFILE = ('Large images are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images arrive, '
+            'or few" in the README')
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 _HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
@@ -90,9 +94,9 @@ class SegmentationNode(LifecycleNode):
         self._camera: Subscription | None = None
         self._active = False
         self._health = Health()
+        self._skip_said, self._skip_time = '', -_REPEAT
         self._tuning = SettingsParameters(self, self._apply)
         start_diagnostics(self, self._status, clock=_STEADY)
-        self.create_timer(1.0, self._watch, clock=_STEADY)
         # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
         self.create_timer(_TIDY, give_memory_back, clock=_STEADY)
         if not _HAS_MATCHED_EVENTS:
@@ -181,8 +185,9 @@ class SegmentationNode(LifecycleNode):
             self._pipeline.reset()  # what was seen before is long ago
             self._health.reset()
             self._subscribe(transport or self._tuning.settings.image_transport)
-        elif not wanted:
+        elif not wanted and self._camera is not None:
             self._unsubscribe()
+            self._health.reset()
 
     def _subscribe(self, transport: str) -> None:
         topic, kind, read = 'image_raw', Image, to_bgr
@@ -240,19 +245,15 @@ class SegmentationNode(LifecycleNode):
 
     def _skip(self, reason: str) -> None:
         self._health.skip(reason)
-        self.get_logger().error(f'frame skipped: {reason}', throttle_duration_sec=_REPEAT)
+        now = time.monotonic()
+        if now - self._skip_time > (_REPEAT if reason == self._skip_said else _OTHER):
+            self._skip_said, self._skip_time = reason, now
+            self.get_logger().error(f'frame skipped: {reason}')
 
     def _on_lost(self, info: object) -> None:
         self._health.lost = info.total_count
 
     # ---- how it is
-
-    def _watch(self) -> None:
-        """Say what an operator has to know."""
-        if silence := self._silence():
-            self.get_logger().warning(silence, throttle_duration_sec=_REPEAT)
-        if namesake := self._namesake():  # in a line of its own: lines are throttled, not texts
-            self.get_logger().warning(namesake, throttle_duration_sec=_REPEAT)
 
     def _silence(self) -> str:
         """Return what there is to say of frames that do not come; nothing while they do, or while nobody wants them."""
@@ -262,9 +263,7 @@ class SegmentationNode(LifecycleNode):
         said = f'no camera frames on {topic} for {self._health.silence:.0f} s: '
         senders = self.count_publishers(topic)
         if senders:
-            return said + (f'{senders} publisher(s) are there. Is the camera still running, is the network cut? Large images '
-                           'are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images '
-                           'arrive" in the README')
+            return f'{said}{senders} publisher(s) are there. Is the camera still running, is the network cut? {_PROFILE}'
         name = f'sensor_msgs/msg/{kind.__name__}'
         own = {output.image.topic_name for output in self._outputs}
         others = [each for each, kinds in self.get_topic_names_and_types() if name in kinds and each not in own | {topic}]
@@ -279,23 +278,37 @@ class SegmentationNode(LifecycleNode):
                 'their outputs mix; start one with another name or namespace')
 
     def _status(self) -> Status:
-        (came, went, skipped), values = self._health.report()
+        """Return how it is, and say in the log what an operator has to know."""
+        recent, values = self._health.report()
         values['person present'] = 'unknown'
-        if self._pipeline is None:
-            return Status(DiagnosticStatus.STALE, 'unconfigured', values)
-        if not self._active:
-            return Status(DiagnosticStatus.STALE, 'inactive', values)
-        if went:
+        if recent.went and self._pipeline is not None:
             values['person present'] = 'yes' if self._pipeline.coverage > _SOMEBODY else 'no'
-        if skipped:
-            level = DiagnosticStatus.WARN if went else DiagnosticStatus.ERROR
-            return Status(level, f'frames are skipped: {self._health.last_error}', values)
-        trouble = self._silence() or self._namesake()
-        if trouble:
-            return Status(DiagnosticStatus.WARN, trouble, values)
+        troubles = []
+        if silence := self._silence():
+            self.get_logger().warning(silence, throttle_duration_sec=_REPEAT)
+            troubles.append(silence)
+        if recent.lost > _MANY_LOST:
+            loss = f'{recent.lost:.0%} of the camera frames are lost on the way. {_PROFILE}'
+            self.get_logger().warning(loss, throttle_duration_sec=_REPEAT)  # lines are throttled, not texts
+            troubles.append(loss)
+        if namesake := self._namesake():
+            self.get_logger().warning(namesake, throttle_duration_sec=_REPEAT)
+            troubles.append(namesake)
+        level, message = self._state(recent, bool(troubles))
+        return Status(level, '; '.join((message, *troubles)), values)
+
+    def _state(self, recent: Recent, is_troubled: bool) -> tuple[bytes, str]:
+        if self._pipeline is None:
+            return DiagnosticStatus.STALE, 'unconfigured'
+        if not self._active:
+            return DiagnosticStatus.STALE, 'inactive'
+        if recent.skipped:
+            level = DiagnosticStatus.WARN if recent.went else DiagnosticStatus.ERROR
+            return level, f'frames are skipped: {self._health.last_error}'
+        level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
         if self._camera is None:
-            return Status(DiagnosticStatus.OK, 'nobody listens', values)
-        return Status(DiagnosticStatus.OK, f'{came:.1f} frames a second in, {went:.1f} out', values)
+            return level, 'nobody listens'
+        return level, f'{recent.came:.1f} frames a second in, {recent.went:.1f} out'
 
 
 class _Output:

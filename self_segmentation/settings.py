@@ -169,7 +169,7 @@ class Settings:
     background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, and of the bars beside an '
                                                                   'image that is fitted with contain.',
                                                  unit='red, green, blue')
-    background_image: str = _tunable('', 'Path of the background image.')
+    background_image: str = _tunable('', 'Path of the image that background.type image shows.')
     background_fit: str = _tunable('cover', 'How the image is fitted to the frame: cover fills it and crops, contain '
                                             'shows all of the image, stretch distorts.',
                                    choices=('cover', 'contain', 'stretch'))

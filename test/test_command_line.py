@@ -99,6 +99,14 @@ def test_an_option_may_mend_what_the_configuration_leaves_open(run, tmp_path):
     assert run(ASTRONAUT, '--config', config, '--background-image', ASTRONAUT, '--output', tmp_path / 'out.png')[0] == 0
 
 
+def test_a_background_image_is_shown_unless_another_type_is_asked_for(run, tmp_path):
+    image = tmp_path / 'green.png'
+    cv2.imwrite(str(image), np.full((9, 9, 3), (0, 200, 0), np.uint8))
+    for options, corner in (((), [0, 200, 0]), (('--background-type', 'color'), [192, 192, 192])):
+        assert run(ASTRONAUT, '--background-image', image, *options, '--output', tmp_path / 'out.png')[0] == 0
+        assert read(tmp_path / 'out.png')[0, 0].tolist() == corner
+
+
 @pytest.fixture
 def folder(tmp_path, sample, astronaut):
     """Pictures that a video's memory would mix up: somebody, nobody, somebody else."""
@@ -216,6 +224,14 @@ def test_a_missing_model_or_background_ends_with_exit_code_1_and_is_named(run, t
         code, said = run(ASTRONAUT, option, tmp_path / 'missing', '--output', tmp_path / 'out.png')
         assert code == 1 and str(tmp_path / 'missing') in said and 'give' in said
         assert names(tmp_path) == []
+
+
+def test_masks_and_alphas_go_to_a_folder_and_to_no_file(run, clip, tmp_path):
+    for option in ('--mask', '--alpha'):
+        for name in ('out.mp4', 'out.png'):
+            code, said = run(clip, option, tmp_path / name)
+            assert code == 1 and option in said and name in said and 'folder' in said
+            assert not (tmp_path / name).exists()
 
 
 def test_an_output_that_does_not_fit_the_input_is_refused(run, clip, folder, tmp_path):

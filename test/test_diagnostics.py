@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """What the node says of itself on /diagnostics."""
+import os
 import time
 
 import pytest
-from conftest import LESSON, Segmentation, message_of, unique
+from conftest import LESSON, ROOT, SAMPLE, Segmentation, message_of, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from self_segmentation.diagnostics import Health
@@ -75,7 +76,7 @@ def test_frames_that_come_faster_than_they_are_served_are_counted_as_dropped(nod
     assert served < 20
     values = node.report(OK, '')
     assert int(values['frames dropped']) == 20 - served
-    assert int(values['of these replaced by newer ones']) + int(values['of these lost on the way']) == 20 - served
+    assert int(values['frames dropped: replaced by newer ones']) + int(values['frames dropped: lost on the way']) == 20 - served
 
 
 def test_numbers_of_several_cameras_on_one_topic_or_of_one_that_starts_again_are_no_drops():
@@ -106,7 +107,7 @@ def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(n
     bad = message_of(astronaut, encoding='bgr8', step=7)
     bad.header.frame_id = 'bad'
     values = node.report(ERROR, 'step = 7', lambda: (node.send(bad), node.spin()))
-    assert int(values['of these unusable']) > 0 and 'step = 7' in values['last error']
+    assert int(values['frames dropped: unusable']) > 0 and 'step = 7' in values['last error']
     values = node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
     assert 'step = 7' in values['last error']
 
@@ -117,11 +118,67 @@ def test_a_node_that_does_not_serve_is_stale(graph, start):
     node.report(STALE, 'unconfigured')
 
 
-def test_two_nodes_of_one_name_are_a_warning_that_says_so(node, start):
+def test_two_nodes_of_one_name_are_a_warning_that_says_so_whatever_else_is(node, start):
     node.report(OK, 'nobody listens')
     node.listen('mask')
-    node.report(WARN, 'no camera frames')  # which must not keep it from saying the other thing
+    node.report(WARN, 'no camera frames')
     start.node('segmentation_node', node.name.split('/')[1])
     node.wait_until(lambda: f'another node is named {node.name} too' in node.program.said, 'the warning')
-    node.listen()
     node.report(WARN, f'another node is named {node.name} too')
+    assert any('no camera frames' in status.message and 'another node' in status.message for status in node.own())
+
+
+def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_warning_that_names_it(graph, start):
+    namespace = unique('watched')
+    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', LESSON))
+    bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
+    start('camera_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', f'source:={SAMPLE}', env=bare)
+    _, subscription = graph.listen(f'{node.name}/mask')
+    node.report(WARN, 'config/fastdds.xml')  # whether some come or none does
+    node.wait_until(lambda: 'config/fastdds.xml' in node.program.said, 'the warning in the log')
+    graph.node.destroy_subscription(subscription)
+
+
+UPDATER = """
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+
+class DiagnosticStatusWrapper(DiagnosticStatus):
+    def summary(self, level, message):
+        self.level, self.message = level, message
+
+    def add(self, key, value):
+        self.values.append(KeyValue(key=key, value=value))
+
+
+class Updater:
+    def __init__(self, node):
+        self.period = node.declare_parameter('diagnostic_updater.period', 1.0).value
+        self.timer = node.create_timer(self.period, self.force_update)
+        self._node, self._publisher, self._tasks = node, node.create_publisher(DiagnosticArray, '/diagnostics', 1), []
+
+    def setHardwareID(self, hardware_id):
+        self._id = hardware_id
+
+    def add(self, name, task):
+        self._tasks.append((name, task))
+
+    def force_update(self):
+        self._publisher.publish(DiagnosticArray(status=[
+            task(DiagnosticStatusWrapper(name=f'{self._node.get_name()}: {name}', hardware_id=self._id))
+            for name, task in self._tasks]))
+"""
+
+
+@pytest.mark.parametrize('updater', ['', UPDATER], ids=['without diagnostic_updater', 'with a diagnostic_updater'])
+def test_reports_go_on_while_simulated_time_stands_still(graph, start, tmp_path, updater):
+    """The real diagnostic_updater is not on PyPI; this one has its interface, and a timer that goes by the node's clock too."""
+    if updater:
+        (tmp_path / 'diagnostic_updater.py').write_text(updater)
+    namespace = unique('watched')
+    program = start('segmentation_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'use_sim_time:=true', '-p',
+                    'diagnostic_updater.period:=0.5', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    node = Watched(graph, namespace, program)
+    for _ in range(3):
+        node.report(OK, 'nobody listens')
+    assert 'diagnostic_updater' not in program.said
