@@ -124,8 +124,8 @@ def test_two_nodes_of_one_name_are_a_warning_that_says_so_whatever_else_is(node,
     node.report(WARN, 'no camera frames')
     start.node('segmentation_node', node.name.split('/')[1])
     node.wait_until(lambda: f'another node is named {node.name} too' in node.program.said, 'the warning')
-    node.report(WARN, f'another node is named {node.name} too')
-    assert any('no camera frames' in status.message and 'another node' in status.message for status in node.own())
+    node.wait_until(lambda: any('no camera frames' in status.message and 'another node' in status.message
+                                for status in node.own()), 'a report of both')
 
 
 def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_warning_that_names_it(graph, start):
