@@ -41,7 +41,7 @@ _LOOK = 0.02  # seconds between two looks at the processes
 _LIST = 0.06  # seconds between two looks for new threads
 _GRACE = 5.0  # seconds for the last results
 _WARM_UP = 120.0  # seconds; what the node needs it has by then
-_SEEN, _JUDGED = 60.0, 420.0  # seconds from which on the growth of memory is shown, and judged
+_SEEN, _JUDGED = 150.0, 420.0  # seconds from which on the growth of memory is shown, and judged
 _SLOPE = 1.0  # MB/min; what grows faster once the node is warm is a leak
 _MEETING = 10.0  # seconds in which two ends have to find each other: Fast DDS announces a participant every 3
 _BUSY = 0.1  # seconds; a frame that takes longer needs a cause for that
@@ -424,8 +424,9 @@ def slope(memory: list[tuple[float, float, float]]) -> float | None:
     """
     Return how memory grows once the node is warm, in MB/min; None where that was not seen for long enough.
 
-    It is the slope of what is the process's own, and how much the least of the shared memory rises from the first half of the
-    time to the second: 15 MB of a camera's come and go at each restart, without a trend.
+    A leak raises the mean of what is the process's own and the least of each minute alike, and what a setting needs for a while
+    either the one or the other: the smaller slope counts. Of the shared memory the least of both halves of the time does: 15 MB
+    of a camera's come and go at each restart.
 
     :param memory: seconds, resident memory in MB, how much of it is shared.
     """
@@ -435,7 +436,9 @@ def slope(memory: list[tuple[float, float, float]]) -> float | None:
     minutes, own, shared = (warm[:, 0] - warm[0, 0]) / 60, warm[:, 1] - warm[:, 2], warm[:, 2]
     half = minutes[-1] / 2
     rise = shared[minutes >= half].min() - shared[minutes < half].min()
-    return float(np.polyfit(minutes, own, 1)[0] + max(rise, 0) / half)
+    least = [own[minutes.astype(int) == minute].min() for minute in range(int(minutes[-1]))]
+    slopes = np.polyfit(minutes, own, 1)[0], np.polyfit(range(len(least)), least, 1)[0]
+    return float(min(slopes) + max(rise, 0) / half)
 
 
 def leaks(memory: list[tuple[float, float, float]]) -> bool:

@@ -238,12 +238,15 @@ def test_memory_that_grows_is_a_leak_and_memory_that_comes_and_goes_is_not():
     for leak in (memory_of(own=lambda second: 150 + second / 30), memory_of(shared=lambda second: 160 + second / 30)):
         assert slope(leak) == pytest.approx(2.0, abs=0.05) and leaks(leak)
         assert slope(leak[:400]) == pytest.approx(2.0, abs=0.05) and not leaks(leak[:400])  # too short to say
-        assert slope(leak[:170]) is None
+        assert slope(leak[:260]) is None
     assert slope([]) is None and not leaks([])
     hidden = memory_of(lambda second: 150 + second / 30, lambda second: 160 - 15 * (second > 400))
     assert leaks(hidden)  # though the shared memory becomes less
     steps = memory_of(lambda second: 150 + 5 * (second % 100 > 50), lambda second: 160 + 15 * (second % 70 > 40))
     assert abs(slope(steps)) < 0.2 and not leaks(steps)
+    late = memory_of(lambda second: 150 + 20 * (second > 450) * (second % 50 > 10))
+    assert not leaks(late)
+    assert leaks([(second, resident + second / 30, shared) for second, resident, shared in steps])
     warms_up = memory_of(own=lambda second: 50 + min(second, 120))
     assert slope(warms_up) == pytest.approx(0, abs=1e-6) and not leaks(warms_up)
 
