@@ -27,7 +27,7 @@ export ROS_DISTRO := kilted
 .PHONY: demo test fuzz bench soak reference clean
 
 demo: $(VENV)/.complete
-	@$(RUN) -m self_segmentation.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
+	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
 
 test: $(VENV)/.complete
 	@$(RUN) -m ruff check --config .ci/ruff.toml .
@@ -37,15 +37,15 @@ fuzz: $(VENV)/.fuzz
 	@$(RUN) test/fuzz/run.py $(SECONDS)
 
 bench: $(VENV)/.complete
-	@$(RUN) -m self_segmentation.benchmark --plot docs/performance.png
+	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
 
 soak: $(VENV)/.complete
-	@$(RUN) -m self_segmentation.soak --minutes $(MINUTES)
+	@$(RUN) -m self_segmentation.tools.soak --minutes $(MINUTES)
 
 reference: $(VENV)/.complete
-	@$(RUN) -m self_segmentation.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml
-	@$(RUN) -m self_segmentation.reference readme README.md
-	@$(RUN) -m self_segmentation.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
+	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml
+	@$(RUN) -m self_segmentation.tools.reference readme README.md
+	@$(RUN) -m self_segmentation.tools.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
 
 $(VENV)/.complete: .ci/requirements.txt .ci/requirements-mediapipe.txt
 	@test -n '$(PYTHON)' || { echo 'Python 3.10, 3.11 or 3.12 with venv is needed: sudo apt install python3 python3-venv'; exit 1; }

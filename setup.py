@@ -4,14 +4,14 @@
 
 from glob import glob
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 NAME = 'self_segmentation'
 
 setup(
     name=NAME,
     version='0.1.0',
-    packages=[NAME],
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -29,13 +29,13 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            f'benchmark = {NAME}.benchmark:main',
-            f'camera_node = {NAME}.camera_node:main',
-            f'evaluate = {NAME}.evaluate:main',
-            f'segmentation_node = {NAME}.segmentation_node:main',
+            f'benchmark = {NAME}.tools.benchmark:main',
+            f'camera_node = {NAME}.nodes.camera_node:main',
+            f'evaluate = {NAME}.tools.evaluate:main',
+            f'segmentation_node = {NAME}.nodes.segmentation_node:main',
             f'self_segmentation = {NAME}.__main__:main',
-            f'soak = {NAME}.soak:main',
-            f'viewer_node = {NAME}.viewer_node:main',
+            f'soak = {NAME}.tools.soak:main',
+            f'viewer_node = {NAME}.nodes.viewer_node:main',
         ],
     },
 )

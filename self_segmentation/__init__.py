@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Take the person out of a camera picture and put any background behind them.
+Take people out of a camera image and put any background behind them.
 
-The way of a frame, one module a step, each importing only what stands before it::
+The way of a frame, and the only direction of imports::
 
-    settings -> segmenter -> focus -> matte -> backgrounds -> compositor -> pipeline      (no ROS)
-    images -> parameters -> segmentation_node, camera_node, viewer_node                   (no pixels)
+    tools -> nodes -> io -> picture -> settings -> errors, resources
 
-Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
+``picture`` turns a frame into alpha and composite (no ROS, no files), ``io`` reads and writes cameras and files, ``nodes`` are
+the ROS 2 nodes, ``tools`` programs on top. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
 """
 
 __all__ = ['__version__']

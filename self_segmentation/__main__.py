@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The lesson's program: camera, video, picture or folder in; window, pictures or video out. No ROS needed."""
+"""The tutorial's program: camera, video, picture or folder in; window, pictures or video out. No ROS needed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .errors import SelfSegmentationError, SettingsError, SourceError
 from .settings import TUNABLES, Settings, Tunable, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
-    from .sources import Source
-    from .writers import Writer
+    from .io.sources import Source
+    from .io.writers import Writer
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
@@ -109,9 +109,9 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
     import cv2
     from tqdm import tqdm
 
-    from .pipeline import Pipeline
-    from .sources import SourceKind, open_source
-    from .window import Window, why_no_window
+    from .io.assets import make_pipeline
+    from .io.sources import SourceKind, open_source
+    from .io.window import Window, why_no_window
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     source = open_source(options.input)
@@ -121,7 +121,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
     if not flip_given:
         settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
-    pipeline = Pipeline(settings)
+    pipeline = make_pipeline(settings)
     window = None if no_window else Window()
     failures, due = 0, 0.0
     try:
@@ -144,7 +144,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
                 for kind, writer in writers.items():
                     writer.write(frame.name, getattr(result, kind))
                 bar.update()
-                if window and not window.show(result.picture, _until(due)):
+                if window and not window.show(result.composite, _until(due)):
                     break
             if window and source.count == 1:
                 while window.poll(50):
@@ -168,8 +168,8 @@ def _until(due: float) -> int:
 
 def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
-    from .sources import SourceKind
-    from .writers import Folder, PictureFile, VideoFile
+    from .io.sources import SourceKind
+    from .io.writers import Folder, PictureFile, VideoFile
 
     places = {name: Path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
     for name, place in places.items():
@@ -184,16 +184,16 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
         if ending == '.mp4':
             if source.kind == SourceKind.PICTURES:
                 raise SourceError(f'--output {path}: pictures are written to a folder or a picture file, not to a video')
-            writers['picture'] = VideoFile(path, source.fps or _UNKNOWN_FPS)
+            writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS)
         elif ending in _PICTURE_ENDINGS:
             if source.count != 1:
                 raise SourceError(f'--output {path} is one picture, and {options.input} has more: give a folder'
                                   + ('' if source.kind == SourceKind.PICTURES else ' or an .mp4'))
-            writers['picture'] = PictureFile(path)
+            writers['composite'] = PictureFile(path)
         elif ending and not path.is_dir():
             raise SourceError(f'--output {path}: give an .mp4, a picture ({", ".join(_PICTURE_ENDINGS)}) or a folder')
         else:
-            writers['picture'] = Folder(path)
+            writers['composite'] = Folder(path)
     for name in ('mask', 'alpha'):
         place = getattr(options, name)
         if place and Path(place).suffix.lower() in ('.mp4', *_PICTURE_ENDINGS):

@@ -21,7 +21,7 @@ from .resources import read_file
 
 __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
 
-_GROUPS = ('background', 'edge', 'focus', 'presence', 'steady')
+_GROUPS = ('background', 'edge', 'presence', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
@@ -129,31 +129,33 @@ class Settings:
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True)
-    focus_enabled: bool = _tunable(True, 'Look closer at where the person was; without it the model always sees the whole frame, '
-                                         'as in the lesson.')
-    focus_margin: float = _tunable(0.15, 'Room around the person in the closer look.', unit="share of the person's longer side",
-                                   minimum=0.05, maximum=0.5)
-    focus_reread: int = _tunable(12, 'How often the whole frame is read as well, for newcomers and to doubt things that '
-                                     'are no people; each costs one more inference.', unit='frames', minimum=2, maximum=300)
-    presence_agreement: float = _tunable(0.35, 'What is less likely to be a person than this once the picture is mirrored or '
+    roi_enabled: bool = _tunable(True, 'Segment a region of interest around the person; without it the model always sees the '
+                                       'full frame, as in the MediaPipe tutorial.')
+    roi_margin: float = _tunable(0.15, 'Room around the person in the region of interest.',
+                                 unit="fraction of the person's longer side", minimum=0.05, maximum=0.5)
+    roi_full_frame_interval: int = _tunable(12, 'How often the full frame is segmented as well, for people who enter; each '
+                                                'time costs one more inference.', unit='frames', minimum=2, maximum=300)
+    presence_agreement: float = _tunable(0.35, 'What is less likely to be a person than this once the frame is mirrored or '
                                                'dimmed is none; 0 believes the model.', unit='probability',
                                          minimum=0.0, maximum=0.9)
-    steady_memory: float = _tunable(0.7, 'How much of the last mask stays where nothing moves; 0 is off.',
-                                    minimum=0.0, maximum=0.95)
-    steady_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change sides; '
-                                              '0 is off.', unit='probability', minimum=0.0, maximum=0.4)
-    steady_motion: float = _tunable(6.0, 'A change in the picture up to this is noise, and from twice this on motion.',
-                                    unit='grey levels', minimum=1.0, maximum=64.0)
-    steady_doubt: float = _tunable(0.45, 'Taken from a pixel that looks like the background seen there before; 0 is off.',
-                                   unit='probability', minimum=0.0, maximum=1.0)
-    steady_patience: float = _tunable(1.5, 'How long a person whom the model loses is kept while something still stands before '
-                                           'the known background; 0 is off.', unit='seconds', minimum=0.0, maximum=10.0)
+    temporal_smoothing: float = _tunable(0.7, 'Weight of the last mask where nothing moves; 0 is off.', unit='weight',
+                                         minimum=0.0, maximum=0.95)
+    temporal_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change '
+                                                'sides; 0 is off.', unit='probability', minimum=0.0, maximum=0.4)
+    temporal_motion_threshold: float = _tunable(6.0, 'A change from frame to frame up to this is noise, and from twice this on '
+                                                     'motion.', unit='grey levels', minimum=1.0, maximum=64.0)
+    temporal_background_penalty: float = _tunable(0.45, 'Taken from the probability of a pixel that looks like the background '
+                                                        'seen there before; 0 is off.', unit='probability',
+                                                  minimum=0.0, maximum=1.0)
+    temporal_hold_time: float = _tunable(1.5, 'How long a person whom the model loses is kept while something still stands '
+                                              'before the known background; 0 is off.', unit='seconds',
+                                         minimum=0.0, maximum=10.0)
     edge_filter: str = _tunable('guided', 'How the edge of the mask is smoothed; guided and joint_bilateral follow the edges '
                                           'of the picture.', choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
     edge_radius: int = _tunable(1, 'Reach of the guided filter.', unit="steps of 4 pixels of the model's map",
                                 minimum=1, maximum=8)
-    edge_detail: float = _tunable(3e-5, 'The guided filter clings to edges fainter than this the less.', unit='squared intensity',
-                                  minimum=1e-6, maximum=0.1)
+    edge_epsilon: float = _tunable(1.4, 'Regularisation of the guided filter: edges of the image fainter than this do not '
+                                        'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0)
     edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
     edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
                                        minimum=0.1, maximum=1000.0)
@@ -217,10 +219,10 @@ class Settings:
 
 
 def unknown_name(name: str, origin: str = '') -> str:
-    """Return the message for a name that is no setting, with the nearest that is one."""
+    """Return the message for an unknown parameter name, with the nearest known one."""
     near = difflib.get_close_matches(name, TUNABLES, n=1)
     hint = f'did you mean {near[0]}?' if near else 'it takes ' + ', '.join(TUNABLES)
-    return f'{name}{f" (from {origin})" if origin else ""} is no setting: {hint}'
+    return f'{name}{f" (from {origin})" if origin else ""} is not a known parameter: {hint}'
 
 
 def _dotted(attribute: str) -> str:

@@ -21,7 +21,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from self_segmentation.io.assets import load_assets  # noqa: E402
 from self_segmentation.middleware import image_environment  # noqa: E402
+from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
 # Before rclpy is imported and before any process is started: a graph of this session's own, in which large images arrive.
@@ -42,14 +44,25 @@ PATIENCE = 30.0  # seconds for anything that is waited for: a loaded machine is 
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
-LESSON = ROOT / 'config' / 'lesson.yaml'
+TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
 _numbers = itertools.count(1)
 
 
-def lesson_settings(**changes) -> Settings:
-    """The lesson's settings, which look at each frame by itself; ``__`` stands for the dot in a name."""
+def background_of(settings: Settings) -> Background:
+    """The background that settings ask for, with its file read."""
+    return make_background(settings, load_assets(settings).background_image)
+
+
+def tutorial_settings(**changes) -> Settings:
+    """The tutorial's settings, which look at each frame by itself; ``__`` stands for the dot in a name."""
     changes = {name.replace('__', '.'): value for name, value in changes.items()}
-    return Settings().updated({**read_yaml(LESSON), **changes})
+    return Settings().updated({**read_yaml(TUTORIAL), **changes})
+
+
+def full_name(module: str) -> str:
+    """The dotted name of a module of the package, which has no two of one name."""
+    [path] = (ROOT / 'self_segmentation').rglob(f'{module}.py')
+    return '.'.join(path.relative_to(ROOT).with_suffix('').parts)
 
 
 def video_frames(path: Path) -> list[np.ndarray]:
@@ -108,7 +121,7 @@ class Program:
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [*(command or [sys.executable, '-m', f'self_segmentation.{module}']), *map(str, arguments)]
+        command = [*(command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
 
     @property

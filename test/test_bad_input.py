@@ -22,17 +22,16 @@ import numpy as np
 import PIL.Image
 import pytest
 import yaml
-from conftest import ASTRONAUT, LESSON, ROOT, Segmentation, lesson_settings, unique
+from conftest import ASTRONAUT, ROOT, TUTORIAL, Segmentation, background_of, tutorial_settings, unique
 from fuzz.targets import TARGETS, mended, read, settings_of, soon
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
-from self_segmentation.backgrounds import make_background
 from self_segmentation.errors import BackgroundError, ModelError, SettingsError
-from self_segmentation.images import ENCODINGS
-from self_segmentation.pipeline import Pipeline
-from self_segmentation.segmenter import MODELS, _input_size, model_path
+from self_segmentation.io.assets import MODELS, make_pipeline, model_path
+from self_segmentation.nodes.messages import ENCODINGS
+from self_segmentation.picture.segmenter import ModelFile, _input_size
 from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
 ONES = [0, 1, 2, 127, 128, 255]
@@ -345,7 +344,7 @@ def background(path: Path) -> np.ndarray | None:
     chosen = Settings().updated({'background.type': 'image', 'background.image': str(path)})
     with soon():
         try:
-            made = make_background(chosen)
+            made = background_of(chosen)
         except BackgroundError as error:
             assert repr(str(path)) in str(error) and 'background.image' in str(error) and 'give' in str(error)
             return None
@@ -370,7 +369,7 @@ PATHS = ['~no_such_user/x', '~', '/proc/self/mem', '/dev/zero', '\0', '\ud800', 
 def test_a_path_that_leads_to_no_file_is_refused(path):
     for name, error in (('background.image', BackgroundError), ('model', ModelError)):
         with soon(), pytest.raises(error, match='give'):
-            Pipeline(Settings().updated({name: path}))
+            make_pipeline(Settings().updated({name: path}))
 
 
 def model_of_size(width: int, height: int) -> bytes:
@@ -386,12 +385,12 @@ def model_of_size(width: int, height: int) -> bytes:
 @example(model_of_size(-1, 0))
 @given(damaged([model_path('general').read_bytes(), model_path('landscape').read_bytes()], head=2 ** 20))
 def test_of_a_damaged_model_a_sensible_size_is_read_or_it_is_refused_by_its_path(content):
-    path = Path('some.tflite')
+    path = 'some.tflite'
     with soon():
         try:
-            width, height = _input_size(content, path)
+            width, height = _input_size(ModelFile(path, content))
         except ModelError as error:
-            assert str(path) in str(error)
+            assert path in str(error)
         else:
             assert 1 <= width <= 2048 and 1 <= height <= 2048
 
@@ -415,10 +414,11 @@ def damaged_models() -> dict[str, bytes]:
 USE = """
 import json, sys, numpy
 from self_segmentation.errors import ModelError
-from self_segmentation.segmenter import Segmenter
+from self_segmentation.io.assets import read_model
+from self_segmentation.picture.segmenter import Segmenter
 for path in sys.argv[1:]:
     try:
-        segmenter = Segmenter(path)
+        segmenter = Segmenter(read_model(path))
         probability = segmenter.probability(numpy.full((90, 120, 3), 99, numpy.uint8))
         assert (probability.shape, probability.dtype) == (segmenter.size[::-1], numpy.float32)
         assert probability.min() >= 0 and probability.max() <= 1
@@ -447,7 +447,7 @@ def test_a_damaged_model_works_or_is_refused_by_its_path_and_never_ends_the_proc
 @pytest.fixture(scope='module')
 def node(graph, start_shared):
     namespace = unique('bad')
-    program = start_shared.node('segmentation_node', namespace, '--params-file', LESSON, flip='false')
+    program = start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     return Segmentation(graph, namespace, program)
 
 
@@ -458,7 +458,7 @@ ros = st.one_of(st.booleans(), whole, st.floats(), words, *(st.lists(kind, min_s
 
 
 def test_a_running_node_refuses_every_wrong_value_by_name_and_goes_on_as_it_was(node, astronaut, tmp_path):
-    expected = Pipeline(lesson_settings(flip=False)).process(astronaut)
+    expected = make_pipeline(tutorial_settings(flip=False)).process(astronaut)
     assert np.array_equal(node.pictures(astronaut)['mask'], expected.mask)
     before = node.values()
 
@@ -482,7 +482,7 @@ def test_a_running_node_refuses_every_wrong_value_by_name_and_goes_on_as_it_was(
             refused(name, value)
     assert node.values() == before
     results = node.pictures(astronaut)
-    assert np.array_equal(results['mask'], expected.mask) and np.array_equal(results['output'], expected.picture)
+    assert np.array_equal(results['mask'], expected.mask) and np.array_equal(results['output'], expected.composite)
 
 
 def test_thousands_of_damaged_pictures_leave_no_memory_behind():

@@ -9,10 +9,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, LESSON, ROOT, SAMPLE, area, iou, lesson_settings, video_frames, wait_until
+from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until
 
 from self_segmentation.__main__ import main
-from self_segmentation.pipeline import Pipeline
+from self_segmentation.io.assets import make_pipeline
 from self_segmentation.settings import TUNABLES
 
 COUNT, FPS = 20, 12.5
@@ -82,12 +82,12 @@ def test_flip_mirrors_a_file_and_no_flip_does_not(run, tmp_path, astronaut):
         assert np.array_equal(read(tmp_path / 'out.png')[alpha == 255], seen[alpha == 255])
 
 
-def test_the_lessons_configuration_is_taken_and_an_option_wins_over_it(run, tmp_path, astronaut):
+def test_the_tutorials_configuration_is_taken_and_an_option_wins_over_it(run, tmp_path, astronaut):
     for options, settings in (((), {}), (('--no-flip',), {'flip': False}), (('--threshold', '0.9'), {'threshold': 0.9}),
                               (('--background-color', '1,2,3'), {'background__color': (1, 2, 3)})):
-        assert run(ASTRONAUT, '--config', LESSON, *options, '--output', tmp_path / 'out.png', '--mask', tmp_path)[0] == 0
-        expected = Pipeline(lesson_settings(**settings)).process(astronaut)
-        assert np.array_equal(read(tmp_path / 'out.png'), expected.picture), options
+        assert run(ASTRONAUT, '--config', TUTORIAL, *options, '--output', tmp_path / 'out.png', '--mask', tmp_path)[0] == 0
+        expected = make_pipeline(tutorial_settings(**settings)).process(astronaut)
+        assert np.array_equal(read(tmp_path / 'out.png'), expected.composite), options
         assert np.array_equal(read(tmp_path / 'astronaut.png'), expected.mask), options
 
 
@@ -134,12 +134,12 @@ def test_a_folders_pictures_each_come_out_as_they_do_alone(run, folder, tmp_path
 
 
 def test_a_video_gives_numbered_pictures(run, clip, tmp_path):
-    code, said = run(clip, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--config', LESSON)
+    code, said = run(clip, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--config', TUTORIAL)
     assert code == 0, said
     assert names(tmp_path / 'out') == names(tmp_path / 'mask') == [f'{number:05d}.png' for number in range(COUNT)]
-    pipeline = Pipeline(lesson_settings())
+    pipeline = make_pipeline(tutorial_settings())
     for number, frame in enumerate(video_frames(clip)):
-        assert np.array_equal(read(tmp_path / 'out' / f'{number:05d}.png'), pipeline.process(frame).picture), number
+        assert np.array_equal(read(tmp_path / 'out' / f'{number:05d}.png'), pipeline.process(frame).composite), number
 
 
 def test_a_video_gives_a_video_of_as_many_frames_at_the_same_rate(run, clip, tmp_path, sample):
@@ -163,7 +163,7 @@ def test_every_picture_format_is_read_by_its_ending_whatever_its_case(run, tmp_p
     for ending in ('PNG', 'jpg', 'JPEG', 'bmp', 'webp', 'tiff'):
         folder.joinpath(f'{ending}.{ending}').write_bytes(cv2.imencode(f'.{ending.lower()}', astronaut)[1].tobytes())
     (folder / 'notes.txt').write_text('no picture')
-    assert run(folder, '--mask', tmp_path / 'mask', '--config', LESSON)[0] == 0
+    assert run(folder, '--mask', tmp_path / 'mask', '--config', TUTORIAL)[0] == 0
     assert names(tmp_path / 'mask') == sorted(f'{ending}.png' for ending in ('PNG', 'jpg', 'JPEG', 'bmp', 'webp', 'tiff'))
     masks = [read(path) for path in (tmp_path / 'mask').iterdir()]
     assert min(iou(masks[0], mask) for mask in masks) > 0.95

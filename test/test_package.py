@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from conftest import ASTRONAUT, LESSON, ROOT, Segmentation, area, unique
+from conftest import ASTRONAUT, ROOT, TUTORIAL, Segmentation, area, unique
 
 import self_segmentation
 
@@ -71,7 +71,7 @@ def test_the_installed_package_finds_its_own_files(workspace):
 def test_the_installed_node_segments_a_frame_and_ends_on_sigint(workspace, graph, start, astronaut):
     namespace = unique('installed')
     executable = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation' / 'segmentation_node'
-    command, environment = sourced(workspace, executable, '--ros-args', '-r', f'__ns:=/{namespace}', '--params-file', LESSON)
+    command, environment = sourced(workspace, executable, '--ros-args', '-r', f'__ns:=/{namespace}', '--params-file', TUTORIAL)
     program = start('', command=command, env=environment)
     node = Segmentation(graph, namespace, program)
     assert 0.4 < area(node.pictures(astronaut)['mask']) < 0.7
@@ -110,16 +110,41 @@ def test_the_launch_file_starts_programs_that_are_installed():
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     for program in ('camera_node', 'segmentation_node', 'viewer_node'):
         assert re.search(rf"executable'?(=|: ){program!r}", text)
-        assert f'{program} = {{NAME}}.{program}:main' in setup
+        assert f'{program} = {{NAME}}.nodes.{program}:main' in setup
 
 
-def test_the_picture_part_imports_no_ros():
-    ros = {'rclpy', 'sensor_msgs', 'rcl_interfaces', 'std_msgs', 'builtin_interfaces'}
-    nodes = {path.name for path in (ROOT / 'self_segmentation').glob('*.py')
-             if {name.split('.')[0] for name in imports(path)} & ros}
-    assert {'segmentation_node.py', 'camera_node.py', 'viewer_node.py', 'parameters.py'} <= nodes
-    assert not nodes & {f'{name}.py' for name in ('settings', 'segmenter', 'backgrounds', 'compositor', 'pipeline', 'images',
-                                                  'sources', 'writers', '__main__', 'middleware', 'resources', 'errors')}
+ROS = {'rclpy', 'sensor_msgs', 'rcl_interfaces', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'builtin_interfaces', 'cv_bridge'}
+LAYERS = {'picture': {'self_segmentation.io', 'self_segmentation.nodes', 'self_segmentation.tools', *ROS},
+          'io': {'self_segmentation.nodes', 'self_segmentation.tools', *ROS},
+          'nodes': {'self_segmentation.tools'}}
+
+
+def imported_names(path: Path) -> set[str]:
+    """Full names of all that a module of the package imports, wherever in it; relative ones resolved."""
+    package, found = path.relative_to(ROOT).parent.parts, set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[:len(package) - node.level + 1] if node.level else ()
+            base = '.'.join([*above, *filter(None, [node.module])])
+            found |= {base, *(f'{base}.{alias.name}' for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_imports_run_one_way_only(layer):
+    modules = sorted((ROOT / 'self_segmentation' / layer).rglob('*.py'))
+    assert len(modules) >= {'picture': 10, 'io': 4, 'nodes': 7}[layer]
+    for path in modules:
+        wrong = {name for name in imported_names(path) for forbidden in LAYERS[layer] if f'{name}.'.startswith(f'{forbidden}.')}
+        assert not wrong, f'{path.relative_to(ROOT)} imports {sorted(wrong)}'
+
+
+def test_what_is_shared_imports_nothing_from_the_subpackages():
+    for name in ('settings', 'errors', 'resources', 'middleware'):
+        names = imported_names(ROOT / 'self_segmentation' / f'{name}.py')
+        assert not {each for each in names if each.split('.')[1:2] and each.split('.')[1] in (*LAYERS, 'tools')}
 
 
 @pytest.mark.parametrize('path', OWN, ids=lambda path: str(path.relative_to(ROOT)))
@@ -137,7 +162,7 @@ def test_what_the_package_needs_to_run_is_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
              'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
-    used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').glob('*.py'), *(ROOT / 'launch').glob('*.py')]
+    used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').glob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation'}
     assert 'rclpy' in foreign and 'cv2' in foreign
@@ -147,6 +172,6 @@ def test_what_the_package_needs_to_run_is_declared():
 def test_every_test_that_the_documentation_names_is_there():
     named = {name for path in (ROOT / 'docs').glob('*.md')
              for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
-    tests = {name for path in (ROOT / 'test').glob('test_*.py')
+    tests = {name for path in (ROOT / 'test').rglob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}
     assert len(named) > 15 and named <= tests, named - tests

@@ -14,15 +14,15 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from conftest import ASTRONAUT, LESSON, PATIENCE, ROOT, SAMPLE, Segmentation, area, unique, wait_until
+from conftest import ASTRONAUT, PATIENCE, ROOT, SAMPLE, TUTORIAL, Segmentation, area, full_name, unique, wait_until
 from machine import NOWHERE, VIEWER, as_it_is, as_nobody, as_nobody_who_may_read, first_possible, read_only
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
-from self_segmentation.policy import shortened
+from self_segmentation.tools.policy import shortened
 
 POLICY = ROOT / 'config' / 'policy.xml'
-SOURCES = sorted([*(ROOT / 'self_segmentation').glob('*.py'), *(ROOT / 'launch').glob('*.py')])
+SOURCES = sorted([*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').glob('*.py')])
 NODES = ('segmentation_node', 'camera_node', 'viewer_node')
 
 # ---- what the source never does
@@ -97,6 +97,11 @@ def test_the_check_of_the_source_passes_what_is_allowed(source):
     assert not offences(source)
 
 
+def test_the_check_of_the_source_sees_every_module():
+    folders = {path.parent.name for path in SOURCES}
+    assert len(SOURCES) >= 35 and folders >= {'picture', 'temporal', 'io', 'nodes', 'tools', 'launch'}
+
+
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.name)
 def test_no_source_evaluates_unpickles_or_starts_a_shell_or_speaks_to_a_network_besides_ros(path):
     assert not offences(path.read_text(encoding='utf-8'))
@@ -104,15 +109,15 @@ def test_no_source_evaluates_unpickles_or_starts_a_shell_or_speaks_to_a_network_
 
 def modules_of(*names: str) -> set[Path]:
     """The sources of the package that these import, all the way down."""
-    found, left = set(), [ROOT / 'self_segmentation' / f'{name}.py' for name in names]
+    found, left = set(), [ROOT.joinpath(*full_name(name).split('.')).with_suffix('.py') for name in names]
     while left:
         path = left.pop()
         if path not in found and path.is_file():
             found.add(path)
             for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-                if isinstance(node, ast.ImportFrom) and node.level == 1:
-                    left += [path.with_name(f'{name}.py') for name in ([node.module] if node.module else
-                                                                       [alias.name for alias in node.names])]
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    base = path.parents[node.level - 1].joinpath(*(node.module or '').split('.'))
+                    left += [base.with_suffix('.py'), *(base / f'{alias.name}.py' for alias in node.names)]
     return found
 
 
@@ -135,7 +140,7 @@ def test_the_limits_that_the_documentation_names_are_those_of_the_source():
     rows = re.findall(r'\| (\d+) ([\w ]+?) \| `(\w+)\.(\w+)` \|$', text, re.M)
     assert len(rows) >= 8
     for number, unit, module, name in rows:
-        assert getattr(importlib.import_module(f'self_segmentation.{module}'), name) == int(number) * UNITS[unit], (module, name)
+        assert getattr(importlib.import_module(full_name(module)), name) == int(number) * UNITS[unit], (module, name)
 
 
 # ---- the policy
@@ -198,9 +203,9 @@ def test_the_policy_allows_the_nodes_what_they_have_and_nothing_else(graph, star
 
 
 def test_the_policy_is_the_one_that_make_reference_makes():
-    done = subprocess.run([sys.executable, '-m', 'self_segmentation.policy'], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([sys.executable, '-m', 'self_segmentation.tools.policy'], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == POLICY.read_text(encoding='utf-8')
-    assert 'self_segmentation.policy > config/policy.xml' in (ROOT / 'Makefile').read_text(encoding='utf-8')
+    assert 'self_segmentation.tools.policy > config/policy.xml' in (ROOT / 'Makefile').read_text(encoding='utf-8')
 
 
 @pytest.mark.parametrize('full, namespace, short', [
@@ -232,7 +237,7 @@ def test_an_unprivileged_user_who_has_no_home_is_served(start):
         return start('', command=[*user, sys.executable, *command], env=environment(HOME=NOWHERE))
 
     def node(module: str, *parameters: str):
-        return started('-m', f'self_segmentation.{module}', '--ros-args', '-r', f'__ns:=/{namespace}', *parameters)
+        return started('-m', full_name(module), '--ros-args', '-r', f'__ns:=/{namespace}', *parameters)
 
     nodes = [node('segmentation_node'), node('camera_node', '-p', f'source:={SAMPLE}')]
     viewer = started('-c', VIEWER, namespace, 'raw', '', '0')
@@ -249,8 +254,8 @@ def test_an_unprivileged_user_who_has_no_home_is_served(start):
 def test_the_node_serves_where_no_file_can_be_written_but_in_dev_shm(graph, start, astronaut):
     files = first_possible('a read-only file system', read_only, as_it_is)
     namespace = unique('fixed')
-    command = [*files, sys.executable, '-m', 'self_segmentation.segmentation_node']
-    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', '--params-file', LESSON, command=command,
+    command = [*files, sys.executable, '-m', 'self_segmentation.nodes.segmentation_node']
+    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', '--params-file', TUTORIAL, command=command,
                     env=environment() if files else environment(HOME=NOWHERE))
     node = Segmentation(graph, namespace, program)
     assert 0.4 < area(node.pictures(astronaut)['mask']) < 0.7

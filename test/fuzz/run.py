@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / 'test' / 'data' / 'fuzz'
 _INSTRUMENTED = ['PIL', 'self_segmentation', 'yaml']
 _LATE = ['PIL.JpegImagePlugin', 'PIL.MpoImagePlugin', 'PIL.PngImagePlugin']  # which Pillow imports when it needs them
@@ -38,7 +38,7 @@ def seeds(target: str) -> Iterator[bytes]:
     yield from (path.read_bytes() for path in sorted((KEPT / target).iterdir()))
     if target == 'settings':
         from self_segmentation.settings import Settings
-        yield (ROOT / 'config' / 'lesson.yaml').read_bytes()
+        yield (ROOT / 'config' / 'tutorial.yaml').read_bytes()
         for name, value in Settings().items():
             shown = list(value) if isinstance(value, tuple) else value
             yield f'/**:\n  ros__parameters:\n    {name}: {shown}\n'.encode()
@@ -47,7 +47,7 @@ def seeds(target: str) -> Iterator[bytes]:
     from sensor_msgs.msg import CompressedImage, Image
     from targets import input_of_message
 
-    from self_segmentation.images import ENCODINGS
+    from self_segmentation.nodes.messages import ENCODINGS
     with PIL.Image.open(ROOT / 'test' / 'data' / 'astronaut.png') as whole:
         picture = whole.convert('RGB').resize((32, 24))
     for encoding in [*ENCODINGS, 'mono16', 'bayer_rggb8']:

@@ -25,7 +25,8 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.errors import ImageError, SettingsError
-from self_segmentation.images import MAX_SIDE, compressed_to_bgr, to_bgr
+from self_segmentation.nodes.messages import compressed_to_bgr, to_bgr
+from self_segmentation.picture.decoding import MAX_SIDE
 from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
 __all__ = ['TARGETS', 'message_of_input', 'input_of_message', 'mended', 'read', 'settings_of', 'soon']

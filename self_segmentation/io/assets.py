@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The files that settings name, read: the model and the background image; and pipelines made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BackgroundError, ImageError, ModelError
+from ..picture.decoding import IMAGE_FORMATS, decode
+from ..picture.pipeline import Assets, Pipeline
+from ..picture.segmenter import EXPECTED, ModelFile
+from ..resources import read_file, share
+from ..settings import Settings
+
+__all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
+
+MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
+_LARGEST_MODEL = 64 << 20  # bytes; the two have 250 kB
+_LARGEST_IMAGE = 256 << 20  # bytes
+
+
+def make_pipeline(settings: Settings) -> Pipeline:
+    """
+    Return a pipeline with the files that the settings name.
+
+    :raises ModelError: the model cannot be loaded.
+    :raises BackgroundError: the background image cannot be read.
+    """
+    return Pipeline(settings, load_assets(settings))
+
+
+def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] = ()) -> None:
+    """
+    Give a pipeline new settings from the next frame on; when they cannot be had, the old ones stay.
+
+    :param named: settings that were given again: a background image among them is read again, even under the same name.
+    :raises ModelError: the model cannot be loaded.
+    :raises BackgroundError: the background image cannot be read.
+    """
+    old, assets = pipeline.settings, pipeline.assets
+    if settings.model != old.model:
+        assets = assets._replace(model=read_model(settings.model))
+    if settings.background_image != old.background_image or 'background.image' in named:
+        assets = assets._replace(background_image=_read_background_image(settings.background_image))
+    pipeline.configure(settings, assets)
+
+
+def load_assets(settings: Settings) -> Assets:
+    """
+    Read the files that the settings name.
+
+    :raises ModelError: the model file cannot be read.
+    :raises BackgroundError: the background image cannot be read; said when it is set, not when it is first shown.
+    """
+    return Assets(read_model(settings.model), _read_background_image(settings.background_image))
+
+
+def read_model(model: str) -> ModelFile:
+    """
+    Read the file of a model.
+
+    :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
+    :raises ModelError: it cannot be read.
+    """
+    path = model_path(model)
+    try:
+        return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
+    except OSError as error:
+        raise ModelError(f"model {path} {error.strerror}: give 'general', 'landscape' or the path of {EXPECTED}") from error
+
+
+def model_path(model: str) -> Path:
+    """Return the file of a model given by name or path."""
+    return share('models', MODELS[model]) if model in MODELS else Path(model)
+
+
+def _read_background_image(name: str) -> np.ndarray | None:
+    if not name:
+        return None
+    try:
+        return decode(read_file(name, _LARGEST_IMAGE), IMAGE_FORMATS)
+    except (OSError, ImageError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, ...)') from error

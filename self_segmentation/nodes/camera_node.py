@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A camera driver of our own, for machines without usb_cam: publishes ``image_raw`` from a camera or file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+
+from ..errors import SourceError
+from ..io.sources import Source, SourceKind, open_source
+from ..picture.decoding import MAX_SIDE
+from .lifetime import run
+from .messages import ImageWriter
+
+__all__ = ['CameraNode', 'main']
+
+_BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
+_PICTURES_FPS = 10.0
+_UNKNOWN_FPS = 30.0
+_LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
+
+
+class CameraNode(Node):
+    """
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a picture or a
+    folder of pictures. A camera that went away is opened again; a file that is not looped ends the node.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('camera')
+        self.ending, self.failed = threading.Event(), False
+        self._thread: threading.Thread | None = None
+        self._place = self._fixed('source', '0', 'Camera number, device, video, picture or folder of pictures.')
+        self._width = self._fixed('width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._height = self._fixed('height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._fps = self._fixed('fps', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
+        self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
+        self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
+        self._publisher = self.create_publisher(
+            Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._writer = ImageWriter(Image(), 'bgr8')
+        source = self._open()  # a file that is not there is said at once; a camera may come later
+        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread.start()
+
+    def _fixed(self, name: str, default: Any, text: str, most: float | None = None) -> Any:
+        """Declare a parameter that is fixed from the start on, and return its value."""
+        kind = type(default)
+        if kind is str:
+            allowed = 'text'
+        elif kind is bool:
+            allowed = 'true or false'
+        else:
+            allowed = f'a {"whole " if kind is int else ""}number from 0 to {most:g}'
+        described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
+        value = self.declare_parameter(name, default, described).value
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fitting = str(value) if name == 'source' else float(value) if kind is float and is_number else value
+        if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
+            raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
+        return fitting
+
+    def _open(self) -> Source | None:
+        try:
+            source = open_source(self._place, self._width, self._height, self._fps)
+        except SourceError as error:
+            if not (self._place.isdigit() or self._place.startswith('/dev/') or '://' in self._place):
+                raise
+            self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
+            return None
+        self.get_logger().info(f'publishing {source.kind} {self._place} on {self._publisher.topic_name}')
+        return source
+
+    def _work(self, source: Source | None) -> None:
+        """Read and publish until the end; runs in a thread of its own, because reading blocks."""
+        try:
+            self._publish_all(source)
+        except SourceError as error:
+            self.get_logger().fatal(str(error))
+            self.failed = True
+        finally:
+            self.ending.set()
+
+    def _publish_all(self, source: Source | None) -> None:
+        wait, due = _BACK_OFF[0], time.monotonic()
+        while not self.ending.is_set():
+            source = source or self._open()
+            try:
+                frame = source.read() if source else None
+            except SourceError as error:
+                if source.kind == SourceKind.VIDEO or source.count == 1:
+                    raise
+                if source.kind == SourceKind.PICTURES:  # the others may be better
+                    self.get_logger().error(str(error), throttle_duration_sec=30.0)
+                    self.ending.wait(1 / _PICTURES_FPS)
+                    continue
+                self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
+                source.close()
+                source = None
+            if source is None:
+                self.ending.wait(wait)
+                wait = min(2 * wait, _BACK_OFF[1])
+            elif frame is not None:
+                wait = _BACK_OFF[0]
+                due = self._pace(source, due)
+                self._publish(frame.pixels)
+            elif self._loop:
+                source.rewind()
+            else:
+                self.get_logger().info(f'end of {self._place}')
+                self._publisher.wait_for_all_acked(Duration(seconds=1))
+                self.ending.wait(_LINGER)
+                break
+        if source:
+            source.close()
+
+    def _pace(self, source: Source, due: float) -> float:
+        """Wait until the frame is due; return when the next one is. A camera keeps its own time."""
+        if source.kind == SourceKind.CAMERA and not self._fps:
+            return due
+        rate = self._fps or (source.fps if source.kind == SourceKind.VIDEO else _PICTURES_FPS) or _UNKNOWN_FPS
+        self.ending.wait(max(due - time.monotonic(), 0))
+        return max(due + 1 / rate, time.monotonic() - 1 / rate)
+
+    def _publish(self, pixels: np.ndarray) -> None:
+        size = (self._width or pixels.shape[1], self._height or pixels.shape[0])
+        out = self._writer.pixels(*size)
+        if pixels.shape[1::-1] == size:
+            np.copyto(out, pixels)
+        else:
+            cv2.resize(pixels, size, dst=out, interpolation=cv2.INTER_LINEAR)
+        header = self._writer.message.header
+        header.stamp = self.get_clock().now().to_msg()
+        header.frame_id = self._frame_id
+        if not self.ending.is_set() and self.context.ok():
+            self._publisher.publish(self._writer.message)
+
+    def destroy_node(self) -> None:
+        """End the reading thread, then the node."""
+        self.ending.set()
+        if self._thread:
+            self._thread.join(timeout=1.0)  # a camera's driver may block for longer; the thread is a daemon
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(CameraNode, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/Image and CompressedImage to arrays and back, without a copy where none is needed."""
+
+from __future__ import annotations
+
+import array
+import importlib
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import ImageError
+from ..picture.decoding import MAX_SIDE, decode
+
+__all__ = ['ENCODINGS', 'ImageWriter', 'compress', 'compressed_to_bgr', 'to_bgr']
+
+
+# encoding: (bytes a pixel in a row, conversion to bgr8; None where it is bgr8 already)
+ENCODINGS: dict[str, tuple[int, int | None]] = {
+    'bgr8': (3, None),
+    'rgb8': (3, cv2.COLOR_RGB2BGR),
+    'bgra8': (4, cv2.COLOR_BGRA2BGR),
+    'rgba8': (4, cv2.COLOR_RGBA2BGR),
+    'mono8': (1, cv2.COLOR_GRAY2BGR),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2BGR_YUY2),
+    'yuyv': (2, cv2.COLOR_YUV2BGR_YUY2),
+    'yuv422': (2, cv2.COLOR_YUV2BGR_UYVY),
+    'uyvy': (2, cv2.COLOR_YUV2BGR_UYVY),
+    'nv12': (1, cv2.COLOR_YUV2BGR_NV12),
+}
+_PLANAR = 'nv12'  # half as many rows again, of colour, below the picture
+_DEEP = ('mono16', '16UC1')
+_STREAMED = ('JPEG', 'PNG')
+
+
+def to_bgr(message: Any) -> np.ndarray:
+    """
+    Return the picture of a message.
+
+    Row padding (``step``) is honoured, and the byte order of 16 bit encodings. Encodings that are not in
+    :data:`ENCODINGS` go through cv_bridge where it is installed.
+
+    :param message: sensor_msgs/Image.
+    :returns: (height, width, 3) uint8, blue green red. For bgr8 a view of the message's own data: do not
+        write to it.
+    :raises ImageError: naming what is wrong with the message and what is allowed.
+    """
+    width, height, encoding = message.width, message.height, message.encoding
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise ImageError(f'an image of {width}x{height} pixels came in: each side must be 1 to {MAX_SIDE}')
+    if encoding in _DEEP:
+        return _to_bgr_from_16_bit(message)
+    if encoding not in ENCODINGS:
+        return _to_bgr_by_cv_bridge(message)
+    pixel, conversion = ENCODINGS[encoding]
+    if (pixel == 2 and width % 2) or (encoding == _PLANAR and (width % 2 or height % 2)):
+        raise ImageError(f'a {encoding} image of {width}x{height} pixels came in: its colours are for pairs of pixels, '
+                         'so the sides must be even')
+    rows = _rows(message, height * 3 // 2 if encoding == _PLANAR else height, width * pixel)
+    if encoding == _PLANAR or pixel == 1:
+        picture = rows
+    else:  # a view, whatever the padding
+        picture = np.lib.stride_tricks.as_strided(rows, (height, width, pixel), (rows.strides[0], pixel, 1), writeable=False)
+    return picture if conversion is None else cv2.cvtColor(picture, conversion)
+
+
+def _rows(message: Any, rows: int, row_bytes: int) -> np.ndarray:
+    """Return the rows of a message, (rows, row_bytes) uint8, a view without the padding."""
+    step, data = message.step, np.frombuffer(message.data, np.uint8)
+    if step < row_bytes:
+        raise ImageError(f'step = {step} is less than a row of {message.width} {message.encoding} pixels '
+                         f'takes: at least {row_bytes} bytes')
+    if data.size < step * (rows - 1) + row_bytes:
+        raise ImageError(f'data has {data.size} bytes, and {message.width}x{message.height} {message.encoding} with '
+                         f'step = {step} takes {step * rows}')
+    return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step, 1), writeable=False)
+
+
+def _to_bgr_from_16_bit(message: Any) -> np.ndarray:
+    rows = _rows(message, message.height, message.width * 2)
+    order = '>u2' if message.is_bigendian else '<u2'
+    grey = (np.ascontiguousarray(rows).view(order) >> 8).astype(np.uint8)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+
+
+def _to_bgr_by_cv_bridge(message: Any) -> np.ndarray:
+    own = ', '.join([*ENCODINGS, *_DEEP])
+    try:
+        bridge = importlib.import_module('cv_bridge').CvBridge()
+    except ImportError as error:
+        raise ImageError(f'encoding = {message.encoding!r} needs cv_bridge, which cannot be imported ({error}); '
+                         f'without it: {own}') from error
+    try:
+        return bridge.imgmsg_to_cv2(message, 'bgr8')
+    except Exception as error:  # cv_bridge raises its own error, cv2's and plain ones, by version
+        raise ImageError(f'encoding = {message.encoding!r} is unknown to cv_bridge too ({error}); known: {own}') from error
+
+
+def compressed_to_bgr(message: Any) -> np.ndarray:
+    """
+    Return the picture of a compressed message.
+
+    :param message: sensor_msgs/CompressedImage, JPEG or PNG.
+    :returns: (height, width, 3) uint8, blue green red.
+    :raises ImageError: naming what is wrong with the message and what is allowed.
+    """
+    try:
+        return decode(message.data, _STREAMED, flags=cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except ImageError as error:
+        raise ImageError(f'a compressed image of format = {message.format!r} and {len(message.data)} bytes {error}') from error
+
+
+def compress(message: Any, pixels: np.ndarray, quality: int | None = None) -> None:
+    """
+    Write a picture into a compressed message, named as image_transport's own plugin names it.
+
+    :param message: sensor_msgs/CompressedImage; ``format`` and ``data`` are set.
+    :param pixels: (height, width, 3) uint8 blue green red, or (height, width) uint8.
+    :param quality: of a JPEG, 1..100; None for a PNG, which loses nothing.
+    """
+    encoding = 'bgr8' if pixels.ndim == 3 else 'mono8'
+    if quality is None:
+        _, data = cv2.imencode('.png', pixels)
+        message.format = f'{encoding}; png compressed ' + ('bgr8' if pixels.ndim == 3 else '')
+    else:
+        _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        message.format = f'{encoding}; jpeg compressed {encoding}'
+    message.data = array.array('B', data.tobytes())
+
+
+class ImageWriter:
+    """
+    A message that is written again for every frame, so that no frame costs a fresh buffer.
+
+    rclpy serializes a message while it is published, so the buffer is free again afterwards.
+
+    :param message: an empty sensor_msgs/Image.
+    :param encoding: ``bgr8`` or ``mono8``.
+    """
+
+    def __init__(self, message: Any, encoding: str) -> None:
+        self.message = message
+        self.message.encoding = encoding
+        self.message.is_bigendian = sys.byteorder == 'big'
+        self._channels = ENCODINGS[encoding][0]
+        self._pixels = np.empty((0, 0, self._channels), np.uint8)
+
+    def pixels(self, width: int, height: int) -> np.ndarray:
+        """
+        Return the message's own pixels, to be written to.
+
+        :returns: (height, width, 3) uint8 for bgr8, (height, width) for mono8; the same memory every time
+            until the size changes.
+        """
+        if self._pixels.shape[:2] != (height, width):
+            self.message.data = array.array('B', bytes(height * width * self._channels))
+            self.message.width, self.message.height, self.message.step = width, height, width * self._channels
+            shape = (height, width, self._channels) if self._channels > 1 else (height, width)
+            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(shape)  # some rclpy copy when it is set
+        return self._pixels

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Shows the topic ``image`` in the tutorial's window; q, Esc or closing the window ends it."""
+
+from __future__ import annotations
+
+import threading
+
+from rclpy.node import Node
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from ..errors import ImageError, SourceError
+from ..io.window import Window, why_no_window
+from .lifetime import run
+from .messages import to_bgr
+
+__all__ = ['ViewerNode', 'main']
+
+
+class ViewerNode(Node):
+    """
+    A window on the topic ``image`` (sensor_msgs/Image).
+
+    :raises SourceError: there is no display.
+    """
+
+    def __init__(self) -> None:
+        reason = why_no_window()
+        if reason:
+            raise SourceError(f'no window: {reason}')
+        super().__init__('viewer')
+        self.ending = threading.Event()
+        self._window = Window()
+        qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(Image, 'image', self._on_image, qos)
+        self.create_timer(0.05, lambda: self._go_on(self._window.poll()))
+
+    def _on_image(self, message: Image) -> None:
+        try:
+            frame = to_bgr(message)
+        except ImageError as error:
+            self.get_logger().error(f'frame skipped: {error}', throttle_duration_sec=5.0)
+            return
+        self._go_on(self._window.show(frame))
+
+    def _go_on(self, wanted: bool) -> None:
+        if not wanted:
+            self.ending.set()
+
+    def destroy_node(self) -> None:
+        """Close the window, then the node."""
+        self._window.close()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(ViewerNode, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

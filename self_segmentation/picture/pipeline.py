@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Frame in; composite, mask and alpha out. Strings the rooms together, without ROS."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ..settings import Settings
+from .backgrounds import make_background
+from .compositor import blend, edge_corrected
+from .engine import Clock, Engine
+from .segmenter import ModelFile, Segmenter
+
+__all__ = ['Assets', 'Pipeline', 'Result']
+
+
+class Assets(NamedTuple):
+    """
+    The content of the files that settings name.
+
+    ``model`` the segmentation model; ``background_image`` (h, w, 3) uint8 blue green red, None where none is named.
+    """
+
+    model: ModelFile
+    background_image: np.ndarray | None = None
+
+
+@dataclasses.dataclass
+class Result:
+    """
+    What became of one frame. Arrays are None where they were not asked for.
+
+    ``composite`` (height, width, 3) uint8 blue green red; ``mask`` (height, width) uint8, 0 or 255; ``alpha``
+    (height, width) uint8, 0..255; ``seconds`` the time each stage took.
+    """
+
+    composite: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    alpha: np.ndarray | None = None
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+class Pipeline:
+    """
+    The whole way of a frame.
+
+    :raises ModelError: the model cannot be loaded.
+    """
+
+    def __init__(self, settings: Settings, assets: Assets) -> None:
+        self.settings, self.assets = settings, assets
+        self._background = make_background(settings, assets.background_image)
+        self._engine = Engine(Segmenter(assets.model), settings)
+        self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+
+    @property
+    def inferences(self) -> int:
+        """How often the model was asked so far."""
+        return self._engine.inferences
+
+    @property
+    def coverage(self) -> float:
+        """The share of the last frame that the person covers, 0..1."""
+        return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0
+
+    def configure(self, settings: Settings, assets: Assets) -> None:
+        """
+        Take new settings from the next frame on; when they cannot be had, the old ones stay.
+
+        :param assets: what is the same object as before is not loaded again.
+        :raises ModelError: the model cannot be loaded.
+        """
+        changed = {name for name, _ in set(settings.items()) - set(self.settings.items())}
+        background = self._background
+        if assets.background_image is not self.assets.background_image or any(name.startswith('background.') for name in changed):
+            background = make_background(settings, assets.background_image)
+        if assets.model is not self.assets.model:
+            old, self._engine = self._engine, Engine(Segmenter(assets.model), settings)
+            old.close()
+        elif any(not name.startswith('background.') for name in changed):
+            self._engine.configure(settings)
+        self.settings, self.assets, self._background = settings, assets, background
+
+    def reset(self) -> None:
+        """Forget the video: the next frame has nothing to do with the last."""
+        self._engine.reset()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._engine.close()
+
+    def process(self, frame: np.ndarray, *, stamp: float | None = None, still: bool = False, composite: bool | np.ndarray = True,
+                mask: bool | np.ndarray = True, alpha: bool | np.ndarray = True) -> Result:
+        """
+        Segment one frame and put the background behind the person.
+
+        :param frame: (height, width, 3) uint8, blue green red. It is not written to.
+        :param stamp: when the frame was taken, in seconds; a jump backwards forgets the video.
+        :param still: whether it is a picture of its own and not the next frame of a video: dearer and better.
+        :param composite: whether the composite is wanted, or an array like the frame to write it to.
+        :param mask: likewise, (height, width) uint8.
+        :param alpha: likewise, (height, width) uint8.
+        """
+        clock = Clock()
+        out = _array(composite)
+        if alpha is False and self._unseen.shape != frame.shape[:2]:
+            self._unseen = np.empty(frame.shape[:2], np.uint8)
+        if self.settings.flip:
+            frame = out = cv2.flip(frame, 1, dst=out)
+            clock.lap('prepare')
+        engine, into = self._engine, self._unseen if alpha is False else _array(alpha)
+        matte = engine.picture(frame, into, clock) if still else engine.frame(frame, stamp, into, clock)
+        self._matte = matte
+        result = Result(alpha=None if alpha is False else matte, seconds=clock.laps)
+        if mask is not False:
+            result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
+        if composite is not False:
+            behind, s = self._background.behind(frame), self.settings
+            if s.edge_decontaminate or s.edge_light_wrap:
+                frame = edge_corrected(frame, matte, behind, s.edge_decontaminate, s.edge_light_wrap)
+            result.composite = blend(frame, matte, behind, out)
+        clock.lap('composite')
+        return result
+
+
+def _array(wanted: bool | np.ndarray) -> np.ndarray | None:
+    return wanted if isinstance(wanted, np.ndarray) else None

@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How fast it is on this machine: stages, whole pipelines against the tutorial's lines, and the node over a real graph.
+
+What is compared runs in turn, frame by frame, in one run; ratios are of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..io.assets import make_pipeline, read_model
+from ..picture.backgrounds import BACKGROUNDS
+from ..picture.pipeline import Pipeline
+from ..picture.segmenter import Segmenter
+from ..resources import share
+from ..settings import Settings, read_yaml
+from .benchmark_graph import measure_graph, measure_messages, person_frames
+
+__all__ = ['tutorial_lines', 'main']
+
+_INFERENCE, _TUTORIAL, _DEFAULT = 'inference alone', "the tutorial's lines", 'our default'
+_SIZES = ((640, 480), (1280, 720), (1920, 1080))
+_SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 2160)), (2, (640, 480)), (4, (640, 480)),
+            (2, (1280, 720)))
+
+
+def tutorial_lines(frame: np.ndarray, probability: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the tutorial's mask and picture, by the tutorial's own lines.
+
+    :param frame: (height, width, 3) uint8, blue green red.
+    :param probability: MediaPipe on the whole frame: picture, red green blue, to (height, width) float32.
+    :returns: (height, width, 3) bool and (height, width, 3) uint8.
+    """
+    frame = cv2.flip(frame, 1)
+    rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    mask = probability(rgb)
+    mask = cv2.bilateralFilter(mask, 9, 75, 75)
+    condition = np.stack((mask,) * 3, axis=-1) > 0.1
+    background = np.zeros(frame.shape, np.uint8)
+    background[:] = (192, 192, 192)
+    return condition, np.where(condition, frame, background)
+
+
+def _configuration(name: str) -> Settings:
+    path = share('config', f'{name}.yaml')
+    return Settings().updated(read_yaml(path), str(path))
+
+
+class _Stopwatch:
+    """Milliseconds of what is compared, by name."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+
+    def time(self, name: str, work: Callable, *args: Any, **options: Any) -> Any:
+        """Run and time a piece of work."""
+        start = time.perf_counter()
+        result = work(*args, **options)
+        self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
+        return result
+
+
+def measure_pipelines(frames: int) -> dict:
+    """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
+    model = Segmenter(read_model('general'))
+    default, tutorial = _configuration('segmentation'), _configuration('tutorial')
+    image = {'background.image': str(share('demo', 'background.jpg'))}
+    pipelines = {'our tutorial configuration': make_pipeline(tutorial), _DEFAULT: make_pipeline(default)}
+    for kind in BACKGROUNDS:
+        if kind != default.background_type:
+            pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**image, 'background.type': kind}))
+    with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
+        results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
+    for each in (model, *pipelines.values()):
+        each.close()
+    return results
+
+
+def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline], bar: tqdm) -> dict:
+    pictures = person_frames(size, 60)
+    small = cv2.cvtColor(cv2.resize(pictures[0], model.size), cv2.COLOR_BGR2RGB)
+    out, alpha = np.empty_like(pictures[0]), np.empty(pictures[0].shape[:2], np.uint8)
+    watch = _Stopwatch()
+    stages: dict[str, list[float]] = {}
+    threads = cv2.getNumThreads()
+    for index in range(frames):
+        frame = pictures[index % len(pictures)]
+        watch.time(_TUTORIAL, tutorial_lines, frame, model.full_size_probability)
+        cv2.setNumThreads(1)  # as in our processes
+        # Each has run once right before it is timed: one pipeline alone does not meet the cold caches that others leave.
+        model.probability(small)
+        watch.time(_INFERENCE, model.probability, small)
+        for name, pipeline in pipelines.items():
+            pipeline.process(pictures[(index - 1) % len(pictures)], composite=out, alpha=alpha, mask=False)
+            result = watch.time(name, pipeline.process, frame, composite=out, alpha=alpha, mask=False)
+            if name == _DEFAULT:
+                for stage, seconds in result.seconds.items():
+                    stages.setdefault(stage, []).append(1e3 * seconds)
+        cv2.setNumThreads(threads)
+        bar.update()
+    medians = {name: float(np.median(values)) for name, values in watch.times.items()}
+    return {'p50_ms': medians,
+            'p95_ms': {name: float(np.percentile(values, 95)) for name, values in watch.times.items()},
+            'times_faster_than_tutorial': {name: medians[_TUTORIAL] / value for name, value in medians.items()},
+            'times_inference': {name: value / medians[_INFERENCE] for name, value in medians.items()},
+            'stages_p50_ms': {name: float(np.median(values)) for name, values in stages.items()}}
+
+
+def _pipeline_tables(results: dict) -> list[str]:
+    sizes = list(results)
+    about = 'p50 / p95 in ms (speed over the tutorial, cost in inferences)'
+    head = [f'| {about} | ' + ' | '.join(sizes) + ' |', '|---' * (len(sizes) + 1) + '|']
+    lines = [*head]
+    names = list(next(iter(results.values()))['p50_ms'])
+    for name in names:
+        cells = (f"{r['p50_ms'][name]:.1f} / {r['p95_ms'][name]:.1f} ({r['times_faster_than_tutorial'][name]:.1f}x, "
+                 f"{r['times_inference'][name]:.2f})" for r in results.values())
+        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+    lines += ['', '| stages of our default, p50 in ms | ' + ' | '.join(sizes) + ' |', head[1]]
+    for stage in next(iter(results.values()))['stages_p50_ms']:
+        lines.append(f'| {stage} | ' + ' | '.join(f"{r['stages_p50_ms'][stage]:.2f}" for r in results.values()) + ' |')
+    return lines
+
+
+def _node_table(node: dict, messages: dict) -> list[str]:
+    rows = {
+        'pictures out of frames in': f"{100 * node['out_of_in']:.1f} % ({node['received']} of {node['sent_meanwhile']})",
+        'latency, camera stamp to picture received, p50 / p95': f"{node['latency_p50_ms']:.1f} / {node['latency_p95_ms']:.1f} ms",
+        'node process, one subscriber': f"{node['cores']:.2f} cores",
+        'node process, nobody listens, camera running': f"{100 * node['idle_cores']:.2f} % of a core",
+        'memory (RSS), slope': f"{node['rss_mb']:.0f} MB, {node['rss_slope_mb_min']:+.2f} MB/min",
+        'start of the process to the first picture': f"{node['started']['first_picture_s']:.1f} s",
+        'CPU to receive one image, DDS included': f"{messages['receive_ms']:.1f} ms",
+        'CPU to publish one image, DDS included': f"{messages['publish_ms']:.1f} ms",
+    }
+    return ['| the node, 1280x720 at 30 Hz | |', '|---|---|', *(f'| {name} | {value} |' for name, value in rows.items())]
+
+
+def _scaling_table(rows: list[dict]) -> list[str]:
+    lines = ['| cameras | size | pictures a second, all together | p95 latency | cores, one node |', '|---|---|---|---|---|']
+    for row in rows:
+        latency = f"{row['latency_p95_ms']:.0f} ms" if 'latency_p95_ms' in row else '-'
+        size = f"{row['size'][0]}x{row['size'][1]}"
+        lines.append(f"| {row['cameras']} | {size} | {row['hz']:.1f} | {latency} | {row['cores']:.2f} |")
+    return lines
+
+
+def _plot(results: dict, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    names = list(next(iter(results.values()))['p50_ms'])
+    figure, axes = pyplot.subplots(figsize=(9, 4.5))
+    for index, name in enumerate(names):
+        at = np.arange(len(results)) + (index - len(names) / 2) * 0.8 / len(names)
+        bars = axes.bar(at, [r['p50_ms'][name] for r in results.values()], 0.8 / len(names), label=name, align='edge')
+        axes.bar_label(bars, fmt='%.0f', fontsize=7)
+    axes.set_xticks(np.arange(len(results)), list(results))
+    axes.set_ylabel('ms a frame (median)')
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _machine() -> str:
+    model = next((line.partition(':')[2].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
+                  if line.lower().startswith(('model name', 'hardware'))), platform.machine())
+    cores = len(os.sched_getaffinity(0))
+    return f'{model}, {cores} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}'
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog='self_segmentation.benchmark', description=__doc__)
+    parser.add_argument('--frames', type=int, default=150, help='frames for each size (default: 150)')
+    parser.add_argument('--seconds', type=float, default=20.0, help='how long the node is measured (default: 20)')
+    parser.add_argument('--no-graph', action='store_true', help='leave out the node: needs no ROS')
+    parser.add_argument('--no-scaling', action='store_true', help='leave out the table of cameras and sizes')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='write a PNG plot of the pipelines')
+    options = parser.parse_args(args)
+    results: dict = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
+    print('\n'.join([results['machine'], '', *_pipeline_tables(results['pipelines'])]), flush=True)
+    if not options.no_graph:
+        results['messages'] = measure_messages((1280, 720))
+        results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)
+        results['node']['started'] = measure_graph((1280, 720), 30.0, 3.0)
+        print('\n'.join(['', *_node_table(results['node'], results['messages'])]), flush=True)
+        if not options.no_scaling:
+            results['scaling'] = [measure_graph(size, 30.0, 6.0, cameras)
+                                  for cameras, size in tqdm(_SCALING, desc='cameras and sizes', disable=None)]
+            print('\n'.join(['', *_scaling_table(results['scaling'])]), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+    if options.plot:
+        _plot(results['pipelines'], options.plot)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,246 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node over a real ROS graph: a feeder, the node and a listener, each a process of its own.
+
+``python3 -m self_segmentation.tools.benchmark_graph feed|listen ...`` are the feeder and the listener; each prints one line
+of JSON when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+
+from ..io.sources import open_source
+from ..middleware import image_environment
+from ..resources import share
+
+__all__ = ['Usage', 'environment', 'measure_graph', 'measure_messages', 'person_frames', 'process']
+
+_TICKS = os.sysconf('SC_CLK_TCK')
+_PAGE = os.sysconf('SC_PAGE_SIZE')
+_PERSON_FRAMES = range(45, 118)  # of the sample
+
+
+def person_frames(size: tuple[int, int], count: int) -> list[np.ndarray]:
+    """Return frames of the built-in sample that show the person, (height, width, 3) uint8 each."""
+    source, frames = open_source(str(share('demo', 'sample.mp4'))), []
+    while (frame := source.read()) and len(frames) < count:
+        if frame.index in _PERSON_FRAMES:
+            frames.append(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR))
+    source.close()
+    return frames
+
+
+def feed(options: argparse.Namespace) -> dict:
+    """Publish frames at a steady rate, as a camera does."""
+    import rclpy
+    from rclpy.qos import QoSProfile
+    from sensor_msgs.msg import Image
+
+    from ..nodes.messages import ImageWriter
+
+    rclpy.init()
+    node = rclpy.create_node('feeder', namespace=options.namespace)
+    publisher = node.create_publisher(Image, 'image_raw', QoSProfile(depth=2))
+    frames = person_frames((options.width, options.height), 20)
+    writer = ImageWriter(Image(), 'bgr8')
+    sent, cpu, due = 0, time.process_time(), time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        while options.seconds is None or sent < options.seconds * options.fps:
+            np.copyto(writer.pixels(options.width, options.height), frames[sent % len(frames)])
+            writer.message.header.stamp = node.get_clock().now().to_msg()
+            publisher.publish(writer.message)
+            sent += 1
+            due += 1 / options.fps
+            time.sleep(max(due - time.monotonic(), 0))
+    return {'sent': sent, 'cpu_ms': 1e3 * (time.process_time() - cpu) / max(sent, 1)}
+
+
+def listen(options: argparse.Namespace) -> dict:
+    """Receive pictures for a while; note the latencies."""
+    import rclpy
+    from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+    from sensor_msgs.msg import Image
+
+    rclpy.init()
+    node = rclpy.create_node('listener', namespace=options.namespace)
+    latencies, stamps, first = [], [], []
+
+    def on_image(message: Image) -> None:
+        now = time.time()
+        if not first:
+            first.append(now)
+        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        stamps.append(stamp)
+        latencies.append(now - stamp)
+
+    node.create_subscription(Image, options.topic, on_image, QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT))
+    start = time.monotonic()
+    while not first and time.monotonic() - start < 30:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    settled = time.monotonic() + options.settle
+    while time.monotonic() < settled:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    stamps.clear()
+    latencies.clear()
+    cpu, end = time.process_time(), time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    spent = time.process_time() - cpu
+    expected = (stamps[-1] - stamps[0]) * options.fps + 1 if len(stamps) > 1 else float('nan')
+    return {'first': first[0] if first else None, 'received': len(stamps), 'sent_meanwhile': round(expected, 1),
+            'hz': len(stamps) / options.seconds, 'cpu_ms': 1e3 * spent / max(len(stamps), 1),
+            **({f'latency_p{q}_ms': 1e3 * float(np.percentile(latencies, q)) for q in (50, 95)} if latencies else {})}
+
+
+class Usage:
+    """CPU seconds and memory of another process, from /proc."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f'/proc/{pid}')
+        self._cpu, self._time = self._now(), time.monotonic()
+
+    def _now(self) -> float:
+        fields = (self._folder / 'stat').read_text().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def cores(self) -> float:
+        """Return the cores used since the last call."""
+        cpu, now = self._now(), time.monotonic()
+        used = (cpu - self._cpu) / (now - self._time)
+        self._cpu, self._time = cpu, now
+        return used
+
+    def rss_mb(self) -> float:
+        """Return the resident memory in megabytes."""
+        return self.memory_mb()[0]
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Return the resident memory in megabytes, and how much of it is shared with others: files and shared memory."""
+        _, resident, shared, *_ = (self._folder / 'statm').read_text().split()
+        return int(resident) * _PAGE / 1e6, int(shared) * _PAGE / 1e6
+
+
+@contextlib.contextmanager
+def process(*command: str, log: IO | None = None) -> Iterator[subprocess.Popen]:
+    """
+    Run a module of the package as a process of its own, which is told to end by SIGINT and made to where it does not.
+
+    It is in a session of its own, so that a terminal's Ctrl-C does not reach it.
+
+    :param command: the module's name and its arguments.
+    :param log: file for what it says on both channels; without it there is a pipe from its standard output.
+    """
+    child = subprocess.Popen([sys.executable, '-m', *command], stdout=log or subprocess.PIPE,
+                             stderr=subprocess.STDOUT if log else subprocess.DEVNULL, text=True, start_new_session=True)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        try:
+            child.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+
+
+def _result(child: subprocess.Popen) -> dict:
+    text, _ = child.communicate()
+    return json.loads(text.splitlines()[-1])
+
+
+def environment() -> None:
+    """Have what is started from here on be in a ROS graph of its own, in which large images arrive."""
+    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
+    os.environ.update(image_environment(os.environ)[0])
+
+
+def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: int = 1, idle: float = 0.0) -> dict:
+    """
+    Run ``cameras`` feeders, nodes and listeners at once, and measure them from outside.
+
+    :param idle: seconds to measure the node's CPU before somebody listens, with the camera running.
+    :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first picture; ``hz`` summed over all.
+    """
+    environment()
+    me = 'self_segmentation.tools.benchmark_graph'
+    with contextlib.ExitStack() as stack:
+        begin = time.time()
+        spaces = [f'/bench{index}' for index in range(cameras)]
+        nodes = [stack.enter_context(process('self_segmentation.nodes.segmentation_node', '--ros-args', '-r', f'__ns:={space}',
+                                             '--params-file', str(share('config', 'segmentation.yaml')))) for space in spaces]
+        for space in spaces:
+            stack.enter_context(process(me, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
+                                        '--fps', str(fps)))
+        usage = Usage(nodes[0].pid)
+        idle_cores = None
+        if idle:
+            time.sleep(5)  # until the node has started
+            usage.cores()
+            time.sleep(idle)
+            idle_cores = usage.cores()
+        listeners = [stack.enter_context(process(me, 'listen', '--namespace', space, '--topic', 'segmentation/output',
+                                                 '--fps', str(fps), '--seconds', str(seconds))) for space in spaces]
+        time.sleep(3)
+        usage.cores()
+        memory = []
+        while listeners[0].poll() is None:
+            time.sleep(0.5)
+            memory.append((time.monotonic(), usage.rss_mb()))
+        cores = usage.cores()
+        results = [_result(listener) for listener in listeners]
+    late = [(t, m) for t, m in memory if t - memory[0][0] > min(60, (memory[-1][0] - memory[0][0]) / 2)]
+    slope = float(np.polyfit(*np.array(late).T, 1)[0] * 60) if len(late) > 3 else 0.0
+    first = results[0]
+    return {**first, 'size': list(size), 'cameras': cameras, 'hz': sum(r['hz'] for r in results),
+            'out_of_in': min(1.0, first['received'] / first['sent_meanwhile']), 'cores': cores, 'idle_cores': idle_cores,
+            'rss_mb': max(m for _, m in memory), 'rss_slope_mb_min': slope,
+            'first_picture_s': None if idle else first['first'] - begin}
+
+
+def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict:
+    """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
+    environment()
+    me = 'self_segmentation.tools.benchmark_graph'
+    with process(me, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
+            process(me, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
+        received, sent = _result(listener), _result(feeder)
+    return {'publish_ms': sent['cpu_ms'], 'receive_ms': received['cpu_ms'], 'latency_p50_ms': received.get('latency_p50_ms')}
+
+
+def main() -> int:
+    """Run the feeder or the listener."""
+    from ..middleware import keep_large_buffers
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('role', choices=['feed', 'listen'])
+    parser.add_argument('--namespace', default='/bench')
+    parser.add_argument('--topic', default='image_raw')
+    parser.add_argument('--width', type=int, default=1280)
+    parser.add_argument('--height', type=int, default=720)
+    parser.add_argument('--fps', type=float, default=30.0)
+    parser.add_argument('--seconds', type=float)
+    parser.add_argument('--settle', type=float, default=2.0)
+    options = parser.parse_args()
+    keep_large_buffers()
+    print(json.dumps(feed(options) if options.role == 'feed' else listen(options)), flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

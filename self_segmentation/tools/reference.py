@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The settings as text, for ``config/segmentation.yaml`` and the README, so that neither is written by hand.
+
+``python3 -m self_segmentation.reference yaml`` and ``... markdown`` print them, ``... readme FILE`` renews the table there.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import yaml
+
+from ..settings import TUNABLES, Tunable
+
+__all__ = ['as_markdown', 'as_yaml', 'main', 'renewed']
+
+_BEGIN, _END = '<!-- settings: made by `make reference` -->\n', '<!-- end of settings -->\n'
+
+_HEAD = """\
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The defaults, all of them: the best measured picture. Made by `make reference`; copy it and change what you like.
+# Every one can be changed while the node runs: ros2 param set /segmentation threshold 0.3
+/**:
+  ros__parameters:
+"""
+
+
+def _value(tunable: Tunable) -> str:
+    value = list(tunable.default) if isinstance(tunable.default, tuple) else tunable.default
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix('\n...\n').strip()
+
+
+def as_yaml() -> str:
+    """Return the defaults as a ROS 2 parameter file with what each means."""
+    lines, group = [_HEAD.rstrip('\n')], ''
+    for tunable in TUNABLES.values():
+        prefix, _, leaf = tunable.name.rpartition('.')
+        if prefix != group:
+            group = prefix
+            lines.append(f'    {group}:')
+        indent = ' ' * (6 if prefix else 4)
+        about = f'{tunable.text} ({"; ".join(filter(None, [tunable.unit, tunable.allowed]))})'
+        lines += textwrap.wrap(about, 110, initial_indent=indent + '# ', subsequent_indent=indent + '# ')
+        lines.append(f'{indent}{leaf}: {_value(tunable)}')
+    return '\n'.join(lines) + '\n'
+
+
+def as_markdown() -> str:
+    """Return the settings as a table."""
+    lines = ['| parameter | default | allowed | what it does |', '|---|---|---|---|']
+    for tunable in TUNABLES.values():
+        allowed = tunable.allowed + (f' ({tunable.unit})' if tunable.unit else '')
+        lines.append(f'| `{tunable.name}` | `{_value(tunable)}` | {allowed} | {tunable.text} |')
+    return '\n'.join(lines) + '\n'
+
+
+def renewed(text: str) -> str:
+    """Return a text with the table of settings between its two marks made anew."""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return before + _BEGIN + as_markdown() + _END + after
+
+
+def main() -> int:
+    """Print the form that is asked for, or renew the README."""
+    match sys.argv[1:]:
+        case ['yaml']:
+            print(as_yaml(), end='')
+        case ['markdown']:
+            print(as_markdown(), end='')
+        case ['readme', name]:
+            path = Path(name)
+            path.write_text(renewed(path.read_text(encoding='utf-8')), encoding='utf-8')
+        case _:
+            print('usage: python3 -m self_segmentation.reference yaml | markdown | readme FILE', file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed images in and out, and the quality of service that each side asks for."""
+import array
+
+import cv2
+import numpy as np
+import pytest
+from conftest import TUTORIAL, Segmentation, iou, message_of, picture_of, tutorial_settings, unique
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from self_segmentation.io.assets import make_pipeline
+
+
+def compressed_of(picture: np.ndarray, ending: str = '.png', **fields) -> CompressedImage:
+    data = array.array('B', cv2.imencode(ending, picture)[1].tobytes())
+    kind = {'.png': 'bgr8; png compressed bgr8', '.jpg': 'bgr8; jpeg compressed bgr8'}[ending]
+    return CompressedImage(**{'format': kind, 'data': data, **fields})
+
+
+@pytest.fixture(scope='module')
+def expected(astronaut):
+    return make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+
+
+@pytest.fixture
+def node(graph, start):
+    """A node that takes compressed images; its sender sends them."""
+    namespace = unique('compressed')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false', image_transport='compressed')
+    return Compressed(graph, namespace, program)
+
+
+class Compressed(Segmentation):
+    """A node whose camera sends on image_raw/compressed."""
+
+    INPUT, SUFFIX = CompressedImage, '/compressed'
+
+
+@pytest.mark.parametrize('ending', ['.png', '.jpg'])
+def test_compressed_images_give_the_results_of_the_same_raw_ones(node, astronaut, expected, ending):
+    results = {kind: picture_of(m) for kind, m in node.results(compressed_of(astronaut, ending)).items()}
+    assert iou(results['mask'], expected.mask) > 0.98
+    if ending == '.png':
+        assert np.array_equal(results['output'], expected.composite) and np.array_equal(results['alpha'], expected.alpha)
+
+
+BAD = {'empty': b'', 'noise': bytes(range(256)) * 40, 'a header alone': b'\x89PNG\r\n\x1a\n', 'a text': b'no picture'}
+
+
+@pytest.mark.parametrize('data', BAD.values(), ids=list(BAD))
+def test_what_is_no_picture_is_skipped_and_said_and_the_next_one_served(node, astronaut, expected, data):
+    node.send(compressed_of(astronaut, data=array.array('B', data), format='jpeg'))
+    node.wait_until(lambda: 'frame skipped' in node.program.said, 'the complaint')
+    [line] = [line for line in node.program.said.splitlines() if 'frame skipped' in line]
+    assert "format = 'jpeg'" in line and f'{len(data)} bytes' in line and 'JPEG or PNG' in line
+    assert np.array_equal(picture_of(node.results(compressed_of(astronaut))['mask']), expected.mask)
+
+
+def test_the_transport_is_changed_live_and_back(graph, start, astronaut, expected):
+    namespace = unique('both')
+    raw = Segmentation(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false'))
+    sender = graph.node.create_publisher(CompressedImage, f'{raw.topic}/compressed', 1)
+    senders = {'raw': raw._sender, 'compressed': sender}
+    for transport in ('compressed', 'raw', 'compressed'):
+        assert raw.change(image_transport=transport) == []
+        counts = {'raw': 0, 'compressed': 0, transport: 1}
+        raw.wait_until(lambda counts=counts: {name: each.get_subscription_count() for name, each in senders.items()} == counts,
+                       f'the subscription of {transport} alone')
+        raw._sender = senders[transport]
+        message = (message_of if transport == 'raw' else compressed_of)(astronaut)
+        assert np.array_equal(picture_of(raw.results(message)['mask']), expected.mask)
+
+
+def test_a_remapped_image_topic_has_its_compressed_one_beside_it(graph, start):
+    namespace = unique('remapped')
+    program = start.node('segmentation_node', namespace, '-r', f'image_raw:=/{namespace}/front/picture',
+                         '-r', f'~/output:=/{namespace}/seen', image_transport='compressed')
+    _, subscription = graph.listen(f'/{namespace}/seen')
+    graph.wait_until(lambda: program.code is not None or graph.node.count_subscribers(f'/{namespace}/front/picture/compressed'),
+                     'the subscription')
+    assert program.code is None, program.said
+    assert graph.node.count_publishers(f'/{namespace}/seen/compressed') == 1
+    graph.node.destroy_subscription(subscription)
+
+
+def test_compressed_results_are_what_the_raw_ones_are_and_named_as_image_transport_names_them(graph, start, astronaut, expected):
+    namespace = unique('outputs')
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false'),
+                        kinds=())
+    received: dict[str, list[CompressedImage]] = {'output': [], 'mask': []}
+    for kind, into in received.items():
+        graph.node.create_subscription(CompressedImage, f'{node.name}/{kind}/compressed', into.append, 1)
+    node.wait_until(lambda: graph.node.count_subscribers(node.topic) == 1, 'the subscription')  # for these two alone
+
+    def results(message: Image) -> dict[str, CompressedImage]:
+        for into in received.values():
+            into.clear()
+        node.send(message)
+        node.wait_until(lambda: all(received.values()), 'the compressed results')
+        return {kind: into[-1] for kind, into in received.items()}
+
+    message = message_of(astronaut)
+    both = results(message)
+    assert both['output'].format == 'bgr8; jpeg compressed bgr8' and both['mask'].format == 'mono8; png compressed '
+    assert all(result.header == message.header for result in both.values())
+    picture, mask = (cv2.imdecode(np.frombuffer(both[kind].data, np.uint8), cv2.IMREAD_UNCHANGED) for kind in ('output', 'mask'))
+    assert np.array_equal(mask, expected.mask)
+    assert picture.shape == expected.composite.shape and cv2.PSNR(picture, expected.composite) > 30
+    assert node.change(jpeg_quality=20) == []
+    assert len(results(message_of(astronaut))['output'].data) < 0.6 * len(both['output'].data)
+
+
+@pytest.mark.parametrize('reliability', [QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE],
+                         ids=['best effort', 'reliable'])
+def test_every_camera_is_met_and_every_quality_of_service_can_be_overridden(graph, start, astronaut, reliability):
+    namespace = unique('qos')
+    program = start.node('segmentation_node', namespace, **{
+        f'qos_overrides./{namespace}/segmentation/mask.publisher.depth': 7,
+        f'qos_overrides./{namespace}/segmentation/mask.publisher.reliability': 'best_effort'})
+    node = Segmentation(graph, namespace, program, kinds=('output',), reliability=reliability)
+    assert node.results(message_of(astronaut))
+    [camera] = graph.node.get_subscriptions_info_by_topic(node.topic)
+    assert camera.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
+    [output] = graph.node.get_publishers_info_by_topic(f'{node.name}/output')
+    [mask] = graph.node.get_publishers_info_by_topic(f'{node.name}/mask')
+    assert output.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
+    assert mask.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
+    assert isinstance(mask.qos_profile, QoSProfile)

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node says of itself on /diagnostics."""
+import os
+import time
+
+import pytest
+from conftest import ROOT, SAMPLE, TUTORIAL, Segmentation, message_of, unique
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from self_segmentation.nodes.diagnostics import Health
+
+OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+
+
+class Watched(Segmentation):
+    """A node whose diagnostics are read."""
+
+    def __init__(self, graph, namespace, program, kinds=()) -> None:
+        self.reports: list[DiagnosticArray] = []
+        self._diagnostics = graph.node.create_subscription(DiagnosticArray, '/diagnostics', self.reports.append, 10)
+        super().__init__(graph, namespace, program, kinds)
+
+    def own(self) -> list[DiagnosticStatus]:
+        return [status for array in self.reports for status in array.status if status.hardware_id == self.name]
+
+    def report(self, level: bytes, part: str, meanwhile=lambda: None) -> dict[str, str]:
+        """Wait for a report of that level that has a text in its message; return its values."""
+        self.reports.clear()
+
+        def came() -> list[DiagnosticStatus]:
+            meanwhile()
+            return [status for status in self.own() if status.level == level and part in status.message]
+
+        self.wait_until(came, f'a report of level {level} with {part!r}')
+        return {value.key: value.value for value in came()[-1].values}
+
+
+@pytest.fixture
+def node(graph, start):
+    namespace = unique('watched')
+    return Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
+
+
+def test_a_report_comes_once_a_second_with_the_nodes_full_name(node):
+    node.report(OK, 'nobody listens')
+    node.wait_until(lambda: len(node.own()) >= 4, 'four reports')
+    stamps = [array.header.stamp for array in node.reports if array.status[0] in node.own()]
+    times = [stamp.sec + stamp.nanosec * 1e-9 for stamp in stamps]
+    steps = [after - before for before, after in zip(times, times[1:])]
+    assert 0.5 < sorted(steps)[len(steps) // 2] < 1.5
+    assert {status.name for status in node.own()} == {'segmentation: pictures'}
+
+
+def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody_is_there(node, astronaut, sample):
+    node.listen('output')
+    for picture, somebody in ((astronaut, 'yes'), (sample[0], 'no')):
+        node.change(flip=True)
+        values = node.report(OK, 'frames a second in', lambda picture=picture: node.results(message_of(picture)))
+        values = node.report(OK, 'frames a second in', lambda picture=picture: node.results(message_of(picture)))
+        assert values['person present'] == somebody
+        assert float(values['rate in (Hz)']) > 0 and float(values['rate out (Hz)']) > 0
+        for stage in ('decode', 'prepare', 'segment', 'edge', 'composite', 'publish', 'whole'):
+            p50, p95 = map(float, values[f'{stage} p50 / p95 (ms)'].split(' / '))
+            assert 0 <= p50 <= p95
+        assert values['frames dropped'] == '0' and values['last error'] == 'none'
+
+
+def test_frames_that_come_faster_than_they_are_served_are_counted_as_dropped(node, astronaut):
+    node.listen('mask')
+    node.results(message_of(astronaut))
+    for _ in range(20):
+        last = node.send(message_of(astronaut))
+    node.wait_until(lambda: node.received['mask'][-1].header == last.header, 'the last frame, which nothing replaces')
+    served = len(node.received['mask']) - 1
+    assert served < 20
+    values = node.report(OK, '')
+    assert int(values['frames dropped']) == 20 - served
+    assert int(values['frames dropped: replaced by newer ones']) + int(values['frames dropped: lost on the way']) == 20 - served
+
+
+def test_numbers_of_several_cameras_on_one_topic_or_of_one_that_starts_again_are_no_drops():
+    health = Health()
+    for number in (7, 8, 5000, 9, 5001, 10, 1, 2, 3):
+        health.arrive(number)
+    assert health.replaced == 0
+    health.arrive(5)
+    assert health.replaced == 1
+
+
+def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_that_are(graph, start):
+    namespace = unique('watched')
+    nothing = f'/{namespace}/nothing'
+    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '-r', f'image_raw:={nothing}'))
+    begin = time.monotonic()
+    _, subscription = graph.listen(f'{node.name}/mask')
+    node.report(WARN, f'no camera frames on {nothing} for ')
+    assert time.monotonic() - begin > 2.5
+    node.report(WARN, node.topic)  # which the tests' own camera has
+    node.wait_until(lambda: any(f'no camera frames on {nothing} for ' in line and node.topic in line
+                                for line in node.program.said.splitlines()), 'the warning in the log')
+    graph.node.destroy_subscription(subscription)
+
+
+def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(node, astronaut):
+    node.listen('mask')
+    bad = message_of(astronaut, encoding='bgr8', step=7)
+    bad.header.frame_id = 'bad'
+    values = node.report(ERROR, 'step = 7', lambda: (node.send(bad), node.spin()))
+    assert int(values['frames dropped: unusable']) > 0 and 'step = 7' in values['last error']
+    values = node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
+    assert 'step = 7' in values['last error']
+
+
+def test_a_node_that_does_not_serve_is_stale(graph, start):
+    namespace = unique('watched')
+    node = Watched(graph, namespace, start.node('segmentation_node', namespace, autostart='false'))
+    node.report(STALE, 'unconfigured')
+
+
+def test_two_nodes_of_one_name_are_a_warning_that_says_so_whatever_else_is(node, start):
+    node.report(OK, 'nobody listens')
+    node.listen('mask')
+    node.report(WARN, 'no camera frames')
+    start.node('segmentation_node', node.name.split('/')[1])
+    node.wait_until(lambda: f'another node is named {node.name} too' in node.program.said, 'the warning')
+    node.wait_until(lambda: any('no camera frames' in status.message and 'another node' in status.message
+                                for status in node.own()), 'a report of both')
+
+
+def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_warning_that_names_it(graph, start):
+    namespace = unique('watched')
+    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
+    bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
+    start('camera_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', f'source:={SAMPLE}', env=bare)
+    _, subscription = graph.listen(f'{node.name}/mask')
+    node.report(WARN, 'config/fastdds.xml')  # whether some come or none does
+    node.wait_until(lambda: 'config/fastdds.xml' in node.program.said, 'the warning in the log')
+    graph.node.destroy_subscription(subscription)
+
+
+UPDATER = """
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+
+class DiagnosticStatusWrapper(DiagnosticStatus):
+    def summary(self, level, message):
+        self.level, self.message = level, message
+
+    def add(self, key, value):
+        self.values.append(KeyValue(key=key, value=value))
+
+
+class Updater:
+    def __init__(self, node):
+        self.period = node.declare_parameter('diagnostic_updater.period', 1.0).value
+        self.timer = node.create_timer(self.period, self.force_update)
+        self._node, self._publisher, self._tasks = node, node.create_publisher(DiagnosticArray, '/diagnostics', 1), []
+
+    def setHardwareID(self, hardware_id):
+        self._id = hardware_id
+
+    def add(self, name, task):
+        self._tasks.append((name, task))
+
+    def force_update(self):
+        self._publisher.publish(DiagnosticArray(status=[
+            task(DiagnosticStatusWrapper(name=f'{self._node.get_name()}: {name}', hardware_id=self._id))
+            for name, task in self._tasks]))
+"""
+
+
+@pytest.mark.parametrize('updater', ['', UPDATER], ids=['without diagnostic_updater', 'with a diagnostic_updater'])
+def test_reports_go_on_while_simulated_time_stands_still(graph, start, tmp_path, updater):
+    """The real diagnostic_updater is not on PyPI; this one has its interface, and a timer that goes by the node's clock too."""
+    if updater:
+        (tmp_path / 'diagnostic_updater.py').write_text(updater)
+    namespace = unique('watched')
+    program = start('segmentation_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'use_sim_time:=true', '-p',
+                    'diagnostic_updater.period:=0.5', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    node = Watched(graph, namespace, program)
+    for _ in range(3):
+        node.report(OK, 'nobody listens')
+    assert 'diagnostic_updater' not in program.said

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The segmentation node as a managed node: it brings itself up, and a lifecycle manager can take over."""
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import TUTORIAL, Segmentation, message_of, tutorial_settings, unique
+from lifecycle_msgs.srv import ChangeState, GetState
+
+from self_segmentation.io.assets import make_pipeline
+
+
+class Managed(Segmentation):
+    """The node with a lifecycle manager."""
+
+    def __init__(self, graph, namespace, program) -> None:
+        self._change = graph.node.create_client(ChangeState, f'/{namespace}/segmentation/change_state')
+        self._get = graph.node.create_client(GetState, f'/{namespace}/segmentation/get_state')
+        super().__init__(graph, namespace, program, kinds=())
+        self.wait_until(lambda: self._change.service_is_ready() and self._get.service_is_ready(), 'the lifecycle services')
+
+    @property
+    def state(self) -> str:
+        return self.call(lambda: self._get.call_async(GetState.Request())).current_state.label
+
+    def change_state(self, label: str) -> bool:
+        request = ChangeState.Request()
+        request.transition.label = label
+        return self.call(lambda: self._change.call_async(request)).success
+
+    @property
+    def outputs(self) -> int:
+        return self.graph.node.count_publishers(f'{self.name}/output')
+
+    def subscribe(self, *kinds: str) -> None:
+        """Subscribe without waiting for the node to follow: it may not."""
+        for kind in kinds:
+            self.received[kind], self._subscriptions[kind] = self.graph.listen(f'{self.name}/{kind}')
+
+    @property
+    def camera_subscribed(self) -> bool:
+        return self.graph.node.count_subscribers(self.topic) > 0
+
+
+@pytest.fixture
+def managed(graph, start):
+    """A node that waits for its manager."""
+    namespace = unique('managed')
+    return Managed(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, autostart='false',
+                                                flip='false'))
+
+
+def test_a_node_brings_itself_up(graph, start, astronaut):
+    namespace = unique('managed')
+    node = Managed(graph, namespace, start.node('segmentation_node', namespace))
+    node.wait_until(lambda: node.state == 'active', 'the node to come up')
+    node.listen('mask')
+    assert node.pictures(astronaut)['mask'].any()
+
+
+def test_without_autostart_nothing_is_there_until_the_manager_says_so(managed, astronaut):
+    assert managed.state == 'unconfigured' and managed.outputs == 0
+    managed.subscribe('output')
+    assert managed.change_state('configure') and managed.state == 'inactive'
+    managed.wait_until(lambda: managed.outputs == 1, 'the outputs')
+    for _ in range(3):
+        managed.state  # noqa: B018  the node's turn: it has seen its subscriber by now
+    assert not managed.camera_subscribed
+    assert managed.change_state('activate') and managed.state == 'active'
+    expected = make_pipeline(tutorial_settings(flip=False)).process(astronaut).composite
+    assert np.array_equal(managed.pictures(astronaut)['output'], expected)
+
+
+def test_deactivated_it_subscribes_nothing_and_goes_on_where_it_was(managed, astronaut):
+    assert managed.change_state('configure') and managed.change_state('activate')
+    managed.listen('mask')
+    before = managed.pictures(astronaut)['mask']
+    assert managed.change_state('deactivate') and managed.state == 'inactive'
+    managed.wait_until(lambda: not managed.camera_subscribed, 'the end of the subscription')
+    assert managed.outputs == 1
+    assert managed.change_state('activate')
+    assert np.array_equal(managed.pictures(astronaut)['mask'], before)
+
+
+def test_cleaned_up_it_gives_its_memory_back_every_time(managed, astronaut):
+    status = Path(f'/proc/{managed.program.pid}/statm')
+
+    def megabytes() -> float:
+        return int(status.read_text().split()[1]) * 4096 / 1e6
+
+    large = message_of(cv2.resize(astronaut, (3840, 2160)))
+    managed.subscribe('output', 'mask')
+    active, idle = [], []
+    for _ in range(4):
+        assert managed.change_state('configure') and managed.change_state('activate')
+        managed.results(large)
+        active.append(megabytes())
+        assert managed.change_state('deactivate') and managed.change_state('cleanup') and managed.state == 'unconfigured'
+        managed.wait_until(lambda: managed.outputs == 0, 'the end of the outputs')
+        idle.append(megabytes())
+    assert min(active) - max(idle) > 50, (active, idle)
+    assert idle[-1] - idle[1] < 15, (active, idle)
+
+
+def test_parameters_are_kept_and_checked_in_every_state(managed, astronaut):
+    assert managed.change(background__color=[1, 2, 3]) == []
+    assert managed.change(threshold=7.0) != []
+    assert managed.change_state('configure')
+    assert managed.change(flip=True) == []
+    assert managed.change(background__image='/missing.png') != []
+    assert managed.change_state('activate')
+    managed.listen('output')
+    expected = make_pipeline(tutorial_settings(flip=True, background__color=[1, 2, 3])).process(astronaut).composite
+    assert np.array_equal(managed.pictures(astronaut)['output'], expected)
+
+
+def test_a_wrong_transition_is_refused_and_the_state_stays(managed):
+    assert not managed.change_state('activate') and managed.state == 'unconfigured'
+    assert managed.change_state('configure')
+    assert not managed.change_state('configure') and managed.state == 'inactive'
+
+
+def test_shut_down_it_is_finalized_and_its_process_ends_on_sigint(managed):
+    assert managed.change_state('configure') and managed.change_state('activate') and managed.change_state('shutdown')
+    assert managed.state == 'finalized'
+    managed.wait_until(lambda: managed.outputs == 0, 'the end of the outputs')
+    managed.program.send(signal.SIGINT)
+    assert managed.program.exit_code() == 0 and 'Traceback' not in managed.program.said

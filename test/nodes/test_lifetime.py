@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How the nodes' processes end when they are told to."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE, SAMPLE, unique
+
+LIMIT = 5.0  # seconds from the signal to the end: 2 are promised, on a machine that has nothing else to do
+
+SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'two SIGINT': [signal.SIGINT] * 2,
+           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM]}
+
+
+@pytest.mark.parametrize('numbers', SIGNALS.values(), ids=list(SIGNALS))
+@pytest.mark.parametrize('state', ['idle', 'while frames flow'])
+def test_a_signal_ends_both_nodes_cleanly(graph, start, state, numbers):
+    namespace = unique('lifetime')
+    flows = state == 'while frames flow'
+    programs = [start.node('segmentation_node', namespace),
+                start.node('camera_node', namespace, source=SAMPLE if flows else '/dev/video97')]
+    if flows:
+        received, subscription = graph.listen(f'/{namespace}/segmentation/output')
+        graph.wait_until(lambda: len(received) >= 3, 'frames to flow')
+    else:
+        graph.wait_until(lambda: 'trying again' in programs[1].said, 'the camera')
+        graph.wait_until(lambda: graph.node.count_publishers(f'/{namespace}/segmentation/mask'), 'the segmentation node')
+    told = time.monotonic()
+    for number in numbers:
+        for program in programs:
+            if program.code is None:
+                program.send(number)
+    for program in programs:
+        assert program.exit_code(max(told + LIMIT - time.monotonic(), 0.1)) == 0, program.said
+        assert 'Traceback' not in program.said and 'Error' not in program.said, program.said
+    if flows:
+        graph.node.destroy_subscription(subscription)
+
+
+def test_a_terminals_ctrl_c_ends_the_demo_and_every_node_it_started(tmp_path):
+    """To a whole foreground group, as a terminal sends it; and no process of the demo stays behind."""
+    environment = {**os.environ, 'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
+    command = [sys.executable, '-m', 'self_segmentation.tools.demo', '--seconds', '60', '--folder', str(tmp_path)]
+    children: list[int] = []
+    with (tmp_path / 'said').open('w+b') as said:
+        demo = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            end = time.monotonic() + PATIENCE
+            while b'first picture' not in (text := os.pread(said.fileno(), 1 << 20, 0)) and time.monotonic() < end:
+                time.sleep(0.1)
+            assert b'first picture' in text, text.decode()
+            children = children_of(demo.pid)
+            assert len(children) == 2
+            os.killpg(demo.pid, signal.SIGINT)
+            assert demo.wait(PATIENCE) == 0
+        finally:
+            if demo.poll() is None:
+                demo.kill()
+            left = [child for child in children if is_running(child)]
+            for child in left:
+                os.kill(child, signal.SIGKILL)
+        text = os.pread(said.fileno(), 1 << 20, 0).decode()
+        assert 'Traceback' not in text, text
+        assert not left
+        assert (tmp_path / 'output.mp4').stat().st_size > 1000
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(child) for child in Path(f'/proc/{parent}/task/{parent}/children').read_text().split()]
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# A node that is told to end at a given moment of its start.
+EARLY = """
+import os, signal, sys
+import rclpy
+from self_segmentation.nodes.lifetime import run
+
+def signal_now():
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+
+def init(*args, really=rclpy.init, **more):
+    if sys.argv[1] == 'before ROS is up':
+        signal_now()
+    really(*args, **more)
+    if sys.argv[1] == 'when ROS is up':
+        signal_now()
+
+def make_node():
+    if sys.argv[1] == 'before the node is made':
+        signal_now()
+    node = rclpy.create_node('early')
+    if sys.argv[1] == 'when the node is made':
+        signal_now()
+    return node
+
+rclpy.init = init
+raise SystemExit(run(make_node, []))
+"""
+
+
+@pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
+@pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made'])
+def test_a_signal_that_comes_while_a_node_starts_ends_it_too(start, moment, number):
+    program = start('', moment, number, command=[sys.executable, '-c', EARLY])
+    assert program.exit_code() == 0, program.said
+    assert 'Traceback' not in program.said, program.said

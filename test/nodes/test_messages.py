@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+import array
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+from conftest import message_of, picture_of
+from cv_bridge import CvBridge
+from sensor_msgs.msg import Image
+
+from self_segmentation.errors import ImageError
+from self_segmentation.nodes.messages import ENCODINGS, ImageWriter, to_bgr
+from self_segmentation.picture.decoding import MAX_SIDE
+
+PADDINGS = [0, 1, 7, 64]
+SIZES = [(6, 8), (1, 1), (5, 7), (480, 641), (3, 2)]
+EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
+
+
+def noise(*shape) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).integers(0, 256, shape, np.uint8)
+
+
+def from_yuv(y, u, v) -> np.ndarray:
+    """Studio-range BT.601, by its definition; blue green red."""
+    y, u, v = 1.164 * (y.astype(float) - 16), u.astype(float) - 128, v.astype(float) - 128
+    return np.clip(np.stack([y + 2.018 * u, y - 0.391 * u - 0.813 * v, y + 1.596 * v], axis=-1), 0, 255)
+
+
+def assert_close(picture, expected, tolerance=2):
+    assert (picture.shape, picture.dtype) == (expected.shape, np.uint8)
+    assert np.abs(picture.astype(float) - expected).max() <= tolerance
+
+
+def refused(message) -> str:
+    with pytest.raises(ImageError) as raised:
+        to_bgr(message)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize('padding', PADDINGS)
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('encoding, order', [('bgr8', [0, 1, 2]), ('rgb8', [2, 1, 0]),
+                                             ('bgra8', [0, 1, 2]), ('rgba8', [2, 1, 0])])
+def test_colours_are_put_in_order_and_a_padded_row_is_cut_off(encoding, order, size, padding):
+    pixels = noise(*size, 4 if 'a' in encoding else 3)
+    picture = to_bgr(message_of(pixels, encoding, padding))
+    assert picture.dtype == np.uint8 and np.array_equal(picture, pixels[..., order])
+
+
+@pytest.mark.parametrize('padding', PADDINGS)
+@pytest.mark.parametrize('size', SIZES)
+def test_grey_becomes_three_equal_channels(size, padding):
+    pixels = noise(*size)
+    assert np.array_equal(to_bgr(message_of(pixels, 'mono8', padding)), np.stack([pixels] * 3, axis=-1))
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('encoding, channels', [('bgr8', 3), ('rgb8', 3), ('bgra8', 4), ('rgba8', 4), ('mono8', 1)])
+def test_the_picture_is_the_one_that_cv_bridge_makes(encoding, channels, size):
+    pixels = noise(*size, channels) if channels > 1 else noise(*size)
+    message = message_of(pixels, encoding)
+    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+
+
+@pytest.mark.parametrize('padding', PADDINGS)
+@pytest.mark.parametrize('size', EVEN_SIZES)
+@pytest.mark.parametrize('encoding, places', [('yuv422_yuy2', (0, 1, 3)), ('yuyv', (0, 1, 3)), ('yuv422', (1, 0, 2)),
+                                              ('uyvy', (1, 0, 2))])
+def test_packed_yuv_has_its_brightness_and_colours_in_their_places(encoding, places, size, padding):
+    height, width = size
+    y, u, v = noise(height, width).clip(16), noise(height, width // 2), np.flip(noise(height, width // 2))
+    first, at_u, at_v = places
+    packed = np.zeros((height, width // 2, 4), np.uint8)
+    packed[..., first], packed[..., first + 2], packed[..., at_u], packed[..., at_v] = y[:, ::2], y[:, 1::2], u, v
+    expected = from_yuv(y, u.repeat(2, axis=1), v.repeat(2, axis=1))
+    assert_close(to_bgr(message_of(packed.reshape(height, width, 2), encoding, padding)), expected)
+
+
+@pytest.mark.parametrize('padding', PADDINGS)
+@pytest.mark.parametrize('size', EVEN_SIZES)
+def test_nv12_has_its_colours_below_the_picture(size, padding):
+    height, width = size
+    y, uv = noise(height, width).clip(16), noise(height // 2, width // 2, 2)
+    message = message_of(np.vstack([y, uv.reshape(height // 2, width)]), 'nv12', padding)
+    message.height = height
+    large = uv.repeat(2, axis=0).repeat(2, axis=1)
+    assert_close(to_bgr(message), from_yuv(y, large[..., 0], large[..., 1]))
+
+
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize('padding', [0, 1, 6])
+def test_of_16_bits_the_upper_8_are_taken_in_either_byte_order(encoding, big, padding):
+    values = np.array([[0, 255, 256, 257], [0x1234, 0x8000, 0xff00, 0xffff], [1, 2, 3, 0xabcd]], '>u2' if big else '<u2')
+    message = message_of(values[..., None].view(np.uint8).reshape(3, 4, 2), encoding, padding, is_bigendian=big)
+    assert np.array_equal(to_bgr(message), np.stack([(values >> 8).astype(np.uint8)] * 3, axis=-1))
+
+
+@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8'])
+def test_a_bayer_picture_goes_through_cv_bridge(encoding):
+    message = message_of(noise(12, 16), encoding)
+    picture = to_bgr(message)
+    assert (picture.shape, picture.dtype) == ((12, 16, 3), np.uint8)
+    assert np.array_equal(picture, CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+
+
+def test_a_red_scene_is_red_through_a_bayer_filter():
+    mosaic = np.zeros((12, 16), np.uint8)
+    mosaic[::2, ::2] = 200
+    picture = to_bgr(message_of(mosaic, 'bayer_rggb8'))[2:-2, 2:-2]
+    assert (picture == (0, 0, 200)).all()
+
+
+def test_every_encoding_is_tested_here():
+    assert set(ENCODINGS) == {'bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', 'yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'}
+
+
+@pytest.mark.parametrize('encoding', ['yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'])
+def test_an_odd_size_is_refused_where_pixels_share_their_colour(encoding):
+    message = message_of(noise(6, 7, 2), encoding)
+    assert encoding in refused(message) and '7x6' in refused(message) and 'even' in refused(message)
+    if encoding == 'nv12':
+        message.width, message.height = 6, 7
+        assert '6x7' in refused(message)
+
+
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', 'bayer_rggb8', 'nonsense'])
+@pytest.mark.parametrize('width, height', [(0, 0), (0, 480), (640, 0), (20000, 20000), (MAX_SIDE + 1, 1), (1, MAX_SIDE + 1),
+                                           (2 ** 32 - 1, 2 ** 32 - 1)])
+def test_a_zero_or_absurd_size_is_refused_with_the_size_and_takes_no_memory(encoding, width, height):
+    message = Image(width=width, height=height, step=min(width * 4, 2 ** 32 - 1), encoding=encoding)
+    message.data = array.array('B', bytes(100))
+    tracemalloc.start()
+    reason = refused(message)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert f'{width}x{height}' in reason and str(MAX_SIDE) in reason and peak < 1e6
+
+
+def test_a_side_of_the_largest_size_is_taken():
+    for size in ((1, MAX_SIDE), (MAX_SIDE, 1)):
+        assert to_bgr(message_of(noise(*size), 'mono8')).shape == (*size, 3)
+
+
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', '16UC1'])
+@pytest.mark.parametrize('kept', [0, 1, -1])
+def test_data_that_is_too_short_is_refused_with_its_length(encoding, kept):
+    message = message_of(noise(6, 8, 4), encoding)
+    message.step = 8 * {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}.get(encoding, 2)
+    whole = message.step * (9 if encoding == 'nv12' else 6)
+    message.data = message.data[:whole]
+    to_bgr(message)
+    message.data = message.data[:kept % whole if kept else 0]
+    assert f'{len(message.data)} bytes' in refused(message) and encoding in refused(message) and '8x6' in refused(message)
+
+
+def test_the_padding_of_the_last_row_may_be_missing():
+    pixels = noise(5, 7, 3)
+    message = message_of(pixels, 'bgr8', 11)
+    message.data = message.data[:-11]
+    assert np.array_equal(to_bgr(message), pixels)
+
+
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16'])
+def test_a_step_that_is_less_than_a_row_is_refused_with_what_it_takes(encoding):
+    message = message_of(noise(6, 8, 4), encoding)
+    row = 8 * {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}.get(encoding, 2)
+    for step in (0, 1, row - 1):
+        message.step = step
+        assert f'step = {step}' in refused(message) and str(row) in refused(message)
+
+
+@pytest.mark.parametrize('encoding', ['nonsense', '', 'BGR8', 'jpeg', 'rgb', '32FC1', '8UC5'])
+def test_an_unknown_encoding_is_refused_with_those_that_are_known(encoding):
+    reason = refused(message_of(noise(4, 6, 4), encoding))
+    assert repr(encoding) in reason and all(known in reason for known in [*ENCODINGS, 'mono16'])
+
+
+def test_short_data_is_refused_for_an_encoding_of_cv_bridge_too():
+    message = message_of(noise(12, 16), 'bayer_rggb8')
+    message.data = message.data[:50]
+    assert 'bayer_rggb8' in refused(message)
+
+
+def test_a_bgr8_message_is_not_copied_and_cannot_be_written_to():
+    for padding in (0, 8):
+        message = message_of(noise(6, 8, 3), 'bgr8', padding)
+        picture = to_bgr(message)
+        assert np.shares_memory(picture, np.frombuffer(message.data, np.uint8)) and not picture.flags.writeable
+
+
+@pytest.mark.parametrize('encoding, channels', [('bgr8', 3), ('mono8', 1)])
+def test_a_written_message_has_the_pixels_and_the_right_form(encoding, channels):
+    writer = ImageWriter(Image(), encoding)
+    for height, width in ((5, 7), (480, 640), (5, 7)):
+        pixels = noise(height, width, 3) if channels == 3 else noise(height, width)
+        writer.pixels(width, height)[...] = pixels
+        message = writer.message
+        assert (message.height, message.width, message.step, message.encoding) == (height, width, width * channels, encoding)
+        assert not message.is_bigendian and np.array_equal(picture_of(message), pixels)
+        assert np.array_equal(to_bgr(message), pixels if channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
+
+
+def test_a_writer_uses_its_buffer_again_until_the_size_changes():
+    writer = ImageWriter(Image(), 'bgr8')
+    first = writer.pixels(64, 48)
+    place = writer.message.data.buffer_info()
+    for value in (1, 2, 3):
+        writer.pixels(64, 48)[...] = value
+        assert np.shares_memory(first, writer.pixels(64, 48)) and writer.message.data.buffer_info() == place
+        assert set(writer.message.data) == {value}
+    assert writer.pixels(48, 64).shape == (64, 48, 3) and not np.shares_memory(first, writer.pixels(48, 64))

@@ -1,0 +1,303 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The segmentation node as its users meet it: a process of its own, topics and parameters."""
+import array
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from conftest import EMPTY_ROOM, TUTORIAL, Segmentation, area, iou, message_of, picture_of, tutorial_settings, unique
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+
+from self_segmentation.io.assets import make_pipeline
+from self_segmentation.settings import TUNABLES, Settings
+
+# The tutorial's settings look at each frame by itself, so what one test sends does not show in the next one's results.
+USUAL = dict(tutorial_settings(flip=False).items())
+
+
+@pytest.fixture(scope='module')
+def shared() -> list[Segmentation]:
+    """The node with the tutorial's settings, not mirrored, that the tests of this file use together."""
+    return []
+
+
+@pytest.fixture
+def node(shared, graph, start_shared):
+    """It, as it was at its start, with a subscriber on everything; a new one where the last test ended it."""
+    if not shared or shared[-1].program.code is not None:
+        namespace = unique('shared')
+        program = start_shared.node('segmentation_node', namespace, '--params-file', str(TUTORIAL), flip='false')
+        shared.append(Segmentation(graph, namespace, program))
+    node = shared[-1]
+    node.listen(*Segmentation.KINDS)
+    if node.values() != USUAL:
+        assert node.change(background__type='color') == node.change(**ros(USUAL)) == []
+    assert node.values() == USUAL
+    return node
+
+
+@pytest.fixture(scope='module')
+def expected(astronaut):
+    """What the pipeline makes of the astronaut."""
+    return make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+
+
+def ros(values: dict) -> dict:
+    """Values as :meth:`Segmentation.change` takes them."""
+    return {name.replace('.', '__'): list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def test_every_result_has_the_very_header_of_its_frame_and_the_right_form(node, astronaut):
+    message = message_of(astronaut)
+    message.header.frame_id = 'some_camera_optical_frame'
+    message.header.stamp.sec, message.header.stamp.nanosec = 1234567890, 123456789
+    results = node.results(message)
+    for kind, encoding, channels in (('output', 'bgr8', 3), ('mask', 'mono8', 1), ('alpha', 'mono8', 1)):
+        result = results[kind]
+        assert result.header == message.header
+        assert (result.header.stamp.sec, result.header.stamp.nanosec) == (1234567890, 123456789)
+        assert (result.width, result.height, result.encoding, result.step) == (512, 512, encoding, 512 * channels)
+
+
+def test_the_astronaut_stays_and_her_background_becomes_grey(node, astronaut, expected):
+    results = node.pictures(astronaut)
+    assert 0.4 < area(results['mask']) < 0.7 and set(np.unique(results['mask'])) == {0, 255}
+    assert (results['output'][results['alpha'] == 0] == 192).all()
+    assert np.array_equal(results['output'][results['alpha'] == 255], astronaut[results['alpha'] == 255])
+    for kind, picture in (('output', expected.composite), ('mask', expected.mask), ('alpha', expected.alpha)):
+        assert np.array_equal(results[kind], picture), kind
+
+
+def test_an_empty_room_gives_an_empty_mask_and_a_grey_picture(node, sample):
+    assert node.change(flip=True) == []  # as in the tutorial; the other way round its model sees a speck in this room
+    results = node.pictures(sample[0])
+    assert not results['mask'].any() and not results['alpha'].any() and (results['output'] == 192).all()
+
+
+def test_the_defaults_find_the_astronaut_mirror_her_and_leave_an_empty_room_empty(graph, start, astronaut, sample):
+    namespace = unique('defaults')
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace))
+    assert node.values() == dict(Settings().items())
+    results = node.pictures(sample[0])
+    assert not results['mask'].any() and (results['output'] == 192).all()
+    for _ in range(30):  # the next frames of a video in which somebody came
+        results = node.pictures(astronaut)
+        if 0.45 < area(results['mask']) < 0.65:
+            break
+    assert 0.45 < area(results['mask']) < 0.65
+    mirrored = cv2.flip(astronaut, 1)
+    assert np.array_equal(results['output'][results['alpha'] == 255], mirrored[results['alpha'] == 255])
+    assert (results['output'][results['alpha'] == 0] == 192).all()
+
+
+@pytest.mark.parametrize('changes', [
+    {'threshold': 0.9}, {'threshold': 1}, {'flip': True}, {'background.color': [10, 100, 250]}, {'model': 'landscape'},
+    {'softness': 1.0, 'edge.filter': 'none'}, {'background.image': str(EMPTY_ROOM), 'background.type': 'image'},
+], ids=lambda changes: '+'.join(changes))
+def test_a_parameter_change_acts_on_the_next_frame(node, astronaut, expected, changes):
+    assert node.change(**ros(changes)) == []
+    results = node.pictures(astronaut)
+    changed = make_pipeline(tutorial_settings(**{'flip': False, **ros(changes)})).process(astronaut)
+    assert not np.array_equal(changed.composite, expected.composite)  # it makes a difference
+    for kind, picture in (('output', changed.composite), ('mask', changed.mask), ('alpha', changed.alpha)):
+        assert np.array_equal(results[kind], picture), kind
+
+
+def test_flip_mirrors_mask_and_picture(node, astronaut):
+    plain = node.pictures(astronaut)
+    assert node.change(flip=True) == []
+    mirrored = node.pictures(astronaut)
+    assert iou(mirrored['mask'], cv2.flip(plain['mask'], 1)) > 0.98 > iou(mirrored['mask'], plain['mask']) + 0.1
+    both = (mirrored['mask'] > 0) & (cv2.flip(plain['mask'], 1) > 0)
+    assert np.array_equal(mirrored['output'][both], cv2.flip(plain['output'], 1)[both])
+
+
+def test_several_parameters_are_changed_at_once_or_not_at_all(node):
+    def change(**values):
+        parameters = [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]
+        return node.call(lambda: node.parameters.set_parameters_atomically(parameters)).result
+
+    assert change(background__type='image', background__image=str(EMPTY_ROOM), threshold=0.4).successful
+    before = node.values()
+    refused = change(threshold=0.2, softness=7.0)
+    assert not refused.successful and 'softness' in refused.reason
+    assert node.values() == before and before['threshold'] == 0.4
+
+
+@pytest.mark.parametrize('name, value, reasons', [
+    ('threshold', float('nan'), ['threshold', 'nan', '0', '1']), ('threshold', 1.5, ['threshold', '1.5', '0', '1']),
+    ('threshold', -1, ['threshold', '-1', '0', '1']), ('threshold', 'much', ['threshold', 'much', 'a number from 0 to 1']),
+    ('flip', 1, ['flip', '1', 'true or false']),
+    ('edge.diameter', 500, ['edge.diameter', '500', '49']), ('edge.filter', 'median', ['edge.filter', 'median', 'bilateral']),
+    ('background.color', [1, 2], ['background.color', '[1, 2]', 'three whole numbers red, green, blue']),
+    ('background.color', [1.0, 2.0, 3.0], ['background.color', 'three whole numbers']),
+    ('background.image', '/', ['background.image', "'/'", 'folder']),
+    ('background.image', '/missing.png', ['background.image', '/missing.png', 'not there']),
+    ('background.type', 'image', ['background.type', 'background.image']),
+    ('model', '/missing.tflite', ['/missing.tflite', "'general', 'landscape'"]), ('model', '', ['model']),
+])
+def test_a_wrong_change_is_refused_with_the_reason_and_frames_go_on_as_before(node, astronaut, expected, name, value, reasons):
+    [reason] = node.change(**ros({name: value}))
+    assert all(part in reason for part in reasons), reason
+    assert node.values() == USUAL
+    results = node.pictures(astronaut)
+    assert np.array_equal(results['output'], expected.composite) and np.array_equal(results['mask'], expected.mask)
+
+
+def test_a_setting_cannot_be_deleted(node):
+    node.call(lambda: node.parameters.delete_parameters(['threshold']))
+    assert node.values() == USUAL
+
+
+def test_every_setting_is_a_parameter_with_its_description_and_range(node):
+    described = node.call(lambda: node.parameters.describe_parameters(list(TUNABLES))).descriptors
+    assert [d.name for d in described] == list(TUNABLES)
+    for descriptor, tunable in zip(described, TUNABLES.values()):
+        assert descriptor.description == tunable.text and tunable.allowed in descriptor.additional_constraints
+        assert not descriptor.read_only
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        if tunable.minimum is None:
+            assert not ranges
+        else:
+            assert [(r.from_value, r.to_value) for r in ranges] == [(tunable.minimum, tunable.maximum)]
+    assert node.values() == USUAL
+
+
+BAD = {
+    'an unknown encoding': (6, 4, 'nonsense', 72, 'nonsense'),
+    'short data': (640, 480, 'bgr8', 1000, '1000 bytes'),
+    'zero size': (0, 0, 'bgr8', 0, '0x0'),
+    'absurd size': (20000, 20000, 'bgr8', 100, '20000x20000'),
+}
+
+
+@pytest.mark.parametrize('bad', BAD.values(), ids=list(BAD))
+def test_a_bad_image_is_logged_with_its_value_and_the_next_good_one_comes_out(node, astronaut, expected, bad):
+    width, height, encoding, length, named = bad
+    bad = Image(width=width, height=height, step=width * 3, encoding=encoding, data=array.array('B', bytes(length)))
+
+    def said() -> bool:
+        node.send(bad)
+        return named in node.program.said
+
+    node.wait_until(said, f'{named} in the log')  # equal complaints are seconds apart, so it may take a few
+    results = node.results(message_of(astronaut))
+    assert np.array_equal(picture_of(results['mask']), expected.mask)
+    assert all(m.header.frame_id != bad.header.frame_id for received in node.received.values() for m in received)
+    assert 'Traceback' not in node.program.said
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgra8', 'mono8', 'yuv422_yuy2'])
+def test_other_encodings_and_padded_rows_give_the_picture_of_bgr8(node, astronaut, expected, encoding):
+    conversion = {'rgb8': cv2.COLOR_BGR2RGB, 'bgra8': cv2.COLOR_BGR2BGRA, 'mono8': cv2.COLOR_BGR2GRAY,
+                  'yuv422_yuy2': cv2.COLOR_BGR2YUV_YUY2}[encoding]
+    results = node.pictures(cv2.cvtColor(astronaut, conversion), encoding, 24)
+    if encoding in ('rgb8', 'bgra8'):
+        assert np.array_equal(results['output'], expected.composite) and np.array_equal(results['mask'], expected.mask)
+    else:
+        assert iou(results['mask'], expected.mask) > (0.9 if encoding == 'mono8' else 0.97)
+    if encoding == 'yuv422_yuy2':
+        both = (results['mask'] > 0) & (expected.mask > 0)
+        assert np.abs(results['output'][both].astype(int) - expected.composite[both]).mean() < 3
+
+
+def test_a_frame_of_another_size_comes_out_in_its_own_size(node, astronaut):
+    for size in ((641, 479), (320, 240), (641, 479)):
+        results = node.pictures(cv2.resize(astronaut, size))
+        assert {kind: picture.shape[:2] for kind, picture in results.items()} == dict.fromkeys(results, size[::-1])
+        assert 0.4 < area(results['mask']) < 0.7
+
+
+def test_the_camera_is_subscribed_only_while_somebody_wants_a_result(node, graph):
+    assert graph.node.count_subscribers(node.topic) == 1
+    node.listen()
+    graph.wait_until(lambda: graph.node.count_subscribers(node.topic) == 0, 'the end of the subscription')
+    for kind in Segmentation.KINDS:
+        node.listen(kind)
+        graph.wait_until(lambda: graph.node.count_subscribers(node.topic) == 1, f'the subscription for {kind}')
+    node.listen()
+    graph.wait_until(lambda: graph.node.count_subscribers(node.topic) == 0, 'the end of the subscription')
+
+
+def test_a_node_that_nobody_has_listened_to_yet_does_not_subscribe_the_camera(graph, start, astronaut):
+    namespace = unique('fresh')
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=())
+    for _ in range(3):  # long after all of the node's own topics have been found
+        assert node.values()
+        assert graph.node.count_publishers(f'{node.name}/output') == 1
+        assert graph.node.count_subscribers(node.topic) == 0
+    node.listen('mask')
+    assert node.pictures(astronaut)
+
+
+def test_a_subscriber_of_one_result_gets_it_alone(node, astronaut, expected):
+    for kind, picture in (('mask', expected.mask), ('alpha', expected.alpha), ('output', expected.composite)):
+        node.listen(kind)
+        results = node.pictures(astronaut)
+        assert set(results) == {kind} and np.array_equal(results[kind], picture)
+
+
+def test_a_later_subscriber_gets_no_result_of_an_earlier_frame(node, astronaut):
+    node.listen('mask')
+    early = [node.results(message_of(astronaut))['mask'].header for _ in range(3)]
+    node.listen('mask', 'output')
+    node.received['output'].clear()
+    late = node.results(message_of(astronaut))['output'].header
+    assert late not in early and {m.header.frame_id for m in node.received['output']} == {late.frame_id}
+
+
+def test_two_nodes_in_namespaces_of_their_own_do_not_meet(node, graph, start, astronaut, sample, expected):
+    namespace = unique('other')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false', background__color='[1, 2, 3]')
+    other = Segmentation(graph, namespace, program)
+    here, there = node.send(message_of(astronaut)), other.send(message_of(sample[80]))
+    for one, header in ((node, here.header), (other, there.header)):
+        results = one.results(message_of(astronaut, header=header) if one is node else message_of(sample[80], header=header))
+        assert picture_of(results['mask']).shape == ((512, 512) if one is node else (480, 640))
+    ours = node.pictures(astronaut)
+    theirs = other.pictures(astronaut)
+    assert np.array_equal(ours['output'], expected.composite)
+    assert np.array_equal(ours['mask'], theirs['mask']) and (theirs['output'][theirs['alpha'] == 0] == (3, 2, 1)).all()
+    assert other.change(threshold=0.9) == [] and node.values() == USUAL
+
+
+def test_wrong_values_at_start_up_are_logged_and_their_defaults_used(graph, start, astronaut):
+    namespace = unique('wrong')
+    program = start.node('segmentation_node', namespace, threshold='1', softness='.nan', edge__diameter='99',
+                         edge__filter='median', background__color='[1, 2]', background__type='image',
+                         background__image='/missing.png', model='/missing.tflite', treshold='0.3', flip='false')
+    node = Segmentation(graph, namespace, program)
+    defaults = dict(Settings().items())
+    assert node.values() == {**defaults, 'threshold': 1.0, 'flip': False}
+    said = program.said
+    for parts in (('softness', 'nan', TUNABLES['softness'].allowed), ('edge.diameter', '99', TUNABLES['edge.diameter'].allowed),
+                  ('edge.filter', 'median', 'none'), ('background.color', '[1, 2]', 'three whole numbers'),
+                  ('background.image', '/missing.png', 'not there'), ('/missing.tflite', "'general', 'landscape'"),
+                  ('treshold', 'did you mean threshold?')):
+        assert any(all(part in line for part in parts) for line in said.splitlines() if '[ERROR]' in line), (parts, said)
+    assert node.change(threshold=0.5) == []
+    assert node.results(message_of(astronaut))
+
+
+@pytest.mark.parametrize('given', [{'threshold': 'much'}, {'flip': '3'}, {'background__type': 'image'},
+                                   {'background__type': 'image', 'background__color': '[1, 2]'}, {'background__type': '7'}],
+                         ids=lambda given: '+'.join(f'{name}={value}' for name, value in given.items()))
+def test_values_that_cannot_go_together_or_have_another_type_do_not_stop_the_node(graph, start, given):
+    namespace = unique('wrong')
+    program = start.node('segmentation_node', namespace, **given)
+    mask = f'/{namespace}/segmentation/mask'
+    graph.wait_until(lambda: program.code is not None or graph.node.count_publishers(mask), 'the node')
+    assert program.code is None, program.said
+    node = Segmentation(graph, namespace, program, kinds=())
+    assert node.values() == dict(Settings().items())
+    assert all(any(name.replace('__', '.') in line for line in program.said.splitlines() if '[ERROR]' in line) for name in given)
+    program.send(signal.SIGINT)
+    assert program.exit_code() == 0
+
+
+def test_a_parameter_file_is_taken_and_what_is_given_beside_it_wins(node):
+    assert node.values() == USUAL  # started with config/tutorial.yaml and flip:=false
+    assert tutorial_settings().flip is True

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from conftest import tutorial_settings
+
+from self_segmentation.io.assets import make_pipeline
+from self_segmentation.picture.compositor import blend
+
+SIZES = [(64, 80), (7, 9), (1, 1), (3, 8), (480, 640), (5, 13)]
+
+
+def scene(size, seed=1):
+    """A frame, a matte with every value from 0 to 255, and a background, all noise."""
+    dice = np.random.default_rng(seed)
+    frame, background = dice.integers(0, 256, (2, *size, 3), np.uint8)
+    alpha = dice.integers(0, 256, size, np.uint8)
+    alpha[dice.random(size) < 0.3] = 0
+    alpha[dice.random(size) < 0.3] = 255
+    return frame, alpha, background
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_the_frame_stays_where_alpha_is_255_the_background_comes_where_it_is_0_and_a_blend_between(size):
+    frame, alpha, background = scene(size)
+    picture = blend(frame, alpha, background)
+    share = alpha[..., None] / 255.0
+    assert np.abs(picture - (frame * share + background * (1 - share))).max() <= 1
+    assert np.array_equal(picture[alpha == 255], frame[alpha == 255])
+    assert np.array_equal(picture[alpha == 0], background[alpha == 0])
+
+
+def test_every_value_of_alpha_blends_right_between_black_and_white():
+    alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    black, white = np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), 255, np.uint8)
+    for frame, background, expected in ((white, black, alpha), (black, white, 255 - alpha)):
+        picture = blend(frame, alpha, background).astype(int)
+        assert np.abs(picture - expected[..., None].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_the_picture_is_written_in_place_and_nothing_else_is_written_to(size):
+    frame, alpha, background = scene(size)
+    kept = frame.copy(), alpha.copy(), background.copy()
+    expected, out = blend(frame, alpha, background), np.full_like(frame, 77)
+    for array in (frame, alpha, background):
+        array.setflags(write=False)
+    assert blend(frame, alpha, background, out) is out
+    assert np.array_equal(out, expected)
+    assert all(np.array_equal(now, before) for now, before in zip((frame, alpha, background), kept))
+
+
+def test_the_picture_may_be_written_over_the_frame():
+    frame, alpha, background = scene((48, 64))
+    expected = blend(frame, alpha, background)
+    assert blend(frame, alpha, background, frame) is frame
+    assert np.array_equal(frame, expected)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_the_pipeline_writes_to_the_arrays_it_is_given_and_never_to_the_frame(flip, astronaut):
+    pipeline, frame = make_pipeline(tutorial_settings(flip=flip, softness=0.5)), astronaut.copy()
+    expected = pipeline.process(frame)
+    frame.setflags(write=False)
+    out = {kind: np.zeros_like(frame if kind == 'composite' else frame[..., 0]) for kind in ('composite', 'mask', 'alpha')}
+    result = pipeline.process(frame, **out)
+    for kind, array in out.items():
+        assert np.shares_memory(getattr(result, kind), array) and np.array_equal(array, getattr(expected, kind)), kind
+    assert np.array_equal(frame, astronaut)
+
+
+def test_the_pipeline_makes_only_what_is_asked_for(astronaut):
+    pipeline = make_pipeline(tutorial_settings())
+    full = pipeline.process(astronaut)
+    for kind in ('composite', 'mask', 'alpha'):
+        result = pipeline.process(astronaut, **{other: other == kind for other in ('composite', 'mask', 'alpha')})
+        assert np.array_equal(getattr(result, kind), getattr(full, kind))
+        assert [other for other in ('composite', 'mask', 'alpha') if getattr(result, other) is not None] == [kind]
+
+
+def test_the_pipelines_picture_is_the_blend_by_its_own_alpha_and_its_mask_where_alpha_is_above_one_half(astronaut):
+    result = make_pipeline(tutorial_settings(flip=False, softness=1.0, background__color=(10, 100, 250))).process(astronaut)
+    assert ((result.alpha > 0) & (result.alpha < 255)).sum() > 1000
+    share = result.alpha[..., None] / 255.0
+    assert np.abs(result.composite - (astronaut * share + np.array([250, 100, 10]) * (1 - share))).max() <= 1
+    assert np.array_equal(result.mask, np.where(result.alpha > 127, 255, 0))

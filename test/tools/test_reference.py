@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+import argparse
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from self_segmentation.__main__ import add_setting_options
+from self_segmentation.settings import TUNABLES, Settings, read_yaml
+from self_segmentation.tools.reference import as_markdown, as_yaml, renewed
+
+
+def test_the_shipped_configuration_is_the_one_made_from_the_settings():
+    assert (ROOT / 'config' / 'segmentation.yaml').read_text(encoding='utf-8') == as_yaml()
+
+
+def test_the_shipped_configuration_is_every_setting_at_its_default():
+    values = read_yaml(ROOT / 'config' / 'segmentation.yaml')
+    assert list(values) == list(TUNABLES)
+    assert Settings().updated(values) == Settings()
+
+
+def test_the_readmes_table_is_the_one_made_from_the_settings():
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    assert as_markdown() in readme
+    assert renewed(readme) == readme
+
+
+def test_a_stale_table_is_renewed_and_the_text_around_it_stays():
+    text = f'before\n{renewed("")}after\n'
+    stale = text.replace('| `threshold` |', '| `old` |')
+    assert stale != text and renewed(stale) == text
+
+
+def test_the_table_has_a_row_with_default_and_meaning_for_each_setting():
+    rows = as_markdown().splitlines()[2:]
+    assert len(rows) == len(TUNABLES)
+    for row, tunable in zip(rows, TUNABLES.values()):
+        assert row.startswith(f'| `{tunable.name}` |') and tunable.text in row and tunable.allowed in row
+
+
+@pytest.mark.parametrize('name', sorted(path.name for path in (ROOT / 'config').glob('*.yaml')))
+def test_a_shipped_configuration_has_known_settings_with_allowed_values_only(name):
+    values = read_yaml(ROOT / 'config' / name)
+    assert set(values) <= set(TUNABLES)
+    Settings().updated(values)
+
+
+def test_the_command_line_has_an_option_for_each_setting_of_the_picture():
+    parser = argparse.ArgumentParser()
+    add_setting_options(parser)
+    options = {action.dest: action for action in parser._actions if action.dest != 'help'}
+    assert set(options) == {tunable.name for tunable in TUNABLES.values() if not tunable.node}
+    for name, action in options.items():
+        assert '--' + name.replace('.', '-').replace('_', '-') in action.option_strings
+        assert TUNABLES[name].text in action.help.replace('%%', '%')
+    given = parser.parse_args(['--threshold', '0.25', '--no-flip', '--background-color', '#0102ff', '--edge-diameter', '7'])
+    assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': [1, 2, 255], 'edge.diameter': 7}
+
+
+def test_the_reference_prints_what_make_reference_writes():
+    for form, text in (('yaml', as_yaml()), ('markdown', as_markdown())):
+        command = [sys.executable, '-m', 'self_segmentation.tools.reference', form]
+        assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == text
+    assert subprocess.run(command[:-1], stderr=subprocess.PIPE).returncode == 2

@@ -1,0 +1,268 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The soak finds what is wrong, and nothing where nothing is."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import unique
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
+
+from self_segmentation.errors import SelfSegmentationError
+from self_segmentation.io.assets import load_assets
+from self_segmentation.picture.segmenter import Segmenter
+from self_segmentation.settings import TUNABLES, Settings
+from self_segmentation.tools.soak import NO_CAUSE, Change, Evidence, Frame, leaks, slope
+from self_segmentation.tools.soak_graph import changes
+
+NOTHING = SimpleNamespace(waits=[], held=[])
+END = 60.0  # seconds for the end of a soak, on a machine that has other things to do too
+
+
+def children_of(parent: int) -> dict[str, int]:
+    """The processes that a soak has now, by their part of it."""
+    found = {}
+    for child in Path(f'/proc/{parent}/task/{parent}/children').read_text().split():
+        words = Path(f'/proc/{child}/cmdline').read_text().split('\0')
+        found['node' if 'self_segmentation.nodes.segmentation_node' in words else words[3]] = int(child)
+    return found
+
+
+def is_running(process: int) -> bool:
+    return Path(f'/proc/{process}').exists()
+
+
+@pytest.fixture
+def soak(graph, start, tmp_path):
+    """A soak that is under way, its figures and its children once it has shown pictures."""
+    def started(*arguments: str) -> SimpleNamespace:
+        program = start('soak', *arguments, '--json', tmp_path / 'figures.json')
+        received, subscription = graph.listen(f'/soak{program.pid}/segmentation/output')
+        graph.wait_until(lambda: program.code is not None or len(received) >= 10, 'pictures')
+        assert program.code is None, program.said
+        children = children_of(program.pid)
+        assert set(children) == {'node', 'camera', 'listen', 'visit', 'tune'}
+        graph.node.destroy_subscription(subscription)
+        return SimpleNamespace(program=program, children=children, space=f'/soak{program.pid}',
+                               figures=lambda: json.loads((tmp_path / 'figures.json').read_text()))
+
+    return started
+
+
+def assert_passed(code: int, figures: dict, said: str) -> None:
+    """But for a few frames that a machine with other things to do may lose for a reason that does not show."""
+    few = 0.02 * figures['frames_in']
+    assert set(figures['faults']) <= {'lost without a named cause'} and figures['lost'].get(NO_CAUSE, 0) <= few, said
+    assert code == (1 if figures['faults'] else 0), said
+
+
+def test_a_short_soak_passes_and_reports_what_was_done(start, tmp_path):
+    program = start('soak', '--minutes', '0.4', '--restart-every', '6', '--seed', '5', '--json', tmp_path / 'figures.json')
+    code = program.exit_code(END)
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert_passed(code, figures, program.said)
+    assert figures['seed'] == 5
+    assert figures['camera_restarts'] == 3
+    assert figures['pictures_out'] > 30 and figures['visitors_pictures'] > 3
+    assert figures['frames_in'] == figures['pictures_out'] + sum(figures['lost'].values())
+    assert figures['changes_taken'] > 3 and figures['changes_refused'] > 0
+    assert figures['changes_unanswered'] == figures['error_lines'] == 0
+    assert 0 < figures['latency_p95_ms'] <= figures['latency_worst_ms']
+    assert figures['cores'] > 0.05 and figures['rss_mb_end'] > 100
+    assert f"| frames in, pictures out, lost | {figures['frames_in']}, {figures['pictures_out']}, " in program.said
+    assert '| cameras killed and started again | 3 |' in program.said and 'not judged: that takes 9 minutes' in program.said
+
+
+def test_ctrl_c_ends_a_soak_with_the_table_so_far_and_no_process_stays(soak):
+    run = soak('--minutes', '30')
+    run.program.send(signal.SIGINT)
+    run.program.send(signal.SIGINT)
+    assert_passed(run.program.exit_code(END), run.figures(), run.program.said)
+    assert '| frames in, pictures out, lost |' in run.program.said and 'Traceback' not in run.program.said
+    assert run.figures()['seconds'] < 120 and run.figures()['pictures_out'] > 0
+    assert not [name for name, child in run.children.items() if is_running(child)]
+
+
+def test_a_wrong_picture_an_error_in_the_log_and_a_node_that_dies_are_found(graph, soak):
+    run = soak('--minutes', '30')
+    frames = graph.node.create_publisher(Image, f'{run.space}/image_raw', 1)
+    pictures = graph.node.create_publisher(Image, f'{run.space}/segmentation/output', 1)
+    skipped = []
+
+    def on_diagnostics(array: DiagnosticArray) -> None:
+        skipped.extend(s for s in array.status if s.hardware_id == f'{run.space}/segmentation' and 'are skipped' in s.message)
+
+    subscription = graph.node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
+
+    def found() -> bool:
+        frames.publish(Image(width=2, height=2, encoding='nonsense'))
+        return bool(skipped)
+
+    graph.wait_until(found, 'the complaint of the node')
+    foreign = Image()
+    foreign.header.frame_id = unique('foreign')
+    graph.wait_until(lambda: pictures.get_subscription_count() >= 1, 'the listener')
+    pictures.publish(foreign)
+    pictures.wait_for_all_acked()
+    os.kill(run.children['node'], signal.SIGKILL)
+    assert run.program.exit_code(END) == 1, run.program.said
+    faults = run.figures()['faults']
+    assert faults['ended'] == ['the node ended by itself, with exit code -9']
+    assert any(foreign.header.frame_id in each for each in faults['wrong picture'])
+    assert any('nonsense' in each for each in faults['unexplained line at ERROR'])
+    assert 'ended: the node ended by itself, with exit code -9' in run.program.said
+    assert '| frames in, pictures out, lost |' in run.program.said and 'Traceback' not in run.program.said
+    assert not [name for name, child in run.children.items() if is_running(child)]
+    for publisher in (frames, pictures):
+        graph.node.destroy_publisher(publisher)
+    graph.node.destroy_subscription(subscription)
+
+
+# ---- causes: a frame every 33 ms, a result 15 ms after it
+
+STEP, WORK = 0.033, 0.015
+
+
+def frames_of(*counts: int) -> list[Frame]:
+    """Frames of cameras that are killed after so many, a second apart."""
+    frames, now = [], 100.0
+    for run, count in enumerate(counts, 1):
+        for number in range(count):
+            frames.append(Frame(f'{run}.{number}', run, now, now + 0.001))
+            now += STEP
+        now += 1.0
+    return frames
+
+
+def causes(frames: list[Frame], lost: set[str], done: dict[str, float] | None = None, came: dict[str, float] | None = None,
+           changed: tuple[Change, ...] = (), threads: SimpleNamespace = NOTHING, begin: float = 99.0) -> dict[str, str]:
+    """The causes of the losses, by the frame's name."""
+    done = {**{frame.name: frame.sent + WORK for frame in frames if frame.name not in lost}, **(done or {})}
+    came = {**{name: when + 0.002 for name, when in done.items() if name not in lost}, **(came or {})}
+    return {frame.name: cause for frame, cause in Evidence(frames, done, came, list(changed), threads, begin).losses()}
+
+
+def test_a_frame_that_is_lost_for_nothing_has_no_named_cause():
+    assert causes(frames_of(10), {'1.5'}) == {'1.5': NO_CAUSE}
+    assert causes(frames_of(10), set()) == {}
+
+
+def test_a_node_that_is_still_at_work_when_the_next_frame_comes_is_busy_and_one_that_is_not_is_not():
+    frames = frames_of(10)
+    late = frames[6].gone
+    assert causes(frames, {'1.5'}, {'1.4': late}) == {'1.5': 'node busy'}
+    assert causes(frames, {'1.5'}, {'1.4': late - 0.02}) == {'1.5': NO_CAUSE}
+    assert causes(frames, {'1.5', '1.6'}, {'1.4': late}) == {'1.5': 'node busy', '1.6': NO_CAUSE}
+
+
+def test_a_node_that_takes_far_too_long_for_a_frame_needs_a_cause_for_that():
+    frames = frames_of(20)
+    lost = {frame.name for frame in frames[5:10]}
+    slow = frames[4].gone, frames[10].gone - 0.001
+    assert causes(frames, lost, {'1.4': slow[1]}) == dict.fromkeys(lost, NO_CAUSE)
+    held = SimpleNamespace(waits=[], held=[(slow[0] + 0.01, slow[1] - 0.01)])
+    excused = causes(frames, lost, {'1.4': slow[1]}, threads=held)
+    assert excused == dict.fromkeys(lost, 'middleware held up by a process that came')
+
+
+def test_frames_around_the_end_and_the_start_of_a_camera_are_lost_to_its_restart_and_later_ones_are_not():
+    frames = frames_of(10, 400)
+    assert causes(frames, {'1.9', '2.0', '2.1'}) == dict.fromkeys(('1.9', '2.0', '2.1'), 'camera restart')
+    assert causes(frames, {'1.8', '2.5'}) == {'1.8': NO_CAUSE, '2.5': NO_CAUSE}
+    never = causes(frames, {frame.name for frame in frames if frame.run == 2})
+    assert never['2.299'] == 'camera restart' and never['2.310'] == NO_CAUSE
+
+
+def test_the_first_frames_are_lost_to_the_subscribers_start_for_a_while():
+    frames = frames_of(400)
+    lost = causes(frames, {frame.name for frame in frames}, begin=100.5)
+    assert '1.0' not in lost and lost['1.20'] == "subscriber's own start" and lost['1.350'] == NO_CAUSE
+
+
+def test_frames_that_come_while_a_model_is_loaded_are_lost_to_that_change():
+    frames = frames_of(10)
+    change = Change(frames[5].sent - 0.005, frames[6].gone + 0.01, ('threshold', 'model'))
+    assert causes(frames, {'1.5'}, changed=(change,)) == {'1.5': 'change of model'}
+    assert causes(frames, {'1.8'}, changed=(change,)) == {'1.8': NO_CAUSE}
+    other = change._replace(names=('threshold',))
+    assert causes(frames, {'1.5'}, changed=(other,)) == {'1.5': 'change of other settings'}
+
+
+def test_frames_are_lost_to_a_change_of_transport_until_the_first_that_comes_by_the_new_one():
+    frames = frames_of(20)
+    change = Change(frames[5].sent, frames[5].sent + 0.02, ('image_transport',))
+    lost = causes(frames, {'1.5', '1.6', '1.7', '1.12'}, changed=(change,))
+    assert lost == {**dict.fromkeys(('1.5', '1.6', '1.7'), 'change of image_transport'), '1.12': NO_CAUSE}
+
+
+def test_a_node_without_a_cpu_or_with_its_middleware_held_up_is_excused_for_that_time_only():
+    frames = frames_of(20)
+    span = [(frames[5].sent, frames[6].gone)]
+    for threads, cause in ((SimpleNamespace(waits=span, held=[]), 'machine busy'),
+                           (SimpleNamespace(waits=[], held=span), 'middleware held up')):
+        lost = causes(frames, {'1.5', '1.9'}, threads=threads)
+        assert lost['1.5'].startswith(cause) and lost['1.9'] == NO_CAUSE
+    short = SimpleNamespace(waits=[(frames[5].gone, frames[5].gone + 0.4 * STEP)], held=[])
+    assert causes(frames, {'1.5'}, threads=short) == {'1.5': NO_CAUSE}
+
+
+def test_nothing_that_the_node_runs_sleeps_but_the_middleware():
+    """So a sleep in its threads is that of Fast DDS."""
+    code = ('import sys, self_segmentation.nodes.segmentation_node\n'
+            'print(*[module.__file__ for name, module in sys.modules.items() if name.startswith("self_segmentation")])')
+    files = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(files) > 10
+    assert not [file for file in files if 'sleep' in Path(file).read_text()]
+
+
+def test_a_result_that_was_published_is_lost_by_the_listener_only_while_that_is_late():
+    frames = frames_of(10)
+    published = {'1.5': frames[5].sent + WORK}
+    assert causes(frames, {'1.5'}, published, {'1.4': published['1.5'] + 0.01}) == {'1.5': 'listener busy'}
+    assert causes(frames, {'1.5'}, published) == {'1.5': NO_CAUSE}
+
+
+def memory_of(own=lambda second: 150.0, shared=lambda second: 160.0, seconds: int = 600) -> list[tuple[float, float, float]]:
+    return [(second, own(second) + shared(second), shared(second)) for second in range(seconds)]
+
+
+def test_memory_that_grows_is_a_leak_and_memory_that_comes_and_goes_is_not():
+    for leak in (memory_of(own=lambda second: 150 + second / 30), memory_of(shared=lambda second: 160 + second / 30)):
+        assert slope(leak) == pytest.approx(2.0, abs=0.05) and leaks(leak)
+        assert slope(leak[:400]) == pytest.approx(2.0, abs=0.05) and not leaks(leak[:400])  # too short to say
+        assert slope(leak[:260]) is None
+    assert slope([]) is None and not leaks([])
+    hidden = memory_of(lambda second: 150 + second / 30, lambda second: 160 - 15 * (second > 400))
+    assert leaks(hidden)  # though the shared memory becomes less
+    steps = memory_of(lambda second: 150 + 5 * (second % 100 > 50), lambda second: 160 + 15 * (second % 70 > 40))
+    assert abs(slope(steps)) < 0.2 and not leaks(steps)
+    late = memory_of(lambda second: 150 + 20 * (second > 450) * (second % 50 > 10))
+    assert not leaks(late)
+    assert leaks([(second, resident + second / 30, shared) for second, resident, shared in steps])
+    warms_up = memory_of(own=lambda second: 50 + min(second, 120))
+    assert slope(warms_up) == pytest.approx(0, abs=1e-6) and not leaks(warms_up)
+
+
+# ---- parameter changes
+
+def test_the_changes_are_what_they_say_and_the_same_again_from_the_same_seed():
+    made = list(islice(changes(random.Random('one')), 1500))
+    assert made == list(islice(changes(random.Random('one')), 1500)) != list(islice(changes(random.Random('two')), 1500))
+    settings, seen = Settings(), {True: set(), False: set()}
+    for values, valid in made:
+        seen[valid] |= set(values)
+        if valid:
+            settings = settings.updated(values)
+            continue
+        with pytest.raises(SelfSegmentationError):
+            wrong = settings.updated(values)
+            Segmenter(load_assets(wrong).model)
+    assert seen[True] == set(TUNABLES) and seen[False] == {*TUNABLES, 'treshold'}
