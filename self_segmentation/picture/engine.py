@@ -15,8 +15,8 @@ from ..settings import Settings
 from . import matte, roi
 from .presence import SURE, Presence, agreement
 from .segmenter import resize_like_mediapipe
-from .temporal.background_model import Plate
-from .temporal.smoothing import Steady
+from .temporal.background_model import BackgroundModel, Comparison, from_grid, to_grid
+from .temporal.smoothing import Motion, TemporalSmoother, Weights
 
 __all__ = ['Clock', 'Engine', 'Model']
 
@@ -66,7 +66,8 @@ class Engine:
         self._beside = ThreadPoolExecutor(1, 'beside')
         self._follow_up: Future | None = None
         self._roi = roi.RegionOfInterest(_LARGEST_CROP, _SMALLEST)
-        self._steady, self._presence, self._plate = Steady(), Presence(), Plate()
+        self._smoother, self._presence = TemporalSmoother(settings), Presence()
+        self._background = BackgroundModel(settings)
         self._settings = settings
         self.configure(settings)
         self.reset()
@@ -85,13 +86,10 @@ class Engine:
         self._settings = s = settings
         self._curve = matte.alpha_curve(s.threshold, s.softness)
         self._roi.margin = s.roi_margin
-        self._steady.memory, self._steady.band = s.temporal_smoothing, s.temporal_hysteresis
-        self._steady.motion = s.temporal_motion_threshold
-        self._steady.threshold = s.threshold
+        self._smoother.configure(s)
+        self._background.configure(s)
         self._presence.reject = s.presence_agreement
-        self._plate.patience = s.temporal_hold_time
         self._judges = s.presence_agreement > 0
-        self._remembers = s.temporal_smoothing > 0 or s.temporal_hysteresis > 0
         self._knows_scene = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
 
     def close(self) -> None:
@@ -102,7 +100,7 @@ class Engine:
     def reset(self) -> None:
         """Forget the video: another scene, another camera, a jump in time."""
         self._settle()
-        for part in (self._roi, self._steady, self._presence, self._plate):
+        for part in (self._roi, self._smoother, self._presence, self._background):
             part.reset()
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
@@ -131,63 +129,55 @@ class Engine:
         whole = roi.whole(bgr.shape)
         region = self._roi.region(bgr.shape)
         small, low = self._small(bgr, region)
-        if self._remembers and self._steady.see(low, region) > _SCENE_CUT:
+        motion = self._smoother.estimate_motion(low, region)
+        if motion.mean_change > _SCENE_CUT:
             self.reset()
             region = whole
             small, low = self._small(bgr, region)
-            self._steady.see(low, region)
+            motion = self._smoother.estimate_motion(low, region)
         self._shape, self._stamp = bgr.shape, stamp
         clock.lap('prepare')
-        beside = self._beside.submit(self._see, bgr, small, low, region)
+        beside = self._beside.submit(self._see, bgr, small, low, motion, region)
         try:
             raw = self._look(small)
         finally:  # never left running on its own
-            scene, smooth = beside.result()
+            comparison, weights, smooth = beside.result()
         clock.lap('segment')
         probability = self._presence.hide(raw, region, whole) if self._judges else raw
-        doubt = None
-        if scene is not None:
-            probability, doubt = self._second_opinion(*scene, probability, region, whole, step)
+        penalty = None
+        if comparison is not None:
+            probability, penalty = self._second_opinion(comparison, probability, region, whole, step)
         clock.lap('scene')
         seen = probability
-        if self._remembers:
-            probability = self._steady.update(probability, region, doubt)
-        elif doubt is not None:
-            probability = probability - doubt
+        probability = self._smoother.update(probability, motion, weights, region, penalty)
         clock.lap('steady')
         self._count += 1
         again = None
         if self._count % self._settings.roi_full_frame_interval == 0 and (self._judges or region != whole):
             again = small if region == whole else self._small(bgr, whole)[0]
-        self._follow_up = self._beside.submit(self._learn, raw, seen, probability, again, region, whole)
+        self._follow_up = self._beside.submit(self._learn, comparison, raw, seen, probability, again, region, whole)
         alpha = self._raised(smooth(probability), region, bgr.shape, out)
         clock.lap('edge')
         return alpha
 
-    def _see(self, bgr: np.ndarray, small: np.ndarray, low: np.ndarray,
-             region: roi.Region) -> tuple[tuple[np.ndarray, np.ndarray] | None, matte.EdgeFilter]:
-        """Do what needs the picture and not the model: the scene's second opinion, and the edge filter."""
-        scene = None
-        if self._knows_scene:
-            scene = self._plate.look(cv2.resize(bgr, (Plate.SIDE, Plate.SIDE), interpolation=cv2.INTER_LINEAR))
-        if self._remembers:
-            self._steady.weigh(region, self._model.size)
-        return scene, matte.edge_filter(small, low, region.size, self._settings)
+    def _see(self, bgr: np.ndarray, small: np.ndarray, low: np.ndarray, motion: Motion,
+             region: roi.Region) -> tuple[Comparison | None, Weights | None, matte.EdgeFilter]:
+        """Do what needs the picture and not the model: the scene's second opinion, the smoothing's weights, the edge filter."""
+        comparison = self._background.compare(bgr) if self._knows_scene else None
+        weights = self._smoother.precompute(motion, region, self._model.size)
+        return comparison, weights, matte.edge_filter(small, low, region.size, self._settings)
 
-    def _second_opinion(self, same: np.ndarray, other: np.ndarray, probability: np.ndarray, region: roi.Region,
-                        whole: roi.Region, step: float) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the probability with those held whom the model lost, and how much to doubt it where the scene shows."""
-        held = self._plate.hold(_on_grid(probability, region, whole), other, step)
+    def _second_opinion(self, comparison: Comparison, probability: np.ndarray, region: roi.Region,
+                        whole: roi.Region, step: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability with those held whom the model lost, and what to take from it where the scene shows."""
+        held = self._background.hold(to_grid(probability, region, whole), comparison, step)
         if held is not None:
-            held = _from_grid(held.astype(np.float32), probability.shape, region, whole)
+            held = from_grid(held.astype(np.float32), probability.shape, region, whole)
             probability = np.maximum(probability, _HELD * held)
-        if not self._settings.temporal_background_penalty:
-            return probability, None
-        doubt = _from_grid(self._plate.doubt(same, other), probability.shape, region, whole)
-        return probability, self._settings.temporal_background_penalty * doubt
+        return probability, from_grid(self._background.penalty(comparison), probability.shape, region, whole)
 
-    def _learn(self, raw: np.ndarray, seen: np.ndarray, final: np.ndarray, again: np.ndarray | None, region: roi.Region,
-               whole: roi.Region) -> None:
+    def _learn(self, comparison: Comparison | None, raw: np.ndarray, seen: np.ndarray, final: np.ndarray,
+               again: np.ndarray | None, region: roi.Region, whole: roi.Region) -> None:
         """
         Do what only the next frame needs.
 
@@ -208,8 +198,8 @@ class Engine:
             if region != whole:
                 people = self._presence.hide(changed, whole, whole) if self._judges else changed
                 self._roi.whole_seen(people, region, raw, shape, hold=2 * self._settings.roi_full_frame_interval)
-        if self._knows_scene:
-            self._plate.learn(_on_grid(final, region, whole))
+        if comparison is not None:
+            self._background.learn(to_grid(final, region, whole), comparison)
 
     def _settle(self) -> None:
         """Wait until the last frame's follow-up is done. What went wrong in it is the next frame's error."""
@@ -310,27 +300,3 @@ class Engine:
         out[:] = 0
         matte.to_alpha(probability, region.size, self._curve, out[region.y0:region.y1, region.x0:region.x1])
         return out
-
-
-def _cells(region: roi.Region, whole: roi.Region) -> tuple[slice, slice]:
-    """Return the cells of the scene's grid that a region covers, to the nearest cell, at least one."""
-    side = Plate.SIDE
-    x0, y0 = min(side - 1, round(region.x0 * side / whole.width)), min(side - 1, round(region.y0 * side / whole.height))
-    x1, y1 = max(x0 + 1, round(region.x1 * side / whole.width)), max(y0 + 1, round(region.y1 * side / whole.height))
-    return slice(y0, y1), slice(x0, x1)
-
-
-def _on_grid(probability: np.ndarray, region: roi.Region, whole: roi.Region) -> np.ndarray:
-    """Return a region's map on the scene's grid over the whole frame, 0 outside."""
-    side = Plate.SIDE
-    if region == whole:
-        return cv2.resize(probability, (side, side), interpolation=cv2.INTER_AREA)
-    out = np.zeros((side, side), np.float32)
-    cells = _cells(region, whole)
-    out[cells] = cv2.resize(probability, out[cells].shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return out
-
-
-def _from_grid(values: np.ndarray, shape: tuple[int, ...], region: roi.Region, whole: roi.Region) -> np.ndarray:
-    """Return values on the scene's grid as a map of a region."""
-    return cv2.resize(values[_cells(region, whole)], shape[::-1], interpolation=cv2.INTER_LINEAR)
