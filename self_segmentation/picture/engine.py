@@ -1,302 +1,412 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From frame to alpha: focus, segmenter, presence, steadiness and edges strung together, for video and for pictures."""
+"""
+From frame to alpha: who is there, then one region of interest for each place where people stand.
+
+Frames of a video: :class:`Engine`. Pictures of their own: :mod:`~self_segmentation.picture.stills`.
+"""
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
 from ..settings import Settings
 from . import matte, roi
-from .presence import SURE, Presence, agreement
+from .detector import Detection, Finder
+from .people import People, Person
+from .roi import Region
 from .segmenter import resize_like_mediapipe
-from .temporal.background_model import BackgroundModel, Comparison, from_grid, to_grid
-from .temporal.smoothing import Motion, TemporalSmoother, Weights
+from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
+from .temporal.smoothing import Motion, TemporalSmoother
 
-__all__ = ['Clock', 'Engine', 'Model']
+__all__ = ['Engine', 'Model', 'StageTimer']
 
-_LARGEST_CROP = 0.85  # share of the frame; a larger crop gains nothing over the whole frame
-_SMALLEST = 0.002  # share of the frame; smaller pieces do not steer the focus and are not judged
+_LARGEST_CROP = 0.85  # fraction of the frame; a larger crop gains nothing over the full frame
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
 _USUAL_STEP = 1 / 30  # seconds between frames without stamps
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
+_LOOK_TAKES = 2  # frames until the result of a look is taken: a fixed number, so that a video gives the same masks each time
+_CALM = 5  # how many times less often the detector looks while nothing changes
+_CHANGED = 0.01  # fraction of the grid from which the image changes
+_SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
+_REACH = 0.1  # fraction of a box's longer side around it in which a piece of the map belongs to its person
+_MOVED = 0.25  # fraction of a piece of the map that clearly stands before the known background, of a person who moved there
+_NEWCOMER_EVERY = 3  # frames between two reads of the full frame while something moves before the background
 
 
 class Model(Protocol):
-    """What looks at a picture: :class:`~self_segmentation.segmenter.Segmenter`."""
+    """What segments an image: :class:`~self_segmentation.picture.segmenter.Segmenter`."""
 
     size: tuple[int, int]
 
     def probability(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (height, width) float32 in 0..1 for a uint8 picture of the model's size, red green blue."""
-
-    def close(self) -> None:
-        """Free the model."""
+        """Return (height, width) float32 in 0..1 for a uint8 image of the model's size, red green blue."""
 
 
-class Clock:
-    """Laps of one frame: ``laps`` maps the stage's name to its seconds."""
+class StageTimer:
+    """Seconds of each stage of one frame, by its name."""
 
     def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         """End a stage."""
         now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
+
+
+class _View:
+    """A region of interest of a video, the ids of the people in it, and its own memory."""
+
+    def __init__(self, region: Region, ids: frozenset[int], smoother: TemporalSmoother) -> None:
+        self.region, self.ids, self.smoother = region, ids, smoother
+        self.raw: np.ndarray | None = None  # the model's last map
+
+
+class _Crop(NamedTuple):
+    """A view's part of one frame: at the model's size, at a quarter of it, and how it moved."""
+
+    small: np.ndarray
+    low: np.ndarray
+    motion: Motion
+
+
+class _Look(NamedTuple):
+    """A look of the detector that is under way: at which frame it began, who was where then, and what it will find."""
+
+    frame: int
+    before: dict[int, Region]
+    found: Future[list[Detection]]
 
 
 class Engine:
     """
-    Finds the alpha of pictures (:meth:`picture`) and of the frames of a video (:meth:`frame`).
+    Finds the alpha of the frames of a video.
+
+    :param model: the segmentation model.
+    :param finder: the person detector; None segments the full frame, whoever is there.
     """
 
-    def __init__(self, model: Model, settings: Settings) -> None:
-        self._model = model
-        self._inferences = 0
-        # One more thread: what does not need the model runs beside it, and what only the next frame needs after the picture.
-        self._beside = ThreadPoolExecutor(1, 'beside')
-        self._follow_up: Future | None = None
-        self._roi = roi.RegionOfInterest(_LARGEST_CROP, _SMALLEST)
-        self._smoother, self._presence = TemporalSmoother(settings), Presence()
+    def __init__(self, model: Model, finder: Finder | None, settings: Settings) -> None:
+        self._model, self._finder, self._settings = model, finder, settings
+        self._worker = ThreadPoolExecutor(1, 'precompute')  # what does not wait for the model
+        self._looker = ThreadPoolExecutor(1, 'detector')
+        self._look: _Look | None = None
         self._background = BackgroundModel(settings)
-        self._settings = settings
+        self._people = People()
+        self.inferences = 0
         self.configure(settings)
         self.reset()
 
     @property
-    def inferences(self) -> int:
-        """How often the model was asked so far."""
-        self._settle()
-        return self._inferences
+    def people(self) -> list[Person]:
+        """The people of the last frame."""
+        return self._people.all
 
     def configure(self, settings: Settings) -> None:
         """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
-        self._settle()
-        if settings.flip != self._settings.flip or settings.roi_enabled != self._settings.roi_enabled:
+        if settings.flip != self._settings.flip or settings.people_detector != self._settings.people_detector:
             self.reset()
-        self._settings = s = settings
-        self._curve = matte.alpha_curve(s.threshold, s.softness)
-        self._roi.margin = s.roi_margin
-        self._smoother.configure(s)
-        self._background.configure(s)
-        self._presence.reject = s.presence_agreement
-        self._judges = s.presence_agreement > 0
-        self._knows_scene = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
+        self._settings = settings
+        self._curve = matte.alpha_curve(settings.threshold, settings.softness)
+        self._background.configure(settings)
+        for view in getattr(self, '_views', []):
+            view.smoother.configure(settings)
 
     def close(self) -> None:
-        """Free the model."""
-        self._beside.shutdown()
-        self._model.close()
+        """End the threads; the models stay."""
+        self._looker.shutdown()
+        self._worker.shutdown()
 
     def reset(self) -> None:
         """Forget the video: another scene, another camera, a jump in time."""
-        self._settle()
-        for part in (self._roi, self._smoother, self._presence, self._background):
-            part.reset()
+        if self._look is not None:
+            self._look.found.cancel()
+            self._look = None
+        if self._finder is not None:
+            self._finder.forget()
+        self._background.reset()
+        self._people.forget()
+        self._views: list[_View] = []
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
-        self._count = 0
-
-    # ---- video
+        self._grid: np.ndarray | None = None
+        self._count = self._looked = 0
 
     def frame(self, bgr: np.ndarray, stamp: float | None = None, out: np.ndarray | None = None,
-              clock: Clock | None = None) -> np.ndarray:
+              timer: StageTimer | None = None) -> np.ndarray:
         """
-        Return the alpha of the next frame of a video, from this frame and earlier ones.
+        Return the alpha of the next frame, from this frame and earlier ones.
 
         :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
         :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
         :param out: (height, width) uint8 to write to.
-        :param clock: takes the stages' times.
+        :param timer: takes the stages' times.
         :returns: (height, width) uint8.
         """
-        clock = clock or Clock()
-        if self._follow_up is not None:
-            last, self._follow_up = self._follow_up, None
-            last.result()
+        timer = timer or StageTimer()
+        frame = roi.full_frame(bgr.shape)
         step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
         if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
-        whole = roi.whole(bgr.shape)
-        region = self._roi.region(bgr.shape)
-        small, low = self._small(bgr, region)
-        motion = self._smoother.estimate_motion(low, region)
-        if motion.mean_change > _SCENE_CUT:
+        grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
+        grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
+        change = None if self._grid is None else cv2.absdiff(grey, self._grid)
+        if change is not None and cv2.mean(change)[0] > _SCENE_CUT:
             self.reset()
-            region = whole
-            small, low = self._small(bgr, region)
-            motion = self._smoother.estimate_motion(low, region)
-        self._shape, self._stamp = bgr.shape, stamp
-        clock.lap('prepare')
-        beside = self._beside.submit(self._see, bgr, small, low, motion, region)
-        try:
-            raw = self._look(small)
-        finally:  # never left running on its own
-            comparison, weights, smooth = beside.result()
-        clock.lap('segment')
-        probability = self._presence.hide(raw, region, whole) if self._judges else raw
-        penalty = None
+            change = None
+        self._shape, self._stamp, self._grid = bgr.shape, stamp, grey
+        comparison = self._background.compare(grid) if self._uses_background else None
+        timer.lap('prepare')
+        newcomers = self._find_people(bgr, frame, comparison) if self._finder is not None else None
+        timer.lap('people')
+        maps = self._segment(bgr, frame, newcomers, comparison, step, out := _array(out, frame), timer)
         if comparison is not None:
-            probability, penalty = self._second_opinion(comparison, probability, region, whole, step)
-        clock.lap('scene')
-        seen = probability
-        probability = self._smoother.update(probability, motion, weights, region, penalty)
-        clock.lap('steady')
+            self._background.learn(self._on_grid(maps, frame), comparison)
+        if self._finder is not None:
+            self._follow(maps, frame, step)
+            self._look_again(bgr, frame, change)
         self._count += 1
-        again = None
-        if self._count % self._settings.roi_full_frame_interval == 0 and (self._judges or region != whole):
-            again = small if region == whole else self._small(bgr, whole)[0]
-        self._follow_up = self._beside.submit(self._learn, comparison, raw, seen, probability, again, region, whole)
-        alpha = self._raised(smooth(probability), region, bgr.shape, out)
-        clock.lap('edge')
-        return alpha
+        timer.lap('follow')
+        return out
 
-    def _see(self, bgr: np.ndarray, small: np.ndarray, low: np.ndarray, motion: Motion,
-             region: roi.Region) -> tuple[Comparison | None, Weights | None, matte.EdgeFilter]:
-        """Do what needs the picture and not the model: the scene's second opinion, the smoothing's weights, the edge filter."""
-        comparison = self._background.compare(bgr) if self._knows_scene else None
-        weights = self._smoother.precompute(motion, region, self._model.size)
-        return comparison, weights, matte.edge_filter(small, low, region.size, self._settings)
+    @property
+    def _uses_background(self) -> bool:
+        return self._settings.temporal_background_penalty > 0 or self._settings.temporal_hold_time > 0
 
-    def _second_opinion(self, comparison: Comparison, probability: np.ndarray, region: roi.Region,
-                        whole: roi.Region, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probability with those held whom the model lost, and what to take from it where the scene shows."""
-        held = self._background.hold(to_grid(probability, region, whole), comparison, step)
-        if held is not None:
-            held = from_grid(held.astype(np.float32), probability.shape, region, whole)
-            probability = np.maximum(probability, _HELD * held)
-        return probability, from_grid(self._background.penalty(comparison), probability.shape, region, whole)
+    # ---- who is there
 
-    def _learn(self, comparison: Comparison | None, raw: np.ndarray, seen: np.ndarray, final: np.ndarray,
-               again: np.ndarray | None, region: roi.Region, whole: roi.Region) -> None:
+    def _find_people(self, bgr: np.ndarray, frame: Region, comparison: Comparison | None) -> np.ndarray | None:
         """
-        Do what only the next frame needs.
+        Bring the people up to date: by the detector, and by what moved before the known background.
 
-        :param raw: the model's own map of the region.
-        :param seen: the same, corrected by presence and scene.
-        :param final: the same, steadied.
-        :param again: the whole frame at the model's size when it is time to read it as well, changed: for newcomers beside
-            the crop, and to doubt things that are no people.
+        :returns: the model's map of the full frame where it was read for newcomers.
         """
-        shape = whole.height, whole.width
-        if self._settings.roi_enabled:
-            self._roi.update(seen, region, shape)
-        if again is not None:
-            variant = (self._count // self._settings.roi_full_frame_interval) % 2
-            changed = self._look_changed(again, variant)
-            if self._judges:
-                self._presence.check(roi.warp(raw, region, whole, 0.0), changed, variant)
-            if region != whole:
-                people = self._presence.hide(changed, whole, whole) if self._judges else changed
-                self._roi.whole_seen(people, region, raw, shape, hold=2 * self._settings.roi_full_frame_interval)
-        if comparison is not None:
-            self._background.learn(to_grid(final, region, whole), comparison)
+        if self._count == 0:  # the first frame, or a cut: at once
+            self._people.merge(self._find(bgr, most_doubtful=4), {})
+        elif self._look is not None and self._count >= self._look.frame + _LOOK_TAKES:
+            look, self._look = self._look, None
+            self._people.merge(look.found.result(), look.before, self._supported(frame, comparison))
+        moved = self._moved_elsewhere(frame, comparison)
+        full = None
+        if moved is not None and self._count % _NEWCOMER_EVERY == 0:
+            full = self._infer(self._small(bgr, frame))
+            map_on_grid = to_grid(full, frame, frame)
+            for piece in roi.components(map_on_grid, frame, _SMALLEST_PIECE):
+                if moved[piece.pixels].mean() > _MOVED:
+                    known = [each for each in self._people.all if each.box.inside(piece.region) > 0.5]
+                    if known:  # more of somebody than was known
+                        self._people.move(known[0].id, roi.union([piece.region, known[0].box]))
+                    else:
+                        self._people.appear(piece.region, float(map_on_grid[piece.pixels].mean()))
+        self._people.choose(self._settings, frame)
+        self._arrange(frame)
+        return full
 
-    def _settle(self) -> None:
-        """Wait until the last frame's follow-up is done. What went wrong in it is the next frame's error."""
-        if self._follow_up is not None:
-            wait([self._follow_up])
+    def _find(self, bgr: np.ndarray, most_doubtful: int = 1) -> list[Detection]:
+        s = self._settings
+        return self._finder.find(bgr, s.people_score, s.people_smallest, most_doubtful, [each.box for each in self._people.all])
 
-    # ---- pictures
+    def _supported(self, frame: Region, comparison: Comparison | None) -> list[int]:
+        """Return the ids of people who stand before the known background, whatever the detector says."""
+        if comparison is None:
+            return []
+        return [each.id for each in self._people.all
+                if cv2.mean(roi.part(comparison.other, each.box, frame))[0] > 0.25]
 
-    def picture(self, bgr: np.ndarray, out: np.ndarray | None = None, clock: Clock | None = None) -> np.ndarray:
-        """
-        Return the alpha of one picture, from at most five inferences, and keep nothing.
+    def _moved_elsewhere(self, frame: Region, comparison: Comparison | None) -> np.ndarray | None:
+        """Return where something that nobody accounts for stands before the known background; None where that is nowhere."""
+        if comparison is None:
+            return None
+        moved = comparison.other.copy()
+        for each in self._people.all:
+            roi.part(moved, each.box.padded(_REACH, frame), frame)[:] = 0
+        return moved if np.count_nonzero(moved > 0.5) > _CHANGED * moved.size else None
 
-        The whole picture as it is, mirrored and dimmed; then the crop around the people, as it is and mirrored,
-        averaged with the whole's. Whoever the whole picture shows stays, whatever the crop says. Without focus
-        and presence it is one inference.
+    def _look_again(self, bgr: np.ndarray, frame: Region, change: np.ndarray | None) -> None:
+        """Let the detector look at this frame when it is time to, beside the next frames."""
+        if self._look is not None:
+            return
+        busy = self._people.doubted
+        if change is not None and not busy:
+            changed = cv2.compare(change, 2 * self._settings.temporal_motion_threshold, cv2.CMP_GT)
+            for view in self._views:
+                if len(view.ids) == 1:  # several in one view: their boxes are the detector's
+                    roi.part(changed, view.region, frame)[:] = 0
+            busy = cv2.countNonZero(changed) > _CHANGED * changed.size
+        if self._count - self._looked >= self._settings.people_interval * (1 if busy else _CALM):
+            self._looked = self._count
+            before = {each.id: each.box for each in self._people.all}
+            self._look = _Look(self._count, before, self._looker.submit(self._find, bgr.copy()))
 
-        :param bgr: (height, width, 3) uint8, blue green red.
-        :param out: (height, width) uint8 to write to.
-        :param clock: takes the stages' times.
-        :returns: (height, width) uint8.
-        """
-        clock = clock or Clock()
-        self._settle()
-        whole = region = roi.whole(bgr.shape)
-        small, low = self._small(bgr, whole)
-        clock.lap('prepare')
-        probability = self._look(small)
-        keep = []
-        if self._settings.roi_enabled or self._judges:
-            probability, keep = self._judged(small, probability, whole)
-        people = roi.union([part.region for part in keep])
-        if self._settings.roi_enabled and people is not None:
-            region = roi.around(people, bgr.shape, self._settings.roi_margin, 1.0)
-        if region != whole:
-            small, low = self._small(bgr, region)
-            probability = self._closer(small, probability, keep, region, whole)
-        clock.lap('segment')
-        view = bgr[region.y0:region.y1, region.x0:region.x1]
-        smooth = matte.edge_filter(small, low, region.size, self._settings)
-        alpha = self._raised(smooth(probability, view), region, bgr.shape, out)
-        clock.lap('edge')
-        return alpha
+    # ---- where to look
 
-    def _judged(self, small: np.ndarray, plain: np.ndarray,
-                whole: roi.Region) -> tuple[np.ndarray, list[roi.Component]]:
-        """Return the map without the things that are no people, and the pieces that are."""
-        changed = [self._look_changed(small, variant) for variant in ((0, 1) if self._judges else (0,))]
-        probability = 0.5 * (plain + changed[0])
-        parts = roi.components(probability, whole, _SMALLEST, 0.4)
-        trust = [agreement(part.pixels, [plain, *changed]) for part in parts]
-        least = 0.0 if any(t > SURE for t in trust) else self._settings.presence_agreement
-        for part, t in zip(parts, trust):
-            if t < least:
-                probability = probability * (1.0 - cv2.dilate(part.pixels.astype(np.float32), np.ones((5, 5), np.uint8)))
-        return probability, [part for part, t in zip(parts, trust) if t >= least]
+    def _arrange(self, frame: Region) -> None:
+        """Have a view for each place where people stand who count; a view goes on as long as one of its people is in it."""
+        places: list[tuple[Region, Region, frozenset[int]]] = []
+        for person in self._people.all:
+            if person.counts:
+                region = self._around(person.box)
+                place = region, person.box, frozenset([person.id])
+                for other in [each for each in places if self._together(each[0], region)]:
+                    places.remove(other)
+                    box = roi.union([place[1], other[1]])
+                    place = roi.union([place[0], other[0]]), box, place[2] | other[2]
+                places.append(place)
+        old, self._views = self._views, []
+        for region, box, ids in places:
+            view = max((each for each in old if each.ids & ids), key=lambda each: len(each.ids & ids), default=None)
+            if view is None:
+                view = _View(region, ids, TemporalSmoother(self._settings))
+            else:
+                old.remove(view)
+                if ids == view.ids:
+                    region = roi.follow(view.region, box, self._shape, self._settings.roi_margin, _LARGEST_CROP)
+            view.region, view.ids = region, ids
+            self._views.append(view)
 
-    def _closer(self, small: np.ndarray, probability: np.ndarray, keep: list[roi.Component], region: roi.Region,
-                whole: roi.Region) -> np.ndarray:
-        """Return the map of the crop, averaged with the whole picture's; who is not seen from close up stays as they were."""
-        rough = roi.warp(probability, whole, region, 0.0)
-        close = 0.5 * (self._look(small) + self._look_changed(small, 0))
-        lost = np.zeros_like(rough)
-        for part in keep:
-            pixels = roi.warp(part.pixels.astype(np.float32), whole, region, 0.0)
-            if (close * pixels).sum() < 0.4 * pixels.sum():
-                lost = np.maximum(lost, pixels)
-        close = close + lost * (rough - close)
-        return 0.5 * (rough + close)
+    def _around(self, box: Region) -> Region:
+        return roi.around(box, self._shape, self._settings.roi_margin, _LARGEST_CROP)
 
-    # ---- both
+    @staticmethod
+    def _together(a: Region, b: Region) -> bool:
+        """Whether one inference for two regions shows each of them nearly as large as one for each would."""
+        both = roi.union([a, b])
+        return max(both.size) <= 1.5 * min(max(a.size), max(b.size))
 
-    def _small(self, bgr: np.ndarray, region: roi.Region) -> tuple[np.ndarray, np.ndarray]:
-        """Return a region at the model's size, and at a quarter of it."""
-        if self._settings.roi_enabled:
-            view = bgr[region.y0:region.y1, region.x0:region.x1]
-            small = cv2.resize(view, self._model.size, interpolation=cv2.INTER_LINEAR)
-        else:
-            small = resize_like_mediapipe(bgr, self._model.size)  # MediaPipe's own sampling, to the last bit
-        return small, matte.downsample_by_4(small)
+    # ---- segmentation
 
-    def _look(self, small: np.ndarray) -> np.ndarray:
-        self._inferences += 1
+    def _segment(self, bgr: np.ndarray, frame: Region, full: np.ndarray | None, comparison: Comparison | None, step: float,
+                 out: np.ndarray, timer: StageTimer) -> list[tuple[_View, np.ndarray]]:
+        """Write the alpha of all views to ``out``, and return their maps."""
+        if self._finder is None and not self._views:
+            self._views = [_View(frame, frozenset(), TemporalSmoother(self._settings))]
+        views, crops, prepared = self._views, [], []
+        for view in views:
+            crop = self._crop(bgr, view)
+            crops.append(crop)
+            prepared.append(self._worker.submit(self._precompute, view, crop))
+        timer.lap('prepare')
+        for view, crop in zip(views, crops):
+            if view.region == frame and full is not None:
+                view.raw = full
+            elif view.raw is None or self._is_turn(view):
+                view.raw = self._infer(crop.small)
+        ready = [future.result() for future in prepared]
+        timer.lap('segment')
+        maps = [self._only_people(view, frame) for view in views]
+        held = penalty = None
+        if comparison is not None and views:
+            held = self._background.hold(self._on_grid(list(zip(views, maps)), frame), comparison, step)
+            penalty = self._background.penalty(comparison)
+        alphas = []
+        for view, crop, probability, (weights, smooth) in zip(views, crops, maps, ready):
+            if held is not None:
+                probability = np.maximum(probability, _HELD * from_grid(held.astype(np.float32), probability.shape, view.region, frame))
+            taken = None if penalty is None else from_grid(penalty, probability.shape, view.region, frame)
+            probability = view.smoother.update(probability, crop.motion, weights, view.region, taken)
+            alphas.append((view, probability, smooth))
+        timer.lap('temporal')
+        if not (len(views) == 1 and views[0].region == frame):
+            out[:] = 0
+        for view, probability, smooth in alphas:
+            _add(out, view.region, smooth(probability), self._curve, alone=len(views) == 1)
+        timer.lap('edge')
+        return [(view, probability) for view, probability, _ in alphas]
+
+    def _is_turn(self, view: _View) -> bool:
+        """Whether a view is segmented in this frame: all are, where the settings allow as many inferences; else in turn."""
+        most, count = self._settings.people_most, len(self._views)
+        if count <= most:
+            return True
+        return (self._views.index(view) - self._count * most) % count < most
+
+    def _crop(self, bgr: np.ndarray, view: _View) -> _Crop:
+        small = self._small(bgr, view.region)
+        low = matte.downsample_by_4(small)
+        return _Crop(small, low, view.smoother.estimate_motion(low, view.region))
+
+    def _precompute(self, view: _View, crop: _Crop):
+        weights = view.smoother.precompute(crop.motion, view.region, self._model.size)
+        return weights, matte.edge_filter(crop.small, crop.low, view.region.size, self._settings)
+
+    def _small(self, bgr: np.ndarray, region: Region) -> np.ndarray:
+        """Return a region at the model's size."""
+        if self._finder is None:
+            return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
+        return cv2.resize(bgr[region.y0:region.y1, region.x0:region.x1], self._model.size, interpolation=cv2.INTER_LINEAR)
+
+    def _infer(self, small: np.ndarray) -> np.ndarray:
+        self.inferences += 1
         return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
 
-    def _look_changed(self, small: np.ndarray, variant: int) -> np.ndarray:
-        """Return the map of the mirrored (variant 0) or dimmed (variant 1) picture, in the picture's own coordinates."""
-        if variant == 0:
-            return cv2.flip(self._look(cv2.flip(small, 1)), 1)
-        return self._look(cv2.convertScaleAbs(small, alpha=0.5))
+    def _only_people(self, view: _View, frame: Region) -> np.ndarray:
+        """Return a view's map without the pieces that belong to nobody who counts."""
+        if self._finder is None:
+            return view.raw
+        boxes = [each.box.padded(_REACH, frame) for each in self._people.all if each.id in view.ids]
+        return only_inside(view.raw, view.region, boxes)
 
-    def _raised(self, probability: np.ndarray, region: roi.Region, shape: tuple[int, ...],
-                out: np.ndarray | None) -> np.ndarray:
-        """Return the alpha of the frame: the region's, and nobody around it."""
-        if region == roi.whole(shape):
-            return matte.to_alpha(probability, region.size, self._curve, out)
-        if out is None:
-            out = np.empty(shape[:2], np.uint8)
-        out[:] = 0
-        matte.to_alpha(probability, region.size, self._curve, out[region.y0:region.y1, region.x0:region.x1])
-        return out
+    # ---- after the picture
+
+    def _follow(self, maps: list[tuple[_View, np.ndarray]], frame: Region, step: float) -> None:
+        """Move the boxes of people with their masks, and forget who is gone."""
+        boxes = {each.id: each.box for each in self._people.all}
+        covered = {}
+        for view, probability in maps:
+            small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+            for key in view.ids:
+                covered[key] = float((roi.part(small, boxes[key], view.region) > 0.5).mean())
+            if len(view.ids) == 1:
+                minimum = _SMALLEST_PIECE * frame.area / view.region.area
+                box = roi.union([piece.region for piece in roi.components(small, view.region, min(minimum, 0.02), 0.4)])
+                if box is not None:
+                    self._people.move(next(iter(view.ids)), box)
+        self._people.cover(covered, step, self._settings.temporal_hold_time)
+
+    def _on_grid(self, maps: list[tuple[_View, np.ndarray]], frame: Region) -> np.ndarray:
+        grids = [to_grid(probability, view.region, frame) for view, probability in maps]
+        return np.maximum.reduce(grids) if grids else np.zeros((GRID, GRID), np.float32)
+
+
+def only_inside(probability: np.ndarray, region: Region, boxes: list[Region]) -> np.ndarray:
+    """
+    Return a map without the connected pieces that lie mostly outside of boxes; the map itself where there are none.
+
+    :param probability: (h, w) float32, the map of a region.
+    :param boxes: in pixels of the frame.
+    """
+    small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+    inside = np.zeros(small.shape, bool)
+    for box in boxes:
+        roi.part(inside, box, region)[:] = True
+    drop = np.zeros(small.shape, np.uint8)
+    kept = np.zeros(small.shape, np.uint8)
+    for piece in roi.components(small, region, 0.0, 0.4):
+        (kept if inside[piece.pixels].mean() > 0.3 else drop)[piece.pixels] = 1
+    if not drop.any():
+        return probability
+    drop = cv2.dilate(drop, np.ones((5, 5), np.uint8)) & (cv2.dilate(kept, np.ones((3, 3), np.uint8)) ^ 1)
+    return probability * (1.0 - cv2.resize(drop.astype(np.float32), probability.shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _array(out: np.ndarray | None, frame: Region) -> np.ndarray:
+    return np.empty((frame.height, frame.width), np.uint8) if out is None else out
+
+
+def _add(out: np.ndarray, region: Region, probability: np.ndarray, curve: np.ndarray, alone: bool) -> None:
+    """Write the alpha of a region into the frame's; where regions overlap the larger one counts."""
+    part = out[region.y0:region.y1, region.x0:region.x1]
+    if alone:
+        matte.to_alpha(probability, region.size, curve, part)
+    else:
+        cv2.max(part, matte.to_alpha(probability, region.size, curve), dst=part)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where to look: crops a frame around the people of the last map, and never for so long that a newcomer is missed.
+"""Regions of interest: crops of the frame around people, and how they follow them.
 
 Geometry and maps only: no model, no picture. A *region* is ``(x0, y0, x1, y1)`` in whole frame pixels, right and bottom
 exclusive. A *map* is an ``HxW`` float32 array of person probability, 0..1, that covers some region of the frame.
@@ -15,7 +15,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ['Component', 'RegionOfInterest', 'Region', 'around', 'components', 'union', 'warp', 'whole']
+__all__ = ['Component', 'Region', 'around', 'components', 'follow', 'full_frame', 'part', 'union', 'warp']
+
+_NEAR = 0.3  # fraction of the frame's height; of smaller people the full frame shows too little
 
 
 class Region(NamedTuple):
@@ -43,8 +45,30 @@ class Region(NamedTuple):
 
     @property
     def area(self) -> int:
-        """In pixels."""
-        return self.width * self.height
+        """In pixels; 0 where nothing is left."""
+        return max(self.width, 0) * max(self.height, 0)
+
+    def intersect(self, other: Region) -> Region:
+        """What both cover; its area is 0 where they do not meet."""
+        return Region(max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1))
+
+    def iou(self, other: Region) -> float:
+        """Intersection over union, 0..1."""
+        both = self.intersect(other).area
+        return both / max(self.area + other.area - both, 1)
+
+    def inside(self, other: Region) -> float:
+        """The fraction of this region that the other one covers, 0..1."""
+        return self.intersect(other).area / max(self.area, 1)
+
+    def moved(self, dx: int, dy: int) -> Region:
+        """The region, so many pixels further right and down."""
+        return Region(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
+
+    def padded(self, margin: float, frame: Region) -> Region:
+        """The region with ``margin`` (fraction of its longer side) added on every side, inside a frame."""
+        pad = int(margin * max(self.width, self.height))
+        return Region(self.x0 - pad, self.y0 - pad, self.x1 + pad, self.y1 + pad).intersect(frame)
 
 
 class Component(NamedTuple):
@@ -55,7 +79,7 @@ class Component(NamedTuple):
     pixels: np.ndarray
 
 
-def whole(shape: tuple[int, ...]) -> Region:
+def full_frame(shape: tuple[int, ...]) -> Region:
     """The region that covers a frame of ``shape`` (height, width, ...)."""
     return Region(0, 0, int(shape[1]), int(shape[0]))
 
@@ -86,17 +110,48 @@ def components(probability: np.ndarray, region: Region, minimum: float, level: f
 def around(person: Region, shape: tuple[int, ...], margin: float, limit: float) -> Region:
     """``person`` with ``margin`` (of its longer side) on every side, inside the frame.
 
-    The whole frame instead, where the crop would be more than ``limit`` of it, or where the person is cut by the left or
-    right frame edge: half people are recognised better with all of the frame around them.
+    The full frame instead, where the crop would be more than ``limit`` of it, or where somebody near is cut by the left or
+    right frame edge: half people are recognised better with all of the frame around them. Somebody far away, small and upright,
+    is cut out there too.
     """
-    frame = whole(shape)
+    frame = full_frame(shape)
     edge = max(2, int(0.01 * frame.width))
-    if person.x0 <= edge or person.x1 >= frame.width - edge:
+    is_far = person.width < person.height < _NEAR * frame.height
+    if (person.x0 <= edge or person.x1 >= frame.width - edge) and not is_far:
         return frame
-    pad = int(margin * max(person.width, person.height))
-    crop = Region(max(0, person.x0 - pad), max(0, person.y0 - pad),
-                  min(frame.width, person.x1 + pad), min(frame.height, person.y1 + pad))
+    crop = person.padded(margin, frame)
     return frame if crop.area > limit * frame.area else crop
+
+
+def follow(region: Region, people: Region, shape: tuple[int, ...], margin: float, limit: float) -> Region:
+    """
+    Return the region of interest of the next frame: the old one as long as it still suits.
+
+    A region that moves a little with every frame changes the model's answer a little with every frame, which the eye sees as
+    flicker. So it is kept (a dead band) while it leaves at least half and at most about one and a half of the margin on every
+    inner side.
+
+    :param region: what was segmented.
+    :param people: the smallest region around the people in its map.
+    """
+    frame = full_frame(shape)
+    if region != frame:
+        # what touches the crop's border (but not the frame's) goes on beyond it: grow there at once
+        slack_x, slack_y = region.width // 32, region.height // 32
+        grow = int(margin * max(people.width, people.height))
+        people = Region(people.x0 - grow * (people.x0 <= region.x0 + slack_x), people.y0 - grow * (people.y0 <= region.y0 + slack_y),
+                        people.x1 + grow * (people.x1 >= region.x1 - slack_x),
+                        people.y1 + grow * (people.y1 >= region.y1 - slack_y)).intersect(frame)
+    wanted = around(people, shape, margin, limit)
+    if wanted == frame:
+        return frame
+    if region == frame:  # leave the full frame only for a clear gain
+        return frame if wanted.area > 0.85 * limit * frame.area else wanted
+    half = 0.5 * margin * max(people.width, people.height)
+    roomy = ((region.x0 == 0 or people.x0 - region.x0 >= half) and (region.y0 == 0 or people.y0 - region.y0 >= half)
+             and (region.x1 == frame.width or region.x1 - people.x1 >= half)
+             and (region.y1 == frame.height or region.y1 - people.y1 >= half))
+    return region if roomy and region.area < 1.5 * wanted.area else wanted
 
 
 def warp(old: np.ndarray, source: Region, target: Region, outside: float) -> np.ndarray:
@@ -112,80 +167,11 @@ def warp(old: np.ndarray, source: Region, target: Region, outside: float) -> np.
                           borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
 
 
-class RegionOfInterest:
-    """
-    The region to segment next.
-
-    Call :meth:`region` before the frame, :meth:`update` after it, :meth:`whole_seen` after a re-read.
-    """
-
-    def __init__(self, limit: float, minimum: float) -> None:
-        self.margin = 0.15
-        self.limit, self.minimum = limit, minimum
-        self.reset()
-
-    def reset(self) -> None:
-        """Look at the whole frame next."""
-        self._box: Region | None = None
-        self._hold = 0
-
-    def region(self, shape: tuple[int, ...]) -> Region:
-        """The region of the coming frame to segment."""
-        return self._box if self._box is not None else whole(shape)
-
-    def update(self, probability: np.ndarray, region: Region, shape: tuple[int, ...]) -> None:
-        """Choose the next region from the map of this one.
-
-        The old box is kept as long as it still suits (a dead band): a box that moves a little with every frame changes
-        the model's answer a little with every frame, which the eye sees as flicker.
-        """
-        frame = whole(shape)
-        if self._hold:
-            self._hold -= 1
-            self._box = None
-            return
-        small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-        people = union([c.region for c in components(small, region, self.minimum * frame.area / region.area, 0.4)])
-        if people is None:
-            self._box = None
-            return
-        if region != frame:
-            # what touches the crop's border (but not the frame's) goes on beyond it: grow there at once
-            slack_x, slack_y = region.width // 32, region.height // 32
-            grow = self.margin * max(people.width, people.height)
-            people = Region(
-                max(0, int(people.x0 - grow)) if people.x0 <= region.x0 + slack_x else people.x0,
-                max(0, int(people.y0 - grow)) if people.y0 <= region.y0 + slack_y else people.y0,
-                min(frame.width, int(people.x1 + grow)) if people.x1 >= region.x1 - slack_x else people.x1,
-                min(frame.height, int(people.y1 + grow)) if people.y1 >= region.y1 - slack_y else people.y1)
-        wanted = around(people, shape, self.margin, self.limit)
-        self._box = wanted if not self._suits(region, people, wanted, frame) else region
-        if self._box == frame:
-            self._box = None
-
-    def _suits(self, region: Region, people: Region, wanted: Region, frame: Region) -> bool:
-        """True while ``region`` leaves at least half and at most about one and a half of the margin on every inner side."""
-        if wanted == frame:
-            return region == frame
-        if region == frame:  # leave the whole frame only for a clear gain
-            return wanted.area > 0.85 * self.limit * frame.area
-        half = 0.5 * self.margin * max(people.width, people.height)
-        inside = ((region.x0 == 0 or people.x0 - region.x0 >= half) and (region.y0 == 0 or people.y0 - region.y0 >= half)
-                  and (region.x1 == frame.width or region.x1 - people.x1 >= half)
-                  and (region.y1 == frame.height or region.y1 - people.y1 >= half))
-        return inside and region.area < 1.5 * wanted.area
-
-    def whole_seen(self, probability: np.ndarray, region: Region, seen: np.ndarray, shape: tuple[int, ...], hold: int) -> None:
-        """Compare a whole-frame map ``probability`` with what the crop ``seen`` (map of ``region``) shows.
-
-        Whoever the whole frame shows and the crop does not makes the next ``hold`` frames whole-frame ones.
-        """
-        frame = whole(shape)
-        if region == frame:
-            return
-        small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-        known = warp(cv2.resize(seen, (64, 64), interpolation=cv2.INTER_AREA), region, frame, 0.0)
-        for part in components(small, frame, self.minimum):
-            if known[part.pixels].mean() < 0.4:
-                self._box, self._hold = None, hold
-                return
+def part(values: np.ndarray, box: Region, region: Region) -> np.ndarray:
+    """The cells of a map of a ``region`` that show a ``box``, at least one: a view, which may be written to."""
+    height, width = values.shape[:2]
+    x0 = min(max(int((box.x0 - region.x0) * width / region.width), 0), width - 1)
+    y0 = min(max(int((box.y0 - region.y0) * height / region.height), 0), height - 1)
+    x1 = max(int(np.ceil((box.x1 - region.x0) * width / region.width)), x0 + 1)
+    y1 = max(int(np.ceil((box.y1 - region.y0) * height / region.height)), y0 + 1)
+    return values[y0:y1, x0:x1]

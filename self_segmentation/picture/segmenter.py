@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from ..errors import ModelError
+from .mediapipe_tasks import import_tasks
 
 __all__ = ['EXPECTED', 'ModelFile', 'Segmenter', 'resize_like_mediapipe']
 
@@ -139,14 +140,7 @@ def _trial(path: str) -> int:
 
 
 def _load(file: ModelFile):  # the types are MediaPipe's, imported late: it takes a second
-    # Its audio part looks for a library with ldconfig and gcc, at every start, and is not used; without sounddevice it does not.
-    absent = sys.modules.setdefault('sounddevice', None) is None
-    import mediapipe
-    from mediapipe.tasks import python as tasks
-    from mediapipe.tasks.python import vision
-    if absent:
-        del sys.modules['sounddevice']
-
+    mediapipe, tasks, vision = import_tasks()
     options = vision.ImageSegmenterOptions(
         base_options=tasks.BaseOptions(model_asset_buffer=file.content),
         running_mode=vision.RunningMode.IMAGE, output_confidence_masks=True, output_category_mask=False)
