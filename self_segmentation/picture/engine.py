@@ -380,7 +380,9 @@ class Engine:
 
 def only_inside(probability: np.ndarray, region: Region, boxes: list[Region]) -> np.ndarray:
     """
-    Return a map without the connected pieces that lie mostly outside of boxes; the map itself where there are none.
+    Return a map without the connected pieces that belong to no box; the map itself where there are none.
+
+    A piece belongs to a box that holds a third of it, or of which it fills the most: a person grows out of the box of the last frame.
 
     :param probability: (h, w) float32, the map of a region.
     :param boxes: in pixels of the frame.
@@ -389,10 +391,10 @@ def only_inside(probability: np.ndarray, region: Region, boxes: list[Region]) ->
     inside = np.zeros(small.shape, bool)
     for box in boxes:
         roi.part(inside, box, region)[:] = True
-    drop = np.zeros(small.shape, np.uint8)
-    kept = np.zeros(small.shape, np.uint8)
+    drop, kept = np.zeros(small.shape, np.uint8), np.zeros(small.shape, np.uint8)
     for piece in roi.components(small, region, 0.0, 0.4):
-        (kept if inside[piece.pixels].mean() > 0.3 else drop)[piece.pixels] = 1
+        belongs = inside[piece.pixels].mean() > 0.3 or any(roi.part(piece.pixels, box, region).mean() > 0.4 for box in boxes)
+        (kept if belongs else drop)[piece.pixels] = 1
     if not drop.any():
         return probability
     drop = cv2.dilate(drop, np.ones((5, 5), np.uint8)) & (cv2.dilate(kept, np.ones((3, 3), np.uint8)) ^ 1)
