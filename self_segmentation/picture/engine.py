@@ -126,7 +126,7 @@ class Engine:
         step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
         if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
-        whole = roi.whole(bgr.shape)
+        whole = roi.full_frame(bgr.shape)
         region = self._roi.region(bgr.shape)
         small, low = self._small(bgr, region)
         motion = self._smoother.estimate_motion(low, region)
@@ -223,7 +223,7 @@ class Engine:
         """
         clock = clock or Clock()
         self._settle()
-        whole = region = roi.whole(bgr.shape)
+        whole = region = roi.full_frame(bgr.shape)
         small, low = self._small(bgr, whole)
         clock.lap('prepare')
         probability = self._look(small)
@@ -293,7 +293,7 @@ class Engine:
     def _raised(self, probability: np.ndarray, region: roi.Region, shape: tuple[int, ...],
                 out: np.ndarray | None) -> np.ndarray:
         """Return the alpha of the frame: the region's, and nobody around it."""
-        if region == roi.whole(shape):
+        if region == roi.full_frame(shape):
             return matte.to_alpha(probability, region.size, self._curve, out)
         if out is None:
             out = np.empty(shape[:2], np.uint8)
