@@ -1,27 +1,33 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Regions of interest: crops of the frame around people, and how they follow them.
+"""
+Regions of interest: parts of the frame around people, and how they follow them.
 
-Geometry and maps only: no model, no picture. A *region* is ``(x0, y0, x1, y1)`` in whole frame pixels, right and bottom
-exclusive. A *map* is an ``HxW`` float32 array of person probability, 0..1, that covers some region of the frame.
+Geometry and maps only: no model, no image. A *map* is an (h, w) float32 array of person probability, 0..1, that covers a region
+of the frame, whatever its own size.
 
 The idea of cutting the next frame at the last result is MediaPipe's own tracking ROI
 (Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking", section 2.1), here without landmarks.
 """
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from .arrays import Array
+
 __all__ = ['Component', 'Region', 'around', 'components', 'follow', 'full_frame', 'part', 'union', 'warp']
 
-_NEAR = 0.3  # fraction of the frame's height; of smaller people the full frame shows too little
+_BORDER = 0.01, 2  # who is as near to the left or right border is cut by it: fraction of the frame's width, pixels at least
+_FAR = 0.3  # fraction of the frame's height; of smaller people the full frame shows too little
 
 
 class Region(NamedTuple):
-    """A rectangle of the frame in pixels; ``x1`` and ``y1`` are exclusive."""
+    """A rectangle of the frame (a bounding box) in whole pixels; ``x1`` and ``y1`` are exclusive."""
 
     x0: int
     y0: int
@@ -40,66 +46,86 @@ class Region(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height in pixels, in OpenCV's order."""
         return self.width, self.height
 
     @property
     def area(self) -> int:
-        """In pixels; 0 where nothing is left."""
-        return max(self.width, 0) * max(self.height, 0)
+        """In pixels."""
+        return self.width * self.height
 
     def intersect(self, other: Region) -> Region:
-        """What both cover; its area is 0 where they do not meet."""
-        return Region(max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1))
+        """Return what both cover: a region of area 0 where that is nothing."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Region(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
 
     def iou(self, other: Region) -> float:
-        """Intersection over union, 0..1."""
+        """Return the intersection over the union of both, 0..1; 0 where both are empty."""
         both = self.intersect(other).area
-        return both / max(self.area + other.area - both, 1)
+        return both / max(1, self.area + other.area - both)
 
     def inside(self, other: Region) -> float:
-        """The fraction of this region that the other one covers, 0..1."""
-        return self.intersect(other).area / max(self.area, 1)
+        """Return the fraction of this region that the other one covers, 0..1."""
+        return self.intersect(other).area / max(1, self.area)
 
     def moved(self, dx: int, dy: int) -> Region:
-        """The region, so many pixels further right and down."""
+        """Return the region so many pixels further right and down."""
         return Region(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
 
     def padded(self, margin: float, frame: Region) -> Region:
-        """The region with ``margin`` (fraction of its longer side) added on every side, inside a frame."""
-        pad = int(margin * max(self.width, self.height))
+        """
+        Return the region with a margin on every side, as far as the frame reaches.
+
+        :param margin: fraction of the region's longer side.
+        """
+        pad = int(margin * max(self.size))
         return Region(self.x0 - pad, self.y0 - pad, self.x1 + pad, self.y1 + pad).intersect(frame)
 
 
 class Component(NamedTuple):
-    """One connected piece of a map: its region in frame pixels, its area as a share of the map, its pixels in the map."""
+    """
+    One connected piece of a map.
+
+    ``region`` of the frame; ``fraction`` of the map's area, 0..1; ``pixels`` (h, w) bool, where it is in the map.
+    """
 
     region: Region
-    share: float
-    pixels: np.ndarray
+    fraction: float
+    pixels: Array
 
 
-def full_frame(shape: tuple[int, ...]) -> Region:
-    """The region that covers a frame of ``shape`` (height, width, ...)."""
+def full_frame(shape: Sequence[int]) -> Region:
+    """
+    Return the region that covers a frame.
+
+    :param shape: of the frame's array: (height, width, ...).
+    """
     return Region(0, 0, int(shape[1]), int(shape[0]))
 
 
-def union(regions: list[Region]) -> Region | None:
-    """The smallest region around all of them; None for none."""
+def union(regions: Sequence[Region]) -> Region | None:
+    """Return the smallest region that covers all of them; None for none."""
     if not regions:
         return None
     x0, y0, x1, y1 = zip(*regions)
     return Region(min(x0), min(y0), max(x1), max(y1))
 
 
-def components(probability: np.ndarray, region: Region, minimum: float, level: float = 0.5) -> list[Component]:
-    """The connected pieces of ``probability > level`` larger than ``minimum`` (share of the map), in frame pixels."""
+def components(probability: Array, region: Region, minimum: float, level: float = 0.5) -> list[Component]:
+    """
+    Return the connected pieces of a map, neighbours across a corner included.
+
+    :param probability: (h, w) float32, the map.
+    :param region: what the map covers.
+    :param minimum: smaller pieces are left out: fraction of the map's area, 0..1.
+    :param level: probability above which a pixel belongs to a piece.
+    """
     height, width = probability.shape
     count, labels, stats, _ = cv2.connectedComponentsWithStats((probability > level).astype(np.uint8), connectivity=8)
     sx, sy = region.width / width, region.height / height
     found = []
     for index in range(1, count):
-        x, y, w, h, pixels = stats[index]
+        x, y, w, h, pixels = stats[index].tolist()
         if pixels >= minimum * probability.size:
             box = Region(region.x0 + int(x * sx), region.y0 + int(y * sy),
                          region.x0 + int(np.ceil((x + w) * sx)), region.y0 + int(np.ceil((y + h) * sy)))
@@ -107,23 +133,27 @@ def components(probability: np.ndarray, region: Region, minimum: float, level: f
     return found
 
 
-def around(person: Region, shape: tuple[int, ...], margin: float, limit: float) -> Region:
-    """``person`` with ``margin`` (of its longer side) on every side, inside the frame.
+def around(person: Region, shape: Sequence[int], margin: float, limit: float) -> Region:
+    """
+    Return the region to segment around a person: with a margin, inside the frame.
 
-    The full frame instead, where the crop would be more than ``limit`` of it, or where somebody near is cut by the left or
-    right frame edge: half people are recognised better with all of the frame around them. Somebody far away, small and upright,
-    is cut out there too.
+    It is the full frame where it would be nearly that anyway, or where the person is cut by the left or right border: half people
+    are recognised better with all of the frame around them. Somebody far away, small and upright, is cut out there too.
+
+    :param shape: of the frame: (height, width, ...).
+    :param margin: fraction of the person's longer side.
+    :param limit: fraction of the frame's area from which on the region is the full frame.
     """
     frame = full_frame(shape)
-    edge = max(2, int(0.01 * frame.width))
-    is_far = person.width < person.height < _NEAR * frame.height
-    if (person.x0 <= edge or person.x1 >= frame.width - edge) and not is_far:
+    border = max(_BORDER[1], int(_BORDER[0] * frame.width))
+    is_far = person.width < person.height < _FAR * frame.height
+    if (person.x0 <= border or person.x1 >= frame.width - border) and not is_far:
         return frame
-    crop = person.padded(margin, frame)
-    return frame if crop.area > limit * frame.area else crop
+    region = person.padded(margin, frame)
+    return frame if region.area > limit * frame.area else region
 
 
-def follow(region: Region, people: Region, shape: tuple[int, ...], margin: float, limit: float) -> Region:
+def follow(region: Region, people: Region, shape: Sequence[int], margin: float, limit: float) -> Region:
     """
     Return the region of interest of the next frame: the old one as long as it still suits.
 
@@ -154,20 +184,26 @@ def follow(region: Region, people: Region, shape: tuple[int, ...], margin: float
     return region if roomy and region.area < 1.5 * wanted.area else wanted
 
 
-def warp(old: np.ndarray, source: Region, target: Region, outside: float) -> np.ndarray:
-    """A map of region ``source`` resampled bilinearly to region ``target`` (same map size); ``outside`` where it knew nothing."""
+def warp(probability: Array, source: Region, target: Region, outside: float) -> Array:
+    """
+    Return the map of a region, resampled to cover another region of the same frame.
+
+    :param probability: (h, w) float32, the map of ``source``. Any value per pixel can be warped.
+    :param outside: the value where the source shows nothing.
+    :returns: (h, w) float32, bilinear; the very same array where the regions are the same.
+    """
     if source == target:
-        return old
-    height, width = old.shape[:2]
+        return probability
+    height, width = probability.shape[:2]
     ax, ay = target.width / source.width, target.height / source.height
     bx = (target.x0 - source.x0) / source.width * width + 0.5 * ax - 0.5
     by = (target.y0 - source.y0) / source.height * height + 0.5 * ay - 0.5
     matrix = np.array([[ax, 0, bx], [0, ay, by]], np.float64)
-    return cv2.warpAffine(old, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                          borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
+    return cv2.warpAffine(probability, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,))
 
 
-def part(values: np.ndarray, box: Region, region: Region) -> np.ndarray:
+def part(values: Array, box: Region, region: Region) -> Array:
     """The cells of a map of a ``region`` that show a ``box``, at least one: a view, which may be written to."""
     height, width = values.shape[:2]
     x0 = min(max(int((box.x0 - region.x0) * width / region.width), 0), width - 1)

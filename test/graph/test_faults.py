@@ -190,7 +190,7 @@ SPOILT = {
     'a folder': (Path.mkdir, 'folder'),
     'a bomb': (bomb, '900000000 pixels'),
     'endless': (lambda path: path.symlink_to('/dev/zero'), 'no regular file'),
-    'empty': (Path.touch, 'no picture'),
+    'empty': (Path.touch, 'not an image'),
     'huge': (lambda path: (path.touch(), os.truncate(path, 1 << 40)), f'{1 << 40} bytes'),
 }
 

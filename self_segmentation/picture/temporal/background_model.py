@@ -11,6 +11,7 @@ import numpy as np
 
 from ...settings import Settings
 from .. import roi
+from ..arrays import Array
 
 __all__ = ['GRID', 'BackgroundModel', 'Comparison', 'from_grid', 'to_grid']
 
@@ -32,10 +33,10 @@ class Comparison(NamedTuple):
     that is not known; ``outdated`` whether the known background is wrong nearly everywhere.
     """
 
-    image: np.ndarray
-    distance: np.ndarray
-    same: np.ndarray
-    other: np.ndarray
+    image: Array
+    distance: Array
+    same: Array
+    other: Array
     outdated: bool
 
 
@@ -64,12 +65,12 @@ class BackgroundModel:
 
     def reset(self) -> None:
         """Forget the background and the people."""
-        self._background: np.ndarray | None = None  # (GRID, GRID, 3) float32
-        self._age = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was background
-        self._people: np.ndarray | None = None  # (GRID, GRID) uint8, 1 where the last map showed somebody
+        self._background: Array | None = None  # (GRID, GRID, 3) float32
+        self._age: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was background
+        self._people: Array | None = None  # (GRID, GRID) uint8, 1 where the last map showed somebody
         self._held_time = 0.0  # seconds
 
-    def compare(self, frame: np.ndarray) -> Comparison:
+    def compare(self, frame: Array) -> Comparison:
         """
         Compare a frame with the background. It may run in another thread, before the other methods.
 
@@ -93,7 +94,7 @@ class BackgroundModel:
             other *= (least < _SHADE[0]) | (most > _SHADE[1]) | (most - least > _SHADE[2])
         return Comparison(image, distance, same, other, False)
 
-    def hold(self, probability: np.ndarray, comparison: Comparison, step: float) -> np.ndarray | None:
+    def hold(self, probability: Array, comparison: Comparison, step: float) -> Array | None:
         """
         Find the people of the last map whom the model lost although something still stands there.
 
@@ -121,7 +122,7 @@ class BackgroundModel:
         self._held_time = self._held_time + step if held.any() else 0.0
         return held if 0 < self._held_time <= limit else None
 
-    def penalty(self, comparison: Comparison) -> np.ndarray:
+    def penalty(self, comparison: Comparison) -> Array:
         """
         Return what to take from the probability.
 
@@ -133,7 +134,7 @@ class BackgroundModel:
             weight = weight - cv2.dilate(self._people, np.ones((3, 3), np.uint8)) * comparison.other
         return self._settings.temporal_background_penalty * weight
 
-    def learn(self, probability: np.ndarray, comparison: Comparison) -> None:
+    def learn(self, probability: Array, comparison: Comparison) -> None:
         """
         Take what is surely no person for background.
 
@@ -146,14 +147,12 @@ class BackgroundModel:
         if comparison.outdated:
             self._age[:] = 0
         self._people = (probability > 0.5).astype(np.uint8)
-        busy = cv2.dilate(cv2.compare(probability, 0.1, cv2.CMP_GT), np.ones((5, 5), np.uint8))
-        quiet = cv2.bitwise_not(busy)
-        self._age[(quiet > 0) & (comparison.distance > _OTHER)] = 0
-        fresh = cv2.bitwise_and(quiet, cv2.compare(self._age, 0, cv2.CMP_EQ))
-        cv2.accumulateWeighted(image, self._background, 0.1, mask=quiet)
-        if cv2.countNonZero(fresh):
-            cv2.copyTo(image.astype(np.float32), fresh, self._background)
-        self._age = cv2.add(self._age, cv2.min(quiet, 1))
+        quiet = cv2.dilate((probability > 0.1).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+        self._age[quiet & (comparison.distance > _OTHER)] = 0
+        fresh = quiet & (self._age == 0)
+        cv2.accumulateWeighted(image, self._background, 0.1, mask=quiet.astype(np.uint8))
+        self._background[fresh] = image[fresh]
+        self._age = np.minimum(self._age + quiet, _KNOWN)
 
 
 def _cells(region: roi.Region, frame: roi.Region) -> tuple[slice, slice]:
@@ -163,7 +162,7 @@ def _cells(region: roi.Region, frame: roi.Region) -> tuple[slice, slice]:
     return slice(y0, y1), slice(x0, x1)
 
 
-def to_grid(probability: np.ndarray, region: roi.Region, frame: roi.Region) -> np.ndarray:
+def to_grid(probability: Array, region: roi.Region, frame: roi.Region) -> Array:
     """
     Return a region's map on the grid over the full frame.
 
@@ -180,7 +179,7 @@ def to_grid(probability: np.ndarray, region: roi.Region, frame: roi.Region) -> n
     return grid
 
 
-def from_grid(values: np.ndarray, shape: tuple[int, ...], region: roi.Region, frame: roi.Region) -> np.ndarray:
+def from_grid(values: Array, shape: tuple[int, ...], region: roi.Region, frame: roi.Region) -> Array:
     """
     Return values on the grid as a map of a region: the way back from :func:`to_grid`.
 

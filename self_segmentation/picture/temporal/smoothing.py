@@ -11,6 +11,7 @@ import numpy as np
 
 from ...settings import Settings
 from .. import roi
+from ..arrays import Array
 
 __all__ = ['Motion', 'TemporalSmoother', 'Weights']
 
@@ -25,8 +26,8 @@ class Motion(NamedTuple):
     that frame showed nothing, None for the first frame; ``mean_change`` the mean of the difference, 0 for the first frame.
     """
 
-    luma: np.ndarray
-    difference: np.ndarray | None
+    luma: Array
+    difference: Array | None
     mean_change: float
 
 
@@ -38,17 +39,17 @@ class Weights(NamedTuple):
     threshold where it was.
     """
 
-    memory: np.ndarray
-    last: np.ndarray
-    bias: np.ndarray
+    memory: Array
+    last: Array
+    bias: Array
 
 
 class _State(NamedTuple):
     """What is kept of the last frame: its smoothed map, what was returned, its luma, and the region of all three."""
 
-    smoothed: np.ndarray
-    output: np.ndarray
-    luma: np.ndarray
+    smoothed: Array
+    output: Array
+    luma: Array
     region: roi.Region
 
 
@@ -77,7 +78,7 @@ class TemporalSmoother:
         """Forget the last frame."""
         self._last: _State | None = None
 
-    def estimate_motion(self, low: np.ndarray, region: roi.Region) -> Motion:
+    def estimate_motion(self, low: Array, region: roi.Region) -> Motion:
         """
         Compare a frame with the last one, whether anything is smoothed or not.
 
@@ -118,8 +119,8 @@ class TemporalSmoother:
         bias = cv2.multiply(still, roi.warp(bias, last.region, region, -s.temporal_hysteresis))
         return Weights(memory, roi.warp(last.smoothed, last.region, region, 0.0), bias)
 
-    def update(self, probability: np.ndarray, motion: Motion, weights: Weights | None, region: roi.Region,
-               penalty: np.ndarray | None = None) -> np.ndarray:
+    def update(self, probability: Array, motion: Motion, weights: Weights | None, region: roi.Region,
+               penalty: Array | None = None) -> Array:
         """
         Return the smoothed map, and remember it for the next frame.
 
