@@ -9,7 +9,6 @@ Frames of a video: :class:`Engine`. Pictures of their own: :mod:`~self_segmentat
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -141,6 +140,8 @@ class Engine:
         self._stamp: float | None = None
         self._grid: np.ndarray | None = None
         self._count = self._looked = 0
+        self._read = -_NEWCOMER_EVERY
+        self._someone_new = False
 
     def frame(self, bgr: np.ndarray, stamp: float | None = None, out: np.ndarray | None = None,
               timer: StageTimer | None = None) -> np.ndarray:
@@ -197,8 +198,10 @@ class Engine:
             look, self._look = self._look, None
             self._people.merge(look.found.result(), look.before, self._supported(frame, comparison))
         moved = self._moved_elsewhere(frame, comparison)
+        self._someone_new = moved is not None
         full = None
-        if moved is not None and self._count % _NEWCOMER_EVERY == 0:
+        if moved is not None and self._count - self._read >= _NEWCOMER_EVERY:
+            self._read = self._count
             full = self._infer(self._small(bgr, frame))
             map_on_grid = to_grid(full, frame, frame)
             for piece in roi.components(map_on_grid, frame, _SMALLEST_PIECE):
@@ -243,7 +246,8 @@ class Engine:
                 if len(view.ids) == 1:  # several in one view: their boxes are the detector's
                     roi.part(changed, view.region, frame)[:] = 0
             busy = cv2.countNonZero(changed) > _CHANGED * changed.size
-        if self._count - self._looked >= self._settings.people_interval * (1 if busy else _CALM):
+        interval = self._settings.people_interval * (1 if busy else _CALM)
+        if self._count - self._looked >= (min(interval, _NEWCOMER_EVERY) if self._someone_new else interval):
             self._looked = self._count
             before = {each.id: each.box for each in self._people.all}
             self._look = _Look(self._count, before, self._looker.submit(self._find, bgr.copy()))
@@ -364,8 +368,9 @@ class Engine:
         covered = {}
         for view, probability in maps:
             small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+            raw = cv2.resize(view.raw, (64, 64), interpolation=cv2.INTER_AREA)  # the model's word, not what was held without it
             for key in view.ids:
-                covered[key] = float((roi.part(small, boxes[key], view.region) > 0.5).mean())
+                covered[key] = float((roi.part(raw, boxes[key], view.region) > 0.5).mean())
             if len(view.ids) == 1:
                 minimum = _SMALLEST_PIECE * frame.area / view.region.area
                 box = roi.union([piece.region for piece in roi.components(small, view.region, min(minimum, 0.02), 0.4)])

@@ -77,15 +77,18 @@ class People:
         :param before: boxes by id when it looked; people have moved since.
         :param supported: ids of people who are known to be there by other means.
         """
-        found = list(found)
-        pairs = sorted(((each.box.iou(box), index, key) for index, each in enumerate(found) for key, box in before.items()
-                        if key in self._tracks), reverse=True)
-        matched: dict[int, int] = {}
-        for likeness, index, key in pairs:
-            if likeness >= _SAME and index not in matched and key not in matched.values():
-                matched[index] = key
-        for key, track in list(self._tracks.items()):
-            if key in matched.values() or key in supported or key not in before:
+        found, matched = list(found), {}
+        boxes = {key: box for key, box in before.items() if key in self._tracks}
+        for likeness, least in ((Region.iou, _SAME), (_contains, _PART)):  # the whole of somebody of whom a part was known
+            pairs = sorted(((likeness(each.box, box), index, key) for index, each in enumerate(found) for key, box in boxes.items()),
+                           reverse=True)
+            for value, index, key in pairs:
+                if value >= least and index not in matched and key not in matched.values():
+                    matched[index] = key
+        for key, box in boxes.items():
+            track = self._tracks[key]
+            is_part = any(box.inside(boxes[other]) > _PART for other in matched.values() if other != key)
+            if key in matched.values() or (key in supported and not is_part):
                 track.misses = 0
                 continue
             track.misses += 1
@@ -124,6 +127,10 @@ class People:
         people = [track.person for track in self._tracks.values()]
         for person in who_counts(people, settings, frame):
             self._tracks[person.id].person = person
+
+
+def _contains(outer: Region, inner: Region) -> float:
+    return inner.inside(outer)
 
 
 def who_counts(people: list[Person], settings: Settings, frame: Region) -> list[Person]:
