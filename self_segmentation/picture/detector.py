@@ -30,6 +30,7 @@ _CONFIRMED = 0.6  # score that a doubtful one must reach from close up; things r
 _CLOSE_UP = 0.25  # fraction of the longer side left around a doubtful one
 _SAME = 0.4  # IoU from which two boxes are one person; a crowd's neighbours overlap by less
 _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is dropped
+_PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
 _TILED_FROM = 2.5  # frames of this many detector inputs across are also looked at in parts: a person of a tenth is 80 pixels there
 _MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
@@ -129,7 +130,7 @@ class Finder:
         candidates = [each for each in self._candidates(bgr, frame) if each.box.height >= smallest * frame.height]
         found = [each for each in candidates if each.score >= score]
         for each in candidates:
-            if each.score >= score or any(each.box.iou(other.box) > _SAME for other in found):
+            if each.score >= score or any(each.box.iou(other.box) > _SAME or each.box.inside(other.box) > _PART for other in found):
                 continue
             if any(each.box.iou(box) > _SAME for box in known):
                 found.append(each)
@@ -138,7 +139,7 @@ class Finder:
                 confirmed = self._from_close_up(bgr, each.box, frame)
                 if confirmed is None:
                     self._refused.append(each.box)
-                else:
+                elif not any(confirmed.box.inside(other.box) > _PART for other in found):
                     found.append(confirmed)
         return _without_duplicates(found)
 

@@ -23,10 +23,10 @@ from .roi import Region
 from .segmenter import resize_like_mediapipe
 from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
 from .temporal.smoothing import Motion, TemporalSmoother
+from .views import View, arrange
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
-_LARGEST_CROP = 0.85  # fraction of the frame; a larger crop gains nothing over the full frame
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
 _USUAL_STEP = 1 / 30  # seconds between frames without stamps
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
@@ -35,8 +35,9 @@ _LOOK_TAKES = 2  # frames until the result of a look is taken: a fixed number, s
 _CALM = 5  # how many times less often the detector looks while nothing changes
 _CHANGED = 0.01  # fraction of the grid from which the image changes
 _SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
+_LOST = 0.1  # fraction of the box that the map covers at least of somebody who is seen well
 _REACH = 0.1  # fraction of a box's longer side around it in which a piece of the map belongs to its person
-_MOVED = 0.25  # fraction of a piece of the map that clearly stands before the known background, of a person who moved there
+_MOVED = 0.2  # fraction of a piece of the map that clearly stands before the known background, of a person who moved there
 _NEWCOMER_EVERY = 3  # frames between two reads of the full frame while something moves before the background
 
 
@@ -61,14 +62,6 @@ class StageTimer:
         now = time.perf_counter()
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
-
-
-class _View:
-    """A region of interest of a video, the ids of the people in it, and its own memory."""
-
-    def __init__(self, region: Region, ids: frozenset[int], smoother: TemporalSmoother) -> None:
-        self.region, self.ids, self.smoother = region, ids, smoother
-        self.raw: np.ndarray | None = None  # the model's last map
 
 
 class _Crop(NamedTuple):
@@ -135,7 +128,7 @@ class Engine:
             self._finder.forget()
         self._background.reset()
         self._people.forget()
-        self._views: list[_View] = []
+        self._views: list[View] = []
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
         self._grid: np.ndarray | None = None
@@ -212,7 +205,7 @@ class Engine:
                     else:
                         self._people.appear(piece.region, float(map_on_grid[piece.pixels].mean()))
         self._people.choose(self._settings, frame)
-        self._arrange(frame)
+        self._views = arrange(self._views, self._people.all, frame, self._settings)
         return full
 
     def _find(self, bgr: np.ndarray, most_doubtful: int = 1) -> list[Detection]:
@@ -243,7 +236,7 @@ class Engine:
         if change is not None and not busy:
             changed = cv2.compare(change, 2 * self._settings.temporal_motion_threshold, cv2.CMP_GT)
             for view in self._views:
-                if len(view.ids) == 1:  # several in one view: their boxes are the detector's
+                if view.shows_only(self._people.all):  # else the boxes are the detector's
                     roi.part(changed, view.region, frame)[:] = 0
             busy = cv2.countNonZero(changed) > _CHANGED * changed.size
         interval = self._settings.people_interval * (1 if busy else _CALM)
@@ -252,48 +245,13 @@ class Engine:
             before = {each.id: each.box for each in self._people.all}
             self._look = _Look(self._count, before, self._looker.submit(self._find, bgr.copy()))
 
-    # ---- where to look
-
-    def _arrange(self, frame: Region) -> None:
-        """Have a view for each place where people stand who count; a view goes on as long as one of its people is in it."""
-        places: list[tuple[Region, Region, frozenset[int]]] = []
-        for person in self._people.all:
-            if person.counts:
-                region = self._around(person.box)
-                place = region, person.box, frozenset([person.id])
-                for other in [each for each in places if self._together(each[0], region)]:
-                    places.remove(other)
-                    box = roi.union([place[1], other[1]])
-                    place = roi.union([place[0], other[0]]), box, place[2] | other[2]
-                places.append(place)
-        old, self._views = self._views, []
-        for region, box, ids in places:
-            view = max((each for each in old if each.ids & ids), key=lambda each: len(each.ids & ids), default=None)
-            if view is None:
-                view = _View(region, ids, TemporalSmoother(self._settings))
-            else:
-                old.remove(view)
-                if ids == view.ids:
-                    region = roi.follow(view.region, box, self._shape, self._settings.roi_margin, _LARGEST_CROP)
-            view.region, view.ids = region, ids
-            self._views.append(view)
-
-    def _around(self, box: Region) -> Region:
-        return roi.around(box, self._shape, self._settings.roi_margin, _LARGEST_CROP)
-
-    @staticmethod
-    def _together(a: Region, b: Region) -> bool:
-        """Whether one inference for two regions shows each of them nearly as large as one for each would."""
-        both = roi.union([a, b])
-        return max(both.size) <= 1.5 * min(max(a.size), max(b.size))
-
     # ---- segmentation
 
     def _segment(self, bgr: np.ndarray, frame: Region, full: np.ndarray | None, comparison: Comparison | None, step: float,
-                 out: np.ndarray, timer: StageTimer) -> list[tuple[_View, np.ndarray]]:
+                 out: np.ndarray, timer: StageTimer) -> list[tuple[View, np.ndarray]]:
         """Write the alpha of all views to ``out``, and return their maps."""
         if self._finder is None and not self._views:
-            self._views = [_View(frame, frozenset(), TemporalSmoother(self._settings))]
+            self._views = [View(frame, frozenset(), TemporalSmoother(self._settings))]
         views, crops, prepared = self._views, [], []
         for view in views:
             crop = self._crop(bgr, view)
@@ -302,9 +260,9 @@ class Engine:
         timer.lap('prepare')
         for view, crop in zip(views, crops):
             if view.region == frame and full is not None:
-                view.raw = full
-            elif view.raw is None or self._is_turn(view):
-                view.raw = self._infer(crop.small)
+                view.probability = full
+            elif view.probability is None or self._is_turn(view):
+                view.probability = self._infer(crop.small)
         ready = [future.result() for future in prepared]
         timer.lap('segment')
         maps = [self._only_people(view, frame) for view in views]
@@ -327,19 +285,19 @@ class Engine:
         timer.lap('edge')
         return [(view, probability) for view, probability, _ in alphas]
 
-    def _is_turn(self, view: _View) -> bool:
+    def _is_turn(self, view: View) -> bool:
         """Whether a view is segmented in this frame: all are, where the settings allow as many inferences; else in turn."""
         most, count = self._settings.people_most, len(self._views)
         if count <= most:
             return True
         return (self._views.index(view) - self._count * most) % count < most
 
-    def _crop(self, bgr: np.ndarray, view: _View) -> _Crop:
+    def _crop(self, bgr: np.ndarray, view: View) -> _Crop:
         small = self._small(bgr, view.region)
         low = matte.downsample_by_4(small)
         return _Crop(small, low, view.smoother.estimate_motion(low, view.region))
 
-    def _precompute(self, view: _View, crop: _Crop):
+    def _precompute(self, view: View, crop: _Crop):
         weights = view.smoother.precompute(crop.motion, view.region, self._model.size)
         return weights, matte.edge_filter(crop.small, crop.low, view.region.size, self._settings)
 
@@ -353,32 +311,32 @@ class Engine:
         self.inferences += 1
         return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
 
-    def _only_people(self, view: _View, frame: Region) -> np.ndarray:
+    def _only_people(self, view: View, frame: Region) -> np.ndarray:
         """Return a view's map without the pieces that belong to nobody who counts."""
         if self._finder is None:
-            return view.raw
+            return view.probability
         boxes = [each.box.padded(_REACH, frame) for each in self._people.all if each.id in view.ids]
-        return only_inside(view.raw, view.region, boxes)
+        return only_inside(view.probability, view.region, boxes)
 
     # ---- after the picture
 
-    def _follow(self, maps: list[tuple[_View, np.ndarray]], frame: Region, step: float) -> None:
+    def _follow(self, maps: list[tuple[View, np.ndarray]], frame: Region, step: float) -> None:
         """Move the boxes of people with their masks, and forget who is gone."""
-        boxes = {each.id: each.box for each in self._people.all}
-        covered = {}
+        boxes, covered = {each.id: each.box for each in self._people.all}, {}
+        clear = {each.id for each in self._people.all if each.score >= self._settings.people_score}
         for view, probability in maps:
-            small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-            raw = cv2.resize(view.raw, (64, 64), interpolation=cv2.INTER_AREA)  # the model's word, not what was held without it
-            for key in view.ids:
+            raw, final = (cv2.resize(each, (64, 64), interpolation=cv2.INTER_AREA) for each in (view.probability, probability))
+            for key in view.ids:  # by the model's own word, not by what was held without it
                 covered[key] = float((roi.part(raw, boxes[key], view.region) > 0.5).mean())
-            if len(view.ids) == 1:
-                minimum = _SMALLEST_PIECE * frame.area / view.region.area
-                box = roi.union([piece.region for piece in roi.components(small, view.region, min(minimum, 0.02), 0.4)])
+            view.tries += any(covered[key] < _LOST for key in view.ids & clear)
+            if view.shows_only(self._people.all):
+                minimum = min(_SMALLEST_PIECE * frame.area / view.region.area, 0.02)
+                box = roi.union([piece.region for piece in roi.components(final, view.region, minimum, 0.4)])
                 if box is not None:
                     self._people.move(next(iter(view.ids)), box)
         self._people.cover(covered, step, self._settings.temporal_hold_time)
 
-    def _on_grid(self, maps: list[tuple[_View, np.ndarray]], frame: Region) -> np.ndarray:
+    def _on_grid(self, maps: list[tuple[View, np.ndarray]], frame: Region) -> np.ndarray:
         grids = [to_grid(probability, view.region, frame) for view, probability in maps]
         return np.maximum.reduce(grids) if grids else np.zeros((GRID, GRID), np.float32)
 

@@ -20,10 +20,12 @@ import numpy as np
 
 from .arrays import Array
 
-__all__ = ['Component', 'Region', 'around', 'components', 'follow', 'full_frame', 'part', 'union', 'warp']
+__all__ = ['Component', 'Region', 'around', 'components', 'cover', 'full_frame', 'grown', 'part', 'suits',
+           'union', 'warp']
 
 _BORDER = 0.01, 2  # who is as near to the left or right border is cut by it: fraction of the frame's width, pixels at least
-_FAR = 0.3  # fraction of the frame's height; of smaller people the full frame shows too little
+_CLEAR_GAIN = 0.7  # fraction of the frame; a crop must be smaller than this to be worth leaving the full frame for
+_FAR = 0.6  # fraction of the frame's height; of smaller people the full frame shows too little
 
 
 class Region(NamedTuple):
@@ -111,6 +113,11 @@ def union(regions: Sequence[Region]) -> Region | None:
     return Region(min(x0), min(y0), max(x1), max(y1))
 
 
+def cover(a: Region, b: Region) -> Region:
+    """Return the smallest region that covers both."""
+    return Region(min(a.x0, b.x0), min(a.y0, b.y0), max(a.x1, b.x1), max(a.y1, b.y1))
+
+
 def components(probability: Array, region: Region, minimum: float, level: float = 0.5) -> list[Component]:
     """
     Return the connected pieces of a map, neighbours across a corner included.
@@ -133,18 +140,16 @@ def components(probability: Array, region: Region, minimum: float, level: float 
     return found
 
 
-def around(person: Region, shape: Sequence[int], margin: float, limit: float) -> Region:
+def around(person: Region, frame: Region, margin: float, limit: float) -> Region:
     """
     Return the region to segment around a person: with a margin, inside the frame.
 
     It is the full frame where it would be nearly that anyway, or where the person is cut by the left or right border: half people
     are recognised better with all of the frame around them. Somebody far away, small and upright, is cut out there too.
 
-    :param shape: of the frame: (height, width, ...).
     :param margin: fraction of the person's longer side.
     :param limit: fraction of the frame's area from which on the region is the full frame.
     """
-    frame = full_frame(shape)
     border = max(_BORDER[1], int(_BORDER[0] * frame.width))
     is_far = person.width < person.height < _FAR * frame.height
     if (person.x0 <= border or person.x1 >= frame.width - border) and not is_far:
@@ -153,35 +158,33 @@ def around(person: Region, shape: Sequence[int], margin: float, limit: float) ->
     return frame if region.area > limit * frame.area else region
 
 
-def follow(region: Region, people: Region, shape: Sequence[int], margin: float, limit: float) -> Region:
+def grown(box: Region, region: Region, margin: float, frame: Region) -> Region:
     """
-    Return the region of interest of the next frame: the old one as long as it still suits.
+    Return a box with room where it touches the border of the region in which it was found: whoever is in it goes on beyond.
+
+    :param margin: fraction of the box's longer side.
+    """
+    if region == frame:
+        return box
+    slack_x, slack_y, grow = region.width // 32, region.height // 32, int(margin * max(box.size))
+    return Region(box.x0 - grow * (box.x0 <= region.x0 + slack_x), box.y0 - grow * (box.y0 <= region.y0 + slack_y),
+                  box.x1 + grow * (box.x1 >= region.x1 - slack_x), box.y1 + grow * (box.y1 >= region.y1 - slack_y)).intersect(frame)
+
+
+def suits(region: Region, box: Region, wanted: Region, margin: float, frame: Region) -> bool:
+    """
+    Return whether a region still suits the people in a box, so that it need not become the one that is wanted (a dead band).
 
     A region that moves a little with every frame changes the model's answer a little with every frame, which the eye sees as
-    flicker. So it is kept (a dead band) while it leaves at least half and at most about one and a half of the margin on every
-    inner side.
-
-    :param region: what was segmented.
-    :param people: the smallest region around the people in its map.
+    flicker. It suits while it leaves at least half of the margin on every inner side and is at most half larger than wanted; the
+    full frame is left only for a clear gain.
     """
-    frame = full_frame(shape)
-    if region != frame:
-        # what touches the crop's border (but not the frame's) goes on beyond it: grow there at once
-        slack_x, slack_y = region.width // 32, region.height // 32
-        grow = int(margin * max(people.width, people.height))
-        people = Region(people.x0 - grow * (people.x0 <= region.x0 + slack_x), people.y0 - grow * (people.y0 <= region.y0 + slack_y),
-                        people.x1 + grow * (people.x1 >= region.x1 - slack_x),
-                        people.y1 + grow * (people.y1 >= region.y1 - slack_y)).intersect(frame)
-    wanted = around(people, shape, margin, limit)
-    if wanted == frame:
-        return frame
-    if region == frame:  # leave the full frame only for a clear gain
-        return frame if wanted.area > 0.85 * limit * frame.area else wanted
-    half = 0.5 * margin * max(people.width, people.height)
-    roomy = ((region.x0 == 0 or people.x0 - region.x0 >= half) and (region.y0 == 0 or people.y0 - region.y0 >= half)
-             and (region.x1 == frame.width or region.x1 - people.x1 >= half)
-             and (region.y1 == frame.height or region.y1 - people.y1 >= half))
-    return region if roomy and region.area < 1.5 * wanted.area else wanted
+    if wanted == frame or region == frame:
+        return region == wanted or (region == frame and wanted.area > _CLEAR_GAIN * frame.area)
+    half = 0.5 * margin * max(box.size)
+    return ((region.x0 == 0 or box.x0 - region.x0 >= half) and (region.y0 == 0 or box.y0 - region.y0 >= half)
+            and (region.x1 == frame.width or region.x1 - box.x1 >= half)
+            and (region.y1 == frame.height or region.y1 - box.y1 >= half) and region.area < 1.5 * wanted.area)
 
 
 def warp(probability: Array, source: Region, target: Region, outside: float) -> Array:
