@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong. Every message names the bad value, where it came from and what is allowed."""
 
-__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError', 'SourceError']
+__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError',
+           'SourceError']
 
 
 class SelfSegmentationError(Exception):

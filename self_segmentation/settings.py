@@ -129,12 +129,13 @@ class Settings:
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True)
-    people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without it '
-                                           'the model always sees the full frame, as in the MediaPipe tutorial.')
-    people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at again '
-                                         'from close up.', minimum=0.08, maximum=0.95)
-    people_interval: int = _tunable(6, 'Frames between two looks of the detector while the image changes where nobody is known; '
-                                       'five times as many while it does not.', unit='frames', minimum=2, maximum=100)
+    people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
+                                           'it the model always sees the full frame, as in the MediaPipe tutorial.')
+    people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
+                                         'again from close up.', minimum=0.08, maximum=0.95)
+    people_interval: int = _tunable(6, 'Frames between two looks of the detector while the image changes where nobody is '
+                                       'known; five times as many while it does not, ten times where somebody is known.',
+                                    unit='frames', minimum=2, maximum=100)
     people_who: str = _tunable('all', 'Who counts: everybody, the largest person, or the one nearest to the middle of the frame; '
                                       'the others are background.', choices=('all', 'largest', 'central'))
     people_smallest: float = _tunable(0.03, 'Height of a person who counts, at least.', unit="fraction of the frame's height",

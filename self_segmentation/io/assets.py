@@ -88,8 +88,8 @@ def _read_detector(settings: Settings) -> ModelFile | None:
     try:
         return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
     except OSError as error:
-        raise DetectorError(f'person detector {path} {error.strerror}: copy models/ of this package again, or set people.detector to '
-                            'false') from error
+        raise DetectorError(f'person detector {path} {error.strerror}: copy models/ of this package again, or set '
+                            'people.detector to false') from error
 
 
 def _read_background_image(name: str) -> np.ndarray | None:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import cv2
-import numpy as np
 
 from ..errors import DetectorError
+from .arrays import Array
 from .mediapipe_tasks import import_tasks
 from .roi import Region, full_frame
 from .segmenter import ModelFile, resize_like_mediapipe
@@ -26,13 +26,13 @@ __all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector']
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
 _DOUBTFUL = 0.08  # score from which something may be a person; lower finds nobody more (0.05 on 41 pictures: the same people)
-_CONFIRMED = 0.6  # score that a doubtful one must reach from close up; things reach 0.4 at most there, people 0.7 and more
+_CONFIRMED = 0.6  # score that a doubtful one must reach from close up; things reach 0.4 there, people mostly 0.7 and more
 _CLOSE_UP = 0.25  # fraction of the longer side left around a doubtful one
 _SAME = 0.4  # IoU from which two boxes are one person; a crowd's neighbours overlap by less
 _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is dropped
 _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
-_TILED_FROM = 2.5  # frames of this many detector inputs across are also looked at in parts: a person of a tenth is 80 pixels there
+_TILED_FROM = 2.5  # times the detector's input: frames with sides of as much are also looked at in parts
 _MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
@@ -46,7 +46,7 @@ class Detection(NamedTuple):
 class Detector(Protocol):
     """Finds people in an image: :class:`PersonDetector`."""
 
-    def detect(self, bgr: np.ndarray) -> list[Detection]:
+    def detect(self, bgr: Array) -> list[Detection]:
         """Return who may be in an image of any size, (h, w, 3) uint8 blue green red, best first."""
 
     def close(self) -> None:
@@ -63,8 +63,8 @@ class PersonDetector:
 
     def __init__(self, file: ModelFile) -> None:
         if hashlib.sha256(file.content).hexdigest() != _SHA256:
-            raise DetectorError(f'person detector {file.name}: damaged or another file ({len(file.content)} bytes): copy models/ of '
-                             'this package again, or set people.detector to false')
+            raise DetectorError(f'person detector {file.name}: damaged or another file ({len(file.content)} bytes): copy models/ '
+                                'of this package again, or set people.detector to false')
         mediapipe, tasks, vision = import_tasks()
         options = vision.ObjectDetectorOptions(
             base_options=tasks.BaseOptions(model_asset_buffer=file.content), running_mode=vision.RunningMode.IMAGE,
@@ -75,7 +75,7 @@ class PersonDetector:
             raise DetectorError(f'person detector {file.name}: MediaPipe cannot load it ({error})') from error
         self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
 
-    def detect(self, bgr: np.ndarray) -> list[Detection]:
+    def detect(self, bgr: Array) -> list[Detection]:
         """
         Return who may be in an image, best first: all of a score of 0.08 and more.
 
@@ -115,7 +115,7 @@ class Finder:
         """Forget what was refused: it is another scene."""
         self._refused.clear()
 
-    def find(self, bgr: np.ndarray, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
+    def find(self, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
              known: Sequence[Region] = ()) -> list[Detection]:
         """
         Return the people of a frame, best first.
@@ -130,7 +130,7 @@ class Finder:
         candidates = [each for each in self._candidates(bgr, frame) if each.box.height >= smallest * frame.height]
         found = [each for each in candidates if each.score >= score]
         for each in candidates:
-            if each.score >= score or any(each.box.iou(other.box) > _SAME or each.box.inside(other.box) > _PART for other in found):
+            if each.score >= score or _is_part(each.box, found):
                 continue
             if any(each.box.iou(box) > _SAME for box in known):
                 found.append(each)
@@ -139,11 +139,11 @@ class Finder:
                 confirmed = self._from_close_up(bgr, each.box, frame)
                 if confirmed is None:
                     self._refused.append(each.box)
-                elif not any(confirmed.box.inside(other.box) > _PART for other in found):
+                elif not _is_part(confirmed.box, found):
                     found.append(confirmed)
         return _without_duplicates(found)
 
-    def _candidates(self, bgr: np.ndarray, frame: Region) -> list[Detection]:
+    def _candidates(self, bgr: Array, frame: Region) -> list[Detection]:
         candidates = self._detector.detect(bgr)
         if min(frame.size) < _TILED_FROM * _SIDE:
             return candidates
@@ -153,7 +153,7 @@ class Finder:
                 candidates += self._in_part(bgr, Region(x0, y0, x0 + width, y0 + height), frame)
         return sorted(candidates, key=lambda each: -each.score)
 
-    def _in_part(self, bgr: np.ndarray, part: Region, frame: Region) -> list[Detection]:
+    def _in_part(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
         """Return whoever a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
         found = []
         for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]):
@@ -164,11 +164,16 @@ class Finder:
                 found.append(Detection(box, each.score))
         return found
 
-    def _from_close_up(self, bgr: np.ndarray, box: Region, frame: Region) -> Detection | None:
+    def _from_close_up(self, bgr: Array, box: Region, frame: Region) -> Detection | None:
         part = box.padded(_CLOSE_UP, frame)
         seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
                 for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]) if each.score >= _CONFIRMED]
         return next((each for each in seen if each.box.iou(box) > _SAME), None)
+
+
+def _is_part(box: Region, found: list[Detection]) -> bool:
+    """Whether a box shows somebody who is found already, or a part of them."""
+    return any(box.iou(each.box) > _SAME or box.inside(each.box) > _PART for each in found)
 
 
 def _without_duplicates(found: list[Detection]) -> list[Detection]:

@@ -26,8 +26,9 @@ class Person:
     """
     Somebody in a frame.
 
-    ``id`` stays theirs while they stay in view and is not given again; ``box`` in pixels of the frame; ``score`` the detector's,
-    0..1 (of somebody found by the segmentation alone, its mean probability); ``counts`` whether they are kept, see ``people.who``.
+    ``id`` stays theirs while they stay in view and is not given again; ``box`` in pixels of the frame; ``score`` the
+    detector's, 0..1 (of somebody found by the segmentation alone, its mean probability); ``counts`` whether they are kept, see
+    ``people.who``.
     """
 
     id: int
@@ -77,11 +78,12 @@ class People:
         :param before: boxes by id when it looked; people have moved since.
         :param supported: ids of people who are known to be there by other means.
         """
-        found, matched = list(found), {}
+        found = list(found)
+        matched: dict[int, int] = {}  # index in found to id
         boxes = {key: box for key, box in before.items() if key in self._tracks}
         for likeness, least in ((Region.iou, _SAME), (_contains, _PART)):  # the whole of somebody of whom a part was known
-            pairs = sorted(((likeness(each.box, box), index, key) for index, each in enumerate(found) for key, box in boxes.items()),
-                           reverse=True)
+            pairs = sorted(((likeness(each.box, box), index, key) for index, each in enumerate(found)
+                            for key, box in boxes.items()), reverse=True)
             for value, index, key in pairs:
                 if value >= least and index not in matched and key not in matched.values():
                     matched[index] = key
@@ -135,7 +137,9 @@ def _contains(outer: Region, inner: Region) -> float:
 
 def who_counts(people: list[Person], settings: Settings, frame: Region) -> list[Person]:
     """
-    Return people with ``counts`` set as ``people.who`` asks. Whoever counted before goes on until somebody else does clearly more.
+    Return people with ``counts`` set as ``people.who`` asks.
+
+    Whoever counted before goes on until somebody else does clearly more.
     """
     if settings.people_who == 'all' or not people:
         return [dataclasses.replace(person, counts=True) for person in people]
@@ -144,8 +148,9 @@ def who_counts(people: list[Person], settings: Settings, frame: Region) -> list[
         if settings.people_who == 'largest':
             value = float(person.box.area)
         else:
-            off = abs(person.box.x0 + person.box.x1 - frame.width) / frame.width + abs(person.box.y0 + person.box.y1 - frame.height) / frame.height
-            value = 1.0 / (0.1 + off)
+            box = person.box
+            off = (box.x0 + box.x1 - frame.width) / frame.width, (box.y0 + box.y1 - frame.height) / frame.height
+            value = 1.0 / (0.1 + abs(off[0]) + abs(off[1]))
         return value * (_CLEARLY if person.counts and some_do_not else 1.0)
 
     some_do_not = any(not person.counts for person in people)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..settings import Settings
+from .arrays import Array
 from .backgrounds import make_background
 from .compositor import blend, edge_corrected
 from .detector import Finder, PersonDetector
@@ -32,7 +33,7 @@ class Assets(NamedTuple):
 
     model: ModelFile
     detector: ModelFile | None = None
-    background_image: np.ndarray | None = None
+    background_image: Array | None = None
 
 
 @dataclasses.dataclass
@@ -41,13 +42,13 @@ class Result:
     What became of one frame. Arrays are None where they were not asked for.
 
     ``composite`` (height, width, 3) uint8 blue green red; ``mask`` (height, width) uint8, 0 or 255; ``alpha``
-    (height, width) uint8, 0..255; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time each
-    stage took.
+    (height, width) uint8, 0..255; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time
+    each stage took.
     """
 
-    composite: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    alpha: np.ndarray | None = None
+    composite: Array | None = None
+    mask: Array | None = None
+    alpha: Array | None = None
     people: list[Person] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -117,8 +118,8 @@ class Pipeline:
         if self._detector is not None:
             self._detector.close()
 
-    def process(self, frame: np.ndarray, *, stamp: float | None = None, still: bool = False, composite: bool | np.ndarray = True,
-                mask: bool | np.ndarray = True, alpha: bool | np.ndarray = True) -> Result:
+    def process(self, frame: Array, *, stamp: float | None = None, still: bool = False, composite: bool | Array = True,
+                mask: bool | Array = True, alpha: bool | Array = True) -> Result:
         """
         Segment one frame and put the background behind its people.
 
@@ -157,9 +158,9 @@ class Pipeline:
         timer.lap('composite')
         return result
 
-    def _infer(self, bgr: np.ndarray) -> np.ndarray:
+    def _infer(self, bgr: Array) -> Array:
         return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-def _array(wanted: bool | np.ndarray) -> np.ndarray | None:
+def _array(wanted: bool | Array) -> Array | None:
     return wanted if isinstance(wanted, np.ndarray) else None

@@ -167,8 +167,9 @@ def grown(box: Region, region: Region, margin: float, frame: Region) -> Region:
     if region == frame:
         return box
     slack_x, slack_y, grow = region.width // 32, region.height // 32, int(margin * max(box.size))
-    return Region(box.x0 - grow * (box.x0 <= region.x0 + slack_x), box.y0 - grow * (box.y0 <= region.y0 + slack_y),
-                  box.x1 + grow * (box.x1 >= region.x1 - slack_x), box.y1 + grow * (box.y1 >= region.y1 - slack_y)).intersect(frame)
+    more = Region(box.x0 - grow * (box.x0 <= region.x0 + slack_x), box.y0 - grow * (box.y0 <= region.y0 + slack_y),
+                  box.x1 + grow * (box.x1 >= region.x1 - slack_x), box.y1 + grow * (box.y1 >= region.y1 - slack_y))
+    return more.intersect(frame)
 
 
 def suits(region: Region, box: Region, wanted: Region, margin: float, frame: Region) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..settings import Settings
 from . import matte, roi
+from .arrays import Array
 from .detector import Finder
 from .people import Person, who_counts
 from .roi import Region
@@ -24,11 +25,11 @@ _LOST = 0.2  # fraction of the box: where the map shows less of a person whom th
 _LARGE = 0.5  # fraction of the frame's sides from which the full frame shows a person as well as a crop does
 _LARGEST_CROP = 0.85  # fraction of the frame's area; a larger crop is the full frame
 
-Infer = Callable[[np.ndarray], np.ndarray]
+Infer = Callable[[Array], Array]
 
 
-def segment_still(bgr: np.ndarray, infer: Infer, finder: Finder | None, size: tuple[int, int],
-                  settings: Settings, out: np.ndarray | None = None) -> tuple[np.ndarray, list[Person]]:
+def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[int, int],
+                  settings: Settings, out: Array | None = None) -> tuple[Array, list[Person]]:
     """
     Return the alpha of one picture and its people.
 
@@ -62,7 +63,7 @@ def segment_still(bgr: np.ndarray, infer: Infer, finder: Finder | None, size: tu
     return out, people
 
 
-def _smooth(bgr: np.ndarray, probability: np.ndarray, region: Region, size: tuple[int, int], settings: Settings) -> np.ndarray:
+def _smooth(bgr: Array, probability: Array, region: Region, size: tuple[int, int], settings: Settings) -> Array:
     view = bgr[region.y0:region.y1, region.x0:region.x1]
     small = cv2.resize(view, size, interpolation=cv2.INTER_LINEAR)
     return matte.edge_filter(small, matte.downsample_by_4(small), region.size, settings)(probability, view)
@@ -71,11 +72,11 @@ def _smooth(bgr: np.ndarray, probability: np.ndarray, region: Region, size: tupl
 class _Still:
     """The maps of one picture, each asked for once."""
 
-    def __init__(self, bgr: np.ndarray, infer: Infer, frame: Region) -> None:
+    def __init__(self, bgr: Array, infer: Infer, frame: Region) -> None:
         self._bgr, self._infer, self._frame = bgr, infer, frame
-        self._maps: dict[Region, np.ndarray] = {}
+        self._maps: dict[Region, Array] = {}
 
-    def map_of(self, box: Region) -> tuple[Region, np.ndarray]:
+    def map_of(self, box: Region) -> tuple[Region, Array]:
         """Return the region that shows a person best, and its map."""
         crop, frame = box.padded(_CROP, self._frame), self._frame
         if crop.area > _LARGEST_CROP * frame.area:
@@ -91,7 +92,7 @@ class _Still:
                 probability = 0.5 * (probability + roi.warp(whole, frame, crop, 0.0))
         return crop, probability
 
-    def _map(self, region: Region) -> np.ndarray:
+    def _map(self, region: Region) -> Array:
         if region not in self._maps:
             view = self._bgr[region.y0:region.y1, region.x0:region.x1]
             mirrored = cv2.flip(self._infer(cv2.flip(view, 1)), 1)
@@ -99,6 +100,6 @@ class _Still:
         return self._maps[region]
 
 
-def _covered(probability: np.ndarray, region: Region, box: Region) -> float:
+def _covered(probability: Array, region: Region, box: Region) -> float:
     """Return the fraction of a box in which the map of a region shows a person."""
     return float((roi.part(probability, box, region) > 0.5).mean())
