@@ -44,8 +44,8 @@ class BackgroundError(SelfSegmentationError):
 
 
 class ImageError(SelfSegmentationError, ValueError):
-    """An image message cannot be turned into a picture."""
+    """An image message or file cannot be decoded."""
 
 
 class SourceError(SelfSegmentationError):
-    """A camera, video, picture or folder cannot be read."""
+    """A camera, video, image or folder cannot be read."""

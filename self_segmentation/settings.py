@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,12 @@ class Tunable:
         if isinstance(self.default, str):
             return 'text'
         number = 'a whole number' if isinstance(self.default, int) else 'a number'
-        return f'{number} from {self.minimum:g} to {self.maximum:g}'
+        return '{} from {:g} to {:g}'.format(number, *self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest allowed number."""
+        return -math.inf if self.minimum is None else self.minimum, math.inf if self.maximum is None else self.maximum
 
     def checked(self, value: Any, origin: str = '') -> Value:
         """
@@ -73,8 +79,8 @@ class Tunable:
         :raises ValueError: naming the value, its origin and what is allowed.
         """
         kind = type(self.default)
-        fitting = value
-        if kind is float and type(value) is int and self.minimum <= value <= self.maximum:
+        fitting: Value = value
+        if kind is float and type(value) is int and self._is_within_limits(value):
             fitting = float(value)
         elif kind is tuple and isinstance(value, Sequence) and not isinstance(value, str):
             fitting = tuple(value)
@@ -92,7 +98,11 @@ class Tunable:
             return len(value) == 3 and all(type(item) is int and 0 <= item <= 255 for item in value)
         if isinstance(value, (bool, str)):
             return True
-        return self.minimum <= value <= self.maximum
+        return self._is_within_limits(value)
+
+    def _is_within_limits(self, value: float) -> bool:
+        least, greatest = self.limits
+        return least <= value <= greatest
 
 
 def _shown(value: Any) -> str:
@@ -193,7 +203,7 @@ class Settings:
             except ValueError as error:
                 problems[tunable.name] = str(error)
         if not problems and self.background_type == 'image' and not self.background_image:
-            problems['background.type'] = ("background.type = 'image' needs background.image, the path of a picture: "
+            problems['background.type'] = ("background.type = 'image' needs background.image, the path of an image: "
                                            'set that first')
         if problems:
             raise SettingsError(problems)
@@ -205,7 +215,8 @@ class Settings:
         :param origin: where the values came from, for the message.
         :raises SettingsError: an unknown name, or a value that is not allowed.
         """
-        problems, fields = {}, {}
+        problems: dict[str, str] = {}
+        fields: dict[str, Any] = {}
         for name, value in changes.items():
             tunable = TUNABLES.get(name)
             if tunable is None:
@@ -237,7 +248,8 @@ def _dotted(attribute: str) -> str:
 
 
 TUNABLES: dict[str, Tunable] = {
-    _dotted(f.name): Tunable(_dotted(f.name), f.name, f.default, **f.metadata) for f in dataclasses.fields(Settings)
+    _dotted(f.name): Tunable(_dotted(f.name), f.name, getattr(Settings, f.name), **f.metadata)
+    for f in dataclasses.fields(Settings)
 }
 
 
@@ -257,7 +269,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            problem = f'{_shown(node.value)} is no {node.tag.rpartition(":")[2]}'
+            problem = f'{_shown(node.value)} is not a valid {node.tag.rpartition(":")[2]}'
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 

@@ -20,10 +20,11 @@ COUNT, FPS = 20, 12.5
 
 @pytest.fixture(autouse=True)
 def signals():
-    """The program takes SIGTERM for itself; give it back."""
-    before = signal.getsignal(signal.SIGTERM)
+    """The program takes the signals for itself; give them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

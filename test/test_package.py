@@ -110,7 +110,7 @@ def test_the_launch_file_starts_programs_that_are_installed():
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     for program in ('camera_node', 'segmentation_node', 'viewer_node'):
         assert re.search(rf"executable'?(=|: ){program!r}", text)
-        assert f'{program} = {{NAME}}.nodes.{program}:main' in setup
+        assert f'{program} = {{NAME}}.programs:{program}' in setup
 
 
 ROS = {'rclpy', 'sensor_msgs', 'rcl_interfaces', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'builtin_interfaces', 'cv_bridge'}

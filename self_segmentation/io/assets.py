@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError
 from ..picture.decoding import IMAGE_FORMATS, decode
@@ -15,6 +16,7 @@ from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile
 from ..resources import read_file, share
 from ..settings import Settings
+from .library_lines import library_lines_logged
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
 
@@ -31,7 +33,8 @@ def make_pipeline(settings: Settings) -> Pipeline:
     :raises ModelError: the model cannot be loaded.
     :raises BackgroundError: the background image cannot be read.
     """
-    return Pipeline(settings, load_assets(settings))
+    with library_lines_logged():
+        return Pipeline(settings, load_assets(settings))
 
 
 def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] = ()) -> None:
@@ -49,7 +52,8 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
         assets = assets._replace(detector=_read_detector(settings))
     if settings.background_image != old.background_image or 'background.image' in named:
         assets = assets._replace(background_image=_read_background_image(settings.background_image))
-    pipeline.configure(settings, assets)
+    with library_lines_logged():
+        pipeline.configure(settings, assets)
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -92,7 +96,7 @@ def _read_detector(settings: Settings) -> ModelFile | None:
                             'people.detector to false') from error
 
 
-def _read_background_image(name: str) -> np.ndarray | None:
+def _read_background_image(name: str) -> NDArray[np.uint8] | None:
     if not name:
         return None
     try:

@@ -171,7 +171,7 @@ def test_a_model_file_that_is_removed_is_not_missed_until_it_is_asked_for(graph,
     assert_serves(node, astronaut, expected)
     assert node.change(model='general') == []
     [reason] = node.change(model=str(model))
-    assert str(model) in reason and 'not there' in reason
+    assert str(model) in reason and 'does not exist' in reason
     assert_serves(node, astronaut, expected)
 
 
@@ -186,10 +186,10 @@ def bomb(path: Path) -> None:
 
 SPOILT = {
     'truncated': (lambda path: path.write_bytes(EMPTY_ROOM.read_bytes()[:60]), ''),
-    'a pipe': (os.mkfifo, 'no regular file'),
+    'a pipe': (os.mkfifo, 'not a regular file'),
     'a folder': (Path.mkdir, 'folder'),
     'a bomb': (bomb, '900000000 pixels'),
-    'endless': (lambda path: path.symlink_to('/dev/zero'), 'no regular file'),
+    'endless': (lambda path: path.symlink_to('/dev/zero'), 'not a regular file'),
     'empty': (Path.touch, 'not an image'),
     'huge': (lambda path: (path.touch(), os.truncate(path, 1 << 40)), f'{1 << 40} bytes'),
 }

@@ -135,7 +135,7 @@ def test_several_parameters_are_changed_at_once_or_not_at_all(node):
     ('background.color', [1, 2], ['background.color', '[1, 2]', 'three whole numbers red, green, blue']),
     ('background.color', [1.0, 2.0, 3.0], ['background.color', 'three whole numbers']),
     ('background.image', '/', ['background.image', "'/'", 'folder']),
-    ('background.image', '/missing.png', ['background.image', '/missing.png', 'not there']),
+    ('background.image', '/missing.png', ['background.image', '/missing.png', 'does not exist']),
     ('background.type', 'image', ['background.type', 'background.image']),
     ('model', '/missing.tflite', ['/missing.tflite', "'general', 'landscape'"]), ('model', '', ['model']),
 ])
@@ -275,7 +275,7 @@ def test_wrong_values_at_start_up_are_logged_and_their_defaults_used(graph, star
     said = program.said
     for parts in (('softness', 'nan', TUNABLES['softness'].allowed), ('edge.diameter', '99', TUNABLES['edge.diameter'].allowed),
                   ('edge.filter', 'median', 'none'), ('background.color', '[1, 2]', 'three whole numbers'),
-                  ('background.image', '/missing.png', 'not there'), ('/missing.tflite', "'general', 'landscape'"),
+                  ('background.image', '/missing.png', 'does not exist'), ('/missing.tflite', "'general', 'landscape'"),
                   ('treshold', 'did you mean threshold?')):
         assert any(all(part in line for part in parts) for line in said.splitlines() if '[ERROR]' in line), (parts, said)
     assert node.change(threshold=0.5) == []
