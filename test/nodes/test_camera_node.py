@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, picture_of, unique
+from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
+from ros import picture_of
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import os
 import time
 
 import pytest
-from conftest import ROOT, SAMPLE, TUTORIAL, Segmentation, message_of, unique
+from conftest import ROOT, SAMPLE, TUTORIAL, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from ros import Segmentation, message_of
 
 from self_segmentation.nodes.diagnostics import Health
 
