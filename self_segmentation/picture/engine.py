@@ -210,7 +210,8 @@ class Engine:
             return None
         seen = self._lookout.look_now(frame.bgr, self._settings) if self._number == 0 else self._lookout.result(self._number)
         if seen is not None:
-            self._people.merge(seen.found, seen.before, self._standing_before_background(frame))
+            elsewhere = [key for key, box in seen.before.items() if box.inside(seen.part) < 1.0]
+            self._people.merge(seen.found, seen.before, [*elsewhere, *self._standing_before_background(frame)])
         unexplained = self._unexplained(frame)
         full_frame_map = None
         if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:
