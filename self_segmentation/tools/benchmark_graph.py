@@ -71,7 +71,7 @@ def feed(options: argparse.Namespace) -> dict:
 
 
 def listen(options: argparse.Namespace) -> dict:
-    """Receive pictures for a while; note the latencies."""
+    """Receive images for a while; note the latencies."""
     import rclpy
     from rclpy.qos import QoSProfile, QoSReliabilityPolicy
     from sensor_msgs.msg import Image
@@ -174,8 +174,8 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
     """
     Run ``cameras`` feeders, nodes and listeners at once, and measure them from outside.
 
-    :param idle: seconds to measure the node's CPU before somebody listens, with the camera running.
-    :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first picture; ``hz`` summed over all.
+    :param idle: seconds to measure the node's CPU without subscribers, with the camera running.
+    :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first image; ``hz`` summed over all.
     """
     environment()
     me = 'self_segmentation.tools.benchmark_graph'
@@ -210,7 +210,7 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
     return {**first, 'size': list(size), 'cameras': cameras, 'hz': sum(r['hz'] for r in results),
             'out_of_in': min(1.0, first['received'] / first['sent_meanwhile']), 'cores': cores, 'idle_cores': idle_cores,
             'rss_mb': max(m for _, m in memory), 'rss_slope_mb_min': slope,
-            'first_picture_s': None if idle else first['first'] - begin}
+            'first_image_s': None if idle else first['first'] - begin}
 
 
 def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict:

@@ -3,8 +3,8 @@
 """
 What the nodes may do in a graph that is secured by SROS 2: ``config/policy.xml``, made from the nodes as they run.
 
-``python3 -m self_segmentation.policy`` prints it, in the form of ``ros2 security generate_policy``. Give the ROS arguments that
-the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=camera/image``) for a policy with other names.
+``python3 -m self_segmentation.tools.policy`` prints it, in the form of ``ros2 security generate_policy``. Give the ROS arguments
+that the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=camera/image``) for a policy with other names.
 """
 
 from __future__ import annotations

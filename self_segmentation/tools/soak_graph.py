@@ -50,8 +50,8 @@ _STAY = (0.3, 4.0)  # seconds for which a visitor subscribes to the same topics
 _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
-_PICTURE = str(share('demo', 'background.jpg'))
-_QUEUE = 60  # pictures that wait for a listener whose turn does not come
+_IMAGE = str(share('demo', 'background.jpg'))
+_QUEUE = 60  # images that wait for a listener whose turn does not come
 
 
 class _Record:
@@ -115,26 +115,26 @@ class _Viewer(Node):
         for topic in {*self._subscriptions_by_topic} - {*topics}:
             self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
         for topic in {*topics} - {*self._subscriptions_by_topic}:
-            def on_picture(message: Any, info: Any, topic: str = topic) -> None:
+            def on_image(message: Any, info: Any, topic: str = topic) -> None:
                 self._see(topic, message, info)
 
             kind = CompressedImage if topic.endswith('compressed') else Image
             self._subscriptions_by_topic[topic] = self.create_subscription(
-                kind, f'segmentation/{topic}', on_picture, QoSProfile(depth=_QUEUE))
+                kind, f'segmentation/{topic}', on_image, QoSProfile(depth=_QUEUE))
 
     def _see(self, topic: str, message: Any, info: Any) -> None:
         now, header = time.time(), message.header
         if isinstance(message, Image):
             form = [message.width, message.height, message.encoding, message.step, len(message.data)]
         else:
-            with PIL.Image.open(io.BytesIO(message.data)) as picture:
-                form = [*picture.size, picture.format]
+            with PIL.Image.open(io.BytesIO(message.data)) as image:
+                form = [*image.size, image.format]
         self.note(topic=topic, frame=header.frame_id, stamp=[header.stamp.sec, header.stamp.nanosec], form=form, came=now,
                   published=1e-9 * info['source_timestamp'])
 
 
 class _Listener(_Viewer):
-    """Stays, and sees every picture."""
+    """Stays, and sees every image."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__('listener', options)
@@ -232,7 +232,7 @@ def _tour() -> Iterator[dict[str, Any]]:
         if name == 'model':
             values = list(MODELS)
         elif name == 'background.image':
-            values = [_PICTURE]
+            values = [_IMAGE]
         elif name == 'background.type':
             continue  # with background.image
         elif isinstance(tunable.default, bool):
@@ -242,7 +242,7 @@ def _tour() -> Iterator[dict[str, Any]]:
         else:
             values = tunable.choices or [type(tunable.default)(tunable.maximum)]
         for value in values:
-            yield {name: value, **({'background.type': 'image'} if value == _PICTURE else {})}
+            yield {name: value, **({'background.type': 'image'} if value == _IMAGE else {})}
         yield _defaults(name)
 
 
@@ -258,7 +258,7 @@ def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
     if name == 'background.image' or (name == 'background.type' and 'background.image' not in away):
-        return {'background.image': _PICTURE, 'background.type': chance.choice(('color', 'image'))}
+        return {'background.image': _IMAGE, 'background.type': chance.choice(('color', 'image'))}
     if tunable.choices:
         return {name: chance.choice(tunable.choices)}
     if kind is bool:

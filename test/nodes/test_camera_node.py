@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, picture_of, unique
+from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
+from ros import picture_of
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_the_frame_rate_is_kept_loosely(graph, camera, fps):
 def test_a_missing_file_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
     for name in ('missing.mp4', 'missing.png', 'missing'):
         program, _ = camera(source=tmp_path / name)
-        assert_ends_with_one_line(program, str(tmp_path / name), 'not there')
+        assert_ends_with_one_line(program, str(tmp_path / name), 'does not exist')
         assert program.said.strip().count('\n') == program.said.count('[rmw_fastrtps')
 
 

@@ -5,8 +5,9 @@ import os
 import time
 
 import pytest
-from conftest import ROOT, SAMPLE, TUTORIAL, Segmentation, message_of, unique
+from conftest import ROOT, SAMPLE, TUTORIAL, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from ros import Segmentation, message_of
 
 from self_segmentation.nodes.diagnostics import Health
 
@@ -43,13 +44,13 @@ def node(graph, start):
 
 
 def test_a_report_comes_once_a_second_with_the_nodes_full_name(node):
-    node.report(OK, 'nobody listens')
+    node.report(OK, 'no subscribers')
     node.wait_until(lambda: len(node.own()) >= 4, 'four reports')
     stamps = [array.header.stamp for array in node.reports if array.status[0] in node.own()]
     times = [stamp.sec + stamp.nanosec * 1e-9 for stamp in stamps]
     steps = [after - before for before, after in zip(times, times[1:])]
     assert 0.5 < sorted(steps)[len(steps) // 2] < 1.5
-    assert {status.name for status in node.own()} == {'segmentation: pictures'}
+    assert {status.name for status in node.own()} == {'segmentation: frames'}
 
 
 def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody_is_there(node, astronaut, sample):
@@ -119,7 +120,7 @@ def test_a_node_that_does_not_serve_is_stale(graph, start):
 
 
 def test_two_nodes_of_one_name_are_a_warning_that_says_so_whatever_else_is(node, start):
-    node.report(OK, 'nobody listens')
+    node.report(OK, 'no subscribers')
     node.listen('mask')
     node.report(WARN, 'no camera frames')
     start.node('segmentation_node', node.name.split('/')[1])
@@ -180,5 +181,5 @@ def test_reports_go_on_while_simulated_time_stands_still(graph, start, tmp_path,
                     'diagnostic_updater.period:=0.5', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
     node = Watched(graph, namespace, program)
     for _ in range(3):
-        node.report(OK, 'nobody listens')
+        node.report(OK, 'no subscribers')
     assert 'diagnostic_updater' not in program.said

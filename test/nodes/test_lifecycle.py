@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, Segmentation, message_of, tutorial_settings, unique
+from conftest import TUTORIAL, tutorial_settings, unique
 from lifecycle_msgs.srv import ChangeState, GetState
+from ros import Segmentation, message_of
 
 from self_segmentation.io.assets import make_pipeline
 

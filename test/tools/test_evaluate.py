@@ -68,8 +68,8 @@ def test_a_folder_is_judged_side_by_side_and_the_worst_cases_are_drawn(tmp_path,
     assert main([str(tmp_path), '--json', str(figures), '--sheet', str(sheet)]) == 0
 
     result = json.loads(figures.read_text())
-    assert result['pictures']['all']['default']['iou'] == 1.0
-    assert 0.8 < result['pictures']['all']['tutorial']['iou'] < 1.0
+    assert result['images']['all']['default']['iou'] == 1.0
+    assert 0.8 < result['images']['all']['tutorial']['iou'] < 1.0
     assert result['empty']['default']['false_area'] < 0.01
     clip = result['videos']['talk']['default']
     assert clip['frames'] == 150
