@@ -86,7 +86,8 @@ def test_the_check_of_the_source_finds_what_is_forbidden(source):
 @pytest.mark.parametrize('source', [
     'import yaml\nclass L(yaml.SafeLoader): pass\nyaml.load(text, L)', 'import yaml\nyaml.safe_load(text)',
     'import re\nre.compile(text)', 'import subprocess, sys\nsubprocess.run([sys.executable, text])', 'self.exec(1)',
-    'import importlib\nimportlib.import_module("cv_bridge")', 'import importlib\nimportlib.import_module(f"{__package__}.{name}")',
+    'import importlib\nimportlib.import_module("cv_bridge")',
+    'import importlib\nimportlib.import_module(f"{__package__}.{name}")',
     'import ctypes\nctypes.CDLL(None)'],
     ids=lambda source: source.splitlines()[-1])
 def test_the_check_of_the_source_passes_what_is_allowed(source):
