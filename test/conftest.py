@@ -48,6 +48,8 @@ _numbers = itertools.count(1)
 def pytest_terminal_summary(terminalreporter) -> None:
     if not HAS_ROS:
         terminalreporter.write_line(f'NOT TESTED, for there is no rclpy: {", ".join(NEED_ROS)}', yellow=True)
+    if importlib.util.find_spec('launch_ros') is None:
+        terminalreporter.write_line('NOT TESTED, for there is no launch_ros: graph/test_launch_files.py', yellow=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

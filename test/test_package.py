@@ -41,7 +41,7 @@ def test_the_launch_file_starts_programs_that_are_installed():
     text = (ROOT / 'launch' / 'segment.launch.py').read_text(encoding='utf-8')
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     for program in ('camera_node', 'segmentation_node', 'viewer_node'):
-        assert re.search(rf"executable'?(=|: ){program!r}", text)
+        assert repr(program) in text
         assert f'{program} = {{NAME}}.programs:{program}' in setup
 
 
@@ -94,7 +94,7 @@ def test_what_the_package_needs_to_run_is_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
              'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
-    used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').glob('*.py')]
+    used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation'}
     assert 'rclpy' in foreign and 'cv2' in foreign

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, full_name
 
-SOURCES = sorted([*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').glob('*.py')])
+SOURCES = sorted([*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
 NODES = ('segmentation_node', 'camera_node', 'viewer_node')
 
 # ---- what the source never does

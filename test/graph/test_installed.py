@@ -35,7 +35,7 @@ def sourced(workspace: Path, *command: str) -> tuple[list[str], dict[str, str]]:
 
 def test_colcon_installs_models_configuration_launch_file_and_demo_whole(workspace):
     share = workspace / 'install' / 'self_segmentation' / 'share' / 'self_segmentation'
-    for pattern in ('models/*', 'config/*', 'launch/*.launch.py', 'demo/sample*', 'demo/background*'):
+    for pattern in ('models/*', 'config/*', 'launch/**/*.launch.py', 'demo/sample*', 'demo/background*'):
         files = [path for path in ROOT.glob(pattern) if path.is_file()]
         assert files
         for file in files:

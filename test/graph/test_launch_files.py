@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SAMPLE, Program, message_of, unique, wait_until
+from conftest import ROOT, SAMPLE, Program, unique, wait_until
+from ros import message_of
 from sensor_msgs.msg import Image
 
 pytest.importorskip('launch_ros.actions', reason='launch and launch_ros are not installed: the launch files are not run')
@@ -134,8 +135,8 @@ def test_starts_camera_and_node_with_the_settings_that_are_given(launch, graph):
                      'background.color:=0,128,0', 'edge.epsilon:=1', 'params_file:=config/tutorial.yaml')
     camera, node = running.started('camera_node', 'segmentation_node')
     assert camera.parameters == {'video_device': str(SAMPLE)}
-    changed = {name: node.parameters[name] for name in ('flip', 'background.color', 'edge.epsilon')}
-    assert changed == {'flip': False, 'background.color': (0, 128, 0), 'edge.epsilon': 1.0} and node.parameters['threshold'] == 0.1
+    given = {'flip': False, 'background.color': (0, 128, 0), 'edge.epsilon': 1.0}
+    assert node.parameters.items() >= given.items() and node.parameters['threshold'] == 0.1
     graph.wait_until(lambda: pictures, 'a picture')
     running.program.send(signal.SIGINT)
     assert running.program.exit_code() == 0, running.said
@@ -154,7 +155,8 @@ def test_a_wrong_argument_stops_with_the_reason(launch, argument, reason):
 def test_a_camera_driver_gets_the_environment_for_images_and_nobody_else(launch):
     running = launch('[segment(viewer="none"), ExecuteProcess(cmd=["sleep", "1000"])]')
     driver, node, later = running.started('usb_cam_node_exe', 'segmentation_node', 'sleep')
-    assert driver.environment.keys() >= {'MALLOC_ARENA_MAX', 'MALLOC_MMAP_THRESHOLD_'} and 'fastdds.xml' in str(driver.environment)
+    assert driver.environment['MALLOC_ARENA_MAX'] == '1'
+    assert [value for name, value in driver.environment.items() if name in IMAGE_VARIABLES and value.endswith('fastdds.xml')]
     assert not {*node.environment, *later.environment} & set(IMAGE_VARIABLES)
 
 
@@ -171,10 +173,9 @@ def test_a_parents_arguments_of_the_same_names_neither_abort_nor_double(launch):
 
 
 def test_its_arguments_do_not_reach_what_the_parent_includes_next(launch):
-    running = launch("""[segment(viewer='none'), LogInfo(msg=['later: ', LaunchConfiguration('params_file', default='nothing'), ' ',
-                         LaunchConfiguration('ros_namespace', default='nothing')])]""")
+    running = launch("""[segment(viewer='none'), LogInfo(msg=['later: ', LaunchConfiguration('params_file', default='none')])]""")
     running.started('segmentation_node')
-    assert 'later: nothing nothing' in running.said
+    assert 'later: none' in running.said
 
 
 def test_in_a_pushed_namespace_a_remap_reaches_camera_node_and_viewer(launch):
@@ -189,16 +190,17 @@ def test_in_a_pushed_namespace_a_remap_reaches_camera_node_and_viewer(launch):
 
 
 def test_the_image_topic_moves_all_that_the_camera_publishes(launch):
-    driver, node = launch(SEGMENT, 'image_topic:=front/image_raw', 'viewer:=none').started('usb_cam_node_exe', 'segmentation_node')
+    running = launch(SEGMENT, 'image_topic:=front/image_raw', 'viewer:=none')
+    driver, node = running.started('usb_cam_node_exe', 'segmentation_node')
     assert node.rules['image_raw'] == driver.rules['image_raw'] == driver.rules['~/image_raw'] == '/front/image_raw'
     assert driver.rules['image_raw/compressed'] == driver.rules['~/image_raw/compressed'] == '/front/image_raw/compressed'
 
 
-def test_the_log_level_is_that_of_our_logger_and_not_of_ros(launch):
+def test_the_log_level_is_that_of_our_logger_and_not_of_ros(launch, graph):
     running = launch(SEGMENT, 'camera:=none', 'viewer:=none', 'namespace:=a/b', 'log_level:=DEBUG')
     [node] = running.started('segmentation_node')
     assert node.levels == ['a.b.segmentation:=debug']
-    wait_until(lambda: re.search(r'\[a\.b\.segmentation\]', running.said) or 'XNNPACK' in running.said, 'what the node says')
+    graph.wait_until(lambda: ('segmentation', '/a/b') in graph.node.get_node_names_and_namespaces(), 'the node')
     assert '[rcl]' not in running.said
 
 
