@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from .programs import start
-    raise SystemExit(start('__main__'))
+    from .programs import self_segmentation
+    raise SystemExit(self_segmentation())
 
 import argparse
 import sys

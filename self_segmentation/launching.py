@@ -59,7 +59,8 @@ def setting_from_text(tunable: Tunable, text: str) -> Value:
 
     :raises ValueError: naming the setting, the text and what is allowed.
     """
-    kind, value = type(tunable.default), text
+    kind: type = type(tunable.default)
+    value: Any = text
     try:
         if kind is bool:
             value = BOOLEANS.get(text.lower(), text)

@@ -9,33 +9,16 @@ Imports nothing heavy, so that the signals are in hand before that is imported, 
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-__all__ = ['ignore_signals', 'note_signals', 'start']
+__all__ = ['ignore_signals', 'note_signals']
 
+_Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
-
-
-def start(module: str) -> int:
-    """
-    Run a program and return its exit code.
-
-    :param module: name in this package of a module with a function ``main``.
-    """
-    _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
-    main: Callable[[], int] = importlib.import_module(f'{__package__}.{module}').main
-    _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
-    try:
-        return main()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        ignore_signals()
 
 
 def note_signals() -> list[int]:
@@ -55,10 +38,69 @@ def _handle_signals(handler: _Handler) -> None:
         signal.signal(number, handler)
 
 
-benchmark = functools.partial(start, 'tools.benchmark')
-camera_node = functools.partial(start, 'nodes.camera_node')
-evaluate = functools.partial(start, 'tools.evaluate')
-segmentation_node = functools.partial(start, 'nodes.segmentation_node')
-self_segmentation = functools.partial(start, '__main__')
-soak = functools.partial(start, 'tools.soak')
-viewer_node = functools.partial(start, 'nodes.viewer_node')
+def _program(load: Callable[[], _Main]) -> _Main:
+    """
+    Make a program, which returns its exit code, of a function that imports it and returns its ``main``.
+
+    Until ``main`` sees to them itself, signals end it at once while it is imported, and raise KeyboardInterrupt afterwards.
+    """
+    @functools.wraps(load)
+    def program() -> int:
+        _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
+        main = load()
+        _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
+        try:
+            return main()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            ignore_signals()
+    return program
+
+
+@_program
+def benchmark() -> _Main:
+    from .tools.benchmark import main
+    return main
+
+
+@_program
+def camera_node() -> _Main:
+    from .nodes.camera_node import main
+    return main
+
+
+@_program
+def demo() -> _Main:
+    from .tools.demo import main
+    return main
+
+
+@_program
+def evaluate() -> _Main:
+    from .tools.evaluate import main
+    return main
+
+
+@_program
+def segmentation_node() -> _Main:
+    from .nodes.segmentation_node import main
+    return main
+
+
+@_program
+def soak() -> _Main:
+    from .tools.soak import main
+    return main
+
+
+@_program
+def viewer_node() -> _Main:
+    from .nodes.viewer_node import main
+    return main
+
+
+@_program
+def self_segmentation() -> _Main:
+    from .__main__ import main
+    return main

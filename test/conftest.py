@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -43,6 +44,8 @@ EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
 TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
 _numbers = itertools.count(1)
+hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
+hypothesis.settings.load_profile('repeatable')
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -166,14 +169,12 @@ class Program:
             pytest.fail(f'the process did not end within {seconds:.0f} s; it said:\n{self.said}')
 
     def end(self) -> None:
-        """Clean up after a test, whatever became of the process."""
-        for number in (signal.SIGINT, signal.SIGKILL):
-            if self._process.poll() is None:
-                self._process.send_signal(number)
-                try:
-                    self._process.wait(5)
-                except subprocess.TimeoutExpired:
-                    continue
+        """Clean up after a test, whatever became of the process, which was told to end."""
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._said.close()
 
 
@@ -209,6 +210,9 @@ class Programs:
         return self(module, '--ros-args', '-r', f'__ns:=/{namespace}', *arguments, *given)
 
     def end(self) -> None:
+        for program in self._programs:
+            if program.code is None:
+                program.send(signal.SIGINT)
         for program in self._programs:
             program.end()
 

@@ -86,7 +86,8 @@ def test_the_check_of_the_source_finds_what_is_forbidden(source):
 @pytest.mark.parametrize('source', [
     'import yaml\nclass L(yaml.SafeLoader): pass\nyaml.load(text, L)', 'import yaml\nyaml.safe_load(text)',
     'import re\nre.compile(text)', 'import subprocess, sys\nsubprocess.run([sys.executable, text])', 'self.exec(1)',
-    'import importlib\nimportlib.import_module("cv_bridge")', 'import importlib\nimportlib.import_module(f"{__package__}.{name}")',
+    'import importlib\nimportlib.import_module("cv_bridge")',
+    'import importlib\nimportlib.import_module(f"{__package__}.{name}")',
     'import ctypes\nctypes.CDLL(None)'],
     ids=lambda source: source.splitlines()[-1])
 def test_the_check_of_the_source_passes_what_is_allowed(source):
@@ -104,11 +105,11 @@ def test_no_source_evaluates_unpickles_or_starts_a_shell_or_speaks_to_a_network_
 
 
 def modules_of(*names: str) -> set[Path]:
-    """The sources of the package that these import, all the way down."""
+    """The sources of the package that these import, all the way down, but for the list of all programs."""
     found, left = set(), [ROOT.joinpath(*full_name(name).split('.')).with_suffix('.py') for name in names]
     while left:
         path = left.pop()
-        if path not in found and path.is_file():
+        if path not in found and path.is_file() and path.name != 'programs.py':
             found.add(path)
             for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
                 if isinstance(node, ast.ImportFrom) and node.level:

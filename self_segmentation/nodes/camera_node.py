@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('nodes.camera_node'))
+    from ..programs import camera_node
+    raise SystemExit(camera_node())
 
 import threading
 import time

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('nodes.segmentation_node'))
+    from ..programs import segmentation_node
+    raise SystemExit(segmentation_node())
 
 import functools
 import time

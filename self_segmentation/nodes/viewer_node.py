@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('nodes.viewer_node'))
+    from ..programs import viewer_node
+    raise SystemExit(viewer_node())
 
 import threading
 

@@ -10,6 +10,7 @@ https://ai.google.dev/edge/mediapipe/solutions/vision/object_detector
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -21,7 +22,7 @@ from .mediapipe_tasks import import_tasks
 from .roi import Region, full_frame
 from .segmenter import ModelFile, resize_like_mediapipe
 
-__all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector']
+__all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector', 'parts_to_look_at']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -33,6 +34,7 @@ _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is d
 _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
 _TILED_FROM = 2.5  # times the detector's input: frames with sides of as much are also looked at in parts
+_REMEMBERED = 16  # refused boxes
 _MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
@@ -104,19 +106,19 @@ class Finder:
     Looks for people: the whole frame, its parts where it is large, and from close up at whoever is doubtful.
 
     A score below ``score`` alone proves nobody; seen from close up a person becomes clear, and a thing does not.
-    What was refused is remembered, so that a thing that stands there is not looked at again and again.
+    What was refused last is remembered, so that a thing that stands there is not looked at again and again.
     """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._refused: list[Region] = []
+        self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
 
     def forget(self) -> None:
         """Forget what was refused: it is another scene."""
         self._refused.clear()
 
     def find(self, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
-             known: Sequence[Region] = ()) -> list[Detection]:
+             known: Sequence[Region] = (), parts: Sequence[Region] | None = None) -> list[Detection]:
         """
         Return the people of a frame, best first.
 
@@ -125,9 +127,12 @@ class Finder:
         :param smallest: height of a person at least, as a fraction of the frame's.
         :param most_doubtful: how many doubtful ones are looked at from close up.
         :param known: boxes of people who are known; a doubtful one there is not looked at again but taken.
+        :param parts: which parts of the frame to look at; None for all that :func:`parts_to_look_at` gives.
         """
         frame = full_frame(bgr.shape)
-        candidates = [each for each in self._candidates(bgr, frame) if each.box.height >= smallest * frame.height]
+        candidates = [each for part in (parts_to_look_at(frame) if parts is None else parts)
+                      for each in self._look_at(bgr, part, frame) if each.box.height >= smallest * frame.height]
+        candidates.sort(key=lambda each: -each.score)
         found = [each for each in candidates if each.score >= score]
         for each in candidates:
             if each.score >= score or _is_part(each.box, found):
@@ -143,17 +148,7 @@ class Finder:
                     found.append(confirmed)
         return _without_duplicates(found)
 
-    def _candidates(self, bgr: Array, frame: Region) -> list[Detection]:
-        candidates = self._detector.detect(bgr)
-        if min(frame.size) < _TILED_FROM * _SIDE:
-            return candidates
-        width, height = int(_TILE * frame.width), int(_TILE * frame.height)
-        for x0 in (0, frame.width - width):
-            for y0 in (0, frame.height - height):
-                candidates += self._in_part(bgr, Region(x0, y0, x0 + width, y0 + height), frame)
-        return sorted(candidates, key=lambda each: -each.score)
-
-    def _in_part(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
+    def _look_at(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
         """Return whoever a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
         found = []
         for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]):
@@ -169,6 +164,15 @@ class Finder:
         seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
                 for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]) if each.score >= _CONFIRMED]
         return next((each for each in seen if each.box.iou(box) > _SAME), None)
+
+
+def parts_to_look_at(frame: Region) -> list[Region]:
+    """Return the full frame and, where it is so large that far people are lost in it, four parts that overlap."""
+    if min(frame.size) < _TILED_FROM * _SIDE:
+        return [frame]
+    width, height = int(_TILE * frame.width), int(_TILE * frame.height)
+    return [frame, *(Region(x0, y0, x0 + width, y0 + height)
+                     for x0 in (0, frame.width - width) for y0 in (0, frame.height - height))]
 
 
 def _is_part(box: Region, found: list[Detection]) -> bool:

@@ -210,7 +210,8 @@ class Engine:
             return None
         seen = self._lookout.look_now(frame.bgr, self._settings) if self._number == 0 else self._lookout.result(self._number)
         if seen is not None:
-            self._people.merge(seen.found, seen.before, self._standing_before_background(frame))
+            elsewhere = [key for key, box in seen.before.items() if box.inside(seen.part) < 1.0]
+            self._people.merge(seen.found, seen.before, [*elsewhere, *self._standing_before_background(frame)])
         unexplained = self._unexplained(frame)
         full_frame_map = None
         if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:
@@ -268,19 +269,20 @@ class Engine:
 
     def _segment(self, frame: _Frame, full_frame_map: Array | None, timer: StageTimer) -> list[_Map]:
         """Return the maps of all views."""
-        crops = [self._crop(frame.bgr, view) for view in self._views]
-        futures = [self._worker.submit(self._precompute, view, crop) for view, crop in zip(self._views, crops)]
+        due = self._due(1 if full_frame_map is not None else 0)
+        views = [view for view in self._views if view.probability is not None or view in due]
+        crops = [self._crop(frame.bgr, view) for view in views]
+        futures = [self._worker.submit(self._precompute, view, crop) for view, crop in zip(views, crops)]
         try:
-            for index, (view, crop) in enumerate(zip(self._views, crops)):
+            for view, crop in zip(views, crops):
                 if full_frame_map is not None and view.region == frame.region:
                     view.probability = full_frame_map
-                elif view.probability is None or self._is_turn(index):
+                elif view in due:
                     view.probability = self._infer(crop.small)
         finally:
             wait(futures)  # never left running on their own
         timer.lap('segment')
-        maps = [_Map(view, self._only_people(view, frame.region), future.result().smooth)
-                for view, future in zip(self._views, futures)]
+        maps = [_Map(view, self._only_people(view, frame.region), future.result().smooth) for view, future in zip(views, futures)]
         held = penalty = None
         if frame.comparison is not None and maps:
             held = self._background.hold(_on_grid(maps, frame.region), frame.comparison, frame.step)
@@ -297,10 +299,12 @@ class Engine:
         timer.lap('temporal')
         return maps
 
-    def _is_turn(self, index: int) -> bool:
-        """Whether a view is segmented in this frame: all are, where the settings allow as many inferences; else in turn."""
-        most, count = self._settings.people_most, len(self._views)
-        return count <= most or (index - self._number * most) % count < most
+    def _due(self, spent: int) -> list[View]:
+        """Return the views that are segmented in this frame: all, where the settings allow as many inferences, else in turn."""
+        most, count = max(1, self._settings.people_most - spent), len(self._views)
+        turns = sorted(range(count), key=lambda index: (self._views[index].probability is not None,
+                                                        (index - self._number * most) % count))
+        return [self._views[index] for index in turns[:most]]
 
     def _crop(self, bgr: Array, view: View) -> _Crop:
         small = self._small(bgr, view.region)

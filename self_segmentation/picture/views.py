@@ -26,7 +26,7 @@ _HELD_BY_BOX, _FILLS_BOX = 0.3, 0.4  # a piece is a box's that holds as much of 
 _WIDE = 0.8  # fraction of a person's longer side around them in a second try
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class View:
     """
     A region of interest of a video.

@@ -9,8 +9,8 @@ What is compared runs in turn, frame by frame, in one run; ratios are of medians
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('tools.benchmark'))
+    from ..programs import benchmark
+    raise SystemExit(benchmark())
 
 import argparse
 import json
@@ -41,7 +41,7 @@ _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 216
             (2, (1280, 720)))
 
 
-def tutorial_lines(frame: np.ndarray, probability: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def tutorial_lines(frame: Any, probability: Callable[[Any], Any]) -> tuple[Any, Any]:
     """
     Return the tutorial's mask and image, by the tutorial's own lines.
 
@@ -70,7 +70,7 @@ class _Stopwatch:
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
 
-    def time(self, name: str, work: Callable, *args: Any, **options: Any) -> Any:
+    def time(self, name: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Run and time a piece of work."""
         start = time.perf_counter()
         result = work(*args, **options)
@@ -78,7 +78,7 @@ class _Stopwatch:
         return result
 
 
-def measure_pipelines(frames: int) -> dict:
+def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
     model = Segmenter(read_model('general'))
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
@@ -89,12 +89,14 @@ def measure_pipelines(frames: int) -> dict:
             pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**image, 'background.type': kind}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
         results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
-    for each in (model, *pipelines.values()):
-        each.close()
+    model.close()
+    for pipeline in pipelines.values():
+        pipeline.close()
     return results
 
 
-def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline], bar: tqdm) -> dict:
+def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline],
+                  bar: tqdm[Any]) -> dict[str, Any]:
     images = person_frames(size, 60)
     small = cv2.cvtColor(cv2.resize(images[0], model.size), cv2.COLOR_BGR2RGB)
     out, alpha = np.empty_like(images[0]), np.empty(images[0].shape[:2], np.uint8)
@@ -124,7 +126,7 @@ def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipeline
             'stages_p50_ms': {name: float(np.median(values)) for name, values in stages.items()}}
 
 
-def _pipeline_tables(results: dict) -> list[str]:
+def _pipeline_tables(results: dict[str, Any]) -> list[str]:
     sizes = list(results)
     about = 'p50 / p95 in ms (speed over the tutorial, cost in inferences)'
     head = [f'| {about} | ' + ' | '.join(sizes) + ' |', '|---' * (len(sizes) + 1) + '|']
@@ -140,7 +142,7 @@ def _pipeline_tables(results: dict) -> list[str]:
     return lines
 
 
-def _node_table(node: dict, messages: dict) -> list[str]:
+def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
     rows = {
         'images out of frames in': f"{100 * node['out_of_in']:.1f} % ({node['received']} of {node['sent_meanwhile']})",
         'latency, camera stamp to image received, p50 / p95': f"{node['latency_p50_ms']:.1f} / {node['latency_p95_ms']:.1f} ms",
@@ -154,7 +156,7 @@ def _node_table(node: dict, messages: dict) -> list[str]:
     return ['| the node, 1280x720 at 30 Hz | |', '|---|---|', *(f'| {name} | {value} |' for name, value in rows.items())]
 
 
-def _scaling_table(rows: list[dict]) -> list[str]:
+def _scaling_table(rows: list[dict[str, Any]]) -> list[str]:
     lines = ['| cameras | size | images a second, all together | p95 latency | cores, one node |', '|---|---|---|---|---|']
     for row in rows:
         latency = f"{row['latency_p95_ms']:.0f} ms" if 'latency_p95_ms' in row else '-'
@@ -163,7 +165,7 @@ def _scaling_table(rows: list[dict]) -> list[str]:
     return lines
 
 
-def _plot(results: dict, path: Path) -> None:
+def _plot(results: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use('Agg')
@@ -199,7 +201,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a PNG plot of the pipelines')
     options = parser.parse_args(args)
-    results: dict = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
+    results: dict[str, Any] = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
     print('\n'.join([results['machine'], '', *_pipeline_tables(results['pipelines'])]), flush=True)
     if not options.no_graph:
         results['messages'] = measure_messages((1280, 720))

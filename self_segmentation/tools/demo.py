@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('tools.demo'))
+    from ..programs import demo
+    raise SystemExit(demo())
 
 import argparse
 import os
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -47,11 +48,12 @@ class DemoNode(Node):
         self._start = self._last_report = time.monotonic()
         self._seconds, self._folder = seconds, folder
         self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
-        self._inputs: deque[tuple[tuple, np.ndarray]] = deque(maxlen=30)
-        self._masks: deque[tuple[tuple, np.ndarray]] = deque(maxlen=30)
+        self._inputs: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
+        self._masks: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._best_area, self._best = -1.0, None
+        self._best_area = -1.0
+        self._best: NDArray[np.uint8] | None = None
         self.images = 0
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)

@@ -9,6 +9,7 @@ that the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=came
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -103,6 +104,9 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
                 has[key][what] |= names
         return sum(len(names) for each in has.values() for names in each.values())
 
+    def knows_more_than(known: int) -> bool:
+        return look() > known
+
     def spin_until(condition: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE
         while not condition():
@@ -111,7 +115,7 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
             executor.spin_once(timeout_sec=0.1)
 
     try:
-        for make in (lambda: rclpy.create_node('policy'), CameraNode, SegmentationNode):
+        for make in (functools.partial(Node, 'policy'), CameraNode, SegmentationNode):
             nodes.append(make())
             executor.add_node(nodes[-1])
         asker, _, segmentation = nodes
@@ -121,7 +125,7 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
         asker.create_subscription(Image, f'{segmentation.get_fully_qualified_name()}/output', lambda _: None, 1)
         for transport in TUNABLES['image_transport'].choices:
             segmentation.set_parameters([Parameter('image_transport', value=transport)])
-            spin_until(lambda known=known: look() > known)
+            spin_until(functools.partial(knows_more_than, known))
             known = look()
     finally:
         for node in reversed(nodes):

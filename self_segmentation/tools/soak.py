@@ -12,8 +12,8 @@ the node died. Speed is the benchmark's: a node that is busy, for up to 0.1 s a 
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import start
-    raise SystemExit(start('tools.soak'))
+    from ..programs import soak
+    raise SystemExit(soak())
 
 import argparse
 import contextlib
@@ -251,7 +251,7 @@ class Soak:
         self._space = f'/soak{os.getpid()}'
         self._stack = contextlib.ExitStack()
         self._chance = random.Random(f'visitors {seed}')
-        self._leaving: list[tuple[subprocess.Popen, float]] = []
+        self._leaving: list[tuple[subprocess.Popen[str], float]] = []
         self.cameras = self.visitors = 0
         self.memory: list[tuple[float, float, float]] = []
         self.threads = Threads()
@@ -302,22 +302,22 @@ class Soak:
                 if child.poll() is None:
                     child.send_signal(signal.SIGINT)
 
-    def _start(self, *command: str, log: IO) -> subprocess.Popen:
+    def _start(self, *command: str, log: IO[Any]) -> subprocess.Popen[str]:
         return self._stack.enter_context(process(*command, log=log))
 
-    def _helper(self, role: str, *arguments: str) -> subprocess.Popen:
+    def _helper(self, role: str, *arguments: str) -> subprocess.Popen[str]:
         child = self._start(f'{__package__}.soak_graph', role, '--namespace', self._space,
                             '--record', str(self._folder / f'{role}.jsonl'), *arguments, log=self._log)
         self.threads.watch(child.pid)
         return child
 
-    def _restart_camera(self, children: dict[str, subprocess.Popen]) -> None:
+    def _restart_camera(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'camera' in children:
             _kill(children['camera'])
         self.cameras += 1
         children['camera'] = self._helper('camera', '--run', str(self.cameras))
 
-    def _replace_visitor(self, children: dict[str, subprocess.Popen]) -> None:
+    def _replace_visitor(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'visitor' in children:
             children['visitor'].send_signal(signal.SIGINT)
             self._leaving.append((children['visitor'], time.monotonic() + _GRACE))
@@ -341,7 +341,7 @@ class Soak:
             time.sleep(0.2)
 
 
-def _kill(child: subprocess.Popen) -> None:
+def _kill(child: subprocess.Popen[str]) -> None:
     """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
     maps = Path(f'/proc/{child.pid}/maps').read_text()
     child.kill()
@@ -405,7 +405,7 @@ def _seconds(stamp: list[int]) -> float:
     return stamp[0] + stamp[1] * 1e-9
 
 
-def _wrong_images(sent: dict[str, list[int]], images: list[dict], visited: list[dict]) -> list[str]:
+def _wrong_images(sent: dict[str, list[int]], images: list[dict[str, Any]], visited: list[dict[str, Any]]) -> list[str]:
     """Return what is wrong with the images that came: header and form, and the order of the listener's."""
     wrong = []
     for each in (*images, *visited):
@@ -419,7 +419,7 @@ def _wrong_images(sent: dict[str, list[int]], images: list[dict], visited: list[
                     for before, after in zip(order, order[1:]) if before >= after]
 
 
-def _wrong_answers(changes: list[dict]) -> list[str]:
+def _wrong_answers(changes: list[dict[str, Any]]) -> list[str]:
     said = {True: 'taken', False: 'refused', None: 'not answered'}
     return [f"{each['values']} was {said[each['taken']]} {each['reason']}" for each in changes
             if each['taken'] is not each['valid']]
@@ -448,7 +448,8 @@ def slope(memory: list[tuple[float, float, float]]) -> float | None:
 
 def leaks(memory: list[tuple[float, float, float]]) -> bool:
     """Return whether memory grows too fast, where that was seen for long enough to say."""
-    return bool(memory) and memory[-1][0] - _WARM_UP >= _JUDGED and slope(memory) > _SLOPE
+    growth = slope(memory)
+    return growth is not None and memory[-1][0] - _WARM_UP >= _JUDGED and growth > _SLOPE
 
 
 def _table(figures: dict[str, Any], seed: int) -> list[str]:

@@ -28,6 +28,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..io.assets import MODELS
@@ -64,7 +65,7 @@ class _Record:
         os.write(self._file, json.dumps(values).encode() + b'\n')
 
 
-def records(path: Path) -> list[dict]:
+def records(path: Path) -> list[dict[str, Any]]:
     """Return what a process wrote so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -153,7 +154,7 @@ class _Visitor(_Viewer):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__('visitor', options)
         self._random = random.Random(options.seed)
-        self._timer = None
+        self._timer: Timer | None = None
         self._choose()
 
     def _choose(self) -> None:
@@ -229,6 +230,7 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
 def _tour() -> Iterator[dict[str, Any]]:
     """Yield valid changes that use every setting once, each followed by that to the defaults."""
     for name, tunable in TUNABLES.items():
+        values: list[Any]
         if name == 'model':
             values = list(MODELS)
         elif name == 'background.image':
@@ -240,7 +242,7 @@ def _tour() -> Iterator[dict[str, Any]]:
         elif isinstance(tunable.default, tuple):
             values = [(0, 0, 0)]
         else:
-            values = tunable.choices or [type(tunable.default)(tunable.maximum)]
+            values = [*tunable.choices] or [type(tunable.default)(tunable.limits[1])]
         for value in values:
             yield {name: value, **({'background.type': 'image'} if value == _IMAGE else {})}
         yield _defaults(name)
@@ -266,8 +268,8 @@ def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     if kind is tuple:
         return {name: tuple(chance.randint(0, 255) for _ in range(3))}
     if kind is int:
-        return {name: chance.randint(int(tunable.minimum), int(tunable.maximum))}
-    value = chance.choice((tunable.minimum, tunable.maximum, chance.uniform(tunable.minimum, tunable.maximum)))
+        return {name: chance.randint(*map(int, tunable.limits))}
+    value = chance.choice((*tunable.limits, chance.uniform(*tunable.limits)))
     return {name: int(value) if value.is_integer() and chance.random() < 0.5 else value}
 
 
@@ -292,9 +294,9 @@ def _wrong(tunable: Tunable) -> list[Any]:
         return [1, 'yes', 0.0]
     if kind is tuple:
         return [(1, 2), (0, 0, 256), (-1, 0, 0), (1.0, 2.0, 3.0), 'red']
-    beyond = [tunable.minimum - 1, tunable.maximum + 1]
+    beyond = [tunable.limits[0] - 1, tunable.limits[1] + 1]
     if kind is int:
-        return [*map(int, beyond), tunable.minimum + 0.5, 'many', True]
+        return [*map(int, beyond), tunable.limits[0] + 0.5, 'many', True]
     return [*beyond, math.nan, math.inf, 'much', True]
 
 

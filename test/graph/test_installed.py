@@ -18,7 +18,7 @@ def workspace(tmp_path_factory) -> Path:
     """A workspace with the package in it, built by colcon."""
     workspace = tmp_path_factory.mktemp('workspace')
     shutil.copytree(ROOT, workspace / 'src' / 'self_segmentation', ignore=shutil.ignore_patterns(
-        '.*', 'build', 'install', 'log', '__pycache__', '*.egg-info', 'output*'))
+        '.*', 'build', 'install', 'log', '__pycache__', '*.egg-info', 'output.*'))
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
     done = subprocess.run(['colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

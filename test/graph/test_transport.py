@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_skipped_and_said_and_the_next_one_served(compress
                 if 'frame skipped' in line and f"format = 'jpeg' and {len(data)} bytes" in line]
 
     compressed.wait_until(complaints, 'the complaint')  # which comes no sooner than 1 s after another one
-    assert all('JPEG or PNG' in line for line in complaints())
+    assert all('not an image' in line or 'JPEG or PNG' in line for line in complaints())
     assert np.array_equal(picture_of(compressed.results(compressed_of(astronaut))['mask']), expected.mask)
 
 

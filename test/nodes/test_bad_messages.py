@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from conftest import ROOT
+from conftest import ROOT, background_of
 from damage import JPEGS, NUMBERS, PNGS, damaged, many
 from fuzz.promises import mended
 from fuzz.targets import TARGETS, read
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.nodes.messages import ENCODINGS
+from self_segmentation.settings import Settings
 
 KEPT = sorted((ROOT / 'test' / 'data' / 'fuzz').glob('*/*'))
 BYTES = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}  # two for all others
@@ -78,10 +79,13 @@ def test_noise_after_the_beginning_of_a_picture_is_refused_or_read(noise, beginn
     read(compressed(beginning + noise))
 
 
-def test_undamaged_pictures_of_each_kind_are_read():
+def test_undamaged_pictures_of_each_kind_are_read_as_they_are_from_a_file(tmp_path):
     """Without it the tests of damaged ones could all pass by refusing everything."""
     for content in JPEGS + PNGS:
-        assert read(compressed(content)).std() > 10, content[:100]
+        (tmp_path / 'picture').write_bytes(content)
+        settings = Settings().updated({'background.type': 'image', 'background.image': str(tmp_path / 'picture')})
+        picture = read(compressed(content))
+        assert picture.std() > 10 and np.array_equal(picture, background_of(settings).behind(picture)), content[:100]
 
 
 def sized(content: bytes, width: int, height: int) -> bytes:

@@ -18,6 +18,7 @@ __all__ = ['GRID', 'BackgroundModel', 'Comparison', 'from_grid', 'to_grid']
 GRID = 128  # cells across and down, over the full frame
 _GROW, _CLEAR = 7, 0.5  # cells a held person may move a frame; how clearly they must differ from the background
 _KNOWN = 5  # frames of quiet background before a cell is known
+_SMALLEST = 33  # cells of a piece that is held, 0.2 % of the frame; smaller ones are specks beside people
 _ABSORBED = 30  # frames for which what changed must stay before it is background: a second; somebody who enters is found in less
 _BESIDE = 31  # cells across, around one of a person's: beside people shade changes, and is background at once
 _SHADE = 0.45, 1.4, 0.15  # brightness ratios within the first two, alike in all channels up to the third, are mere shade
@@ -111,15 +112,11 @@ class BackgroundModel:
         if self._people is None or limit <= 0:
             return None
         now = (probability > 0.5).astype(np.uint8)
-        before = cv2.countNonZero(self._people)
-        if before == 0 or cv2.countNonZero(now & self._people) > 0.8 * before:
-            self._held_time = 0.0
-            return None
         count, labels, stats, _ = cv2.connectedComponentsWithStats(self._people)
         held = np.zeros(probability.shape, bool)
         for index in range(1, count):
             piece = labels == index
-            if stats[index, 4] < 8 or now[piece].mean() > 0.5:
+            if stats[index, 4] < _SMALLEST or now[piece].mean() > 0.5:
                 continue
             near = cv2.dilate(piece.astype(np.uint8), np.ones((_GROW, _GROW), np.uint8)) > 0
             held |= near & (comparison.other > _CLEAR)
