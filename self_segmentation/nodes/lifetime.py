@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from ..errors import SelfSegmentationError
-from ..middleware import image_environment, keep_large_buffers
+from ..middleware import keep_large_buffers
 from ..programs import ignore_signals, note_signals
 
 __all__ = ['run']
@@ -43,7 +43,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
     keep_large_buffers()
-    os.environ.update(image_environment(os.environ)[0])  # before ROS reads it; what the user has set stays
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
