@@ -58,7 +58,7 @@ def soak(graph, start, tmp_path):
 
 
 def assert_passed(code: int, figures: dict, said: str) -> None:
-    """But for frames that a machine with other things to do may lose for a reason that does not show: `make soak` judges these."""
+    """But for frames that a busy machine may lose for a reason that does not show: `make soak` judges these."""
     assert set(figures['faults']) <= {'lost without a named cause'}, said
     assert code == (1 if figures['faults'] else 0), said
 
