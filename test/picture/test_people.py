@@ -109,6 +109,26 @@ def test_whoever_is_known_to_be_there_by_other_means_is_not_forgotten():
         assert look(people, supported=[1]) == {1: LEFT} and not people.doubted
 
 
+def test_a_look_at_another_part_of_the_frame_neither_misses_nor_confirms_somebody():
+    people, right_half = people_at(LEFT), Region(320, 0, 640, 480)
+    for _ in range(2):
+        look(people)
+    for _ in range(5):
+        people.merge([], boxes(people), part=right_half)
+        assert people.doubted and boxes(people) == {1: LEFT}
+    people.merge([], boxes(people), part=FRAME)
+    assert not people.all
+
+
+def test_where_a_frame_is_looked_at_in_parts_more_looks_are_bridged():
+    people = people_at(LEFT)
+    for _ in range(14):
+        people.merge([], boxes(people), part=FRAME, parts=5)
+        assert boxes(people) == {1: LEFT}
+    people.merge([], boxes(people), part=FRAME, parts=5)
+    assert not people.all
+
+
 def test_a_part_that_was_taken_for_somebody_goes_however_it_is_supported():
     people = people_at(LEFT)
     people.appear(Region(80, 100, 120, 150), 0.5)
