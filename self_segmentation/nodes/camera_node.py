@@ -46,10 +46,10 @@ class CameraNode(Node):
         super().__init__('camera')
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('source', '0', 'Camera number, device, video, image or folder of images.')
-        self._width = self._fixed('width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._height = self._fixed('height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._fps = self._fixed('fps', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
+        self._place = self._fixed('video_device', '0', 'Camera number, device, video, image or folder of images.')
+        self._width = self._fixed('image_width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._height = self._fixed('image_height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._fps = self._fixed('framerate', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
         self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
         self._publisher = self.create_publisher(
@@ -71,7 +71,7 @@ class CameraNode(Node):
         described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
         value = self.declare_parameter(name, default, described).value
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fitting = str(value) if name == 'source' else float(value) if kind is float and is_number else value
+        fitting = str(value) if name == 'video_device' else float(value) if kind is float and is_number else value
         if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
             raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
         return fitting

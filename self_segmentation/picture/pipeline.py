@@ -77,6 +77,11 @@ class Pipeline:
         return self._engine.inferences
 
     @property
+    def people(self) -> list[Person]:
+        """The people of the last frame of a video; nobody without the person detector."""
+        return self._engine.people
+
+    @property
     def coverage(self) -> float:
         """The fraction of the last frame that people cover, 0..1."""
         return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0

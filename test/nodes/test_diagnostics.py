@@ -148,7 +148,7 @@ def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
-    start('camera_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', f'source:={SAMPLE}', env=bare)
+    start('camera_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', f'video_device:={SAMPLE}', env=bare)
     _, subscription = graph.listen(f'{node.name}/mask')
     node.report(WARN, 'config/fastdds.xml')  # whether some come or none does
     node.wait_until(lambda: 'config/fastdds.xml' in node.program.said, 'the warning in the log')

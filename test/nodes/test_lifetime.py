@@ -30,7 +30,7 @@ def test_a_signal_ends_both_nodes_cleanly(graph, start, state, numbers):
     namespace = unique('lifetime')
     flows = state == 'while frames flow'
     programs = [start.node('segmentation_node', namespace),
-                start.node('camera_node', namespace, source=SAMPLE if flows else '/dev/video97')]
+                start.node('camera_node', namespace, video_device=SAMPLE if flows else '/dev/video97')]
     if flows:
         received, subscription = graph.listen(f'/{namespace}/segmentation/output')
         graph.wait_until(lambda: len(received) >= 3, 'frames to flow')
@@ -92,7 +92,7 @@ def is_running(process: int) -> bool:
 STARTED = {
     'segmentation_node': ['-m', 'self_segmentation.nodes.segmentation_node'],
     'entry point': ['-c', 'from self_segmentation.programs import segmentation_node; raise SystemExit(segmentation_node())'],
-    'camera_node': ['-m', 'self_segmentation.nodes.camera_node', '--ros-args', '-p', f'source:={SAMPLE}'],
+    'camera_node': ['-m', 'self_segmentation.nodes.camera_node', '--ros-args', '-p', f'video_device:={SAMPLE}'],
     'program': ['-m', 'self_segmentation', SAMPLE, '--no-window', '--mask', os.devnull],
     'demo': ['-m', 'self_segmentation.tools.demo', '--folder', '/tmp'],
     'soak': ['-m', 'self_segmentation.tools.soak'],

@@ -38,7 +38,7 @@ def test_the_policy_allows_the_nodes_what_they_have_and_nothing_else(graph, star
     """Looked at from outside while they run and a result is wanted: of raw pictures, and then of compressed ones."""
     expected = allowed(POLICY.read_text(encoding='utf-8'))
     programs = [start('segmentation_node', '--ros-args', '-p', 'use_sim_time:=true'),
-                start('camera_node', '--ros-args', '-p', 'use_sim_time:=true', '-p', f'source:={SAMPLE}')]
+                start('camera_node', '--ros-args', '-p', 'use_sim_time:=true', '-p', f'video_device:={SAMPLE}')]
     seen = {node: {key: set() for key in (('services', 'reply'), ('services', 'request'), ('topics', 'publish'),
                                           ('topics', 'subscribe'))} for node in expected}
     asks = dict(zip(seen['camera'], (
