@@ -3,6 +3,7 @@
 """What holds for all files of the package."""
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -107,3 +108,13 @@ def test_every_test_that_the_documentation_names_is_there():
     tests = {name for path in (ROOT / 'test').rglob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}
     assert len(named) > 15 and named <= tests, named - tests
+
+
+def test_make_clean_removes_nothing_outside_a_clone_whose_path_has_a_space_and_a_quote(tmp_path):
+    beside, clone = tmp_path / 'my', tmp_path / "my robot's clone"
+    for folder in (beside, clone / '.venv'):
+        folder.mkdir(parents=True)
+        (folder / 'file').touch()
+    shutil.copy(ROOT / 'Makefile', clone)
+    subprocess.run(['make', 'clean'], cwd=clone, check=True, capture_output=True)
+    assert (beside / 'file').exists() and not (clone / '.venv').exists() and (clone / 'Makefile').exists()
