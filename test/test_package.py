@@ -75,7 +75,7 @@ def test_imports_run_one_way_only(layer):
 
 
 def test_what_is_shared_imports_nothing_from_the_subpackages():
-    for name in ('settings', 'errors', 'resources', 'middleware'):
+    for name in ('settings', 'errors', 'resources', 'middleware', 'launching'):
         names = imported_names(ROOT / 'self_segmentation' / f'{name}.py')
         assert not {each for each in names if each.split('.')[1:2] and each.split('.')[1] in (*LAYERS, 'tools')}
 
