@@ -6,9 +6,11 @@ Bad input of every kind: the promised result, or the package's own error that na
 The promises themselves are in fuzz/targets.py, where ``make fuzz`` takes them from.
 """
 import array
+import contextlib
 import io
 import json
 import random
+import re
 import resource
 import struct
 import subprocess
@@ -243,6 +245,9 @@ def is_allowed(tunable, value) -> bool:
     if kind is tuple:
         return (isinstance(value, (list, tuple, bytes)) and len(value) == 3
                 and all(type(part) is int and 0 <= part <= 255 for part in value))
+    if kind is float and type(value) is str and re.fullmatch(r'[-+.0-9eE]+', value):
+        with contextlib.suppress(ValueError):
+            value = float(value)
     return type(value) in {kind, int} and tunable.minimum <= value <= tunable.maximum
 
 

@@ -43,8 +43,9 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
     def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
         try:
             return transition(node, *args, **named)
-        except Exception:
+        except Exception as error:
             if node.context.ok():  # else it is the shutdown that interrupted it
+                node._health.fail(f'{type(error).__name__}: {error}')
                 node.get_logger().error(traceback.format_exc())
             raise
     return logged

@@ -52,6 +52,7 @@ _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
 _IMAGE = str(share('demo', 'background.jpg'))
+_LIVE = {name: tunable for name, tunable in TUNABLES.items() if not tunable.read_only}
 _QUEUE = 60  # images that wait for a listener whose turn does not come
 
 
@@ -229,7 +230,7 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
 
 def _tour() -> Iterator[dict[str, Any]]:
     """Yield valid changes that use every setting once, each followed by that to the defaults."""
-    for name, tunable in TUNABLES.items():
+    for name, tunable in _LIVE.items():
         values: list[Any]
         if name == 'model':
             values = list(MODELS)
@@ -255,7 +256,7 @@ def _defaults(*names: str) -> dict[str, Any]:
 
 
 def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
-    tunable = chance.choice(list(TUNABLES.values()))
+    tunable = chance.choice(list(_LIVE.values()))
     name, kind = tunable.name, type(tunable.default)
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
