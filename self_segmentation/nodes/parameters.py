@@ -19,7 +19,7 @@ from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
 __all__ = ['SettingsParameters', 'descriptor']
 
-_DECLARED_BY_OTHERS = ('qos_overrides.', 'diagnostic_updater.')  # later
+_DECLARED_LATER = 'qos_overrides.'
 _CHANGE = 'a parameter change'
 
 
@@ -87,7 +87,7 @@ class SettingsParameters:
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
         for name in given:
-            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_BY_OTHERS):
+            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
                 self._node.get_logger().error(f'{unknown_name(name, origin)}; it is ignored')
         return settings
 
