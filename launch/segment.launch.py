@@ -54,7 +54,7 @@ def camera_node(kind: str, device: str, common: dict) -> list:
         'v4l2_camera': {'package': 'v4l2_camera', 'executable': 'v4l2_camera_node', 'parameters': [{'video_device': device}]},
         'camera_ros': {'package': 'camera_ros', 'executable': 'camera_node',
                        'parameters': [] if device == '/dev/video0' else [{'camera': number}]},
-        'opencv': {'package': PACKAGE, 'executable': 'camera_node', 'parameters': [{'source': device}]},
+        'opencv': {'package': PACKAGE, 'executable': 'camera_node', 'parameters': [{'video_device': device}]},
     }
     if kind == 'none':
         return []

@@ -21,7 +21,7 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file
 
-__all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
+__all__ = ['TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
 
 _GROUPS = ('background', 'edge', 'presence', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
@@ -272,6 +272,20 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
+def load_yaml(path: str | Path) -> Any:
+    """
+    Return the content of a YAML file.
+
+    :raises SettingsError: the file cannot be read, or is not YAML as ROS 2 reads it.
+    """
+    try:
+        return yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
+    except OSError as error:
+        raise SettingsError({'config': f'configuration {path}: {error.strerror or error}'}) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError({'config': f'configuration {path}: not YAML: {error}'}) from error
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
@@ -286,12 +300,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     def fail(reason: str) -> SettingsError:
         return SettingsError({'config': f'configuration {path}: {reason}'})
 
-    try:
-        document = yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
-    except OSError as error:
-        raise fail(error.strerror or str(error)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise fail(f'not YAML: {error}') from error
+    document = load_yaml(path)
     if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
                                                  for v in document.values()):
         raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")

@@ -167,7 +167,7 @@ def test_the_policy_allows_the_nodes_what_they_have_and_nothing_else(graph, star
     """Looked at from outside while they run and a result is wanted: of raw pictures, and then of compressed ones."""
     expected = allowed(POLICY.read_text(encoding='utf-8'))
     programs = [start('segmentation_node', '--ros-args', '-p', 'use_sim_time:=true'),
-                start('camera_node', '--ros-args', '-p', 'use_sim_time:=true', '-p', f'source:={SAMPLE}')]
+                start('camera_node', '--ros-args', '-p', 'use_sim_time:=true', '-p', f'video_device:={SAMPLE}')]
     seen = {node: {key: set() for key in (('services', 'reply'), ('services', 'request'), ('topics', 'publish'),
                                           ('topics', 'subscribe'))} for node in expected}
     asks = dict(zip(seen['camera'], (
@@ -239,7 +239,7 @@ def test_an_unprivileged_user_who_has_no_home_is_served(start):
     def node(module: str, *parameters: str):
         return started('-m', full_name(module), '--ros-args', '-r', f'__ns:=/{namespace}', *parameters)
 
-    nodes = [node('segmentation_node'), node('camera_node', '-p', f'source:={SAMPLE}')]
+    nodes = [node('segmentation_node'), node('camera_node', '-p', f'video_device:={SAMPLE}')]
     viewer = started('-c', VIEWER, namespace, 'raw', '', '0')
     wait_until(lambda: viewer.said.count('picture') >= 5 or any(p.code is not None for p in (*nodes, viewer)), 'pictures')
     for program in nodes:
@@ -266,7 +266,7 @@ def test_the_node_serves_where_no_file_can_be_written_but_in_dev_shm(graph, star
 
 def test_the_log_file_is_written_where_ros_writes_it_and_missed_aloud_where_it_cannot(start, tmp_path):
     folders = {('ROS_LOG_DIR', 'own'): 'own', ('ROS_HOME', 'ros'): 'ros/log', ('HOME', 'home'): 'home/.ros/log'}
-    started = [(Path(root) / below, start('camera_node', '--ros-args', '-p', f'source:={ASTRONAUT}', '-p', 'loop:=false',
+    started = [(Path(root) / below, start('camera_node', '--ros-args', '-p', f'video_device:={ASTRONAUT}', '-p', 'loop:=false',
                                           env=environment(**{variable: f'{root}/{name}'})))
                for root in (tmp_path, NOWHERE) for (variable, name), below in folders.items()]
     for folder, program in started:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import logging
 import os
 import re
 import sys
@@ -28,10 +29,11 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from ..errors import SelfSegmentationError
+from ..io.library_lines import LOGGER as LIBRARY_LOGGER
 from ..middleware import fast_dds_environment, keep_large_buffers
 from ..programs import ignore_signals, note_signals
 
-__all__ = ['run']
+__all__ = ['log_library_lines', 'run']
 
 _SPIN_TIMEOUT = 0.5  # seconds
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
@@ -88,6 +90,24 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
         ignore_signals()
     return 1 if getattr(node, 'failed', False) else 0
+
+
+class _RosHandler(logging.Handler):
+    """Logs at the level DEBUG of a node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self._logger = node.get_logger().get_child('libraries')
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a line."""
+        self._logger.debug(record.getMessage())
+
+
+def log_library_lines(node: Node) -> None:
+    """Have a node log what MediaPipe, OpenCV and FFmpeg write by themselves, at the level DEBUG."""
+    LIBRARY_LOGGER.setLevel(logging.DEBUG)
+    LIBRARY_LOGGER.addHandler(_RosHandler(node))
 
 
 def _start_ros(args: list[str]) -> None:

@@ -56,6 +56,8 @@ class Supervisor:
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
         values['person present'] = seen
+        if recent.came:
+            self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = dict(self._troubles(source, outputs, recent))
         for kind, text in troubles.items():
             if self._is_due(kind, _REPEAT_INTERVAL):

@@ -158,6 +158,6 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
            '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
-    yield 'camera_node', '-p', f"source:='{camera or share('demo', 'sample.mp4')}'"
+    yield 'camera_node', '-p', f"video_device:='{camera or share('demo', 'sample.mp4')}'"
     if has_window:
         yield 'viewer_node', '-r', 'image:=segmentation/output'

@@ -36,7 +36,7 @@ _HEAD = """\
   how it is used, and how it is made for other names.
 """
 # No camera is switched on, and nobody else's nodes are met.
-_ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'source:=/dev/none']
+_ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'video_device:=/dev/none']
 _ALONE = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}
 _PATIENCE = 30.0  # seconds
 

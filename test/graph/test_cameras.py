@@ -27,7 +27,7 @@ class Camera:
         self.programs = [
             start.node('segmentation_node', self.namespace, '--params-file', TUTORIAL, flip='false',
                        background__color=f'[{", ".join(map(str, self.color))}]'),
-            start.node('camera_node', self.namespace, source=path, fps=4.0, frame_id=self.namespace)]
+            start.node('camera_node', self.namespace, video_device=path, framerate=4.0, frame_id=self.namespace)]
         self.received, self.subscription = graph.listen(f'/{self.namespace}/segmentation/output')
 
     @property

@@ -77,7 +77,7 @@ def test_a_camera_that_is_killed_is_missed_aloud_and_served_again_when_it_is_bac
     program = start.node('segmentation_node', namespace)
     received, subscription = graph.listen(f'/{namespace}/segmentation/output')
     for _ in range(2):
-        camera = start.node('camera_node', namespace, source=SAMPLE)
+        camera = start.node('camera_node', namespace, video_device=SAMPLE)
         received.clear()
         graph.wait_until(lambda: len(received) >= 5, 'pictures')
         camera.send(signal.SIGKILL)

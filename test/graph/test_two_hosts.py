@@ -48,7 +48,8 @@ class Flow:
         self.far = node('far', 'segmentation_node', f'image_transport:={transport}')
         self.viewer = self.camera = on('near', '-c', VIEWER, transport, transport, str(SAMPLE), str(RATE))
         if transport == 'raw':
-            self.camera = node('near', 'camera_node', f'source:={SAMPLE}', 'width:=640', 'height:=480', f'fps:={RATE}')
+            self.camera = node('near', 'camera_node', f'video_device:={SAMPLE}', 'image_width:=640', 'image_height:=480',
+                               f'framerate:={RATE}')
         self.programs = {self.far, self.viewer, self.camera}
 
     def pictures(self, since: int = 0) -> list[Picture]:

@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, picture_of, unique
+from sensor_msgs.msg import CameraInfo
+
+from self_segmentation.errors import SourceError
+from self_segmentation.nodes.camera_info import read_camera_info
 
 
 @pytest.fixture
 def camera(graph, start):
-    """``camera(source=..., ...)`` starts one; it returns the program and the list that its images come into."""
+    """``camera(video_device=..., ...)`` starts one; it returns the program and the list that its images come into."""
     subscriptions = []
 
     def camera(**parameters):
@@ -41,7 +45,7 @@ def assert_ends_with_one_line(program, *parts):
 
 def test_a_picture_comes_again_and_again_as_bgr8_with_rising_stamps(graph, camera, astronaut):
     before = graph.node.get_clock().now()
-    program, received = camera(source=ASTRONAUT, frame_id='some_frame', fps=50)
+    program, received = camera(video_device=ASTRONAUT, frame_id='some_frame', framerate=50)
     wait_for(graph, program, received, 5)
     stamps = [m.header.stamp.sec * 10 ** 9 + m.header.stamp.nanosec for m in received]
     assert stamps == sorted(set(stamps))
@@ -55,7 +59,7 @@ def test_a_folders_pictures_come_by_name_and_begin_again(graph, camera, tmp_path
     for number, name in enumerate(('b.png', 'a.png', 'c.bmp')):
         cv2.imwrite(str(tmp_path / name), np.full((4, 6, 3), 10 * number, np.uint8))
     (tmp_path / 'notes.txt').write_text('no picture')
-    program, received = camera(source=tmp_path, fps=50)
+    program, received = camera(video_device=tmp_path, framerate=50)
     wait_for(graph, program, received, 7)
     seen = [int(m.data[0]) for m in received]
     first = (10, 0, 20).index(seen[0])
@@ -66,14 +70,14 @@ def test_a_folders_unreadable_picture_is_named_and_the_others_come(graph, camera
     for number, name in enumerate(('a.png', 'c.png')):
         cv2.imwrite(str(tmp_path / name), np.full((4, 6, 3), 10 * number, np.uint8))
     (tmp_path / 'b.png').write_text('no picture')
-    program, received = camera(source=tmp_path, fps=50)
+    program, received = camera(video_device=tmp_path, framerate=50)
     wait_for(graph, program, received, 4)
     assert {int(m.data[0]) for m in received} == {0, 10}
     assert 'b.png' in program.said
 
 
 def test_a_video_that_is_not_looped_comes_to_its_last_frame_and_ends_the_node(graph, camera, sample):
-    program, received = camera(source=SAMPLE, loop='false', fps=60)
+    program, received = camera(video_device=SAMPLE, loop='false', framerate=60)
     graph.wait_until(lambda: program.code is not None, 'the end of the video')
     graph.wait_until(lambda: received and np.array_equal(picture_of(received[-1]), sample[-1]), 'the last frame')
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
@@ -85,7 +89,7 @@ def test_a_video_that_is_not_looped_comes_to_its_last_frame_and_ends_the_node(gr
 
 
 def test_every_frame_of_a_video_comes_and_then_it_begins_again(graph, camera, sample):
-    program, received = camera(source=SAMPLE, fps=100)
+    program, received = camera(video_device=SAMPLE, framerate=100)
     wait_for(graph, program, received, 310)
     starts = [n for n, m in enumerate(received) if np.array_equal(picture_of(m), sample[0])]
     assert 150 in np.diff(starts)
@@ -94,12 +98,12 @@ def test_every_frame_of_a_video_comes_and_then_it_begins_again(graph, camera, sa
 
 
 def test_a_picture_that_is_not_looped_ends_the_node(camera):
-    program, _ = camera(source=ASTRONAUT, loop='false')
+    program, _ = camera(video_device=ASTRONAUT, loop='false')
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
 
 def test_width_and_height_resize_the_frame(graph, camera, astronaut):
-    program, received = camera(source=ASTRONAUT, width=200, height=100)
+    program, received = camera(video_device=ASTRONAUT, image_width=200, image_height=100)
     wait_for(graph, program, received, 1)
     picture = picture_of(received[0])
     assert picture.shape == (100, 200, 3)
@@ -108,7 +112,7 @@ def test_width_and_height_resize_the_frame(graph, camera, astronaut):
 
 @pytest.mark.parametrize('fps', [4, 25])
 def test_the_frame_rate_is_kept_loosely(graph, camera, fps):
-    program, received = camera(source=EMPTY_ROOM, fps=fps)
+    program, received = camera(video_device=EMPTY_ROOM, framerate=fps)
     wait_for(graph, program, received, 9)
     stamps = np.array([m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in received])
     assert np.diff(stamps).mean() > 0.8 / fps  # never much faster; slower, a loaded machine may be
@@ -117,7 +121,7 @@ def test_the_frame_rate_is_kept_loosely(graph, camera, fps):
 
 def test_a_missing_file_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
     for name in ('missing.mp4', 'missing.png', 'missing'):
-        program, _ = camera(source=tmp_path / name)
+        program, _ = camera(video_device=tmp_path / name)
         assert_ends_with_one_line(program, str(tmp_path / name), 'does not exist')
         assert program.said.strip().count('\n') == program.said.count('[rmw_fastrtps')
 
@@ -126,28 +130,29 @@ def test_an_empty_folder_or_no_video_ends_the_node_with_one_line_that_names_it(c
     (tmp_path / 'text.mp4').write_text('no video')
     (tmp_path / 'folder').mkdir()
     for name in ('text.mp4', 'folder'):
-        program, _ = camera(source=tmp_path / name)
+        program, _ = camera(video_device=tmp_path / name)
         assert_ends_with_one_line(program, str(tmp_path / name))
 
 
 def test_no_picture_ends_the_node_with_its_name_and_not_as_a_success(camera, tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
-    program, _ = camera(source=tmp_path / 'text.png')
+    program, _ = camera(video_device=tmp_path / 'text.png')
     assert program.exit_code() == 1
     assert str(tmp_path / 'text.png') in program.said and 'Traceback' not in program.said, program.said
 
 
-@pytest.mark.parametrize('given', [{'width': -1}, {'height': 20000}, {'fps': -1.0}, {'fps': '.nan'}, {'width': 'wide'}],
+@pytest.mark.parametrize('given', [{'image_width': -1}, {'image_height': 20000}, {'framerate': -1.0}, {'framerate': '.nan'},
+                                   {'image_width': 'wide'}, {'camera_info_url': '/missing.yaml'}],
                          ids=lambda given: '='.join(map(str, *given.items())))
 def test_a_wrong_parameter_ends_the_node_with_a_message_that_names_it_and_no_traceback(camera, given):
-    program, _ = camera(source=EMPTY_ROOM, **given)
+    program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
     assert program.exit_code() == 1
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
 
 
 def test_a_camera_that_is_not_there_is_waited_for_with_a_warning(graph, camera):
-    program, received = camera(source='/dev/video97')
+    program, received = camera(video_device='/dev/video97')
     graph.wait_until(lambda: '/dev/video97' in program.said and 'trying again' in program.said, 'the warning')
     assert '[WARN]' in program.said and program.code is None
     program.send(signal.SIGINT)
@@ -158,7 +163,7 @@ def test_a_camera_that_comes_later_is_opened_and_one_that_goes_away_is_waited_fo
     """A video among the devices stands for a camera: it comes, gives its frames, is gone, and comes again."""
     device = Path(f'/dev/shm/self_segmentation_{os.getpid()}.mp4')
     coming = device.with_suffix('.coming.mp4')
-    program, received = camera(source=device)
+    program, received = camera(video_device=device)
     graph.wait_until(lambda: str(device) in program.said and 'trying again' in program.said, 'the warning')
     try:
         for _ in range(2):
@@ -171,3 +176,50 @@ def test_a_camera_that_comes_later_is_opened_and_one_that_goes_away_is_waited_fo
     finally:
         device.unlink(missing_ok=True)
     assert 'Traceback' not in program.said
+
+
+CALIBRATION = """
+image_width: 512
+image_height: 512
+camera_name: camera
+camera_matrix: {rows: 3, cols: 3, data: [500.0, 0, 256, 0, 510.5, 256, 0, 0, 1]}
+distortion_model: rational_polynomial
+distortion_coefficients: {rows: 1, cols: 8, data: [0.1, -0.2, 0, 0, 0.05, 0, 0, 1]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [500, 0, 256, 0, 0, 510, 256, 0, 0, 0, 1, 0]}
+"""
+
+
+def test_calibration_is_published_beside_each_image_with_its_header(graph, camera, tmp_path):
+    (tmp_path / 'camera.yaml').write_text(CALIBRATION)
+    infos: list[CameraInfo] = []
+    program, received = camera(video_device=ASTRONAUT, framerate=50, camera_info_url=f'file://{tmp_path}/camera.yaml')
+    def topics() -> list[str]:
+        return [name for name, _ in graph.node.get_topic_names_and_types() if name.endswith('/camera_info')]
+
+    graph.wait_until(lambda: topics() or program.code is not None, 'the topic')
+    subscription = graph.node.create_subscription(CameraInfo, topics()[0], infos.append, 300)
+    graph.wait_until(lambda: len(infos) >= 3, 'calibrations')
+    info = infos[-1]
+    graph.wait_until(lambda: any(message.header == info.header for message in received), 'its image')
+    assert (info.width, info.height, info.distortion_model) == (512, 512, 'rational_polynomial')
+    assert list(info.d) == [0.1, -0.2, 0, 0, 0.05, 0, 0, 1] and list(info.k) == [500, 0, 256, 0, 510.5, 256, 0, 0, 1]
+    assert list(info.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1] and list(info.p) == [500, 0, 256, 0, 0, 510, 256, 0, 0, 0, 1, 0]
+    graph.node.destroy_subscription(subscription)
+
+
+def test_calibration_for_another_size_is_not_published_and_that_is_said(graph, camera, tmp_path):
+    (tmp_path / 'camera.yaml').write_text(CALIBRATION)
+    program, received = camera(video_device=ASTRONAUT, image_width=100, camera_info_url=tmp_path / 'camera.yaml')
+    graph.wait_until(lambda: '512x512' in program.said and '100x512' in program.said, 'the complaint')
+    assert program.code is None and program.said.count('no camera_info') == 1
+
+
+@pytest.mark.parametrize('text, part', [('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'),
+                                        (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix')])
+def test_damaged_calibration_is_refused_with_its_place(tmp_path, text, part):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(text)
+    with pytest.raises(SourceError) as raised:
+        read_camera_info(str(path))
+    assert str(path) in str(raised.value) and part in str(raised.value)

@@ -360,3 +360,16 @@ def test_values_that_cannot_go_together_or_have_another_type_do_not_stop_the_nod
 def test_a_parameter_file_is_taken_and_what_is_given_beside_it_wins(node):
     assert node.values() == USUAL  # started with config/tutorial.yaml and flip:=false
     assert tutorial_settings().flip is True
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+def test_16_bit_image_is_as_bright_as_its_camera_made_it_and_that_is_said(graph, start, astronaut, bits):
+    namespace = unique('deep')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
+    node = Segmentation(graph, namespace, program, kinds=('output', 'mask'))
+    grey = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
+    grey[0, 0] = 255
+    deep = node.pictures((grey.astype('<u2') << (bits - 8))[..., None].view(np.uint8).reshape(512, 512, 2), 'mono16')
+    shallow = node.pictures(grey, 'mono8')
+    assert np.array_equal(deep['mask'], shallow['mask']) and np.array_equal(deep['output'], shallow['output'])
+    assert f'{node.topic} uses {bits} of 16 bits' in program.said
