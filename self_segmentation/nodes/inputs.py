@@ -23,11 +23,11 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['Decode', 'Input']
+__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 # Humble's callbacks get the message only, without the number that its publisher gave it.
-_HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
 
 
 class Input:
@@ -57,7 +57,7 @@ class Input:
 
         def subscribe(**events: Any) -> Subscription[Any]:
             return node.create_subscription(
-                message_type, topic, on_numbered_message if _HAS_MESSAGE_INFO else on_message,
+                message_type, topic, on_numbered_message if HAS_MESSAGE_INFO else on_message,
                 QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
 
