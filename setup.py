@@ -17,6 +17,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/config', glob('config/*')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
+        (f'share/{NAME}/launch/examples', glob('launch/examples/*.launch.py')),
         (f'share/{NAME}/models', glob('models/*')),
         (f'share/{NAME}/demo', glob('demo/sample*') + glob('demo/background*') + glob('demo/*.md')),
     ],

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong. Every message names the bad value, where it came from and what is allowed."""
 
-__all__ = ['BackgroundError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError', 'SourceError']
+__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError',
+           'SourceError']
 
 
 class SelfSegmentationError(Exception):
@@ -28,6 +29,12 @@ class ModelError(SelfSegmentationError):
     """A model file is missing, truncated or not a selfie segmentation model."""
 
     settings = ('model',)
+
+
+class DetectorError(ModelError):
+    """The person detector's file is missing or damaged."""
+
+    settings = ('people.detector',)
 
 
 class BackgroundError(SelfSegmentationError):

@@ -23,7 +23,7 @@ from .resources import read_file
 
 __all__ = ['TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
 
-_GROUPS = ('background', 'edge', 'presence', 'roi', 'temporal')
+_GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
@@ -144,15 +144,21 @@ class Settings:
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True, read_only=True)
-    roi_enabled: bool = _tunable(True, 'Segment a region of interest around the person; without it the model always sees the '
-                                       'full frame, as in the MediaPipe tutorial.')
-    roi_margin: float = _tunable(0.15, 'Room around the person in the region of interest.',
+    people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
+                                           'it the model always sees the full frame, as in the MediaPipe tutorial.')
+    people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
+                                         'again from close up.', minimum=0.08, maximum=0.95)
+    people_interval: int = _tunable(6, 'Frames between two looks of the detector while the image changes where nobody is '
+                                       'known; five times as many while it does not, ten times where somebody is known.',
+                                    unit='frames', minimum=2, maximum=100)
+    people_who: str = _tunable('all', 'Who counts: everybody, the largest person, or the one nearest to the middle of the frame; '
+                                      'the others are background.', choices=('all', 'largest', 'central'))
+    people_smallest: float = _tunable(0.03, 'Height of a person who counts, at least.', unit="fraction of the frame's height",
+                                      minimum=0.0, maximum=1.0)
+    people_most: int = _tunable(3, 'Inferences of the segmentation model for a frame of a video, at most: where people stand in '
+                                   'more places, these take turns.', minimum=1, maximum=16)
+    roi_margin: float = _tunable(0.15, 'Room around a person in the region of interest.',
                                  unit="fraction of the person's longer side", minimum=0.05, maximum=0.5)
-    roi_full_frame_interval: int = _tunable(12, 'How often the full frame is segmented as well, for people who enter; each '
-                                                'time costs one more inference.', unit='frames', minimum=2, maximum=300)
-    presence_agreement: float = _tunable(0.35, 'What is less likely to be a person than this once the frame is mirrored or '
-                                               'dimmed is none; 0 believes the model.', unit='probability',
-                                         minimum=0.0, maximum=0.9)
     temporal_smoothing: float = _tunable(0.7, 'Weight of the last mask where nothing moves; 0 is off.', unit='weight',
                                          minimum=0.0, maximum=0.95)
     temporal_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change '

@@ -203,7 +203,8 @@ class SegmentationNode(LifecycleNode):
     def _status(self) -> Status:
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
         coverage = self._pipeline.coverage if self._pipeline is not None else None
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage)
+        people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people)
 
 
 def main(args: list[str] | None = None) -> int:

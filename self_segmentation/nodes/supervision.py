@@ -45,17 +45,20 @@ class Supervisor:
             self._last_skip = reason
             self._node.get_logger().error(f'frame skipped: {reason}')
 
-    def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None) -> Status:
+    def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
+               people: int | None) -> Status:
         """
         Return the report of the last second, and log what is wrong.
 
         :param inactive: the state of a node that does not serve; empty for one that does.
         :param source: the subscription of the camera, None while there is none.
-        :param coverage: fraction of the last frame that the person covers, None where there was none.
+        :param coverage: fraction of the last frame that people cover, None where there was none.
+        :param people: how many people the last frame shows, None where nobody counts them.
         """
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
         values['person present'] = seen
+        values['people'] = 'unknown' if people is None or not recent.went else str(people)
         if recent.came:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = dict(self._troubles(source, outputs, recent))

@@ -4,20 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ..settings import Settings
+from .arrays import Array
 
 __all__ = ['BACKGROUNDS', 'Background', 'Color', 'Image', 'fitted', 'make_background']
 
 
 class Background(Protocol):
-    """Gives the picture behind the person."""
+    """Gives the image behind the person."""
 
-    def behind(self, frame: np.ndarray) -> np.ndarray:
+    def behind(self, frame: Array) -> Array:
         """
         Return the background for a frame.
 
@@ -29,15 +31,15 @@ class Background(Protocol):
 class Color:
     """One colour everywhere."""
 
-    def __init__(self, settings: Settings, image: np.ndarray | None = None) -> None:
+    def __init__(self, settings: Settings, image: Array | None = None) -> None:
         self._bgr = settings.background_color[::-1]
-        self._picture = np.empty((0, 0, 3), np.uint8)
+        self._filled: Array = np.empty((0, 0, 3), np.uint8)
 
-    def behind(self, frame: np.ndarray) -> np.ndarray:
+    def behind(self, frame: Array) -> Array:
         """Return the colour at the frame's size, made once per size."""
-        if self._picture.shape != frame.shape:
-            self._picture = np.full(frame.shape, self._bgr, np.uint8)
-        return self._picture
+        if self._filled.shape != frame.shape:
+            self._filled = np.full(frame.shape, self._bgr, np.uint8)
+        return self._filled
 
 
 class Image:
@@ -45,33 +47,37 @@ class Image:
     An image, fitted to the frame.
 
     :param image: (h, w, 3) uint8, blue green red.
+    :raises ValueError: without an image.
     """
 
-    def __init__(self, settings: Settings, image: np.ndarray | None) -> None:
+    def __init__(self, settings: Settings, image: Array | None) -> None:
+        if image is None:
+            raise ValueError(f"background.type = 'image' needs the content of background.image = {settings.background_image!r}")
         self._image = image
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
-        self._picture = np.empty((0, 0, 3), np.uint8)
+        self._fitted: Array = np.empty((0, 0, 3), np.uint8)
 
-    def behind(self, frame: np.ndarray) -> np.ndarray:
-        """Return the picture at the frame's size, fitted once per size."""
-        if self._picture.shape != frame.shape:
-            self._picture = fitted(self._image, frame.shape[1::-1], self._fit, self._bars)
-        return self._picture
-
-
-BACKGROUNDS: dict[str, type[Background]] = {'color': Color, 'image': Image}
+    def behind(self, frame: Array) -> Array:
+        """Return the image at the frame's size, fitted once per size."""
+        if self._fitted.shape != frame.shape:
+            height, width = frame.shape[:2]
+            self._fitted = fitted(self._image, (width, height), self._fit, self._bars)
+        return self._fitted
 
 
-def make_background(settings: Settings, image: np.ndarray | None) -> Background:
+BACKGROUNDS: dict[str, Callable[[Settings, Array | None], Background]] = {'color': Color, 'image': Image}
+
+
+def make_background(settings: Settings, image: Array | None) -> Background:
     """
     Return the background that the settings ask for.
 
-    :param image: what ``background.image`` names, (h, w, 3) uint8 blue green red; None where it names nothing.
+    :param image: the content of the file ``background.image``, (h, w, 3) uint8 blue green red; None where it names none.
     """
     return BACKGROUNDS[settings.background_type](settings, image)
 
 
-def fitted(image: np.ndarray, size: tuple[int, int], fit: str, bars: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+def fitted(image: Array, size: tuple[int, int], fit: str, bars: tuple[int, ...] = (0, 0, 0)) -> Array:
     """
     Return an image fitted to a size.
 
@@ -93,12 +99,12 @@ def fitted(image: np.ndarray, size: tuple[int, int], fit: str, bars: tuple[int, 
         return _resized(image[top:top + shown[1], left:left + shown[0]], width, height)
     scaled = _resized(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     left, top = (width - scaled.shape[1]) // 2, (height - scaled.shape[0]) // 2
-    picture = np.full((height, width, 3), bars, np.uint8)
-    picture[top:top + scaled.shape[0], left:left + scaled.shape[1]] = scaled
-    return picture
+    out = np.full((height, width, 3), bars, np.uint8)
+    out[top:top + scaled.shape[0], left:left + scaled.shape[1]] = scaled
+    return out
 
 
-def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resized(image: Array, width: int, height: int) -> Array:
     shrinks = width < image.shape[1] or height < image.shape[0]
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 

@@ -4,10 +4,11 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, area, picture_of, tutorial_settings, unique, wait_until
+from conftest import TUTORIAL, area, tutorial_settings, unique, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from ros import picture_of
 
 from self_segmentation.io.assets import make_pipeline
 

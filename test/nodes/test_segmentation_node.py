@@ -7,11 +7,12 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, ROOT, TUTORIAL, Segmentation, area, iou, message_of, picture_of, tutorial_settings, unique
+from conftest import EMPTY_ROOM, ROOT, TUTORIAL, area, iou, tutorial_settings, unique
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
+from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.io.assets import make_pipeline
@@ -19,27 +20,6 @@ from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
 # The tutorial's settings look at each frame by itself, so what one test sends does not show in the next one's results.
 USUAL = dict(tutorial_settings(flip=False).items())
-
-
-@pytest.fixture(scope='module')
-def shared() -> list[Segmentation]:
-    """The node with the tutorial's settings, not mirrored, that the tests of this file use together."""
-    return []
-
-
-@pytest.fixture
-def node(shared, graph, start_shared):
-    """It, as it was at its start, with a subscriber on everything; a new one where the last test ended it."""
-    if not shared or shared[-1].program.code is not None:
-        namespace = unique('shared')
-        program = start_shared.node('segmentation_node', namespace, '--params-file', str(TUTORIAL), flip='false')
-        shared.append(Segmentation(graph, namespace, program))
-    node = shared[-1]
-    node.listen(*Segmentation.KINDS)
-    if node.values() != USUAL:
-        assert node.change(background__type='color') == node.change(**ros(USUAL)) == []
-    assert node.values() == USUAL
-    return node
 
 
 @pytest.fixture(scope='module')

@@ -114,8 +114,8 @@ def test_a_folder_a_missing_file_and_no_picture_are_refused_with_the_path_and_wh
     text = tmp_path / 'text.png'
     text.write_text('no picture')
     (tmp_path / 'empty.png').touch()
-    for path, reason in ((tmp_path, 'folder'), (tmp_path / 'missing.png', 'does not exist'), (text, 'is no picture'),
-                         (tmp_path / 'empty.png', 'is no picture')):
+    for path, reason in ((tmp_path, 'folder'), (tmp_path / 'missing.png', 'does not exist'), (text, 'is not an image'),
+                         (tmp_path / 'empty.png', 'is not an image')):
         with pytest.raises(BackgroundError, match=reason) as raised:
             background_of(image_settings(path))
         assert str(path) in str(raised.value) and 'background.image' in str(raised.value) and 'give' in str(raised.value)

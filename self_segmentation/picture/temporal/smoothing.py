@@ -1,90 +1,141 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A still outline stays still: smoothing and hysteresis of the probability over time, where nothing moves."""
+"""Temporal smoothing: a still outline stays still. The probability is smoothed over time where nothing moves, with hysteresis."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from ...settings import Settings
 from .. import roi
+from ..arrays import Array
 
-__all__ = ['Steady']
+__all__ = ['Motion', 'TemporalSmoother', 'Weights']
+
+_MOVING = 0.15  # fraction of the smoothing that stays where the image moves
 
 
-class Steady:
-    """Motion-aware smoothing and hysteresis of a map over time.
+class Motion(NamedTuple):
+    """
+    How a frame differs from the last one, in grey levels 0..255.
 
-    Where the picture stands still the map is averaged over the last few frames and a pixel changes sides only when it is
-    clear (two thresholds, as in Canny 1986); where the picture moves, the newest map counts at once, so nothing drags a
-    ghost. Motion is the difference of small blurred pictures (the "k" of motion-adaptive temporal noise reduction).
+    ``luma`` (h, w) float32, this frame; ``difference`` (h, w) float32, the absolute difference to the last frame, above 255 where
+    that frame showed nothing, None for the first frame; ``mean_change`` the mean of the difference, 0 for the first frame.
     """
 
-    MOVING = 0.15   # share of the memory that stays where the picture moves
+    luma: Array
+    difference: Array | None
+    mean_change: float
 
-    def __init__(self) -> None:
-        self.memory = self.band = 0.0
-        self.motion, self.threshold = 1.0, 0.5
+
+class Weights(NamedTuple):
+    """
+    What the coming map is combined with, in its own region: arrays of (height, width) float32.
+
+    ``memory`` 0..1, the weight of the last map; ``last`` that map; ``bias`` the hysteresis: what holds a pixel on the side of the
+    threshold where it was.
+    """
+
+    memory: Array
+    last: Array
+    bias: Array
+
+
+class _State(NamedTuple):
+    """What is kept of the last frame: its smoothed map, what was returned, its luma, and the region of all three."""
+
+    smoothed: Array
+    output: Array
+    luma: Array
+    region: roi.Region
+
+
+class TemporalSmoother:
+    """
+    Motion-aware smoothing and hysteresis of a map over time.
+
+    Where the image stands still the map is averaged over the last few frames and a pixel changes sides only when it is clear (two
+    thresholds, as in Canny 1986); where the image moves, the newest map counts at once, so nothing drags a ghost. Motion is the
+    difference of small blurred images (the "k" of motion-adaptive temporal noise reduction).
+
+    For each frame: :meth:`estimate_motion`, :meth:`precompute`, :meth:`update`. Only the last one changes what is remembered.
+
+    :param settings: ``temporal.smoothing``, ``temporal.hysteresis``, ``temporal.motion_threshold`` and ``threshold`` count.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.configure(settings)
         self.reset()
 
+    def configure(self, settings: Settings) -> None:
+        """Take new settings from the next frame on."""
+        self._settings = settings
+
     def reset(self) -> None:
-        """Forget everything."""
-        self._state = self._side = self._seen = self._region = self._weights = None
+        """Forget the last frame."""
+        self._last: _State | None = None
 
-    def see(self, low: np.ndarray, region: roi.Region) -> float:
+    def estimate_motion(self, low: Array, region: roi.Region) -> Motion:
         """
-        Look at the next picture, (h, w, 3) uint8 blue green red, about 64 pixels wide, of a region.
+        Compare a frame with the last one, whether anything is smoothed or not.
 
-        :returns: the mean difference to the last one in grey levels, 0 for the first.
+        :param low: (h, w, 3) uint8 blue green red, a region of the frame, about 64 pixels wide; of the same size for each frame.
+        :param region: that region.
         """
-        self._luma = cv2.cvtColor(low, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        self._difference = None
-        if self._seen is None:
-            return 0.0
-        self._difference = cv2.absdiff(self._luma, roi.warp(self._seen, self._region, region, -512.0))
-        if region == self._region:
-            return cv2.mean(self._difference)[0]
-        known = self._difference <= 255.0
-        return float(self._difference[known].mean()) if known.any() else 0.0
+        luma = cv2.cvtColor(low, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        if self._last is None:
+            return Motion(luma, None, 0.0)
+        difference = cv2.absdiff(luma, roi.warp(self._last.luma, self._last.region, region, -512.0))
+        if region == self._last.region:
+            return Motion(luma, difference, cv2.mean(difference)[0])
+        known = difference <= 255.0
+        return Motion(luma, difference, float(difference[known].mean()) if known.any() else 0.0)
 
-    def weigh(self, region: roi.Region, size: tuple[int, int]) -> None:
+    def precompute(self, motion: Motion, region: roi.Region, size: tuple[int, int]) -> Weights | None:
         """
-        Weigh memory against motion for the coming map: the part of the work that does not wait for it.
+        Weigh the last map against the coming one: the part of the work that needs not wait for it.
 
-        :param region: the one last given to :meth:`see`.
-        :param size: (width, height) of the map.
+        It may run in another thread, between :meth:`estimate_motion` and :meth:`update`.
+
+        :param region: of the motion and of the coming map.
+        :param size: (width, height) of the coming map.
+        :returns: None where nothing is smoothed: the first frame, or settings that ask for none.
         """
-        if self._difference is None or self._state is None:
-            self._weights = None
-            return
-        moved = cv2.dilate(np.clip(self._difference * (1 / self.motion) - 1.0, 0.0, 1.0), np.ones((3, 3), np.uint8))
-        moved = cv2.blur(moved, (3, 3))
+        last, s = self._last, self._settings
+        if last is None or motion.difference is None or not (s.temporal_smoothing or s.temporal_hysteresis):
+            return None
+        moved = np.clip(motion.difference * (1 / s.temporal_motion_threshold) - 1.0, 0.0, 1.0)
+        moved = cv2.blur(cv2.dilate(moved, np.ones((3, 3), np.uint8)), (3, 3))
         # a little memory even where it moves, but none when everything does: then it is the camera
         calm = min(1.0, max(0.0, 1.5 - 2.0 * cv2.mean(moved)[0]))
         still = cv2.resize(1.0 - moved, size, interpolation=cv2.INTER_LINEAR)
-        floor = self.MOVING * calm
-        keep = (self.memory * (1.0 - floor)) * still
-        keep += self.memory * floor
-        side = cv2.multiply(still, roi.warp(self._side, self._region, region, -self.band))
-        self._weights = keep, side, roi.warp(self._state, self._region, region, 0.0)
+        floor = _MOVING * calm
+        memory = (s.temporal_smoothing * (1.0 - floor)) * still
+        memory += s.temporal_smoothing * floor
+        bias = np.copysign(np.float32(s.temporal_hysteresis), last.output - np.float32(s.threshold))
+        bias = cv2.multiply(still, roi.warp(bias, last.region, region, -s.temporal_hysteresis))
+        return Weights(memory, roi.warp(last.smoothed, last.region, region, 0.0), bias)
 
-    def update(self, p: np.ndarray, region: roi.Region, doubt: np.ndarray | None = None) -> np.ndarray:
+    def update(self, probability: Array, motion: Motion, weights: Weights | None, region: roi.Region,
+               penalty: Array | None = None) -> Array:
         """
-        Return the steadied map.
+        Return the smoothed map, and remember it for the next frame.
 
-        :param p: (h, w) float32, the map of the region.
-        :param region: the one last given to :meth:`weigh`.
-        :param doubt: like ``p``, taken from the result; it does not enter the memory.
-        :returns: like ``p``, not clipped.
+        :param probability: (height, width) float32, the map of the region. It is kept: do not write to it.
+        :param motion: from :meth:`estimate_motion` of this frame.
+        :param weights: from :meth:`precompute` of this frame.
+        :param region: of all of these.
+        :param penalty: like the map, taken from the result; it does not enter the average.
+        :returns: like the map, not clipped. It is kept: do not write to it.
         """
-        if self._weights is None:
-            state = out = p.copy()
-        else:
-            keep, side, state = self._weights
-            state = cv2.add(p, cv2.multiply(keep, cv2.subtract(state, p)))
-            out = cv2.add(state, side)
-            if doubt is not None:
-                out = cv2.subtract(out, doubt)
-        self._side = np.copysign(np.float32(self.band), out - np.float32(self.threshold))
-        self._state, self._seen, self._region = state, self._luma, region
-        return out
+        smoothed = output = probability
+        if weights is not None:
+            smoothed = cv2.add(probability, cv2.multiply(weights.memory, cv2.subtract(weights.last, probability)))
+            output = cv2.add(smoothed, weights.bias)
+        if penalty is not None:
+            output = cv2.subtract(output, penalty)
+        self._last = _State(smoothed, output, motion.luma, region)
+        return output
