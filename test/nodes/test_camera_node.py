@@ -114,13 +114,12 @@ def test_width_and_height_resize_the_frame(graph, camera, astronaut):
     assert np.abs(picture.astype(int) - cv2.resize(astronaut, (200, 100), interpolation=cv2.INTER_AREA)).mean() < 12
 
 
-@pytest.mark.parametrize('fps', [4, 25])
-def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera, fps):
-    """It is lower on a machine that is too slow or has other things to do."""
-    program, received = camera(video_device=EMPTY_ROOM, framerate=fps)
-    wait_for(graph, program, received, 9)
-    stamps = np.array([m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in received])
-    assert np.diff(stamps).mean() > 0.8 / fps
+def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera):
+    """It is lower on a machine that has other things to do, and a few frames make up for that."""
+    program, received = camera(video_device=EMPTY_ROOM, framerate=10)
+    wait_for(graph, program, received, 30)
+    first, last = (received[n].header.stamp.sec + received[n].header.stamp.nanosec * 1e-9 for n in (0, -1))
+    assert len(received) <= 10 * (last - first) + 10
 
 
 def test_a_missing_file_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
