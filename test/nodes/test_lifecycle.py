@@ -86,13 +86,14 @@ def test_without_autostart_nothing_is_there_until_the_manager_says_so(managed, a
 
 
 def test_says_in_one_line_each_what_it_is(managed):
+    before = len(managed.program.said)
     for label in ('configure', 'activate'):
         assert managed.change_state(label)
     managed.listen('mask')
     managed.listen()
     for label in ('deactivate', 'cleanup'):
         assert managed.change_state(label)
-    lines = [line.split(']: ')[1] for line in managed.program.said.splitlines() if line.startswith('[INFO]')]
+    lines = [line.split(']: ')[1] for line in managed.program.said[before:].splitlines() if line.startswith('[INFO]')]
     topics = ', '.join(f'{managed.name}/{kind}' for kind in ('output', 'mask', 'alpha'))
     assert lines[0] == f'configured: model general, background color; results on {topics}'
     assert [line.split()[0] for line in lines[1:]] == ['active:', 'subscribed', 'idle:', 'inactive', 'unconfigured']
