@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole programs on one runtime alone, and the sockets that they open."""
+import re
+import shutil
+import subprocess
+import sys
+
+import cv2
+import pytest
+from conftest import ASTRONAUT, ROOT, SAMPLE, area
+
+from self_segmentation.picture import runtimes
+
+INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]
+NEEDS = {'litert': {'mediapipe', 'matplotlib', 'google.protobuf', 'absl', 'flatbuffers', 'attr'}, 'mediapipe': {'ai_edge_litert'}}
+PROGRAM = """
+import sys
+sys.modules.update(dict.fromkeys({absent!r}))
+from self_segmentation.__main__ import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def program(*arguments, absent=(), **more) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-c', PROGRAM.format(absent=sorted(absent)), *map(str, arguments), '--no-window']
+    return subprocess.run([*more.pop('before', []), *command], capture_output=True, text=True, **more)
+
+
+@pytest.mark.parametrize('name', INSTALLED)
+def test_the_program_works_with_one_runtime_alone(name, tmp_path):
+    done = program(ASTRONAUT, '--mask', tmp_path, absent=NEEDS[name])
+    assert done.returncode == 0, done.stderr
+    assert 0.45 < area(cv2.imread(str(tmp_path / 'astronaut.png'), 0)) < 0.65
+
+
+def test_the_program_says_what_to_install_where_no_runtime_is(tmp_path):
+    done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
+    assert done.returncode == 1
+    assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
+                                   'pip install --no-deps ai-edge-litert')
+
+
+def traced(tmp_path, *arguments, **more) -> list[str]:
+    """The system calls about networks of a program that runs to its end, and of all its processes."""
+    trace = tmp_path / 'trace'
+    done = program(*arguments, before=['strace', '-f', '-qq', '-e', 'trace=%network', '-o', str(trace)], **more)
+    assert done.returncode == 0, done.stderr
+    return trace.read_text().splitlines()
+
+
+strace = pytest.mark.skipif(shutil.which('strace') is None, reason='NOT TESTED, for there is no strace: apt install strace')
+
+
+@strace
+@pytest.mark.parametrize('name', INSTALLED)
+def test_the_program_opens_no_socket(name, tmp_path):
+    if runtimes.choose_runtime(name).warning:
+        pytest.skip(f'it does: {runtimes.choose_runtime(name).warning}')
+    model = tmp_path / 'own.tflite'  # none of the two: it is tried in a process of its own
+    model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
+    calls = traced(tmp_path, SAMPLE, '--output', tmp_path / 'out.mp4', '--runtime', name, '--model', model)
+    assert not [call for call in calls if 'socket(' in call]
+
+
+@strace
+def test_the_trace_shows_a_socket_that_is_opened(tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text('import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n')
+    calls = traced(tmp_path, '--help', env={'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': '/usr/bin:/bin'})
+    assert any(re.search(r'socket\(AF_INET', call) for call in calls)
