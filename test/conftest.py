@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -46,6 +47,8 @@ EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
 TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
 _numbers = itertools.count(1)
+hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
+hypothesis.settings.load_profile('repeatable')
 
 
 def background_of(settings: Settings) -> Background:

@@ -201,7 +201,7 @@ def alpha_curve(threshold: float, softness: float) -> Array:
     low, high = threshold * (1 - softness), threshold + (1 - threshold) * softness
     below = np.clip((probability - low) / max(threshold - low, 1e-6), 0, 1) * 127
     above = 128 + np.clip((probability - threshold) / max(high - threshold, 1e-6), 0, 1) * 127
-    return np.where(probability > threshold, above, below if softness else 0).round().astype(np.uint8)
+    return np.where(probability > threshold, above, below).round().astype(np.uint8)
 
 
 def to_alpha(probability: Array, size: tuple[int, int], curve: Array, out: Array | None = None) -> Array:

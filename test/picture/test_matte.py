@@ -171,6 +171,16 @@ def test_every_edge_filter_smooths_noise_and_leaves_a_plain_map_alone(kind):
     assert smooth(plain).shape == (64, 64) and np.abs(smooth(plain) - 0.3).max() < 0.01
 
 
+@pytest.mark.parametrize('kind', ['bilateral', 'joint_bilateral'])
+def test_the_bilateral_filters_size_is_in_pixels_of_the_frame(kind):
+    guide, noise = np.full((64, 64, 3), 128, np.uint8), (0.5 + RNG.normal(0, 0.05, (64, 64))).astype(np.float32)
+
+    def rest(side):
+        return edge_filter(guide, downsample_by_4(guide), (side, side), Settings(edge_filter=kind))(noise).std() / noise.std()
+
+    assert rest(64) < 0.4 and rest(256) > 1.3 * rest(64) and rest(2048) > 0.99
+
+
 @pytest.mark.parametrize('kind, keeps', [('guided', True), ('joint_bilateral', True), ('bilateral', False)])
 def test_guided_and_joint_bilateral_keep_an_edge_of_the_image_and_bilateral_one_of_the_mask_alone(kind, keeps):
     guide = colored(HALVES)

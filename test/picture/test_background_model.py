@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The background behind the people: learnt, penalised, held and forgotten, on small frames."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from self_segmentation.picture.roi import Region
+from self_segmentation.picture.temporal.background_model import GRID, BackgroundModel, from_grid, to_grid
+from self_segmentation.settings import Settings
+
+SETTINGS = Settings(temporal_background_penalty=0.4, temporal_hold_time=0.5)
+RNG = np.random.default_rng(8)
+ROOM = cv2.resize(cv2.GaussianBlur(RNG.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 1), (256, 192)) // 2 + 40
+PLACE = np.s_[60:160, 100:160]  # of a person in the frame
+NOBODY = np.zeros((GRID, GRID), np.float32)
+STEP = 0.1  # seconds from frame to frame
+
+
+def person_in(room, place=PLACE):
+    frame = room.copy()
+    frame[place] = (5, 10, 250)
+    return frame
+
+
+def shown(place=PLACE):
+    """The probability of the person, on the grid."""
+    mask = np.zeros(ROOM.shape[:2], np.float32)
+    mask[place] = 1.0
+    return cv2.resize(mask, (GRID, GRID), interpolation=cv2.INTER_AREA)
+
+
+PERSON = shown()
+INSIDE = cv2.erode((PERSON > 0.9).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+OUTSIDE = cv2.dilate((PERSON > 0).astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
+
+
+def see(model, frame, probability):
+    """One frame, as the engine does it: the comparison, and whom the model holds."""
+    comparison = model.compare(frame)
+    held = model.hold(probability, comparison, STEP)
+    model.learn(probability if held is None else np.maximum(probability, held), comparison)
+    return comparison, held
+
+
+def of_the_empty_room(settings=SETTINGS, frames=12):
+    model = BackgroundModel(settings)
+    for _ in range(frames):
+        see(model, ROOM, NOBODY)
+    return model
+
+
+def test_nothing_is_known_of_the_first_frames():
+    model = BackgroundModel(SETTINGS)
+    for _ in range(3):
+        comparison, _ = see(model, ROOM, NOBODY)
+        assert not comparison.same.any() and not comparison.other.any()
+        assert not model.penalty(comparison).any()
+
+
+def test_the_background_is_learnt_while_nobody_is_before_it_and_a_person_differs():
+    comparison = of_the_empty_room().compare(person_in(ROOM))
+    assert (comparison.same[OUTSIDE] == 1).all() and (comparison.other[OUTSIDE] == 0).all()
+    assert (comparison.other[INSIDE] > 0.5).mean() > 0.95 and comparison.same[INSIDE].mean() < 0.05
+
+
+def test_what_stands_behind_a_person_is_not_learnt_from_the_person():
+    model = BackgroundModel(SETTINGS)
+    for _ in range(12):
+        see(model, person_in(ROOM), PERSON)
+    comparison = model.compare(person_in(ROOM))
+    assert (comparison.same[OUTSIDE] == 1).all() and not comparison.same[INSIDE].any()
+
+
+def test_a_person_who_was_there_from_the_start_and_leaves_is_no_difference():
+    model = BackgroundModel(SETTINGS)
+    for _ in range(12):
+        see(model, person_in(ROOM), PERSON)
+    comparison, held = see(model, ROOM, NOBODY)
+    assert held is None and not comparison.other.any()
+
+
+def test_a_person_who_comes_near_and_covers_most_of_the_frame_does_not_make_the_background_outdated():
+    model = of_the_empty_room()
+    for reach in range(10, 81, 10):
+        place = np.s_[:, 128 - reach:128 + reach]
+        comparison, _ = see(model, person_in(ROOM, place), shown(place))
+        assert not comparison.outdated
+    assert (comparison.same[:, :20] == 1).all()
+
+
+def test_a_place_that_changes_is_unknown_until_it_has_stayed_so_for_some_frames():
+    model, known = of_the_empty_room(), []
+    for _ in range(8):
+        comparison, _ = see(model, person_in(ROOM), NOBODY)
+        known.append(bool(comparison.same[INSIDE].all()))
+    assert known == [False] * 5 + [True] * 3
+
+
+def test_a_background_that_becomes_free_is_learnt_then():
+    model = BackgroundModel(SETTINGS)
+    for _ in range(12):
+        see(model, person_in(ROOM), PERSON)
+    for _ in range(12):
+        see(model, ROOM, NOBODY)
+    assert (model.compare(ROOM).same == 1).all()
+
+
+def test_a_slow_change_of_light_is_followed():
+    model = of_the_empty_room()
+    for third in range(90):
+        comparison, _ = see(model, ROOM + np.uint8(third // 3), NOBODY)
+        assert (comparison.same == 1).all()
+
+
+def test_the_known_background_is_penalised_and_not_the_person():
+    model = of_the_empty_room()
+    penalty = model.penalty(model.compare(person_in(ROOM)))
+    assert penalty.dtype == np.float32 and penalty.shape == (GRID, GRID)
+    assert np.allclose(penalty[OUTSIDE], 0.4) and penalty[INSIDE].max() < 0.05
+
+
+def test_what_differs_where_the_last_map_showed_somebody_is_favoured():
+    model = of_the_empty_room()
+    see(model, person_in(ROOM), PERSON)
+    penalty = model.penalty(model.compare(person_in(ROOM)))
+    assert np.allclose(penalty[INSIDE], -0.4)
+    elsewhere = np.s_[60:160, 200:240]
+    penalty = model.penalty(model.compare(person_in(ROOM, elsewhere)))
+    assert penalty[shown(elsewhere) > 0].min() >= 0
+
+
+def test_a_person_whom_the_model_loses_is_held_while_something_stands_there():
+    model = of_the_empty_room()
+    for _ in range(3):
+        assert see(model, person_in(ROOM), PERSON)[1] is None
+    held = see(model, person_in(ROOM), NOBODY)[1]
+    assert held[INSIDE].mean() > 0.95 and not held[OUTSIDE].any()
+
+
+def test_a_person_who_moves_while_the_model_loses_them_is_held_where_they_are():
+    model = of_the_empty_room()
+    see(model, person_in(ROOM), PERSON)
+    moved = np.s_[60:160, 104:164]
+    held = see(model, person_in(ROOM, moved), NOBODY)[1]
+    assert held[:, 80:82].any() and not held[:, 48:51].any()
+
+
+def test_a_person_is_held_no_longer_than_the_hold_time():
+    model = of_the_empty_room()
+    see(model, person_in(ROOM), PERSON)
+    held = [see(model, person_in(ROOM), NOBODY)[1] is not None for _ in range(8)]
+    assert held == [True] * 5 + [False] * 3
+
+
+def test_the_hold_time_counts_anew_once_the_model_has_found_the_person_again():
+    model = of_the_empty_room()
+    held = []
+    for probability in (PERSON, *[NOBODY] * 4, PERSON, *[NOBODY] * 7):
+        held.append(see(model, person_in(ROOM), probability)[1] is not None)
+    assert held == [False] + [True] * 4 + [False] + [True] * 5 + [False] * 2
+
+
+def test_a_person_who_is_gone_is_not_held():
+    model = of_the_empty_room()
+    see(model, person_in(ROOM), PERSON)
+    assert see(model, ROOM, NOBODY)[1] is None
+
+
+def test_of_two_people_only_the_one_whom_the_model_loses_is_held():
+    model, second = of_the_empty_room(), np.s_[60:160, 20:60]
+    both = person_in(person_in(ROOM), second)
+    see(model, both, np.maximum(PERSON, shown(second)))
+    held = see(model, both, shown(second))[1]
+    assert held[INSIDE].mean() > 0.95 and not held[shown(second) > 0].any()
+
+
+def test_nobody_is_held_while_the_model_finds_nearly_all_of_the_last_people():
+    model, far = of_the_empty_room(), np.s_[60:90, 200:220]
+    both = person_in(person_in(ROOM), far)
+    see(model, both, np.maximum(PERSON, shown(far)))
+    assert see(model, both, PERSON)[1] is None
+
+
+def test_a_hold_time_of_0_holds_nobody():
+    model = of_the_empty_room(SETTINGS.updated({'temporal.hold_time': 0.0}))
+    see(model, person_in(ROOM), PERSON)
+    assert see(model, person_in(ROOM), NOBODY)[1] is None
+
+
+def test_settings_count_from_the_next_frame_on():
+    model = of_the_empty_room()
+    model.configure(SETTINGS.updated({'temporal.hold_time': 0.0, 'temporal.background_penalty': 0.1}))
+    see(model, person_in(ROOM), PERSON)
+    assert see(model, person_in(ROOM), NOBODY)[1] is None
+    assert np.allclose(model.penalty(model.compare(ROOM))[OUTSIDE], 0.1)
+
+
+@pytest.mark.parametrize('change', [lambda room: np.roll(room, 25, axis=1), lambda room: 255 - room], ids=['moved', 'changed'])
+def test_the_background_is_forgotten_when_the_camera_moves_and_learnt_anew(change):
+    model = of_the_empty_room()
+    comparison, _ = see(model, change(ROOM), NOBODY)
+    assert comparison.outdated and not comparison.same.any() and not comparison.other.any()
+    assert not model.compare(ROOM).same.any()
+    for _ in range(8):
+        comparison, _ = see(model, change(ROOM), NOBODY)
+    assert not comparison.outdated and (comparison.same == 1).all()
+
+
+@pytest.mark.parametrize('light, changed', [
+    (0.65, False), (1.25, False), (0.3, True), (1.7, True), ((0.7, 1.0, 1.3), True),
+], ids=['shadow', 'light', 'dark thing', 'bright thing', 'coloured thing'])
+def test_a_shadow_or_more_light_is_no_change_and_a_thing_is(light, changed):
+    model, frame = of_the_empty_room(), ROOM.copy()
+    frame[PLACE] = np.minimum(ROOM[PLACE] * light, 255).astype(np.uint8)
+    comparison = model.compare(frame)
+    assert comparison.distance[INSIDE].mean() > 20
+    assert comparison.other[INSIDE].mean() > 0.5 if changed else not comparison.other[INSIDE].any()
+
+
+def test_only_learning_changes_what_is_known():
+    model = of_the_empty_room()
+    for _ in range(20):
+        model.penalty(model.compare(255 - ROOM))
+    assert (model.compare(ROOM).same == 1).all()
+
+
+def test_after_a_reset_nothing_is_known():
+    model = of_the_empty_room()
+    see(model, person_in(ROOM), PERSON)
+    model.reset()
+    assert not any(model.compare(frame).same.any() for frame in (ROOM, np.zeros_like(ROOM)))
+    comparison, held = see(model, person_in(ROOM), NOBODY)
+    assert held is None and not comparison.other.any() and not model.penalty(comparison).any()
+
+
+# ---- the grid
+
+FRAME = Region(0, 0, 640, 480)
+
+
+def test_a_full_frame_map_comes_back_from_the_grid():
+    probability = cv2.GaussianBlur(RNG.random((256, 256), np.float32), (0, 0), 6)
+    back = from_grid(to_grid(probability, FRAME, FRAME), probability.shape, FRAME, FRAME)
+    assert back.shape == probability.shape and np.abs(back - probability).max() < 0.01
+
+
+def test_a_regions_map_comes_back_from_the_grid_and_stands_at_its_place():
+    region = Region(160, 120, 480, 360)
+    probability = np.outer(np.linspace(0, 1, 144), np.linspace(0, 1, 256)).astype(np.float32)
+    grid = to_grid(probability, region, FRAME)
+    assert grid.shape == (GRID, GRID) and grid[32:96, 32:96].any()
+    grid_outside = grid.copy()
+    grid_outside[32:96, 32:96] = 0
+    assert not grid_outside.any()
+    assert np.abs(from_grid(grid, probability.shape, region, FRAME) - probability).max() < 0.02
+
+
+@given(st.data())
+def test_a_plain_map_of_any_region_comes_back_from_the_grid(data):
+    width, height = data.draw(st.integers(1, 2000)), data.draw(st.integers(1, 2000))
+    x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    region = Region(x0, y0, data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height)))
+    frame = Region(0, 0, width, height)
+    probability = np.full((144, 256), 0.75, np.float32)
+    grid = to_grid(probability, region, frame)
+    assert grid.shape == (GRID, GRID) and np.isin(grid.round(5), (0, 0.75)).all()
+    assert np.allclose(from_grid(grid, (144, 256), region, frame), probability)

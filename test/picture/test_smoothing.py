@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Temporal smoothing and hysteresis of maps, on small arrays."""
+
+import cv2
+import numpy as np
+import pytest
+
+from self_segmentation.picture.roi import Region
+from self_segmentation.picture.temporal.smoothing import TemporalSmoother
+from self_segmentation.settings import Settings
+
+REGION = Region(0, 0, 320, 320)
+SMOOTHING = Settings(temporal_smoothing=0.7, temporal_hysteresis=0.0)
+HYSTERESIS = Settings(temporal_smoothing=0.0, temporal_hysteresis=0.2)
+OFF = Settings(temporal_smoothing=0.0, temporal_hysteresis=0.0)
+IMAGE = cv2.merge([cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8), (0, 0), 1)] * 3)
+OTHER_IMAGE = IMAGE ^ 128  # 128 grey levels from it everywhere
+SIZE = 64, 64
+
+
+def flat(value):
+    return np.full(SIZE, value, np.float32)
+
+
+def step(smoother, image, probability, region=REGION, penalty=None):
+    """One frame, as the engine does it."""
+    motion = smoother.estimate_motion(image, region)
+    weights = smoother.precompute(motion, region, SIZE)
+    return smoother.update(probability, motion, weights, region, penalty)
+
+
+def part_moves(columns=32):
+    """The image with another content in its left columns."""
+    image = IMAGE.copy()
+    image[:, :columns] = OTHER_IMAGE[:, :columns]
+    return image
+
+
+def test_the_first_map_is_returned_as_it_is():
+    assert np.array_equal(step(TemporalSmoother(Settings()), IMAGE, flat(0.3)), flat(0.3))
+
+
+def test_a_still_image_is_smoothed_over_time():
+    smoother = TemporalSmoother(SMOOTHING)
+    step(smoother, IMAGE, flat(1.0))
+    assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.7, atol=1e-6)
+    assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.49, atol=1e-6)
+
+
+def test_noise_below_the_motion_threshold_is_smoothed_and_a_change_of_twice_as_much_is_not():
+    for change, still in ((6, True), (12, False)):
+        smoother = TemporalSmoother(SMOOTHING.updated({'temporal.motion_threshold': 6.0}))
+        step(smoother, np.full((64, 64, 3), 100, np.uint8), flat(1.0))
+        found = step(smoother, np.full((64, 64, 3), 100 + change, np.uint8), flat(0.0))
+        assert np.allclose(found, 0.7 if still else 0.0, atol=1e-6), change
+
+
+def test_where_the_image_moves_the_newest_map_counts():
+    smoother = TemporalSmoother(SMOOTHING)
+    step(smoother, IMAGE, flat(1.0))
+    found = step(smoother, part_moves(12), flat(0.0))
+    assert np.allclose(found[:, :13], 0.0, atol=1e-6) and np.allclose(found[:, 14:], 0.7, atol=1e-6)  # and one beside
+
+
+def test_when_everything_moves_nothing_of_the_last_map_stays():
+    smoother = TemporalSmoother(Settings(temporal_smoothing=0.7, temporal_hysteresis=0.2))
+    step(smoother, np.zeros_like(IMAGE), flat(1.0))
+    assert np.allclose(step(smoother, np.full_like(IMAGE, 255), flat(0.0)), 0.0, atol=1e-6)
+
+
+def test_hysteresis_holds_a_pixel_on_its_side_of_the_threshold_until_it_is_clear():
+    smoother = TemporalSmoother(HYSTERESIS)
+    sides = [bool((step(smoother, IMAGE, flat(value)) > 0.5).all()) for value in (0.55, 0.45, 0.35, 0.25, 0.45, 0.65, 0.75)]
+    assert sides == [True, True, True, False, False, False, True]
+
+
+def test_hysteresis_does_not_hold_where_the_image_moves():
+    smoother = TemporalSmoother(HYSTERESIS)
+    step(smoother, IMAGE, flat(0.55))
+    found = step(smoother, part_moves(), flat(0.45))
+    assert (found[:, :24] < 0.5).all() and (found[:, 40:] > 0.5).all()
+
+
+def test_hysteresis_follows_the_threshold():
+    smoother = TemporalSmoother(HYSTERESIS.updated({'threshold': 0.2}))
+    step(smoother, IMAGE, flat(0.25))
+    assert (step(smoother, IMAGE, flat(0.1)) > 0.2).all()
+
+
+def test_a_change_of_the_settings_counts_from_the_next_frame_on_and_the_last_map_stays_known():
+    smoother = TemporalSmoother(OFF)
+    step(smoother, IMAGE, flat(1.0))
+    smoother.configure(SMOOTHING)
+    assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.7, atol=1e-6)
+    smoother.configure(OFF)
+    assert np.array_equal(step(smoother, IMAGE, flat(0.0)), flat(0.0))
+
+
+def test_the_last_map_is_taken_from_another_region_at_its_place_in_the_frame():
+    """A still scene of which the frame after shows the middle half: a map that follows the scene is smoothed as if still."""
+    large, middle = Region(0, 0, 256, 256), Region(64, 64, 192, 192)
+    x = np.linspace(0, 1, 256, dtype=np.float32)
+    scene = cv2.merge([(120 + 80 * np.outer(np.sin(3 * x), np.cos(2 * x))).astype(np.uint8)] * 3)
+    probability = np.outer(x, x)
+
+    def seen(array, region):
+        return cv2.resize(array[region.y0:region.y1, region.x0:region.x1], SIZE, interpolation=cv2.INTER_AREA)
+
+    smoother = TemporalSmoother(SMOOTHING)
+    step(smoother, seen(scene, large), seen(probability, large), large)
+    motion = smoother.estimate_motion(seen(scene, middle), middle)
+    assert motion.mean_change < 1.5
+    found = step(smoother, seen(scene, middle), np.zeros(SIZE, np.float32), middle)
+    assert np.abs(found - 0.7 * seen(probability, middle)).max() < 0.02
+
+
+def test_what_the_last_region_did_not_show_takes_the_newest_map():
+    smoother = TemporalSmoother(Settings(temporal_smoothing=0.7, temporal_hysteresis=0.2))
+    image = np.full_like(IMAGE, 90)
+    step(smoother, image, flat(1.0), Region(0, 0, 160, 320))
+    found = step(smoother, image, flat(0.4))
+    assert (found[:, 40:] < 0.5).all() and (found[:, :24] > 0.5).all()
+
+
+@pytest.mark.parametrize('settings', [Settings(), OFF], ids=['smoothing', 'off'])
+def test_the_change_from_frame_to_frame_is_measured_whether_anything_is_smoothed_or_not(settings):
+    smoother = TemporalSmoother(settings)
+    assert smoother.estimate_motion(IMAGE, REGION).mean_change == 0.0
+    step(smoother, IMAGE, flat(0.5))
+    assert smoother.estimate_motion(IMAGE, REGION).mean_change == 0.0
+    assert smoother.estimate_motion(OTHER_IMAGE, REGION).mean_change == pytest.approx(128)
+    assert smoother.estimate_motion(part_moves(16), REGION).mean_change == pytest.approx(128 / 4)
+
+
+def test_the_change_is_measured_only_where_both_frames_show_something():
+    smoother = TemporalSmoother(OFF)
+    step(smoother, np.full_like(IMAGE, 90), flat(0.5), Region(0, 0, 160, 320))
+    assert smoother.estimate_motion(np.full_like(IMAGE, 100), REGION).mean_change == pytest.approx(10, abs=0.5)
+    assert smoother.estimate_motion(np.full_like(IMAGE, 100), Region(200, 0, 320, 320)).mean_change == 0.0
+
+
+@pytest.mark.parametrize('settings', [SMOOTHING, OFF], ids=['smoothing', 'off'])
+def test_a_penalty_is_taken_from_the_result_and_does_not_enter_the_average(settings):
+    smoother = TemporalSmoother(settings)
+    assert np.allclose(step(smoother, IMAGE, flat(0.6), penalty=flat(0.4)), 0.2, atol=1e-6)
+    assert np.allclose(step(smoother, IMAGE, flat(0.6)), 0.6, atol=1e-6)
+
+
+def test_nothing_is_remembered_before_the_update():
+    smoother = TemporalSmoother(SMOOTHING)
+    step(smoother, IMAGE, flat(1.0))
+    for _ in range(2):  # a frame whose model failed
+        smoother.precompute(smoother.estimate_motion(OTHER_IMAGE, REGION), REGION, SIZE)
+    assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.7, atol=1e-6)
+
+
+def test_after_a_reset_the_next_frame_is_the_first():
+    smoother = TemporalSmoother(Settings())
+    step(smoother, IMAGE, flat(1.0))
+    smoother.reset()
+    assert smoother.estimate_motion(OTHER_IMAGE, REGION).mean_change == 0.0
+    assert np.array_equal(step(smoother, IMAGE, flat(0.3)), flat(0.3))
