@@ -17,6 +17,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/config', glob('config/*')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
+        (f'share/{NAME}/launch/examples', glob('launch/examples/*.launch.py')),
         (f'share/{NAME}/models', glob('models/*')),
         (f'share/{NAME}/demo', glob('demo/sample*') + glob('demo/background*') + glob('demo/*.md')),
     ],
@@ -29,13 +30,13 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            f'benchmark = {NAME}.tools.benchmark:main',
-            f'camera_node = {NAME}.nodes.camera_node:main',
-            f'evaluate = {NAME}.tools.evaluate:main',
-            f'segmentation_node = {NAME}.nodes.segmentation_node:main',
-            f'self_segmentation = {NAME}.__main__:main',
-            f'soak = {NAME}.tools.soak:main',
-            f'viewer_node = {NAME}.nodes.viewer_node:main',
+            f'benchmark = {NAME}.programs:benchmark',
+            f'camera_node = {NAME}.programs:camera_node',
+            f'evaluate = {NAME}.programs:evaluate',
+            f'segmentation_node = {NAME}.programs:segmentation_node',
+            f'self_segmentation = {NAME}.programs:self_segmentation',
+            f'soak = {NAME}.programs:soak',
+            f'viewer_node = {NAME}.programs:viewer_node',
         ],
     },
 )

@@ -1,17 +1,22 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The tutorial's program: camera, video, picture or folder in; window, pictures or video out. No ROS needed."""
+"""The tutorial's program: camera, video, image or folder in; window, images or video out. No ROS needed."""
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from .programs import self_segmentation
+    raise SystemExit(self_segmentation())
+
 import argparse
-import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SelfSegmentationError, SettingsError, SourceError
+from .programs import note_signals
 from .settings import TUNABLES, Settings, Tunable, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
@@ -20,7 +25,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
-_PICTURE_ENDINGS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+_IMAGE_ENDINGS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 _OUTPUTS = ('output', 'mask', 'alpha')
 _UNKNOWN_FPS = 30.0
 
@@ -28,8 +33,8 @@ _UNKNOWN_FPS = 30.0
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__)
     parser.add_argument('input', nargs='?', default='0',
-                        help='camera number or device, video, picture, or folder of pictures (default: camera 0)')
-    parser.add_argument('--output', metavar='FILE|DIR', help='write the composite: a picture, an .mp4, or a folder of PNG files')
+                        help='camera number or device, video, image, or folder of images (default: camera 0)')
+    parser.add_argument('--output', metavar='FILE|DIR', help='write the composite: an image, an .mp4, or a folder of PNG files')
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
@@ -56,7 +61,7 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
                            default=argparse.SUPPRESS, help=text.replace('%', '%%'), **more)
 
 
-def _reader(tunable: Tunable):
+def _reader(tunable: Tunable) -> Callable[[str], Any]:
     if isinstance(tunable.default, tuple):
         return _color
     return type(tunable.default)
@@ -69,7 +74,7 @@ def _color(text: str) -> list[int]:
             return [int(text[i:i + 2], 16) for i in (1, 3, 5)]
         return [int(part) for part in text.split(',')]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'{text!r} is no colour: give red,green,blue or #rrggbb') from error
+        raise argparse.ArgumentTypeError(f'invalid color {text!r}: give red,green,blue or #rrggbb') from error
 
 
 def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
@@ -93,19 +98,16 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
-    for each in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background jobs ignore it
-        signal.signal(each, signal.default_int_handler)
+    told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)
-        return _run(options, settings, 'flip' in given)
+        return _run(options, settings, 'flip' in given, told)
     except SelfSegmentationError as error:
         print(f'self_segmentation: error: {error}', file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
-    except KeyboardInterrupt:
-        return 0
 
 
-def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> int:
+def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
     import cv2
     from tqdm import tqdm
 
@@ -126,11 +128,11 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
     failures, due = 0, 0.0
     try:
         with tqdm(total=source.count, unit='frame', disable=None) as bar:
-            while True:
+            while not told:
                 try:
                     frame = source.read()
                 except SourceError as error:
-                    if source.kind != SourceKind.PICTURES:
+                    if source.kind != SourceKind.IMAGES:
                         raise
                     bar.write(f'self_segmentation: {error}', file=sys.stderr)
                     failures += 1
@@ -138,19 +140,16 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool) -> i
                 if frame is None:
                     break
                 if source.kind == SourceKind.VIDEO and not writers:  # it is watched: at its own speed
-                    due = max(due + 1 / (source.fps or _UNKNOWN_FPS), time.monotonic())
-                stamp = frame.index / source.fps if source.kind == SourceKind.VIDEO and source.fps else None
-                result = pipeline.process(frame.pixels, stamp=stamp, still=source.kind == SourceKind.PICTURES)
+                    due = max(due + (frame.duration or 1 / _UNKNOWN_FPS), time.monotonic())
+                result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
                 for kind, writer in writers.items():
                     writer.write(frame.name, getattr(result, kind))
                 bar.update()
-                if window and not window.show(result.composite, _until(due)):
+                if window and result.composite is not None and not window.show(result.composite, _until(due)):
                     break
             if window and source.count == 1:
-                while window.poll(50):
+                while not told and window.poll(50):
                     pass
-    except KeyboardInterrupt:
-        pass  # what was written so far is finished below
     finally:
         pipeline.close()
         source.close()
@@ -169,7 +168,7 @@ def _until(due: float) -> int:
 def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
     from .io.sources import SourceKind
-    from .io.writers import Folder, PictureFile, VideoFile
+    from .io.writers import Folder, ImageFile, VideoFile
 
     places = {name: Path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
     for name, place in places.items():
@@ -182,26 +181,22 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
         path = Path(options.output)
         ending = path.suffix.lower()
         if ending == '.mp4':
-            if source.kind == SourceKind.PICTURES:
-                raise SourceError(f'--output {path}: pictures are written to a folder or a picture file, not to a video')
+            if source.kind == SourceKind.IMAGES:
+                raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
             writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS)
-        elif ending in _PICTURE_ENDINGS:
+        elif ending in _IMAGE_ENDINGS:
             if source.count != 1:
-                raise SourceError(f'--output {path} is one picture, and {options.input} has more: give a folder'
-                                  + ('' if source.kind == SourceKind.PICTURES else ' or an .mp4'))
-            writers['composite'] = PictureFile(path)
+                raise SourceError(f'--output {path} is one image, and {options.input} has more: give a folder'
+                                  + ('' if source.kind == SourceKind.IMAGES else ' or an .mp4'))
+            writers['composite'] = ImageFile(path)
         elif ending and not path.is_dir():
-            raise SourceError(f'--output {path}: give an .mp4, a picture ({", ".join(_PICTURE_ENDINGS)}) or a folder')
+            raise SourceError(f'--output {path}: give an .mp4, an image ({", ".join(_IMAGE_ENDINGS)}) or a folder')
         else:
             writers['composite'] = Folder(path)
     for name in ('mask', 'alpha'):
         place = getattr(options, name)
-        if place and Path(place).suffix.lower() in ('.mp4', *_PICTURE_ENDINGS):
+        if place and Path(place).suffix.lower() in ('.mp4', *_IMAGE_ENDINGS):
             raise SourceError(f'--{name} {place}: give a folder, for PNG files')
         if place:
             writers[name] = Folder(Path(place))
     return writers
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

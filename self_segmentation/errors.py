@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong. Every message names the bad value, where it came from and what is allowed."""
 
-__all__ = ['BackgroundError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError', 'SourceError']
+__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError',
+           'SourceError']
 
 
 class SelfSegmentationError(Exception):
@@ -30,6 +31,12 @@ class ModelError(SelfSegmentationError):
     settings = ('model',)
 
 
+class DetectorError(ModelError):
+    """The person detector's file is missing or damaged."""
+
+    settings = ('people.detector',)
+
+
 class BackgroundError(SelfSegmentationError):
     """A background cannot be read."""
 
@@ -37,8 +44,8 @@ class BackgroundError(SelfSegmentationError):
 
 
 class ImageError(SelfSegmentationError, ValueError):
-    """An image message cannot be turned into a picture."""
+    """An image message or file cannot be decoded."""
 
 
 class SourceError(SelfSegmentationError):
-    """A camera, video, picture or folder cannot be read."""
+    """A camera, video, image or folder cannot be read."""

@@ -41,15 +41,15 @@ def read_file(path: str | Path, most: int) -> bytes:
     try:
         descriptor = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, 'is not there') from error
+        raise FileNotFoundError(errno.ENOENT, 'does not exist') from error
     except (RuntimeError, ValueError) as error:  # ~ of nobody, a zero byte in the name
-        raise OSError(errno.EINVAL, f'is no path ({error})') from error
+        raise OSError(errno.EINVAL, f'is not a path ({error})') from error
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, 'is a folder')
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, 'is no regular file')
+            raise OSError(errno.EINVAL, 'is not a regular file')
         if status.st_size > most:
             raise OSError(errno.EFBIG, f'has {status.st_size} bytes, more than {most}')
         with open(descriptor, 'rb', closefd=False) as file:

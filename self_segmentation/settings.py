@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .resources import read_file
 
 __all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
 
-_GROUPS = ('background', 'edge', 'presence', 'roi', 'temporal')
+_GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
@@ -62,7 +63,12 @@ class Tunable:
         if isinstance(self.default, str):
             return 'text'
         number = 'a whole number' if isinstance(self.default, int) else 'a number'
-        return f'{number} from {self.minimum:g} to {self.maximum:g}'
+        return '{} from {:g} to {:g}'.format(number, *self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest allowed number."""
+        return -math.inf if self.minimum is None else self.minimum, math.inf if self.maximum is None else self.maximum
 
     def checked(self, value: Any, origin: str = '') -> Value:
         """
@@ -73,8 +79,8 @@ class Tunable:
         :raises ValueError: naming the value, its origin and what is allowed.
         """
         kind = type(self.default)
-        fitting = value
-        if kind is float and type(value) is int and self.minimum <= value <= self.maximum:
+        fitting: Value = value
+        if kind is float and type(value) is int and self._is_within_limits(value):
             fitting = float(value)
         elif kind is tuple and isinstance(value, Sequence) and not isinstance(value, str):
             fitting = tuple(value)
@@ -92,7 +98,11 @@ class Tunable:
             return len(value) == 3 and all(type(item) is int and 0 <= item <= 255 for item in value)
         if isinstance(value, (bool, str)):
             return True
-        return self.minimum <= value <= self.maximum
+        return self._is_within_limits(value)
+
+    def _is_within_limits(self, value: float) -> bool:
+        least, greatest = self.limits
+        return least <= value <= greatest
 
 
 def _shown(value: Any) -> str:
@@ -129,15 +139,21 @@ class Settings:
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True)
-    roi_enabled: bool = _tunable(True, 'Segment a region of interest around the person; without it the model always sees the '
-                                       'full frame, as in the MediaPipe tutorial.')
-    roi_margin: float = _tunable(0.15, 'Room around the person in the region of interest.',
+    people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
+                                           'it the model always sees the full frame, as in the MediaPipe tutorial.')
+    people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
+                                         'again from close up.', minimum=0.08, maximum=0.95)
+    people_interval: int = _tunable(6, 'Frames between two looks of the detector while the image changes where nobody is '
+                                       'known; five times as many while it does not, ten times where somebody is known.',
+                                    unit='frames', minimum=2, maximum=100)
+    people_who: str = _tunable('all', 'Who counts: everybody, the largest person, or the one nearest to the middle of the frame; '
+                                      'the others are background.', choices=('all', 'largest', 'central'))
+    people_smallest: float = _tunable(0.03, 'Height of a person who counts, at least.', unit="fraction of the frame's height",
+                                      minimum=0.0, maximum=1.0)
+    people_most: int = _tunable(3, 'Inferences of the segmentation model for a frame of a video, at most: where people stand in '
+                                   'more places, these take turns.', minimum=1, maximum=16)
+    roi_margin: float = _tunable(0.15, 'Room around a person in the region of interest.',
                                  unit="fraction of the person's longer side", minimum=0.05, maximum=0.5)
-    roi_full_frame_interval: int = _tunable(12, 'How often the full frame is segmented as well, for people who enter; each '
-                                                'time costs one more inference.', unit='frames', minimum=2, maximum=300)
-    presence_agreement: float = _tunable(0.35, 'What is less likely to be a person than this once the frame is mirrored or '
-                                               'dimmed is none; 0 believes the model.', unit='probability',
-                                         minimum=0.0, maximum=0.9)
     temporal_smoothing: float = _tunable(0.7, 'Weight of the last mask where nothing moves; 0 is off.', unit='weight',
                                          minimum=0.0, maximum=0.95)
     temporal_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change '
@@ -187,7 +203,7 @@ class Settings:
             except ValueError as error:
                 problems[tunable.name] = str(error)
         if not problems and self.background_type == 'image' and not self.background_image:
-            problems['background.type'] = ("background.type = 'image' needs background.image, the path of a picture: "
+            problems['background.type'] = ("background.type = 'image' needs background.image, the path of an image: "
                                            'set that first')
         if problems:
             raise SettingsError(problems)
@@ -199,7 +215,8 @@ class Settings:
         :param origin: where the values came from, for the message.
         :raises SettingsError: an unknown name, or a value that is not allowed.
         """
-        problems, fields = {}, {}
+        problems: dict[str, str] = {}
+        fields: dict[str, Any] = {}
         for name, value in changes.items():
             tunable = TUNABLES.get(name)
             if tunable is None:
@@ -231,7 +248,8 @@ def _dotted(attribute: str) -> str:
 
 
 TUNABLES: dict[str, Tunable] = {
-    _dotted(f.name): Tunable(_dotted(f.name), f.name, f.default, **f.metadata) for f in dataclasses.fields(Settings)
+    _dotted(f.name): Tunable(_dotted(f.name), f.name, getattr(Settings, f.name), **f.metadata)
+    for f in dataclasses.fields(Settings)
 }
 
 
@@ -251,7 +269,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            problem = f'{_shown(node.value)} is no {node.tag.rpartition(":")[2]}'
+            problem = f'{_shown(node.value)} is not a valid {node.tag.rpartition(":")[2]}'
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 

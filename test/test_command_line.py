@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python3 -m self_segmentation``: run in this process where only files matter, as a process of its own where more does."""
 import os
+import resource
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,10 +23,11 @@ COUNT, FPS = 20, 12.5
 
 @pytest.fixture(autouse=True)
 def signals():
-    """The program takes SIGTERM for itself; give it back."""
-    before = signal.getsignal(signal.SIGTERM)
+    """The program takes the signals for itself; give them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -283,9 +287,34 @@ def test_a_signal_during_a_video_leaves_a_playable_video_and_exit_code_0(start, 
     command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *slow)
     running = start('', command=command, **more)
     wait_until(lambda: (tmp_path / 'mask' / '00010.png').exists(), 'ten frames')
-    running.send(number)
+    for _ in range(3):  # the second and the third one change nothing
+        if running.code is None:
+            running.send(number)
+            time.sleep(0.1)
     assert running.exit_code() == 0, running.said
     assert 'Traceback' not in running.said
     masks = len(names(tmp_path / 'mask'))
     assert masks < 150  # it was not over
     assert masks - 1 <= len(video_frames(tmp_path / 'out.mp4')) <= masks + 1
+
+
+@pytest.mark.parametrize('output', ['picture.png', 'picture.jpg', 'video.mp4'])
+def test_a_full_disk_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
+    path = tmp_path / output
+    path.symlink_to('/dev/full')
+    assert_fails(path, SAMPLE if output.endswith('.mp4') else ASTRONAUT)
+
+
+@pytest.mark.parametrize('output', ['pictures', 'video.mp4'])
+def test_a_disk_that_becomes_full_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
+    """By a limit on the size of a file, which takes no right to set."""
+    limit = 100_000 if output == 'video.mp4' else 20_000
+    assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+
+
+def assert_fails(path: Path, source: Path, **more) -> None:
+    done = subprocess.run([sys.executable, '-m', 'self_segmentation', source, '--no-window', '--output', path],
+                          capture_output=True, text=True, **more)
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('self_segmentation: error:') and str(path) in last, done.stderr

@@ -46,7 +46,7 @@ def test_what_is_set_already_is_never_changed():
 
 
 HEAPS = """
-import ctypes, threading, rclpy
+import ctypes, threading
 libc = ctypes.CDLL(None)
 done = threading.Barrier(5)
 threads = [threading.Thread(target=lambda: (bytearray(100_000), done.wait())) for _ in range(4)]

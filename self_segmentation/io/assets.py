@@ -8,18 +8,21 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import BackgroundError, ImageError, ModelError
+from ..errors import BackgroundError, DetectorError, ImageError, ModelError
 from ..picture.decoding import IMAGE_FORMATS, decode
 from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile
 from ..resources import read_file, share
 from ..settings import Settings
+from .library_lines import library_lines_logged
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
-_LARGEST_MODEL = 64 << 20  # bytes; the two have 250 kB
+_DETECTOR = 'efficientdet_lite0.tflite'
+_LARGEST_MODEL = 64 << 20  # bytes; the largest of ours has 4.6 MB
 _LARGEST_IMAGE = 256 << 20  # bytes
 
 
@@ -30,7 +33,8 @@ def make_pipeline(settings: Settings) -> Pipeline:
     :raises ModelError: the model cannot be loaded.
     :raises BackgroundError: the background image cannot be read.
     """
-    return Pipeline(settings, load_assets(settings))
+    with library_lines_logged():
+        return Pipeline(settings, load_assets(settings))
 
 
 def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] = ()) -> None:
@@ -44,9 +48,12 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
     old, assets = pipeline.settings, pipeline.assets
     if settings.model != old.model:
         assets = assets._replace(model=read_model(settings.model))
+    if settings.people_detector != old.people_detector:
+        assets = assets._replace(detector=_read_detector(settings))
     if settings.background_image != old.background_image or 'background.image' in named:
         assets = assets._replace(background_image=_read_background_image(settings.background_image))
-    pipeline.configure(settings, assets)
+    with library_lines_logged():
+        pipeline.configure(settings, assets)
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -56,7 +63,7 @@ def load_assets(settings: Settings) -> Assets:
     :raises ModelError: the model file cannot be read.
     :raises BackgroundError: the background image cannot be read; said when it is set, not when it is first shown.
     """
-    return Assets(read_model(settings.model), _read_background_image(settings.background_image))
+    return Assets(read_model(settings.model), _read_detector(settings), _read_background_image(settings.background_image))
 
 
 def read_model(model: str) -> ModelFile:
@@ -78,7 +85,18 @@ def model_path(model: str) -> Path:
     return share('models', MODELS[model]) if model in MODELS else Path(model)
 
 
-def _read_background_image(name: str) -> np.ndarray | None:
+def _read_detector(settings: Settings) -> ModelFile | None:
+    if not settings.people_detector:
+        return None
+    path = share('models', _DETECTOR)
+    try:
+        return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
+    except OSError as error:
+        raise DetectorError(f'person detector {path} {error.strerror}: copy models/ of this package again, or set '
+                            'people.detector to false') from error
+
+
+def _read_background_image(name: str) -> NDArray[np.uint8] | None:
     if not name:
         return None
     try:

@@ -9,6 +9,7 @@ import sys
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ['TITLE', 'Window', 'why_no_window']
 
@@ -36,7 +37,7 @@ class Window:
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         self._sized = False
 
-    def show(self, frame: np.ndarray, milliseconds: int = 1) -> bool:
+    def show(self, frame: NDArray[np.uint8], milliseconds: int = 1) -> bool:
         """
         Show a frame, (height, width, 3) uint8 blue green red.
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where pictures are written to: a file, a folder of PNG files, a video."""
+"""Where images are written to: a file, a folder of PNG files, a video."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SourceError
 
-__all__ = ['Folder', 'PictureFile', 'VideoFile', 'Writer']
+__all__ = ['Folder', 'ImageFile', 'VideoFile', 'Writer']
 
 
 class Writer(Protocol):
-    """Takes pictures, (height, width[, 3]) uint8 blue green red."""
+    """Takes images, (height, width[, 3]) uint8 blue green red."""
 
-    def write(self, name: str, picture: np.ndarray) -> None:
-        """Write one picture. :raises SourceError: it cannot be written."""
+    def write(self, name: str, image: NDArray[np.uint8]) -> None:
+        """Write one image. :raises SourceError: it cannot be written."""
 
     def close(self) -> None:
         """Finish the file. :raises SourceError: it is not whole."""
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(path.suffix, picture)[1])  # imwrite does not say when the disk is full
+        path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())  # imwrite does not say when the disk is full
     except (OSError, cv2.error) as error:
         raise SourceError(f'{path} cannot be written: {error}') from error
 
 
-class PictureFile:
-    """One picture file; of several pictures the last stays."""
+class ImageFile:
+    """One image file; of several images the last stays."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, name: str, picture: np.ndarray) -> None:
-        """Write the picture."""
-        _write(self._path, picture)
+    def write(self, name: str, image: NDArray[np.uint8]) -> None:
+        """Write the image."""
+        _write(self._path, image)
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -53,9 +54,9 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, name: str, picture: np.ndarray) -> None:
+    def write(self, name: str, image: NDArray[np.uint8]) -> None:
         """Write ``NAME.png``."""
-        _write(self._path / f'{name}.png', picture)
+        _write(self._path / f'{name}.png', image)
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -70,22 +71,22 @@ class VideoFile:
         self._count = 0
         self._shape: tuple[int, ...] = ()
 
-    def write(self, name: str, picture: np.ndarray) -> None:
+    def write(self, name: str, image: NDArray[np.uint8]) -> None:
         """Append a frame."""
         if self._writer is None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise SourceError(f'{self._path} cannot be written: {error}') from error
-            size, self._shape = picture.shape[1::-1], picture.shape
+            size, self._shape = image.shape[1::-1], image.shape
             # The one codec that every build of OpenCV brings.
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'), self._fps, size)
+            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'), self._fps, size)  # type: ignore[attr-defined]
             if not self._writer.isOpened():
                 raise SourceError(f'{self._path} cannot be written as a video: is there room, and may you write there?')
-        if picture.shape != self._shape:
-            raise SourceError(f'{self._path}: frame {name} measures {picture.shape[1]}x{picture.shape[0]}, the first one '
+        if image.shape != self._shape:
+            raise SourceError(f'{self._path}: frame {name} measures {image.shape[1]}x{image.shape[0]}, the first one '
                               f'{self._shape[1]}x{self._shape[0]}: a video has one size')
-        self._writer.write(picture)
+        self._writer.write(image)
         self._count += 1
 
     def close(self) -> None:

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import camera_node
+    raise SystemExit(camera_node())
+
 import threading
 import time
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -18,7 +23,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from ..errors import SourceError
-from ..io.sources import Source, SourceKind, open_source
+from ..io.sources import Frame, Source, SourceKind, open_source
 from ..picture.decoding import MAX_SIDE
 from .lifetime import run
 from .messages import ImageWriter
@@ -26,25 +31,25 @@ from .messages import ImageWriter
 __all__ = ['CameraNode', 'main']
 
 _BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
-_PICTURES_FPS = 10.0
+_IMAGES_FPS = 10.0
 _UNKNOWN_FPS = 30.0
 _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
 
 
 class CameraNode(Node):
     """
-    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a picture or a
-    folder of pictures. A camera that went away is opened again; a file that is not looped ends the node.
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, an image or a
+    folder of images. A camera that went away is opened again; a file that is not looped ends the node.
     """
 
     def __init__(self) -> None:
         super().__init__('camera')
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('source', '0', 'Camera number, device, video, picture or folder of pictures.')
-        self._width = self._fixed('width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._height = self._fixed('height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._fps = self._fixed('fps', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
+        self._place = self._fixed('video_device', '0', 'Camera number, device, video, image or folder of images.')
+        self._width = self._fixed('image_width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._height = self._fixed('image_height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._fps = self._fixed('framerate', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
         self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
         self._publisher = self.create_publisher(
@@ -66,7 +71,7 @@ class CameraNode(Node):
         described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
         value = self.declare_parameter(name, default, described).value
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fitting = str(value) if name == 'source' else float(value) if kind is float and is_number else value
+        fitting = str(value) if name == 'video_device' else float(value) if kind is float and is_number else value
         if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
             raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
         return fitting
@@ -95,15 +100,15 @@ class CameraNode(Node):
     def _publish_all(self, source: Source | None) -> None:
         wait, due = _BACK_OFF[0], time.monotonic()
         while not self.ending.is_set():
-            source = source or self._open()
             try:
+                source = source or self._open()
                 frame = source.read() if source else None
             except SourceError as error:
-                if source.kind == SourceKind.VIDEO or source.count == 1:
+                if source is None or source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
-                if source.kind == SourceKind.PICTURES:  # the others may be better
+                if source.kind == SourceKind.IMAGES:  # the others may be better
                     self.get_logger().error(str(error), throttle_duration_sec=30.0)
-                    self.ending.wait(1 / _PICTURES_FPS)
+                    self.ending.wait(1 / _IMAGES_FPS)
                     continue
                 self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
                 source.close()
@@ -113,7 +118,7 @@ class CameraNode(Node):
                 wait = min(2 * wait, _BACK_OFF[1])
             elif frame is not None:
                 wait = _BACK_OFF[0]
-                due = self._pace(source, due)
+                due = self._pace(source, frame, due)
                 self._publish(frame.pixels)
             elif self._loop:
                 source.rewind()
@@ -125,15 +130,16 @@ class CameraNode(Node):
         if source:
             source.close()
 
-    def _pace(self, source: Source, due: float) -> float:
+    def _pace(self, source: Source, frame: Frame, due: float) -> float:
         """Wait until the frame is due; return when the next one is. A camera keeps its own time."""
         if source.kind == SourceKind.CAMERA and not self._fps:
             return due
-        rate = self._fps or (source.fps if source.kind == SourceKind.VIDEO else _PICTURES_FPS) or _UNKNOWN_FPS
+        unknown = _IMAGES_FPS if source.kind == SourceKind.IMAGES else _UNKNOWN_FPS
+        duration = 1 / self._fps if self._fps else frame.duration or 1 / unknown
         self.ending.wait(max(due - time.monotonic(), 0))
-        return max(due + 1 / rate, time.monotonic() - 1 / rate)
+        return max(due + duration, time.monotonic() - duration)
 
-    def _publish(self, pixels: np.ndarray) -> None:
+    def _publish(self, pixels: NDArray[np.uint8]) -> None:
         size = (self._width or pixels.shape[1], self._height or pixels.shape[0])
         out = self._writer.pixels(*size)
         if pixels.shape[1::-1] == size:
@@ -157,7 +163,3 @@ class CameraNode(Node):
 def main(args: list[str] | None = None) -> int:
     """Run the node."""
     return run(CameraNode, args)
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

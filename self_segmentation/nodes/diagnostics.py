@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
 from rclpy.node import Node
 
 try:
@@ -20,7 +21,7 @@ except ImportError:  # then the same message is made here
 
 __all__ = ['Health', 'Status', 'start_diagnostics']
 
-_TASK = 'pictures'
+_TASK = 'frames'
 _REMEMBERED = 300  # frames whose latencies count
 _FASTEST = 2000.0  # Hz; numbers that run faster are those of several cameras on one topic
 
@@ -34,7 +35,7 @@ class Status(NamedTuple):
 
 
 class Recent(NamedTuple):
-    """Frames in and results out (each a second), frames skipped, and the share that was lost on the way."""
+    """Frames in and results out (each a second), frames skipped, and the fraction that was lost on the way."""
 
     came: float
     went: float
@@ -99,6 +100,10 @@ class Health:
         self.skipped += 1
         self.fail(reason)
 
+    def lose(self, total: int) -> None:
+        """Note how many frames the middleware lost so far."""
+        self.lost = total
+
     def fail(self, reason: str) -> None:
         """Note an error."""
         self.last_error, self._error_time = reason, time.monotonic()
@@ -121,13 +126,13 @@ class Health:
         return Recent(came / span, went / span, skipped, lost / max(came + lost, 1)), values
 
 
-def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object) -> None:
+def start_diagnostics(node: Node, status: Callable[[], Status], clock: Clock) -> None:
     """
     Report on ``/diagnostics`` (diagnostic_msgs/DiagnosticArray) at 1 Hz, through diagnostic_updater where it is installed.
 
     :param node: that reports. Its full name is the ``hardware_id``: several cameras have nodes of one name.
     :param status: how it is now.
-    :param timer: for ``node.create_timer``.
+    :param clock: that the reports go by.
     """
     if diagnostic_updater is not None:
         updater = diagnostic_updater.Updater(node)
@@ -143,7 +148,7 @@ def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object)
             return filled
 
         updater.add(_TASK, task)
-        node.create_timer(getattr(updater, 'period', 1.0), updater.force_update, **timer)
+        node.create_timer(getattr(updater, 'period', 1.0), updater.force_update, clock=clock)
         return
     publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
 
@@ -155,4 +160,4 @@ def start_diagnostics(node: Node, status: Callable[[], Status], **timer: object)
         array.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(array)
 
-    node.create_timer(1.0, publish, **timer)
+    node.create_timer(1.0, publish, clock=clock)

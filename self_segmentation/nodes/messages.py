@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ImageError
 from ..picture.decoding import MAX_SIDE, decode
@@ -31,14 +32,14 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
     'uyvy': (2, cv2.COLOR_YUV2BGR_UYVY),
     'nv12': (1, cv2.COLOR_YUV2BGR_NV12),
 }
-_PLANAR = 'nv12'  # half as many rows again, of colour, below the picture
+_PLANAR = 'nv12'  # half as many rows again, of colour, below the image
 _DEEP = ('mono16', '16UC1')
 _STREAMED = ('JPEG', 'PNG')
 
 
-def to_bgr(message: Any) -> np.ndarray:
+def to_bgr(message: Any) -> NDArray[np.uint8]:
     """
-    Return the picture of a message.
+    Return the image of a message.
 
     Row padding (``step``) is honoured, and the byte order of 16 bit encodings. Encodings that are not in
     :data:`ENCODINGS` go through cv_bridge where it is installed.
@@ -61,13 +62,13 @@ def to_bgr(message: Any) -> np.ndarray:
                          'so the sides must be even')
     rows = _rows(message, height * 3 // 2 if encoding == _PLANAR else height, width * pixel)
     if encoding == _PLANAR or pixel == 1:
-        picture = rows
+        image = rows
     else:  # a view, whatever the padding
-        picture = np.lib.stride_tricks.as_strided(rows, (height, width, pixel), (rows.strides[0], pixel, 1), writeable=False)
-    return picture if conversion is None else cv2.cvtColor(picture, conversion)
+        image = np.lib.stride_tricks.as_strided(rows, (height, width, pixel), (rows.strides[0], pixel, 1), writeable=False)
+    return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 
-def _rows(message: Any, rows: int, row_bytes: int) -> np.ndarray:
+def _rows(message: Any, rows: int, row_bytes: int) -> NDArray[np.uint8]:
     """Return the rows of a message, (rows, row_bytes) uint8, a view without the padding."""
     step, data = message.step, np.frombuffer(message.data, np.uint8)
     if step < row_bytes:
@@ -79,14 +80,14 @@ def _rows(message: Any, rows: int, row_bytes: int) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step, 1), writeable=False)
 
 
-def _to_bgr_from_16_bit(message: Any) -> np.ndarray:
+def _to_bgr_from_16_bit(message: Any) -> NDArray[np.uint8]:
     rows = _rows(message, message.height, message.width * 2)
     order = '>u2' if message.is_bigendian else '<u2'
     grey = (np.ascontiguousarray(rows).view(order) >> 8).astype(np.uint8)
-    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def _to_bgr_by_cv_bridge(message: Any) -> np.ndarray:
+def _to_bgr_by_cv_bridge(message: Any) -> NDArray[np.uint8]:
     own = ', '.join([*ENCODINGS, *_DEEP])
     try:
         bridge = importlib.import_module('cv_bridge').CvBridge()
@@ -94,14 +95,14 @@ def _to_bgr_by_cv_bridge(message: Any) -> np.ndarray:
         raise ImageError(f'encoding = {message.encoding!r} needs cv_bridge, which cannot be imported ({error}); '
                          f'without it: {own}') from error
     try:
-        return bridge.imgmsg_to_cv2(message, 'bgr8')
+        return np.asarray(bridge.imgmsg_to_cv2(message, 'bgr8'), np.uint8)
     except Exception as error:  # cv_bridge raises its own error, cv2's and plain ones, by version
         raise ImageError(f'encoding = {message.encoding!r} is unknown to cv_bridge too ({error}); known: {own}') from error
 
 
-def compressed_to_bgr(message: Any) -> np.ndarray:
+def compressed_to_bgr(message: Any) -> NDArray[np.uint8]:
     """
-    Return the picture of a compressed message.
+    Return the image of a compressed message.
 
     :param message: sensor_msgs/CompressedImage, JPEG or PNG.
     :returns: (height, width, 3) uint8, blue green red.
@@ -113,9 +114,9 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
         raise ImageError(f'a compressed image of format = {message.format!r} and {len(message.data)} bytes {error}') from error
 
 
-def compress(message: Any, pixels: np.ndarray, quality: int | None = None) -> None:
+def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None) -> None:
     """
-    Write a picture into a compressed message, named as image_transport's own plugin names it.
+    Write an image into a compressed message, named as image_transport's own plugin names it.
 
     :param message: sensor_msgs/CompressedImage; ``format`` and ``data`` are set.
     :param pixels: (height, width, 3) uint8 blue green red, or (height, width) uint8.
@@ -148,7 +149,7 @@ class ImageWriter:
         self._channels = ENCODINGS[encoding][0]
         self._pixels = np.empty((0, 0, self._channels), np.uint8)
 
-    def pixels(self, width: int, height: int) -> np.ndarray:
+    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
         """
         Return the message's own pixels, to be written to.
 

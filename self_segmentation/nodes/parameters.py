@@ -30,10 +30,11 @@ class SettingsParameters:
     What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused.
 
     :param node: on which the parameters are declared.
-    :param apply: takes new settings and the names that were given, or raises SelfSegmentationError and keeps the old ones.
+    :param apply: called with the names that were given once :attr:`settings` are the new ones; where it raises
+        SelfSegmentationError, having changed nothing, they are the old ones again and the change is refused.
     """
 
-    def __init__(self, node: Node, apply: Callable[[Settings, Collection[str]], None]) -> None:
+    def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
         self._node, self._apply = node, apply
         self.settings = self._declare()
         node.add_on_set_parameters_callback(self._on_set)
@@ -88,17 +89,18 @@ class SettingsParameters:
         return self._node.declare_parameter(tunable.name, _ros(tunable.default), descriptor(tunable),
                                             ignore_override=ignore_override).value
 
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         changes = {p.name: p.value for p in parameters if p.name in TUNABLES}
         if not changes:
             return SetParametersResult(successful=True)
+        before = self.settings
         try:
-            settings = self.settings.updated(changes, 'a parameter change')
-            self._apply(settings, changes)
+            self.settings = before.updated(changes, 'a parameter change')
+            self._apply(changes)
         except SelfSegmentationError as error:
+            self.settings = before
             self._node.get_logger().warning(f'parameter change refused: {error}')
             return SetParametersResult(successful=False, reason=str(error))
-        self.settings = settings
         return SetParametersResult(successful=True)
 
 
@@ -111,10 +113,11 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     """
     described = ParameterDescriptor(name=tunable.name, description=tunable.text, dynamic_typing=True,
                                     additional_constraints='; '.join(filter(None, [tunable.unit, tunable.allowed])))
+    least, greatest = tunable.limits
     if isinstance(tunable.default, float):
-        described.floating_point_range = [FloatingPointRange(from_value=tunable.minimum, to_value=tunable.maximum)]
+        described.floating_point_range = [FloatingPointRange(from_value=least, to_value=greatest)]
     elif isinstance(tunable.default, int) and not isinstance(tunable.default, bool):
-        described.integer_range = [IntegerRange(from_value=int(tunable.minimum), to_value=int(tunable.maximum), step=1)]
+        described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=1)]
     return described
 
 

@@ -4,68 +4,45 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import segmentation_node
+    raise SystemExit(segmentation_node())
+
 import functools
-import inspect
 import time
 import traceback
 from collections.abc import Callable, Collection
+from typing import Any, Concatenate, ParamSpec
 
-import cv2
-import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
-
-try:
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 from ..errors import ImageError, SelfSegmentationError
 from ..io.assets import make_pipeline, reconfigure
 from ..middleware import give_memory_back
 from ..picture.pipeline import Pipeline
-from ..settings import Settings
-from .diagnostics import Health, Recent, Status, start_diagnostics
+from .diagnostics import Health, Status, start_diagnostics
+from .inputs import Decode, Input
 from .lifetime import run
-from .messages import ImageWriter, compress, compressed_to_bgr, to_bgr
+from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
 from .parameters import SettingsParameters
+from .supervision import Supervisor
 
 __all__ = ['SegmentationNode', 'main']
 
-_INPUT_QOS = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-_OUTPUT_QOS = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE)
-_ENCODINGS = {'output': 'bgr8', 'mask': 'mono8', 'alpha': 'mono8'}
-_COMPRESSED = ('output', 'mask')
-_PATIENCE = 3.0  # seconds without a frame before it is said
-_REPEAT = 30.0  # seconds between two equal complaints
-_TIDY = 30.0  # seconds between two times at which memory is given back
-_OTHER = 1.0  # seconds before another complaint
-_MANY_LOST = 0.2  # share of the frames of a second
-_SOMEBODY = 0.001  # share of the frame
-_PROFILE = ('Large images are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images arrive, '
-            'or few" in the README')
+_HEAP_TRIM_PERIOD = 30.0  # seconds
+_DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
-# Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
-_HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
-# Humble's callbacks get the message only, without the number that its publisher gave it.
-_HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+_Arguments = ParamSpec('_Arguments')
+_Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
 
 
-_Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
-
-
-def _logged(transition: _Transition) -> _Transition:
-    """Say what goes wrong in a transition: rclpy goes on to on_error without a word."""
+def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
+    """Log what goes wrong in a transition: rclpy goes on to on_error without a word."""
     @functools.wraps(transition)
-    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+    def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
         try:
-            return transition(node, state)
+            return transition(node, *args, **named)
         except Exception:
             if node.context.ok():  # else it is the shutdown that interrupted it
                 node.get_logger().error(traceback.format_exc())
@@ -82,26 +59,26 @@ class SegmentationNode(LifecycleNode):
     (PNG), reliable, depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every setting is a
     parameter.
 
-    A managed node: configured it has its model and its outputs, active it serves. It brings itself up unless ``autostart`` is
-    false.
+    A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
+    model and its outputs, active it serves.
 
-    :raises SelfSegmentationError: it cannot bring itself up.
+    :raises SelfSegmentationError: it cannot be configured.
     """
 
     def __init__(self) -> None:
         super().__init__('segmentation')
-        self._pipeline: Pipeline | None = None
-        self._outputs: list[_Output] = []
-        self._camera: Subscription | None = None
+        self._pipeline: Pipeline | None = None  # and the outputs: while configured
+        self._outputs: list[Output] = []
         self._active = False
+        self._input: Input | None = None  # while active and a result is wanted
         self._health = Health()
-        self._skip_said, self._skip_time = '', -_REPEAT
+        self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
         start_diagnostics(self, self._status, clock=_STEADY)
         # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
-        self.create_timer(_TIDY, give_memory_back, clock=_STEADY)
-        if not _HAS_MATCHED_EVENTS:
-            self.create_timer(0.5, self._follow_demand, clock=_STEADY)
+        self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=_STEADY)
+        if not HAS_MATCHED_EVENTS:
+            self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=_STEADY)
         if self._tuning.settings.autostart:
             self._start()
 
@@ -110,7 +87,7 @@ class SegmentationNode(LifecycleNode):
             if not self.context.ok():
                 return
             if trigger() != TransitionCallbackReturn.SUCCESS and self.context.ok():
-                raise SelfSegmentationError(self._health.last_error or 'the node cannot bring itself up')
+                raise SelfSegmentationError(self._health.last_error or 'the node cannot configure and activate itself')
 
     # ---- life cycle
 
@@ -123,10 +100,7 @@ class SegmentationNode(LifecycleNode):
             self._health.fail(str(error))
             self.get_logger().error(f'cannot be configured: {error}')
             return TransitionCallbackReturn.FAILURE
-        for kind, encoding in _ENCODINGS.items():
-            image = self._publisher(Image, f'~/{kind}')
-            smaller = self._publisher(CompressedImage, f'{image.topic_name}/compressed') if kind in _COMPRESSED else None
-            self._outputs.append(_Output(kind, ImageWriter(Image(), encoding), image, smaller))
+        self._outputs = make_outputs(self, self._follow_demand)
         return TransitionCallbackReturn.SUCCESS
 
     @_logged
@@ -149,8 +123,8 @@ class SegmentationNode(LifecycleNode):
         self._active = False
         self._follow_demand()
         for output in self._outputs:
-            output.destroy(self)
-        self._outputs.clear()
+            output.close()
+        self._outputs = []
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -167,186 +141,63 @@ class SegmentationNode(LifecycleNode):
 
     # ---- settings and demand
 
-    def _apply(self, settings: Settings, named: Collection[str]) -> None:
+    def _apply(self, given: Collection[str]) -> None:
+        """Take the settings as they are now; ``given`` names those that were set."""
         if self._pipeline is not None:
-            reconfigure(self._pipeline, settings, named)
-        if settings.image_transport != self._tuning.settings.image_transport:
-            self._unsubscribe()
-            self._follow_demand(settings.image_transport)
+            reconfigure(self._pipeline, self._tuning.settings, given)
+        self._follow_demand()
 
-    def _publisher(self, kind: type, topic: str) -> Publisher:
-        events = {'matched': lambda _: self._follow_demand()} if _HAS_MATCHED_EVENTS else {}
-        return self.create_publisher(kind, topic, _OUTPUT_QOS, event_callbacks=PublisherEventCallbacks(**events),
-                                     qos_overriding_options=QoSOverridingOptions.with_default_policies())
-
-    def _follow_demand(self, transport: str | None = None) -> None:
-        """Subscribe to the camera while a result is wanted, and only then."""
-        wanted = self._active and any(output.wanted for output in self._outputs)
-        if wanted and self._camera is None:
+    def _follow_demand(self) -> None:
+        """Subscribe to the camera while a result is wanted, in the transport that is set, and only then."""
+        transport = ''
+        if self._active and any(output.is_wanted for output in self._outputs):
+            transport = self._tuning.settings.image_transport
+        if transport == (self._input.transport if self._input is not None else ''):
+            return
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        self._health.reset()
+        if transport and self._pipeline is not None:
             self._pipeline.reset()  # what was seen before is long ago
-            self._health.reset()
-            self._subscribe(transport or self._tuning.settings.image_transport)
-        elif not wanted and self._camera is not None:
-            self._unsubscribe()
-            self._health.reset()
-
-    def _subscribe(self, transport: str) -> None:
-        topic, kind, read = 'image_raw', Image, to_bgr
-        if transport == 'compressed':  # as image_transport names it, after a remap of image_raw
-            topic, kind, read = f'{self.resolve_topic_name(topic)}/compressed', CompressedImage, compressed_to_bgr
-
-        def on_frame(message: Image | CompressedImage) -> None:
-            self._serve(message, read)
-
-        def on_numbered_frame(message: Image | CompressedImage, info: dict) -> None:
-            self._serve(message, read, info['publication_sequence_number'])
-
-        def subscribed(**events: object) -> Subscription:
-            return self.create_subscription(kind, topic, on_numbered_frame if _HAS_MESSAGE_INFO else on_frame, _INPUT_QOS,
-                                            qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
-
-        try:
-            self._camera = subscribed(event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_lost))
-        except UnsupportedEventTypeError:  # not every middleware counts them
-            self._camera = subscribed()
-
-    def _unsubscribe(self) -> None:
-        if self._camera is not None:
-            self.destroy_subscription(self._camera)
-            self._camera = None
+            self._input = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
 
     # ---- frames
 
-    def _serve(self, message: Image | CompressedImage, read: Callable[[Image | CompressedImage], np.ndarray],
-               number: int | None = None) -> None:
+    def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, number: int | None) -> None:
         begin = time.perf_counter()
         self._health.arrive(number)
         try:
-            frame = read(message)
+            frame = decode(message)
+            decoded = time.perf_counter()
+            height, width = frame.shape[:2]
+            wanted = [output for output in self._outputs if output.is_wanted]
+            pixels = {output.result: output.pixels(width, height) for output in wanted}
+            stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+            result = pipeline.process(frame, stamp=stamp, composite=pixels.get('composite', False),
+                                      mask=pixels.get('mask', False), alpha=pixels.get('alpha', False))
+            done = time.perf_counter()
+            for output in wanted:
+                output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
         except ImageError as error:
-            self._skip(str(error))
-            return
-        height, width = frame.shape[:2]
-        decoded = time.perf_counter()
-        wanted = [output for output in self._outputs if output.wanted]
-        pixels = {output.kind: output.writer.pixels(width, height) for output in wanted}
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        try:
-            result = self._pipeline.process(frame, stamp=stamp, composite=pixels.get('output', False),
-                                            mask=pixels.get('mask', False), alpha=pixels.get('alpha', False))
-        except (cv2.error, MemoryError, RuntimeError, ValueError) as error:  # OpenCV's and MediaPipe's
-            self._pipeline.reset()
-            self._skip(f'a frame of {width}x{height}: {error}')
-            return
-        done = time.perf_counter()
-        for output in wanted:
-            output.publish(message.header, pixels[output.kind], self._tuning.settings.jpeg_quality)
-        end = time.perf_counter()
-        self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
-
-    def _skip(self, reason: str) -> None:
-        self._health.skip(reason)
-        now = time.monotonic()
-        if now - self._skip_time > (_REPEAT if reason == self._skip_said else _OTHER):
-            self._skip_said, self._skip_time = reason, now
-            self.get_logger().error(f'frame skipped: {reason}')
-
-    def _on_lost(self, info: object) -> None:
-        self._health.lost = info.total_count
+            self._supervisor.skip(str(error))
+        except Exception as error:  # OpenCV's, MediaPipe's, by version: no frame may end the node
+            if self.context.ok():  # else it is the shutdown that interrupted it
+                pipeline.reset()
+                self._supervisor.skip(f'{type(error).__name__}: {error}')
+        else:
+            end = time.perf_counter()
+            self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
 
     # ---- how it is
 
-    def _silence(self) -> str:
-        """Return what there is to say of frames that do not come; nothing while they do, or while nobody wants them."""
-        if self._camera is None or self._health.silence < _PATIENCE:
-            return ''
-        topic, kind = self._camera.topic_name, self._camera.msg_type
-        said = f'no camera frames on {topic} for {self._health.silence:.0f} s: '
-        senders = self.count_publishers(topic)
-        if senders:
-            return f'{said}{senders} publisher(s) are there. Is the camera still running, is the network cut? {_PROFILE}'
-        name = f'sensor_msgs/msg/{kind.__name__}'
-        own = {output.image.topic_name for output in self._outputs}
-        others = [each for each, kinds in self.get_topic_names_and_types() if name in kinds and each not in own | {topic}]
-        there = ', '.join(others) if others else 'none'
-        return said + f'nobody publishes it: is the camera running, is the topic remapped? Topics of type {name}: {there}'
-
-    def _namesake(self) -> str:
-        name = self.get_name(), self.get_namespace()
-        if self.get_node_names_and_namespaces().count(name) < 2:
-            return ''
-        return (f'another node is named {self.get_fully_qualified_name()} too: parameters set by name reach either of them, and '
-                'their outputs mix; start one with another name or namespace')
-
     def _status(self) -> Status:
-        """Return how it is, and say in the log what an operator has to know."""
-        recent, values = self._health.report()
-        values['person present'] = 'unknown'
-        if recent.went and self._pipeline is not None:
-            values['person present'] = 'yes' if self._pipeline.coverage > _SOMEBODY else 'no'
-        troubles = []
-        if silence := self._silence():
-            self.get_logger().warning(silence, throttle_duration_sec=_REPEAT)
-            troubles.append(silence)
-        if recent.lost > _MANY_LOST:
-            loss = f'{recent.lost:.0%} of the camera frames are lost on the way. {_PROFILE}'
-            self.get_logger().warning(loss, throttle_duration_sec=_REPEAT)  # lines are throttled, not texts
-            troubles.append(loss)
-        if namesake := self._namesake():
-            self.get_logger().warning(namesake, throttle_duration_sec=_REPEAT)
-            troubles.append(namesake)
-        level, message = self._state(recent, bool(troubles))
-        return Status(level, '; '.join((message, *troubles)), values)
-
-    def _state(self, recent: Recent, is_troubled: bool) -> tuple[bytes, str]:
-        if self._pipeline is None:
-            return DiagnosticStatus.STALE, 'unconfigured'
-        if not self._active:
-            return DiagnosticStatus.STALE, 'inactive'
-        if recent.skipped:
-            level = DiagnosticStatus.WARN if recent.went else DiagnosticStatus.ERROR
-            return level, f'frames are skipped: {self._health.last_error}'
-        level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
-        if self._camera is None:
-            return level, 'nobody listens'
-        return level, f'{recent.came:.1f} frames a second in, {recent.went:.1f} out'
-
-
-class _Output:
-    """One result: the pixels of its message, and who publishes them."""
-
-    def __init__(self, kind: str, writer: ImageWriter, image: Publisher, compressed: Publisher | None) -> None:
-        self.kind, self.writer, self.image, self._compressed = kind, writer, image, compressed
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody subscribes."""
-        return self.image.get_subscription_count() > 0 or self._compressed_wanted
-
-    @property
-    def _compressed_wanted(self) -> bool:
-        return self._compressed is not None and self._compressed.get_subscription_count() > 0
-
-    def publish(self, header: object, pixels: np.ndarray, jpeg_quality: int) -> None:
-        """Publish the written pixels in the forms that are wanted."""
-        if self.image.get_subscription_count():
-            self.writer.message.header = header
-            self.image.publish(self.writer.message)
-        if self._compressed_wanted:
-            message = CompressedImage(header=header)
-            compress(message, pixels, jpeg_quality if self.kind == 'output' else None)
-            self._compressed.publish(message)
-
-    def destroy(self, node: LifecycleNode) -> None:
-        """End publishing."""
-        for publisher in filter(None, (self.image, self._compressed)):
-            node.destroy_publisher(publisher)
+        inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
+        coverage = self._pipeline.coverage if self._pipeline is not None else None
+        people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people)
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node."""
     return run(SegmentationNode, args)
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

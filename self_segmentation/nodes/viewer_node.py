@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import viewer_node
+    raise SystemExit(viewer_node())
+
 import threading
 
 from rclpy.node import Node
@@ -57,7 +61,3 @@ class ViewerNode(Node):
 def main(args: list[str] | None = None) -> int:
     """Run the node."""
     return run(ViewerNode, args)
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

@@ -1,302 +1,372 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From frame to alpha: focus, segmenter, presence, steadiness and edges strung together, for video and for pictures."""
+"""
+From frame to alpha for a video: who is there, then one view for each place where people stand, then what is remembered.
+
+Pictures of their own: :mod:`~self_segmentation.picture.stills`.
+"""
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
 from ..settings import Settings
 from . import matte, roi
-from .presence import SURE, Presence, agreement
+from .arrays import Array
+from .detector import Finder
+from .lookout import Lookout
+from .people import People, Person
+from .roi import Region
 from .segmenter import resize_like_mediapipe
-from .temporal.background_model import BackgroundModel, Comparison, from_grid, to_grid
+from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
 from .temporal.smoothing import Motion, TemporalSmoother, Weights
+from .views import View, arrange, without_others
 
-__all__ = ['Clock', 'Engine', 'Model']
+__all__ = ['Engine', 'Model', 'StageTimer']
 
-_LARGEST_CROP = 0.85  # share of the frame; a larger crop gains nothing over the whole frame
-_SMALLEST = 0.002  # share of the frame; smaller pieces do not steer the focus and are not judged
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
 _USUAL_STEP = 1 / 30  # seconds between frames without stamps
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
+_CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two looks while nothing changes: with nobody, with somebody there
+_CHANGED = 0.01  # fraction of the grid from which the image changes
+_NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
+_SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
+_LOST = 0.1  # fraction of the box that the map covers at least of somebody whom the detector sees well
+_REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
+_MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
+_SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
+_NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
 
 
 class Model(Protocol):
-    """What looks at a picture: :class:`~self_segmentation.segmenter.Segmenter`."""
+    """What segments an image: :class:`~self_segmentation.picture.segmenter.Segmenter`."""
 
     size: tuple[int, int]
 
-    def probability(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (height, width) float32 in 0..1 for a uint8 picture of the model's size, red green blue."""
-
-    def close(self) -> None:
-        """Free the model."""
+    def probability(self, rgb: Array) -> Array:
+        """Return (height, width) float32 in 0..1 for a uint8 image of the model's size, red green blue."""
 
 
-class Clock:
-    """Laps of one frame: ``laps`` maps the stage's name to its seconds."""
+class StageTimer:
+    """Seconds of each stage of one frame, by its name."""
 
     def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         """End a stage."""
         now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
+
+
+class _Frame(NamedTuple):
+    """
+    A frame and what is known of it at once.
+
+    ``bgr`` (height, width, 3) uint8; ``region`` all of it; ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8,
+    grey levels since the last one, None for the first; ``comparison`` with the known background, None where that is not used.
+    """
+
+    bgr: Array
+    region: Region
+    step: float
+    change: Array | None
+    comparison: Comparison | None
+
+
+class _Crop(NamedTuple):
+    """A view's part of a frame: at the model's size, at a quarter of it, and how it moved."""
+
+    small: Array
+    low: Array
+    motion: Motion
+
+
+class _Prepared(NamedTuple):
+    """What does not wait for the model: how the last map is weighed against the coming one, and the edge filter."""
+
+    weights: Weights | None
+    smooth: matte.EdgeFilter
+
+
+class _Map(NamedTuple):
+    """A view's final map of a frame, (h, w) float32, and the filter for its edge."""
+
+    view: View
+    probability: Array
+    smooth: matte.EdgeFilter
 
 
 class Engine:
     """
-    Finds the alpha of pictures (:meth:`picture`) and of the frames of a video (:meth:`frame`).
+    Finds the alpha of the frames of a video.
+
+    :param model: the segmentation model.
+    :param finder: the person detector; None segments the full frame, whoever is there.
     """
 
-    def __init__(self, model: Model, settings: Settings) -> None:
-        self._model = model
-        self._inferences = 0
-        # One more thread: what does not need the model runs beside it, and what only the next frame needs after the picture.
-        self._beside = ThreadPoolExecutor(1, 'beside')
-        self._follow_up: Future | None = None
-        self._roi = roi.RegionOfInterest(_LARGEST_CROP, _SMALLEST)
-        self._smoother, self._presence = TemporalSmoother(settings), Presence()
+    def __init__(self, model: Model, finder: Finder | None, settings: Settings) -> None:
+        self._model, self._settings = model, settings
+        self._lookout = None if finder is None else Lookout(finder)
+        self._worker = ThreadPoolExecutor(1, 'precompute')
         self._background = BackgroundModel(settings)
-        self._settings = settings
+        self._people = People()
+        self._views: list[View] = []
+        self.inferences = 0
         self.configure(settings)
         self.reset()
 
     @property
-    def inferences(self) -> int:
-        """How often the model was asked so far."""
-        self._settle()
-        return self._inferences
+    def people(self) -> list[Person]:
+        """The people of the last frame."""
+        return self._people.all
 
     def configure(self, settings: Settings) -> None:
         """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
-        self._settle()
-        if settings.flip != self._settings.flip or settings.roi_enabled != self._settings.roi_enabled:
+        if settings.flip != self._settings.flip:
             self.reset()
-        self._settings = s = settings
-        self._curve = matte.alpha_curve(s.threshold, s.softness)
-        self._roi.margin = s.roi_margin
-        self._smoother.configure(s)
-        self._background.configure(s)
-        self._presence.reject = s.presence_agreement
-        self._judges = s.presence_agreement > 0
-        self._knows_scene = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
+        self._settings = settings
+        self._curve = matte.alpha_curve(settings.threshold, settings.softness)
+        self._background.configure(settings)
+        for view in self._views:
+            view.smoother.configure(settings)
 
     def close(self) -> None:
-        """Free the model."""
-        self._beside.shutdown()
-        self._model.close()
+        """End the threads; the models stay."""
+        if self._lookout is not None:
+            self._lookout.close()
+        self._worker.shutdown()
 
     def reset(self) -> None:
         """Forget the video: another scene, another camera, a jump in time."""
-        self._settle()
-        for part in (self._roi, self._smoother, self._presence, self._background):
-            part.reset()
+        if self._lookout is not None:
+            self._lookout.reset()
+        self._background.reset()
+        self._people.forget()
+        self._views = []
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
-        self._count = 0
+        self._grey: Array | None = None  # (GRID, GRID) uint8, the last frame
+        self._number = 0
+        self._read = -_NEWCOMER_EVERY
 
-    # ---- video
-
-    def frame(self, bgr: np.ndarray, stamp: float | None = None, out: np.ndarray | None = None,
-              clock: Clock | None = None) -> np.ndarray:
+    def frame(self, bgr: Array, stamp: float | None = None, out: Array | None = None, timer: StageTimer | None = None) -> Array:
         """
-        Return the alpha of the next frame of a video, from this frame and earlier ones.
+        Return the alpha of the next frame, from this frame and earlier ones.
 
         :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
         :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
         :param out: (height, width) uint8 to write to.
-        :param clock: takes the stages' times.
+        :param timer: takes the stages' times.
         :returns: (height, width) uint8.
         """
-        clock = clock or Clock()
-        if self._follow_up is not None:
-            last, self._follow_up = self._follow_up, None
-            last.result()
+        timer = timer or StageTimer()
+        frame = self._compare(bgr, stamp)
+        timer.lap('prepare')
+        full_frame_map = self._find_people(frame)
+        timer.lap('people')
+        maps = self._segment(frame, full_frame_map, timer)
+        alpha = self._alpha(maps, frame.region, np.empty(bgr.shape[:2], np.uint8) if out is None else out)
+        timer.lap('edge')
+        self._remember(frame, maps)
+        timer.lap('follow')
+        self._number += 1
+        return alpha
+
+    def _compare(self, bgr: Array, stamp: float | None) -> _Frame:
+        """Compare a frame with the last one and with the known background; start over where it is another scene."""
         step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
         if bgr.shape != self._shape or not 0 < step < _GAP:
             self.reset()
-        whole = roi.full_frame(bgr.shape)
-        region = self._roi.region(bgr.shape)
-        small, low = self._small(bgr, region)
-        motion = self._smoother.estimate_motion(low, region)
-        if motion.mean_change > _SCENE_CUT:
+        grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
+        grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
+        change = None if self._grey is None else cv2.absdiff(grey, self._grey)
+        if change is not None and cv2.mean(change)[0] > _SCENE_CUT:
             self.reset()
-            region = whole
-            small, low = self._small(bgr, region)
-            motion = self._smoother.estimate_motion(low, region)
-        self._shape, self._stamp = bgr.shape, stamp
-        clock.lap('prepare')
-        beside = self._beside.submit(self._see, bgr, small, low, motion, region)
+            change = None
+        self._shape, self._stamp, self._grey = bgr.shape, stamp, grey
+        s = self._settings
+        uses_background = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
+        return _Frame(bgr, roi.full_frame(bgr.shape), step, change, self._background.compare(grid) if uses_background else None)
+
+    # ---- who is there
+
+    def _find_people(self, frame: _Frame) -> Array | None:
+        """
+        Bring the people and their views up to date: by the detector, and by what stands before the known background.
+
+        :returns: the model's map of the full frame, where it was asked for newcomers.
+        """
+        if self._lookout is None:
+            self._views = self._views or [View(frame.region, frozenset(), TemporalSmoother(self._settings))]
+            return None
+        seen = self._lookout.look_now(frame.bgr, self._settings) if self._number == 0 else self._lookout.result(self._number)
+        if seen is not None:
+            elsewhere = [key for key, box in seen.before.items() if box.inside(seen.part) < 1.0]
+            self._people.merge(seen.found, seen.before, [*elsewhere, *self._standing_before_background(frame)])
+        unexplained = self._unexplained(frame)
+        full_frame_map = None
+        if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:
+            self._read = self._number
+            full_frame_map = self._infer(self._small(frame.bgr, frame.region))
+            self._take_newcomers(to_grid(full_frame_map, frame.region, frame.region), unexplained, frame.region)
+        self._people.choose(self._settings, frame.region)
+        self._views = arrange(self._views, self._people.all, frame.region, self._settings)
+        interval = self._interval(frame, unexplained is not None)
+        self._lookout.look(self._number, frame.bgr, self._people.all, self._settings, interval)
+        return full_frame_map
+
+    def _standing_before_background(self, frame: _Frame) -> list[int]:
+        """Return the ids of people who stand before the known background, whatever the detector says of them."""
+        if frame.comparison is None:
+            return []
+        other = frame.comparison.other
+        return [each.id for each in self._people.all if cv2.mean(roi.part(other, each.box, frame.region))[0] > _SUPPORTED]
+
+    def _unexplained(self, frame: _Frame) -> Array | None:
+        """Return where something that nobody accounts for stands before the known background; None where that is nowhere."""
+        if frame.comparison is None:
+            return None
+        other = frame.comparison.other.copy()
+        for each in self._people.all:
+            roi.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
+        return other if np.count_nonzero(other > 0.5) > _CHANGED * other.size else None
+
+    def _take_newcomers(self, grid: Array, unexplained: Array, region: Region) -> None:
+        """Take pieces of the full frame's map that stand before the background for people, or for more of those who are known."""
+        for piece in roi.components(grid, region, _SMALLEST_PIECE):
+            if unexplained[piece.pixels].mean() > _MOVED:
+                known = [each for each in self._people.all if each.box.inside(piece.region) > 0.5]
+                if known:
+                    self._people.move(known[0].id, roi.cover(piece.region, known[0].box))
+                else:
+                    self._people.appear(piece.region, float(grid[piece.pixels].mean()))
+
+    def _interval(self, frame: _Frame, is_somebody_new: bool) -> int:
+        """Return the frames between two looks: few while the image changes where nobody is known, or somebody is doubted."""
+        interval = self._settings.people_interval
+        if is_somebody_new:
+            return min(interval, _NEWCOMER_EVERY)
+        if self._people.doubted or frame.change is None:
+            return interval
+        changed = cv2.threshold(frame.change, _NOISE * self._settings.temporal_motion_threshold, 255, cv2.THRESH_BINARY)[1]
+        for view in self._views:
+            if view.shows_only(self._people.all):  # else the boxes are the detector's
+                roi.part(changed, view.region, frame.region)[:] = 0
+        if cv2.countNonZero(changed) > _CHANGED * changed.size:
+            return interval
+        return interval * (_CALM_AND_KNOWN if self._people.all else _CALM)
+
+    # ---- segmentation
+
+    def _segment(self, frame: _Frame, full_frame_map: Array | None, timer: StageTimer) -> list[_Map]:
+        """Return the maps of all views."""
+        due = self._due(1 if full_frame_map is not None else 0)
+        views = [view for view in self._views if view.probability is not None or view in due]
+        crops = [self._crop(frame.bgr, view) for view in views]
+        futures = [self._worker.submit(self._precompute, view, crop) for view, crop in zip(views, crops)]
         try:
-            raw = self._look(small)
-        finally:  # never left running on its own
-            comparison, weights, smooth = beside.result()
-        clock.lap('segment')
-        probability = self._presence.hide(raw, region, whole) if self._judges else raw
-        penalty = None
-        if comparison is not None:
-            probability, penalty = self._second_opinion(comparison, probability, region, whole, step)
-        clock.lap('scene')
-        seen = probability
-        probability = self._smoother.update(probability, motion, weights, region, penalty)
-        clock.lap('steady')
-        self._count += 1
-        again = None
-        if self._count % self._settings.roi_full_frame_interval == 0 and (self._judges or region != whole):
-            again = small if region == whole else self._small(bgr, whole)[0]
-        self._follow_up = self._beside.submit(self._learn, comparison, raw, seen, probability, again, region, whole)
-        alpha = self._raised(smooth(probability), region, bgr.shape, out)
-        clock.lap('edge')
-        return alpha
+            for view, crop in zip(views, crops):
+                if full_frame_map is not None and view.region == frame.region:
+                    view.probability = full_frame_map
+                elif view in due:
+                    view.probability = self._infer(crop.small)
+        finally:
+            wait(futures)  # never left running on their own
+        timer.lap('segment')
+        maps = [_Map(view, self._only_people(view, frame.region), future.result().smooth) for view, future in zip(views, futures)]
+        held = penalty = None
+        if frame.comparison is not None and maps:
+            held = self._background.hold(_on_grid(maps, frame.region), frame.comparison, frame.step)
+            penalty = self._background.penalty(frame.comparison)
+        for index, (each, crop, future) in enumerate(zip(maps, crops, futures)):
+            region, probability, taken = each.view.region, each.probability, None
+            if held is not None:
+                there = from_grid(held.astype(np.float32), probability.shape, region, frame.region)
+                probability = np.maximum(probability, _HELD * there)
+            if penalty is not None:
+                taken = from_grid(penalty, probability.shape, region, frame.region)
+            probability = each.view.smoother.update(probability, crop.motion, future.result().weights, region, taken)
+            maps[index] = each._replace(probability=probability)
+        timer.lap('temporal')
+        return maps
 
-    def _see(self, bgr: np.ndarray, small: np.ndarray, low: np.ndarray, motion: Motion,
-             region: roi.Region) -> tuple[Comparison | None, Weights | None, matte.EdgeFilter]:
-        """Do what needs the picture and not the model: the scene's second opinion, the smoothing's weights, the edge filter."""
-        comparison = self._background.compare(bgr) if self._knows_scene else None
-        weights = self._smoother.precompute(motion, region, self._model.size)
-        return comparison, weights, matte.edge_filter(small, low, region.size, self._settings)
+    def _due(self, spent: int) -> list[View]:
+        """Return the views that are segmented in this frame: all, where the settings allow as many inferences, else in turn."""
+        most, count = max(1, self._settings.people_most - spent), len(self._views)
+        turns = sorted(range(count), key=lambda index: (self._views[index].probability is not None,
+                                                        (index - self._number * most) % count))
+        return [self._views[index] for index in turns[:most]]
 
-    def _second_opinion(self, comparison: Comparison, probability: np.ndarray, region: roi.Region,
-                        whole: roi.Region, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probability with those held whom the model lost, and what to take from it where the scene shows."""
-        held = self._background.hold(to_grid(probability, region, whole), comparison, step)
-        if held is not None:
-            held = from_grid(held.astype(np.float32), probability.shape, region, whole)
-            probability = np.maximum(probability, _HELD * held)
-        return probability, from_grid(self._background.penalty(comparison), probability.shape, region, whole)
+    def _crop(self, bgr: Array, view: View) -> _Crop:
+        small = self._small(bgr, view.region)
+        low = matte.downsample_by_4(small)
+        return _Crop(small, low, view.smoother.estimate_motion(low, view.region))
 
-    def _learn(self, comparison: Comparison | None, raw: np.ndarray, seen: np.ndarray, final: np.ndarray,
-               again: np.ndarray | None, region: roi.Region, whole: roi.Region) -> None:
-        """
-        Do what only the next frame needs.
+    def _precompute(self, view: View, crop: _Crop) -> _Prepared:
+        weights = view.smoother.precompute(crop.motion, view.region, self._model.size)
+        return _Prepared(weights, matte.edge_filter(crop.small, crop.low, view.region.size, self._settings))
 
-        :param raw: the model's own map of the region.
-        :param seen: the same, corrected by presence and scene.
-        :param final: the same, steadied.
-        :param again: the whole frame at the model's size when it is time to read it as well, changed: for newcomers beside
-            the crop, and to doubt things that are no people.
-        """
-        shape = whole.height, whole.width
-        if self._settings.roi_enabled:
-            self._roi.update(seen, region, shape)
-        if again is not None:
-            variant = (self._count // self._settings.roi_full_frame_interval) % 2
-            changed = self._look_changed(again, variant)
-            if self._judges:
-                self._presence.check(roi.warp(raw, region, whole, 0.0), changed, variant)
-            if region != whole:
-                people = self._presence.hide(changed, whole, whole) if self._judges else changed
-                self._roi.whole_seen(people, region, raw, shape, hold=2 * self._settings.roi_full_frame_interval)
-        if comparison is not None:
-            self._background.learn(to_grid(final, region, whole), comparison)
+    def _small(self, bgr: Array, region: Region) -> Array:
+        """Return a region at the model's size."""
+        if self._lookout is None:
+            return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
+        return cv2.resize(bgr[region.y0:region.y1, region.x0:region.x1], self._model.size, interpolation=cv2.INTER_LINEAR)
 
-    def _settle(self) -> None:
-        """Wait until the last frame's follow-up is done. What went wrong in it is the next frame's error."""
-        if self._follow_up is not None:
-            wait([self._follow_up])
-
-    # ---- pictures
-
-    def picture(self, bgr: np.ndarray, out: np.ndarray | None = None, clock: Clock | None = None) -> np.ndarray:
-        """
-        Return the alpha of one picture, from at most five inferences, and keep nothing.
-
-        The whole picture as it is, mirrored and dimmed; then the crop around the people, as it is and mirrored,
-        averaged with the whole's. Whoever the whole picture shows stays, whatever the crop says. Without focus
-        and presence it is one inference.
-
-        :param bgr: (height, width, 3) uint8, blue green red.
-        :param out: (height, width) uint8 to write to.
-        :param clock: takes the stages' times.
-        :returns: (height, width) uint8.
-        """
-        clock = clock or Clock()
-        self._settle()
-        whole = region = roi.full_frame(bgr.shape)
-        small, low = self._small(bgr, whole)
-        clock.lap('prepare')
-        probability = self._look(small)
-        keep = []
-        if self._settings.roi_enabled or self._judges:
-            probability, keep = self._judged(small, probability, whole)
-        people = roi.union([part.region for part in keep])
-        if self._settings.roi_enabled and people is not None:
-            region = roi.around(people, bgr.shape, self._settings.roi_margin, 1.0)
-        if region != whole:
-            small, low = self._small(bgr, region)
-            probability = self._closer(small, probability, keep, region, whole)
-        clock.lap('segment')
-        view = bgr[region.y0:region.y1, region.x0:region.x1]
-        smooth = matte.edge_filter(small, low, region.size, self._settings)
-        alpha = self._raised(smooth(probability, view), region, bgr.shape, out)
-        clock.lap('edge')
-        return alpha
-
-    def _judged(self, small: np.ndarray, plain: np.ndarray,
-                whole: roi.Region) -> tuple[np.ndarray, list[roi.Component]]:
-        """Return the map without the things that are no people, and the pieces that are."""
-        changed = [self._look_changed(small, variant) for variant in ((0, 1) if self._judges else (0,))]
-        probability = 0.5 * (plain + changed[0])
-        parts = roi.components(probability, whole, _SMALLEST, 0.4)
-        trust = [agreement(part.pixels, [plain, *changed]) for part in parts]
-        least = 0.0 if any(t > SURE for t in trust) else self._settings.presence_agreement
-        for part, t in zip(parts, trust):
-            if t < least:
-                probability = probability * (1.0 - cv2.dilate(part.pixels.astype(np.float32), np.ones((5, 5), np.uint8)))
-        return probability, [part for part, t in zip(parts, trust) if t >= least]
-
-    def _closer(self, small: np.ndarray, probability: np.ndarray, keep: list[roi.Component], region: roi.Region,
-                whole: roi.Region) -> np.ndarray:
-        """Return the map of the crop, averaged with the whole picture's; who is not seen from close up stays as they were."""
-        rough = roi.warp(probability, whole, region, 0.0)
-        close = 0.5 * (self._look(small) + self._look_changed(small, 0))
-        lost = np.zeros_like(rough)
-        for part in keep:
-            pixels = roi.warp(part.pixels.astype(np.float32), whole, region, 0.0)
-            if (close * pixels).sum() < 0.4 * pixels.sum():
-                lost = np.maximum(lost, pixels)
-        close = close + lost * (rough - close)
-        return 0.5 * (rough + close)
-
-    # ---- both
-
-    def _small(self, bgr: np.ndarray, region: roi.Region) -> tuple[np.ndarray, np.ndarray]:
-        """Return a region at the model's size, and at a quarter of it."""
-        if self._settings.roi_enabled:
-            view = bgr[region.y0:region.y1, region.x0:region.x1]
-            small = cv2.resize(view, self._model.size, interpolation=cv2.INTER_LINEAR)
-        else:
-            small = resize_like_mediapipe(bgr, self._model.size)  # MediaPipe's own sampling, to the last bit
-        return small, matte.downsample_by_4(small)
-
-    def _look(self, small: np.ndarray) -> np.ndarray:
-        self._inferences += 1
+    def _infer(self, small: Array) -> Array:
+        self.inferences += 1
         return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
 
-    def _look_changed(self, small: np.ndarray, variant: int) -> np.ndarray:
-        """Return the map of the mirrored (variant 0) or dimmed (variant 1) picture, in the picture's own coordinates."""
-        if variant == 0:
-            return cv2.flip(self._look(cv2.flip(small, 1)), 1)
-        return self._look(cv2.convertScaleAbs(small, alpha=0.5))
+    def _only_people(self, view: View, frame: Region) -> Array:
+        """Return a view's map without the pieces that belong to nobody in it who counts."""
+        assert view.probability is not None  # inferred above
+        if self._lookout is None:
+            return view.probability
+        boxes = [each.box.padded(_REACH, frame) for each in self._people.all if each.id in view.ids]
+        return without_others(view.probability, view.region, boxes)
 
-    def _raised(self, probability: np.ndarray, region: roi.Region, shape: tuple[int, ...],
-                out: np.ndarray | None) -> np.ndarray:
-        """Return the alpha of the frame: the region's, and nobody around it."""
-        if region == roi.full_frame(shape):
-            return matte.to_alpha(probability, region.size, self._curve, out)
-        if out is None:
-            out = np.empty(shape[:2], np.uint8)
+    def _alpha(self, maps: list[_Map], frame: Region, out: Array) -> Array:
+        """Write the alpha of the frame: that of the views, the larger one where they overlap, and nobody around them."""
+        if len(maps) == 1 and maps[0].view.region == frame:
+            return matte.to_alpha(maps[0].smooth(maps[0].probability), frame.size, self._curve, out)
         out[:] = 0
-        matte.to_alpha(probability, region.size, self._curve, out[region.y0:region.y1, region.x0:region.x1])
+        for each in maps:
+            region = each.view.region
+            part = out[region.y0:region.y1, region.x0:region.x1]
+            cv2.max(part, matte.to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
         return out
+
+    # ---- for the next frame
+
+    def _remember(self, frame: _Frame, maps: list[_Map]) -> None:
+        """Learn the background, move the boxes of people with their masks, and forget who is gone."""
+        if frame.comparison is not None:
+            self._background.learn(_on_grid(maps, frame.region), frame.comparison)
+        people = {each.id: each for each in self._people.all}
+        covered = {}
+        for view, probability, _ in maps:
+            raw = view.covered(people)  # by the model's own word, not by what was held without it
+            covered.update(raw)
+            clear = [key for key in raw if people[key].score >= self._settings.people_score]
+            view.tries += any(raw[key] < _LOST for key in clear)
+            if view.shows_only(people.values()):
+                small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+                smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
+                box = roi.union([piece.region for piece in roi.components(small, view.region, smallest, 0.4)])
+                if box is not None:
+                    self._people.move(next(iter(view.ids)), box)
+        self._people.cover(covered, frame.step, self._settings.temporal_hold_time)
+
+
+def _on_grid(maps: list[_Map], frame: Region) -> Array:
+    """Return all maps on the background model's grid, (GRID, GRID) float32."""
+    grids = [to_grid(each.probability, each.view.region, frame) for each in maps]
+    return np.maximum.reduce(grids) if grids else np.zeros((GRID, GRID), np.float32)

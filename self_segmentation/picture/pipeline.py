@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 
 from ..settings import Settings
+from .arrays import Array
 from .backgrounds import make_background
 from .compositor import blend, edge_corrected
-from .engine import Clock, Engine
+from .detector import Finder, PersonDetector
+from .engine import Engine, StageTimer
+from .people import Person
 from .segmenter import ModelFile, Segmenter
+from .stills import segment_still
 
 __all__ = ['Assets', 'Pipeline', 'Result']
 
@@ -23,11 +27,13 @@ class Assets(NamedTuple):
     """
     The content of the files that settings name.
 
-    ``model`` the segmentation model; ``background_image`` (h, w, 3) uint8 blue green red, None where none is named.
+    ``model`` the segmentation model; ``detector`` the person detector, None where ``people.detector`` is false;
+    ``background_image`` (h, w, 3) uint8 blue green red, None where none is named.
     """
 
     model: ModelFile
-    background_image: np.ndarray | None = None
+    detector: ModelFile | None = None
+    background_image: Array | None = None
 
 
 @dataclasses.dataclass
@@ -36,12 +42,14 @@ class Result:
     What became of one frame. Arrays are None where they were not asked for.
 
     ``composite`` (height, width, 3) uint8 blue green red; ``mask`` (height, width) uint8, 0 or 255; ``alpha``
-    (height, width) uint8, 0..255; ``seconds`` the time each stage took.
+    (height, width) uint8, 0..255; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time
+    each stage took.
     """
 
-    composite: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    alpha: np.ndarray | None = None
+    composite: Array | None = None
+    mask: Array | None = None
+    alpha: Array | None = None
+    people: list[Person] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -55,17 +63,27 @@ class Pipeline:
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
         self._background = make_background(settings, assets.background_image)
-        self._engine = Engine(Segmenter(assets.model), settings)
+        self._model = Segmenter(assets.model)
+        self._detector = None if assets.detector is None else PersonDetector(assets.detector)
+        self._engine = self._make_engine(settings)
         self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+
+    def _make_engine(self, settings: Settings) -> Engine:
+        return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
 
     @property
     def inferences(self) -> int:
-        """How often the model was asked so far."""
+        """How often the segmentation model was asked so far for frames of a video."""
         return self._engine.inferences
 
     @property
+    def people(self) -> list[Person]:
+        """The people of the last frame of a video; nobody without the person detector."""
+        return self._engine.people
+
+    @property
     def coverage(self) -> float:
-        """The share of the last frame that the person covers, 0..1."""
+        """The fraction of the last frame that people cover, 0..1."""
         return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0
 
     def configure(self, settings: Settings, assets: Assets) -> None:
@@ -79,9 +97,17 @@ class Pipeline:
         background = self._background
         if assets.background_image is not self.assets.background_image or any(name.startswith('background.') for name in changed):
             background = make_background(settings, assets.background_image)
-        if assets.model is not self.assets.model:
-            old, self._engine = self._engine, Engine(Segmenter(assets.model), settings)
-            old.close()
+        if assets.model is not self.assets.model or assets.detector is not self.assets.detector:
+            model = self._model if assets.model is self.assets.model else Segmenter(assets.model)
+            detector = self._detector
+            if assets.detector is not self.assets.detector:
+                detector = None if assets.detector is None else PersonDetector(assets.detector)
+            self._engine.close()
+            for old, new in ((self._model, model), (self._detector, detector)):
+                if old is not None and old is not new:
+                    old.close()
+            self._model, self._detector = model, detector
+            self._engine = self._make_engine(settings)
         elif any(not name.startswith('background.') for name in changed):
             self._engine.configure(settings)
         self.settings, self.assets, self._background = settings, assets, background
@@ -91,42 +117,55 @@ class Pipeline:
         self._engine.reset()
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the models."""
         self._engine.close()
+        self._model.close()
+        if self._detector is not None:
+            self._detector.close()
 
-    def process(self, frame: np.ndarray, *, stamp: float | None = None, still: bool = False, composite: bool | np.ndarray = True,
-                mask: bool | np.ndarray = True, alpha: bool | np.ndarray = True) -> Result:
+    def process(self, frame: Array, *, stamp: float | None = None, still: bool = False, composite: bool | Array = True,
+                mask: bool | Array = True, alpha: bool | Array = True) -> Result:
         """
-        Segment one frame and put the background behind the person.
+        Segment one frame and put the background behind its people.
 
         :param frame: (height, width, 3) uint8, blue green red. It is not written to.
         :param stamp: when the frame was taken, in seconds; a jump backwards forgets the video.
-        :param still: whether it is a picture of its own and not the next frame of a video: dearer and better.
+        :param still: whether it is a picture of its own and not the next frame of a video: slower and better.
         :param composite: whether the composite is wanted, or an array like the frame to write it to.
         :param mask: likewise, (height, width) uint8.
         :param alpha: likewise, (height, width) uint8.
         """
-        clock = Clock()
-        out = _array(composite)
-        if alpha is False and self._unseen.shape != frame.shape[:2]:
-            self._unseen = np.empty(frame.shape[:2], np.uint8)
+        timer = StageTimer()
+        out, s = _array(composite), self.settings
         if self.settings.flip:
             frame = out = cv2.flip(frame, 1, dst=out)
-            clock.lap('prepare')
-        engine, into = self._engine, self._unseen if alpha is False else _array(alpha)
-        matte = engine.picture(frame, into, clock) if still else engine.frame(frame, stamp, into, clock)
+            timer.lap('prepare')
+        result = Result(seconds=timer.seconds)
+        if still:
+            finder = None if self._detector is None else Finder(self._detector)
+            matte, result.people = segment_still(frame, self._infer, finder, self._model.size, s, _array(alpha))
+            timer.lap('segment')
+        else:
+            if alpha is False and self._unseen.shape != frame.shape[:2]:
+                self._unseen = np.empty(frame.shape[:2], np.uint8)
+            matte = self._engine.frame(frame, stamp, self._unseen if alpha is False else _array(alpha), timer)
+            result.people = self._engine.people
         self._matte = matte
-        result = Result(alpha=None if alpha is False else matte, seconds=clock.laps)
+        if alpha is not False:
+            result.alpha = matte
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
         if composite is not False:
-            behind, s = self._background.behind(frame), self.settings
+            behind = self._background.behind(frame)
             if s.edge_decontaminate or s.edge_light_wrap:
                 frame = edge_corrected(frame, matte, behind, s.edge_decontaminate, s.edge_light_wrap)
             result.composite = blend(frame, matte, behind, out)
-        clock.lap('composite')
+        timer.lap('composite')
         return result
 
+    def _infer(self, bgr: Array) -> Array:
+        return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
-def _array(wanted: bool | np.ndarray) -> np.ndarray | None:
+
+def _array(wanted: bool | Array) -> Array | None:
     return wanted if isinstance(wanted, np.ndarray) else None

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Where to look: regions of interest around the people of the last map, and never for so long that a newcomer is missed.
+Regions of interest: parts of the frame around people, and how they follow them.
 
 Geometry and maps only: no model, no image. A *map* is an (h, w) float32 array of person probability, 0..1, that covers a region
 of the frame, whatever its own size.
@@ -20,9 +20,12 @@ import numpy as np
 
 from .arrays import Array
 
-__all__ = ['Component', 'RegionOfInterest', 'Region', 'around', 'components', 'full_frame', 'union', 'warp']
+__all__ = ['Component', 'Region', 'around', 'components', 'cover', 'full_frame', 'grown', 'part', 'suits',
+           'union', 'warp']
 
 _BORDER = 0.01, 2  # who is as near to the left or right border is cut by it: fraction of the frame's width, pixels at least
+_CLEAR_GAIN = 0.7  # fraction of the frame; a crop must be smaller than this to be worth leaving the full frame for
+_FAR = 0.6  # fraction of the frame's height; of smaller people the full frame shows too little
 
 
 class Region(NamedTuple):
@@ -63,6 +66,14 @@ class Region(NamedTuple):
         both = self.intersect(other).area
         return both / max(1, self.area + other.area - both)
 
+    def inside(self, other: Region) -> float:
+        """Return the fraction of this region that the other one covers, 0..1."""
+        return self.intersect(other).area / max(1, self.area)
+
+    def moved(self, dx: int, dy: int) -> Region:
+        """Return the region so many pixels further right and down."""
+        return Region(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
+
     def padded(self, margin: float, frame: Region) -> Region:
         """
         Return the region with a margin on every side, as far as the frame reaches.
@@ -102,6 +113,11 @@ def union(regions: Sequence[Region]) -> Region | None:
     return Region(min(x0), min(y0), max(x1), max(y1))
 
 
+def cover(a: Region, b: Region) -> Region:
+    """Return the smallest region that covers both."""
+    return Region(min(a.x0, b.x0), min(a.y0, b.y0), max(a.x1, b.x1), max(a.y1, b.y1))
+
+
 def components(probability: Array, region: Region, minimum: float, level: float = 0.5) -> list[Component]:
     """
     Return the connected pieces of a map, neighbours across a corner included.
@@ -124,23 +140,52 @@ def components(probability: Array, region: Region, minimum: float, level: float 
     return found
 
 
-def around(person: Region, shape: Sequence[int], margin: float, limit: float) -> Region:
+def around(person: Region, frame: Region, margin: float, limit: float) -> Region:
     """
     Return the region to segment around a person: with a margin, inside the frame.
 
     It is the full frame where it would be nearly that anyway, or where the person is cut by the left or right border: half people
-    are recognised better with all of the frame around them.
+    are recognised better with all of the frame around them. Somebody far away, small and upright, is cut out there too.
 
-    :param shape: of the frame: (height, width, ...).
     :param margin: fraction of the person's longer side.
     :param limit: fraction of the frame's area from which on the region is the full frame.
     """
-    frame = full_frame(shape)
     border = max(_BORDER[1], int(_BORDER[0] * frame.width))
-    if person.x0 <= border or person.x1 >= frame.width - border:
+    is_far = person.width < person.height < _FAR * frame.height
+    if (person.x0 <= border or person.x1 >= frame.width - border) and not is_far:
         return frame
     region = person.padded(margin, frame)
     return frame if region.area > limit * frame.area else region
+
+
+def grown(box: Region, region: Region, margin: float, frame: Region) -> Region:
+    """
+    Return a box with room where it touches the border of the region in which it was found: whoever is in it goes on beyond.
+
+    :param margin: fraction of the box's longer side.
+    """
+    if region == frame:
+        return box
+    slack_x, slack_y, grow = region.width // 32, region.height // 32, int(margin * max(box.size))
+    more = Region(box.x0 - grow * (box.x0 <= region.x0 + slack_x), box.y0 - grow * (box.y0 <= region.y0 + slack_y),
+                  box.x1 + grow * (box.x1 >= region.x1 - slack_x), box.y1 + grow * (box.y1 >= region.y1 - slack_y))
+    return more.intersect(frame)
+
+
+def suits(region: Region, box: Region, wanted: Region, margin: float, frame: Region) -> bool:
+    """
+    Return whether a region still suits the people in a box, so that it need not become the one that is wanted (a dead band).
+
+    A region that moves a little with every frame changes the model's answer a little with every frame, which the eye sees as
+    flicker. It suits while it leaves at least half of the margin on every inner side and is at most half larger than wanted; the
+    full frame is left only for a clear gain.
+    """
+    if wanted == frame or region == frame:
+        return region == wanted or (region == frame and wanted.area > _CLEAR_GAIN * frame.area)
+    half = 0.5 * margin * max(box.size)
+    return ((region.x0 == 0 or box.x0 - region.x0 >= half) and (region.y0 == 0 or box.y0 - region.y0 >= half)
+            and (region.x1 == frame.width or region.x1 - box.x1 >= half)
+            and (region.y1 == frame.height or region.y1 - box.y1 >= half) and region.area < 1.5 * wanted.area)
 
 
 def warp(probability: Array, source: Region, target: Region, outside: float) -> Array:
@@ -162,80 +207,11 @@ def warp(probability: Array, source: Region, target: Region, outside: float) -> 
                           borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,))
 
 
-class RegionOfInterest:
-    """
-    The region to segment next.
-
-    Call :meth:`region` before the frame, :meth:`update` after it, :meth:`whole_seen` after a re-read.
-    """
-
-    def __init__(self, limit: float, minimum: float) -> None:
-        self.margin = 0.15
-        self.limit, self.minimum = limit, minimum
-        self.reset()
-
-    def reset(self) -> None:
-        """Look at the whole frame next."""
-        self._box: Region | None = None
-        self._hold = 0
-
-    def region(self, shape: tuple[int, ...]) -> Region:
-        """The region of the coming frame to segment."""
-        return self._box if self._box is not None else full_frame(shape)
-
-    def update(self, probability: Array, region: Region, shape: tuple[int, ...]) -> None:
-        """Choose the next region from the map of this one.
-
-        The old box is kept as long as it still suits (a dead band): a box that moves a little with every frame changes
-        the model's answer a little with every frame, which the eye sees as flicker.
-        """
-        frame = full_frame(shape)
-        if self._hold:
-            self._hold -= 1
-            self._box = None
-            return
-        small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-        people = union([c.region for c in components(small, region, self.minimum * frame.area / region.area, 0.4)])
-        if people is None:
-            self._box = None
-            return
-        if region != frame:
-            # what touches the crop's border (but not the frame's) goes on beyond it: grow there at once
-            slack_x, slack_y = region.width // 32, region.height // 32
-            grow = self.margin * max(people.width, people.height)
-            people = Region(
-                max(0, int(people.x0 - grow)) if people.x0 <= region.x0 + slack_x else people.x0,
-                max(0, int(people.y0 - grow)) if people.y0 <= region.y0 + slack_y else people.y0,
-                min(frame.width, int(people.x1 + grow)) if people.x1 >= region.x1 - slack_x else people.x1,
-                min(frame.height, int(people.y1 + grow)) if people.y1 >= region.y1 - slack_y else people.y1)
-        wanted = around(people, shape, self.margin, self.limit)
-        self._box = wanted if not self._suits(region, people, wanted, frame) else region
-        if self._box == frame:
-            self._box = None
-
-    def _suits(self, region: Region, people: Region, wanted: Region, frame: Region) -> bool:
-        """True while ``region`` leaves at least half and at most about one and a half of the margin on every inner side."""
-        if wanted == frame:
-            return region == frame
-        if region == frame:  # leave the whole frame only for a clear gain
-            return wanted.area > 0.85 * self.limit * frame.area
-        half = 0.5 * self.margin * max(people.width, people.height)
-        inside = ((region.x0 == 0 or people.x0 - region.x0 >= half) and (region.y0 == 0 or people.y0 - region.y0 >= half)
-                  and (region.x1 == frame.width or region.x1 - people.x1 >= half)
-                  and (region.y1 == frame.height or region.y1 - people.y1 >= half))
-        return inside and region.area < 1.5 * wanted.area
-
-    def whole_seen(self, probability: Array, region: Region, seen: Array, shape: tuple[int, ...], hold: int) -> None:
-        """Compare a whole-frame map ``probability`` with what the crop ``seen`` (map of ``region``) shows.
-
-        Whoever the whole frame shows and the crop does not makes the next ``hold`` frames whole-frame ones.
-        """
-        frame = full_frame(shape)
-        if region == frame:
-            return
-        small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-        known = warp(cv2.resize(seen, (64, 64), interpolation=cv2.INTER_AREA), region, frame, 0.0)
-        for part in components(small, frame, self.minimum):
-            if known[part.pixels].mean() < 0.4:
-                self._box, self._hold = None, hold
-                return
+def part(values: Array, box: Region, region: Region) -> Array:
+    """The cells of a map of a ``region`` that show a ``box``, at least one: a view, which may be written to."""
+    height, width = values.shape[:2]
+    x0 = min(max(int((box.x0 - region.x0) * width / region.width), 0), width - 1)
+    y0 = min(max(int((box.y0 - region.y0) * height / region.height), 0), height - 1)
+    x1 = max(int(np.ceil((box.x1 - region.x0) * width / region.width)), x0 + 1)
+    y1 = max(int(np.ceil((box.y1 - region.y0) * height / region.height)), y0 + 1)
+    return values[y0:y1, x0:x1]

@@ -15,12 +15,15 @@ import struct
 import subprocess
 import sys
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from ..errors import ModelError
+from .arrays import Array
+from .mediapipe_tasks import import_tasks
 
 __all__ = ['EXPECTED', 'ModelFile', 'Segmenter', 'resize_like_mediapipe']
 
@@ -55,7 +58,7 @@ class Segmenter:
             _try(file)
         self._segmenter, self._as_image = _load(file)
 
-    def probability(self, rgb: np.ndarray) -> np.ndarray:
+    def probability(self, rgb: Array) -> Array:
         """
         Return how likely each pixel of a picture is a person.
 
@@ -67,7 +70,7 @@ class Segmenter:
             rgb = resize_like_mediapipe(rgb, self.size)
         return self.full_size_probability(np.ascontiguousarray(rgb))
 
-    def full_size_probability(self, rgb: np.ndarray) -> np.ndarray:
+    def full_size_probability(self, rgb: Array) -> Array:
         """
         Return the same at the picture's own size, as MediaPipe gives it: the tutorial's way, and slow.
 
@@ -76,14 +79,15 @@ class Segmenter:
         """
         # Confidence mask 0, never the category mask: that one's meaning is inverted.
         mask = self._segmenter.segment(self._as_image(rgb)).confidence_masks[0]
-        return mask.numpy_view().reshape(rgb.shape[:2]).copy()
+        probability: Array = mask.numpy_view().reshape(rgb.shape[:2]).copy()
+        return probability
 
     def close(self) -> None:
         """Free the model. MediaPipe 1.x prints a traceback at the interpreter's end without it."""
         self._segmenter.close()
 
 
-def resize_like_mediapipe(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_like_mediapipe(picture: Array, size: tuple[int, int]) -> Array:
     """
     Return a picture at a model's size, sampled at the very points where MediaPipe samples it.
 
@@ -98,7 +102,7 @@ def resize_like_mediapipe(picture: np.ndarray, size: tuple[int, int]) -> np.ndar
     return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _corners(width: int, height: int) -> np.ndarray:
+def _corners(width: int, height: int) -> Array:
     return np.array([[0, height], [0, 0], [width, 0], [width, height]], np.float32)
 
 
@@ -138,15 +142,8 @@ def _trial(path: str) -> int:
     return 1
 
 
-def _load(file: ModelFile):  # the types are MediaPipe's, imported late: it takes a second
-    # Its audio part looks for a library with ldconfig and gcc, at every start, and is not used; without sounddevice it does not.
-    absent = sys.modules.setdefault('sounddevice', None) is None
-    import mediapipe
-    from mediapipe.tasks import python as tasks
-    from mediapipe.tasks.python import vision
-    if absent:
-        del sys.modules['sounddevice']
-
+def _load(file: ModelFile) -> tuple[Any, Callable[[Array], Any]]:  # the types are MediaPipe's, imported late
+    mediapipe, tasks, vision = import_tasks()
     options = vision.ImageSegmenterOptions(
         base_options=tasks.BaseOptions(model_asset_buffer=file.content),
         running_mode=vision.RunningMode.IMAGE, output_confidence_masks=True, output_category_mask=False)

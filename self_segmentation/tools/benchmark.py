@@ -8,6 +8,10 @@ What is compared runs in turn, frame by frame, in one run; ratios are of medians
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import benchmark
+    raise SystemExit(benchmark())
+
 import argparse
 import json
 import os
@@ -37,12 +41,12 @@ _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 216
             (2, (1280, 720)))
 
 
-def tutorial_lines(frame: np.ndarray, probability: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def tutorial_lines(frame: Any, probability: Callable[[Any], Any]) -> tuple[Any, Any]:
     """
-    Return the tutorial's mask and picture, by the tutorial's own lines.
+    Return the tutorial's mask and image, by the tutorial's own lines.
 
     :param frame: (height, width, 3) uint8, blue green red.
-    :param probability: MediaPipe on the whole frame: picture, red green blue, to (height, width) float32.
+    :param probability: MediaPipe on the whole frame: image, red green blue, to (height, width) float32.
     :returns: (height, width, 3) bool and (height, width, 3) uint8.
     """
     frame = cv2.flip(frame, 1)
@@ -66,7 +70,7 @@ class _Stopwatch:
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
 
-    def time(self, name: str, work: Callable, *args: Any, **options: Any) -> Any:
+    def time(self, name: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Run and time a piece of work."""
         start = time.perf_counter()
         result = work(*args, **options)
@@ -74,7 +78,7 @@ class _Stopwatch:
         return result
 
 
-def measure_pipelines(frames: int) -> dict:
+def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
     model = Segmenter(read_model('general'))
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
@@ -85,27 +89,29 @@ def measure_pipelines(frames: int) -> dict:
             pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**image, 'background.type': kind}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
         results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
-    for each in (model, *pipelines.values()):
-        each.close()
+    model.close()
+    for pipeline in pipelines.values():
+        pipeline.close()
     return results
 
 
-def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline], bar: tqdm) -> dict:
-    pictures = person_frames(size, 60)
-    small = cv2.cvtColor(cv2.resize(pictures[0], model.size), cv2.COLOR_BGR2RGB)
-    out, alpha = np.empty_like(pictures[0]), np.empty(pictures[0].shape[:2], np.uint8)
+def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline],
+                  bar: tqdm[Any]) -> dict[str, Any]:
+    images = person_frames(size, 60)
+    small = cv2.cvtColor(cv2.resize(images[0], model.size), cv2.COLOR_BGR2RGB)
+    out, alpha = np.empty_like(images[0]), np.empty(images[0].shape[:2], np.uint8)
     watch = _Stopwatch()
     stages: dict[str, list[float]] = {}
     threads = cv2.getNumThreads()
     for index in range(frames):
-        frame = pictures[index % len(pictures)]
+        frame = images[index % len(images)]
         watch.time(_TUTORIAL, tutorial_lines, frame, model.full_size_probability)
         cv2.setNumThreads(1)  # as in our processes
         # Each has run once right before it is timed: one pipeline alone does not meet the cold caches that others leave.
         model.probability(small)
         watch.time(_INFERENCE, model.probability, small)
         for name, pipeline in pipelines.items():
-            pipeline.process(pictures[(index - 1) % len(pictures)], composite=out, alpha=alpha, mask=False)
+            pipeline.process(images[(index - 1) % len(images)], composite=out, alpha=alpha, mask=False)
             result = watch.time(name, pipeline.process, frame, composite=out, alpha=alpha, mask=False)
             if name == _DEFAULT:
                 for stage, seconds in result.seconds.items():
@@ -120,7 +126,7 @@ def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipeline
             'stages_p50_ms': {name: float(np.median(values)) for name, values in stages.items()}}
 
 
-def _pipeline_tables(results: dict) -> list[str]:
+def _pipeline_tables(results: dict[str, Any]) -> list[str]:
     sizes = list(results)
     about = 'p50 / p95 in ms (speed over the tutorial, cost in inferences)'
     head = [f'| {about} | ' + ' | '.join(sizes) + ' |', '|---' * (len(sizes) + 1) + '|']
@@ -136,22 +142,22 @@ def _pipeline_tables(results: dict) -> list[str]:
     return lines
 
 
-def _node_table(node: dict, messages: dict) -> list[str]:
+def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
     rows = {
-        'pictures out of frames in': f"{100 * node['out_of_in']:.1f} % ({node['received']} of {node['sent_meanwhile']})",
-        'latency, camera stamp to picture received, p50 / p95': f"{node['latency_p50_ms']:.1f} / {node['latency_p95_ms']:.1f} ms",
+        'images out of frames in': f"{100 * node['out_of_in']:.1f} % ({node['received']} of {node['sent_meanwhile']})",
+        'latency, camera stamp to image received, p50 / p95': f"{node['latency_p50_ms']:.1f} / {node['latency_p95_ms']:.1f} ms",
         'node process, one subscriber': f"{node['cores']:.2f} cores",
-        'node process, nobody listens, camera running': f"{100 * node['idle_cores']:.2f} % of a core",
+        'node process, no subscribers, camera running': f"{100 * node['idle_cores']:.2f} % of a core",
         'memory (RSS), slope': f"{node['rss_mb']:.0f} MB, {node['rss_slope_mb_min']:+.2f} MB/min",
-        'start of the process to the first picture': f"{node['started']['first_picture_s']:.1f} s",
+        'start of the process to the first image': f"{node['started']['first_image_s']:.1f} s",
         'CPU to receive one image, DDS included': f"{messages['receive_ms']:.1f} ms",
         'CPU to publish one image, DDS included': f"{messages['publish_ms']:.1f} ms",
     }
     return ['| the node, 1280x720 at 30 Hz | |', '|---|---|', *(f'| {name} | {value} |' for name, value in rows.items())]
 
 
-def _scaling_table(rows: list[dict]) -> list[str]:
-    lines = ['| cameras | size | pictures a second, all together | p95 latency | cores, one node |', '|---|---|---|---|---|']
+def _scaling_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ['| cameras | size | images a second, all together | p95 latency | cores, one node |', '|---|---|---|---|---|']
     for row in rows:
         latency = f"{row['latency_p95_ms']:.0f} ms" if 'latency_p95_ms' in row else '-'
         size = f"{row['size'][0]}x{row['size'][1]}"
@@ -159,7 +165,7 @@ def _scaling_table(rows: list[dict]) -> list[str]:
     return lines
 
 
-def _plot(results: dict, path: Path) -> None:
+def _plot(results: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use('Agg')
@@ -187,7 +193,7 @@ def _machine() -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    parser = argparse.ArgumentParser(prog='self_segmentation.benchmark', description=__doc__)
+    parser = argparse.ArgumentParser(prog='benchmark', description=__doc__)
     parser.add_argument('--frames', type=int, default=150, help='frames for each size (default: 150)')
     parser.add_argument('--seconds', type=float, default=20.0, help='how long the node is measured (default: 20)')
     parser.add_argument('--no-graph', action='store_true', help='leave out the node: needs no ROS')
@@ -195,7 +201,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a PNG plot of the pipelines')
     options = parser.parse_args(args)
-    results: dict = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
+    results: dict[str, Any] = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
     print('\n'.join([results['machine'], '', *_pipeline_tables(results['pipelines'])]), flush=True)
     if not options.no_graph:
         results['messages'] = measure_messages((1280, 720))
@@ -211,7 +217,3 @@ def main(args: list[str] | None = None) -> int:
     if options.plot:
         _plot(results['pipelines'], options.plot)
     return 0
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

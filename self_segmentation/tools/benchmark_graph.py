@@ -19,10 +19,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..io.sources import open_source
 from ..middleware import image_environment
@@ -35,17 +36,18 @@ _PAGE = os.sysconf('SC_PAGE_SIZE')
 _PERSON_FRAMES = range(45, 118)  # of the sample
 
 
-def person_frames(size: tuple[int, int], count: int) -> list[np.ndarray]:
+def person_frames(size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
     """Return frames of the built-in sample that show the person, (height, width, 3) uint8 each."""
-    source, frames = open_source(str(share('demo', 'sample.mp4'))), []
+    source = open_source(str(share('demo', 'sample.mp4')))
+    frames: list[NDArray[np.uint8]] = []
     while (frame := source.read()) and len(frames) < count:
         if frame.index in _PERSON_FRAMES:
-            frames.append(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR))
+            frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
     source.close()
     return frames
 
 
-def feed(options: argparse.Namespace) -> dict:
+def feed(options: argparse.Namespace) -> dict[str, Any]:
     """Publish frames at a steady rate, as a camera does."""
     import rclpy
     from rclpy.qos import QoSProfile
@@ -70,15 +72,17 @@ def feed(options: argparse.Namespace) -> dict:
     return {'sent': sent, 'cpu_ms': 1e3 * (time.process_time() - cpu) / max(sent, 1)}
 
 
-def listen(options: argparse.Namespace) -> dict:
-    """Receive pictures for a while; note the latencies."""
+def listen(options: argparse.Namespace) -> dict[str, Any]:
+    """Receive images for a while; note the latencies."""
     import rclpy
     from rclpy.qos import QoSProfile, QoSReliabilityPolicy
     from sensor_msgs.msg import Image
 
     rclpy.init()
     node = rclpy.create_node('listener', namespace=options.namespace)
-    latencies, stamps, first = [], [], []
+    latencies: list[float] = []
+    stamps: list[float] = []
+    first: list[float] = []
 
     def on_image(message: Image) -> None:
         now = time.time()
@@ -136,7 +140,7 @@ class Usage:
 
 
 @contextlib.contextmanager
-def process(*command: str, log: IO | None = None) -> Iterator[subprocess.Popen]:
+def process(*command: str, log: IO[Any] | None = None) -> Iterator[subprocess.Popen[str]]:
     """
     Run a module of the package as a process of its own, which is told to end by SIGINT and made to where it does not.
 
@@ -159,9 +163,10 @@ def process(*command: str, log: IO | None = None) -> Iterator[subprocess.Popen]:
             child.communicate()
 
 
-def _result(child: subprocess.Popen) -> dict:
+def _result(child: subprocess.Popen[str]) -> dict[str, Any]:
     text, _ = child.communicate()
-    return json.loads(text.splitlines()[-1])
+    result: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return result
 
 
 def environment() -> None:
@@ -170,12 +175,12 @@ def environment() -> None:
     os.environ.update(image_environment(os.environ)[0])
 
 
-def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: int = 1, idle: float = 0.0) -> dict:
+def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: int = 1, idle: float = 0.0) -> dict[str, Any]:
     """
     Run ``cameras`` feeders, nodes and listeners at once, and measure them from outside.
 
-    :param idle: seconds to measure the node's CPU before somebody listens, with the camera running.
-    :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first picture; ``hz`` summed over all.
+    :param idle: seconds to measure the node's CPU without subscribers, with the camera running.
+    :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first image; ``hz`` summed over all.
     """
     environment()
     me = 'self_segmentation.tools.benchmark_graph'
@@ -205,15 +210,16 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
         cores = usage.cores()
         results = [_result(listener) for listener in listeners]
     late = [(t, m) for t, m in memory if t - memory[0][0] > min(60, (memory[-1][0] - memory[0][0]) / 2)]
-    slope = float(np.polyfit(*np.array(late).T, 1)[0] * 60) if len(late) > 3 else 0.0
+    seconds_and_mb = np.array(late, np.float64)
+    slope = float(np.polyfit(seconds_and_mb[:, 0], seconds_and_mb[:, 1], 1)[0] * 60) if len(late) > 3 else 0.0
     first = results[0]
     return {**first, 'size': list(size), 'cameras': cameras, 'hz': sum(r['hz'] for r in results),
             'out_of_in': min(1.0, first['received'] / first['sent_meanwhile']), 'cores': cores, 'idle_cores': idle_cores,
             'rss_mb': max(m for _, m in memory), 'rss_slope_mb_min': slope,
-            'first_picture_s': None if idle else first['first'] - begin}
+            'first_image_s': None if idle else first['first'] - begin}
 
 
-def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict:
+def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict[str, Any]:
     """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
     environment()
     me = 'self_segmentation.tools.benchmark_graph'

@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import demo
+    raise SystemExit(demo())
+
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -43,12 +48,13 @@ class DemoNode(Node):
         self._start = self._last_report = time.monotonic()
         self._seconds, self._folder = seconds, folder
         self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
-        self._inputs: deque[tuple[tuple, np.ndarray]] = deque(maxlen=30)
-        self._masks: deque[tuple[tuple, np.ndarray]] = deque(maxlen=30)
+        self._inputs: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
+        self._masks: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._best_area, self._best = -1.0, None
-        self.pictures = 0
+        self._best_area = -1.0
+        self._best: NDArray[np.uint8] | None = None
+        self.images = 0
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
         self.create_subscription(Image, 'segmentation/output', self._on_output, _QOS)
@@ -66,15 +72,15 @@ class DemoNode(Node):
         stamp = _stamp(message)
         self._latencies.append(now - (stamp[0] + stamp[1] * 1e-9))
         self._count['out'] += 1
-        picture = to_bgr(message)
-        if not self.pictures:
-            print(f'first picture {time.monotonic() - self._start:.1f} s after the start', flush=True)
-        self.pictures += 1
-        self._video.write(str(self.pictures), picture)
+        composite = to_bgr(message)
+        if not self.images:
+            print(f'first image {time.monotonic() - self._start:.1f} s after the start', flush=True)
+        self.images += 1
+        self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
         if before is not None and mask is not None and mask.mean() > self._best_area:
             self._best_area = mask.mean()
-            self._best = np.hstack([before, mask, picture])
+            self._best = np.hstack([before, mask, composite])
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -82,14 +88,14 @@ class DemoNode(Node):
             span, self._last_report = now - self._last_report, now
             latency = f'{np.median(self._latencies) * 1e3:5.1f} ms' if self._latencies else '    -   '
             print(f'{now - self._start:5.1f} s   in {self._count["in"] / span:5.1f} Hz   out {self._count["out"] / span:5.1f} Hz'
-                  f'   camera stamp to picture {latency}', flush=True)
+                  f'   camera stamp to composite {latency}', flush=True)
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
         if now - self._start >= self._seconds:
             self.ending.set()
 
     def destroy_node(self) -> None:
-        """Finish the video and the picture, then the node."""
+        """Finish the video and the image, then the node."""
         self._video.close()
         if self._best is not None:
             cv2.imwrite(str(self._folder / 'output.png'), self._best)
@@ -100,14 +106,14 @@ def _stamp(message: Image) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen:
+def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     # In a session of its own, so that a terminal's Ctrl-C reaches the demo alone, which then ends the others.
     command = [sys.executable, '-m', f'self_segmentation.nodes.{module}', '--ros-args', '--log-level', 'warn', *arguments]
     return subprocess.Popen(command, start_new_session=True)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the demo; return 0 when pictures came."""
+    """Run the demo; return 0 when images came."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--camera', default='', help='camera number, device or file (default: the built-in sample)')
     parser.add_argument('--seconds', type=float, default=20.0, help='how long (default: 20)')
@@ -118,38 +124,40 @@ def main(args: list[str] | None = None) -> int:
     os.environ.update(added)
     print(said, flush=True)
     options.folder.mkdir(parents=True, exist_ok=True)
-    is_device = options.camera.isdigit() or options.camera.startswith('/dev/')
-    children = [
-        _start('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
-               '-p', f'flip:={str(is_device).lower()}',
-               '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}'),
-        _start('camera_node', '-p', f"source:='{options.camera or share('demo', 'sample.mp4')}'"),
-    ]
     no_window = why_no_window()
     if no_window:
         print(f'no window: {no_window}', flush=True)
-    else:
-        children.append(_start('viewer_node', '-r', 'image:=segmentation/output'))
-    node = None
+    children: list[subprocess.Popen[bytes]] = []
+    nodes: list[DemoNode] = []
 
     def make_node() -> DemoNode:
-        nonlocal node
-        node = DemoNode(options.seconds, options.folder)
-        return node
+        # Not before signals are noted: one that came meanwhile would leave some of them behind.
+        children.extend(_start(*command) for command in _commands(options.camera, has_window=not no_window))
+        nodes.append(DemoNode(options.seconds, options.folder))
+        return nodes[0]
 
     try:
         run(make_node, [])
     finally:
         for child in children:
-            child.send_signal(signal.SIGINT)
+            child.terminate()  # silent at every moment of its start, which SIGINT is not
         for child in children:
             child.wait(timeout=10)
-    if not node or not node.pictures:
-        print('no picture came: see what the nodes said above', file=sys.stderr)
+    images = nodes[0].images if nodes else 0
+    if images:
+        print(f'{images} images: {options.folder}/output.mp4, and before, mask and after in {options.folder}/output.png')
+    elif nodes and nodes[0].ending.is_set():  # else it was interrupted
+        print('no image came: see what the nodes said above', file=sys.stderr)
         return 1
-    print(f'{node.pictures} pictures: {options.folder}/output.mp4, and before, mask and after in {options.folder}/output.png')
     return 0
 
 
-if __name__ == '__main__':
-    raise SystemExit(main())
+def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
+    """Yield module and arguments of the nodes to start."""
+    is_device = camera.isdigit() or camera.startswith('/dev/')
+    yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
+           '-p', f'flip:={str(is_device).lower()}',
+           '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
+    yield 'camera_node', '-p', f"video_device:='{camera or share('demo', 'sample.mp4')}'"
+    if has_window:
+        yield 'viewer_node', '-r', 'image:=segmentation/output'

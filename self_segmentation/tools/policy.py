@@ -3,12 +3,13 @@
 """
 What the nodes may do in a graph that is secured by SROS 2: ``config/policy.xml``, made from the nodes as they run.
 
-``python3 -m self_segmentation.policy`` prints it, in the form of ``ros2 security generate_policy``. Give the ROS arguments that
-the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=camera/image``) for a policy with other names.
+``python3 -m self_segmentation.tools.policy`` prints it, in the form of ``ros2 security generate_policy``. Give the ROS arguments
+that the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=camera/image``) for a policy with other names.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -35,7 +36,7 @@ _HEAD = """\
   how it is used, and how it is made for other names.
 """
 # No camera is switched on, and nobody else's nodes are met.
-_ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'source:=/dev/none']
+_ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'video_device:=/dev/none']
 _ALONE = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}
 _PATIENCE = 30.0  # seconds
 
@@ -103,6 +104,9 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
                 has[key][what] |= names
         return sum(len(names) for each in has.values() for names in each.values())
 
+    def knows_more_than(known: int) -> bool:
+        return look() > known
+
     def spin_until(condition: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE
         while not condition():
@@ -111,7 +115,7 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
             executor.spin_once(timeout_sec=0.1)
 
     try:
-        for make in (lambda: rclpy.create_node('policy'), CameraNode, SegmentationNode):
+        for make in (functools.partial(Node, 'policy'), CameraNode, SegmentationNode):
             nodes.append(make())
             executor.add_node(nodes[-1])
         asker, _, segmentation = nodes
@@ -121,7 +125,7 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
         asker.create_subscription(Image, f'{segmentation.get_fully_qualified_name()}/output', lambda _: None, 1)
         for transport in TUNABLES['image_transport'].choices:
             segmentation.set_parameters([Parameter('image_transport', value=transport)])
-            spin_until(lambda known=known: look() > known)
+            spin_until(functools.partial(knows_more_than, known))
             known = look()
     finally:
         for node in reversed(nodes):

@@ -3,7 +3,7 @@
 """
 The settings as text, for ``config/segmentation.yaml`` and the README, so that neither is written by hand.
 
-``python3 -m self_segmentation.reference yaml`` and ``... markdown`` print them, ``... readme FILE`` renews the table there.
+``python3 -m self_segmentation.tools.reference yaml`` and ``... markdown`` print them, ``... readme FILE`` renews the table there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HEAD = """\
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The defaults, all of them: the best measured picture. Made by `make reference`; copy it and change what you like.
+# The defaults, all of them: the best measured quality. Made by `make reference`; copy it and change what you like.
 # Every one can be changed while the node runs: ros2 param set /segmentation threshold 0.3
 /**:
   ros__parameters:
@@ -78,7 +78,7 @@ def main() -> int:
             path = Path(name)
             path.write_text(renewed(path.read_text(encoding='utf-8')), encoding='utf-8')
         case _:
-            print('usage: python3 -m self_segmentation.reference yaml | markdown | readme FILE', file=sys.stderr)
+            print('usage: python3 -m self_segmentation.tools.reference yaml | markdown | readme FILE', file=sys.stderr)
             return 2
     return 0
 

@@ -5,11 +5,15 @@ The node for half an hour among cameras that are killed, subscribers that come a
 
 Every process is real, in a ROS graph of its own. A frame is *in* when a camera sent it while the node and the permanent listener
 were there; each one that does not come out has to have a cause that shows in what the processes recorded. The exit code is 1
-after a loss without one, a wrong picture or answer, memory that grows (from 9 minutes on), an error in the node's log, or when
+after a loss without one, a wrong image or answer, memory that grows (from 9 minutes on), an error in the node's log, or when
 the node died. Speed is the benchmark's: a node that is busy, for up to 0.1 s a frame, is a cause.
 """
 
 from __future__ import annotations
+
+if __name__ == '__main__':  # before the imports, which take seconds
+    from ..programs import soak
+    raise SystemExit(soak())
 
 import argparse
 import contextlib
@@ -29,6 +33,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ..programs import note_signals
 from ..resources import share
 from .benchmark_graph import Usage, environment, process
 from .soak_graph import FORMS, FPS, SIZE, records
@@ -45,10 +50,10 @@ _SEEN, _JUDGED = 150.0, 420.0  # seconds from which on the growth of memory is s
 _SLOPE = 1.0  # MB/min; what grows faster once the node is warm is a leak
 _MEETING = 10.0  # seconds in which two ends have to find each other: Fast DDS announces a participant every 3
 _BUSY = 0.1  # seconds; a frame that takes longer needs a cause for that
-_TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds, or share of the frame's time where that is more
+_TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds; of the frame's time, where that is more
 _HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _SHORT = 0.0003  # seconds; shorter waits for a CPU are not noted
-_MOST = 0.5  # share of the time in which a frame could have been taken that a cause has to fill
+_MOST = 0.5  # fraction of the time in which a frame could have been taken that a cause has to fill
 _SHOWN = 5  # complaints of a kind that are shown
 _ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
 _COSTLY = ('model', 'background')  # files are read, while frames wait
@@ -160,7 +165,7 @@ class Evidence:
 
     :param frames: all that were sent, in order.
     :param done: seconds when the last result of a frame was published, by its name.
-    :param came: seconds when the picture of a frame came to the listener, by its name.
+    :param came: seconds when the image of a frame came to the listener, by its name.
     :param changes: of parameters.
     :param threads: of the processes.
     :param begin: seconds when listener and node were both there.
@@ -246,7 +251,7 @@ class Soak:
         self._space = f'/soak{os.getpid()}'
         self._stack = contextlib.ExitStack()
         self._chance = random.Random(f'visitors {seed}')
-        self._leaving: list[tuple[subprocess.Popen, float]] = []
+        self._leaving: list[tuple[subprocess.Popen[str], float]] = []
         self.cameras = self.visitors = 0
         self.memory: list[tuple[float, float, float]] = []
         self.threads = Threads()
@@ -292,27 +297,27 @@ class Soak:
                 {'memory': self.memory, 'waits': self.threads.waits, 'held': self.threads.held}))
             if node.poll() is None:
                 self.cores = usage.cores()
-                self._last_pictures()
+                self._last_images()
             for child in children.values():
                 if child.poll() is None:
                     child.send_signal(signal.SIGINT)
 
-    def _start(self, *command: str, log: IO) -> subprocess.Popen:
+    def _start(self, *command: str, log: IO[Any]) -> subprocess.Popen[str]:
         return self._stack.enter_context(process(*command, log=log))
 
-    def _helper(self, role: str, *arguments: str) -> subprocess.Popen:
+    def _helper(self, role: str, *arguments: str) -> subprocess.Popen[str]:
         child = self._start(f'{__package__}.soak_graph', role, '--namespace', self._space,
                             '--record', str(self._folder / f'{role}.jsonl'), *arguments, log=self._log)
         self.threads.watch(child.pid)
         return child
 
-    def _restart_camera(self, children: dict[str, subprocess.Popen]) -> None:
+    def _restart_camera(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'camera' in children:
             _kill(children['camera'])
         self.cameras += 1
         children['camera'] = self._helper('camera', '--run', str(self.cameras))
 
-    def _replace_visitor(self, children: dict[str, subprocess.Popen]) -> None:
+    def _replace_visitor(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'visitor' in children:
             children['visitor'].send_signal(signal.SIGINT)
             self._leaving.append((children['visitor'], time.monotonic() + _GRACE))
@@ -326,7 +331,7 @@ class Soak:
             if time.monotonic() > until:
                 child.kill()
 
-    def _last_pictures(self) -> None:
+    def _last_images(self) -> None:
         """Wait until the frames that count have come out."""
         begin = time.monotonic()
         while time.monotonic() - begin < _GRACE:
@@ -336,7 +341,7 @@ class Soak:
             time.sleep(0.2)
 
 
-def _kill(child: subprocess.Popen) -> None:
+def _kill(child: subprocess.Popen[str]) -> None:
     """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
     maps = Path(f'/proc/{child.pid}/maps').read_text()
     child.kill()
@@ -355,29 +360,29 @@ def judged(soak: Soak, folder: Path) -> dict[str, Any]:
     """Return the figures of a soak that is over, and what is wrong with them: ``faults``."""
     camera, listened, visited, changes = (records(folder / f'{name}.jsonl') for name in ('camera', 'listen', 'visit', 'tune'))
     begin = next((each['listens'] for each in listened if 'listens' in each), soak.end)
-    pictures = [each for each in listened if 'frame' in each]
+    images = [each for each in listened if 'frame' in each]
     sent = {each['frame']: each['stamp'] for each in camera if 'stamp' in each}
     gone = {each['frame']: each['gone'] for each in camera if 'gone' in each}
     frames = [Frame(name, int(name.partition('.')[0]), _seconds(stamp), gone.get(name, _seconds(stamp)))
               for name, stamp in sent.items()]
     done: dict[str, float] = {}
-    for each in (*pictures, *visited):
+    for each in (*images, *visited):
         done[each['frame']] = max(done.get(each['frame'], 0.0), each['published'])
-    evidence = Evidence(frames, done, {each['frame']: each['came'] for each in pictures},
+    evidence = Evidence(frames, done, {each['frame']: each['came'] for each in images},
                         [Change(each['begin'], each['end'], tuple(each['names'])) for each in changes], soak.threads, begin)
     losses = [(frame, cause) for frame, cause in evidence.losses() if frame.sent <= soak.end]
     counted = {frame.name for frame in frames if begin <= frame.sent <= soak.end}
-    latencies = {each['frame']: 1e3 * (each['came'] - _seconds(each['stamp'])) for each in pictures if each['frame'] in counted}
+    latencies = {each['frame']: 1e3 * (each['came'] - _seconds(each['stamp'])) for each in images if each['frame'] in counted}
     lines = [line for line in (folder / 'node.log').read_text(errors='replace').splitlines()
              if _ERROR.search(line) and 'parameter change refused' not in line]  # those are judged by their answers
     faults = {
         'ended': soak.ended,
         'lost without a named cause': [f'frame {frame.name}, {frame.sent - begin:.2f} s after the listener came'
                                        for frame, cause in losses if cause == NO_CAUSE],
-        'wrong picture': _wrong_pictures(sent, pictures, visited),
+        'wrong image': _wrong_images(sent, images, visited),
         'wrong answer': _wrong_answers(changes),
         'unexplained line at ERROR': lines,
-        'no picture': [] if latencies else ['none came at all'],
+        'no image': [] if latencies else ['none came at all'],
     }
     growth = slope(soak.memory)
     if leaks(soak.memory):
@@ -386,12 +391,12 @@ def judged(soak: Soak, folder: Path) -> dict[str, Any]:
     answers = Counter(each['taken'] for each in changes)
     return {
         'seconds': time.monotonic() - soak.begin, 'frames_in': len(counted),
-        'pictures_out': len(latencies), 'lost': dict(Counter(cause for _, cause in losses).most_common()),
+        'images_out': len(latencies), 'lost': dict(Counter(cause for _, cause in losses).most_common()),
         'latency_p95_ms': float(np.percentile([*latencies.values()], 95)) if latencies else None,
         'latency_worst_ms': max(latencies.values(), default=None), 'rss_mb_after_2_min': warm[0] if warm else None,
         'rss_mb_end': soak.memory[-1][1] if soak.memory else None, 'rss_slope_mb_min': growth, 'cores': soak.cores,
         'changes_taken': answers[True], 'changes_refused': answers[False], 'changes_unanswered': answers[None],
-        'camera_restarts': soak.cameras - 1, 'visitors': soak.visitors, 'visitors_pictures': len(visited),
+        'camera_restarts': soak.cameras - 1, 'visitors': soak.visitors, 'visitors_images': len(visited),
         'error_lines': len(lines), 'faults': {kind: each for kind, each in faults.items() if each},
     }
 
@@ -400,21 +405,21 @@ def _seconds(stamp: list[int]) -> float:
     return stamp[0] + stamp[1] * 1e-9
 
 
-def _wrong_pictures(sent: dict[str, list[int]], pictures: list[dict], visited: list[dict]) -> list[str]:
-    """Return what is wrong with the pictures that came: header and form, and the order of the listener's."""
+def _wrong_images(sent: dict[str, list[int]], images: list[dict[str, Any]], visited: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with the images that came: header and form, and the order of the listener's."""
     wrong = []
-    for each in (*pictures, *visited):
+    for each in (*images, *visited):
         name, form = f"{each['topic']} of frame {each['frame']}", FORMS[each['topic']]
         if sent.get(each['frame']) != each['stamp']:
             wrong.append(f"{name} has a header that was never sent, with the stamp {each['stamp']}")
         if each['form'] != form:
             wrong.append(f"{name} is {each['form']} and not {form}")
-    order = [tuple(map(int, each['frame'].split('.'))) for each in pictures if each['frame'] in sent]
-    return wrong + [f'the picture of frame {after} came after that of frame {before}'
+    order = [tuple(map(int, each['frame'].split('.'))) for each in images if each['frame'] in sent]
+    return wrong + [f'the image of frame {after} came after that of frame {before}'
                     for before, after in zip(order, order[1:]) if before >= after]
 
 
-def _wrong_answers(changes: list[dict]) -> list[str]:
+def _wrong_answers(changes: list[dict[str, Any]]) -> list[str]:
     said = {True: 'taken', False: 'refused', None: 'not answered'}
     return [f"{each['values']} was {said[each['taken']]} {each['reason']}" for each in changes
             if each['taken'] is not each['valid']]
@@ -443,7 +448,8 @@ def slope(memory: list[tuple[float, float, float]]) -> float | None:
 
 def leaks(memory: list[tuple[float, float, float]]) -> bool:
     """Return whether memory grows too fast, where that was seen for long enough to say."""
-    return bool(memory) and memory[-1][0] - _WARM_UP >= _JUDGED and slope(memory) > _SLOPE
+    growth = slope(memory)
+    return growth is not None and memory[-1][0] - _WARM_UP >= _JUDGED and growth > _SLOPE
 
 
 def _table(figures: dict[str, Any], seed: int) -> list[str]:
@@ -452,18 +458,18 @@ def _table(figures: dict[str, Any], seed: int) -> list[str]:
     slope = '-' if f['rss_slope_mb_min'] is None else f"{f['rss_slope_mb_min']:+.2f} MB/min"
     if f['seconds'] < _WARM_UP + _JUDGED:
         slope += f' (not judged: that takes {(_WARM_UP + _JUDGED) / 60:.0f} minutes)'
-    latency = f"{f['latency_p95_ms']:.0f} / {f['latency_worst_ms']:.0f} ms" if f['pictures_out'] else '-'
+    latency = f"{f['latency_p95_ms']:.0f} / {f['latency_worst_ms']:.0f} ms" if f['images_out'] else '-'
     rows = {
-        'frames in, pictures out, lost': f"{f['frames_in']}, {f['pictures_out']}, {lost}",
+        'frames in, images out, lost': f"{f['frames_in']}, {f['images_out']}, {lost}",
         **{f'lost: {cause}': count for cause, count in f['lost'].items()},
         f'lost: {NO_CAUSE}': f['lost'].get(NO_CAUSE, 0),
-        'latency, camera stamp to picture received, p95 / worst': latency,
+        'latency, camera stamp to image received, p95 / worst': latency,
         'memory (RSS) after 2 minutes / at the end, slope': f"{warm} / {f['rss_mb_end'] or 0:.0f} MB, {slope}",
         'node process': f"{f['cores']:.2f} cores",
         'parameter changes taken, refused, not answered':
             f"{f['changes_taken']}, {f['changes_refused']}, {f['changes_unanswered']}",
         'cameras killed and started again': f['camera_restarts'],
-        'other subscribers that came and went, their pictures': f"{f['visitors']}, {f['visitors_pictures']}",
+        'other subscribers that came and went, their images': f"{f['visitors']}, {f['visitors_images']}",
         'lines at ERROR that no fault explains': f['error_lines'],
     }
     head = f"the node for {f['seconds'] / 60:.1f} minutes, {SIZE[0]}x{SIZE[1]} at {FPS:.0f} Hz, seed {seed}"
@@ -472,7 +478,7 @@ def _table(figures: dict[str, Any], seed: int) -> list[str]:
 
 def main(args: list[str] | None = None) -> int:
     """Run the soak; return the exit code."""
-    parser = argparse.ArgumentParser(prog='self_segmentation.soak', description=__doc__)
+    parser = argparse.ArgumentParser(prog='soak', description=__doc__)
     parser.add_argument('--minutes', type=float, default=30.0, help='how long (default: 30)')
     parser.add_argument('--restart-every', type=float, default=60.0, metavar='SECONDS',
                         help='how often the camera is killed and started again (default: 60)')
@@ -481,9 +487,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--keep', type=Path, metavar='FOLDER', help="keep what the processes recorded, and the node's log")
     options = parser.parse_args(args)
-    told: list[int] = []
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda number, _frame: told.append(number))
+    told = note_signals()
     environment()
     print(f'seed {options.seed}', flush=True)
     with tempfile.TemporaryDirectory(prefix='self_segmentation_soak_') as temporary:
@@ -491,6 +495,9 @@ def main(args: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         soak = Soak(folder, options.seed, options.restart_every)
         soak.run(60 * options.minutes, told)
+        if told and not records(folder / 'listen.jsonl'):
+            print('interrupted before the first frame', flush=True)
+            return 0
         figures = judged(soak, folder)
     print('\n'.join(_table(figures, options.seed)), flush=True)
     for kind, each in figures['faults'].items():
@@ -499,7 +506,3 @@ def main(args: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps({'seed': options.seed, **figures}, indent=1) + '\n', encoding='utf-8')
     return 1 if figures['faults'] else 0
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

@@ -28,6 +28,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..io.assets import MODELS
@@ -50,8 +51,8 @@ _STAY = (0.3, 4.0)  # seconds for which a visitor subscribes to the same topics
 _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
-_PICTURE = str(share('demo', 'background.jpg'))
-_QUEUE = 60  # pictures that wait for a listener whose turn does not come
+_IMAGE = str(share('demo', 'background.jpg'))
+_QUEUE = 60  # images that wait for a listener whose turn does not come
 
 
 class _Record:
@@ -64,7 +65,7 @@ class _Record:
         os.write(self._file, json.dumps(values).encode() + b'\n')
 
 
-def records(path: Path) -> list[dict]:
+def records(path: Path) -> list[dict[str, Any]]:
     """Return what a process wrote so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -115,26 +116,26 @@ class _Viewer(Node):
         for topic in {*self._subscriptions_by_topic} - {*topics}:
             self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
         for topic in {*topics} - {*self._subscriptions_by_topic}:
-            def on_picture(message: Any, info: Any, topic: str = topic) -> None:
+            def on_image(message: Any, info: Any, topic: str = topic) -> None:
                 self._see(topic, message, info)
 
             kind = CompressedImage if topic.endswith('compressed') else Image
             self._subscriptions_by_topic[topic] = self.create_subscription(
-                kind, f'segmentation/{topic}', on_picture, QoSProfile(depth=_QUEUE))
+                kind, f'segmentation/{topic}', on_image, QoSProfile(depth=_QUEUE))
 
     def _see(self, topic: str, message: Any, info: Any) -> None:
         now, header = time.time(), message.header
         if isinstance(message, Image):
             form = [message.width, message.height, message.encoding, message.step, len(message.data)]
         else:
-            with PIL.Image.open(io.BytesIO(message.data)) as picture:
-                form = [*picture.size, picture.format]
+            with PIL.Image.open(io.BytesIO(message.data)) as image:
+                form = [*image.size, image.format]
         self.note(topic=topic, frame=header.frame_id, stamp=[header.stamp.sec, header.stamp.nanosec], form=form, came=now,
                   published=1e-9 * info['source_timestamp'])
 
 
 class _Listener(_Viewer):
-    """Stays, and sees every picture."""
+    """Stays, and sees every image."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__('listener', options)
@@ -153,7 +154,7 @@ class _Visitor(_Viewer):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__('visitor', options)
         self._random = random.Random(options.seed)
-        self._timer = None
+        self._timer: Timer | None = None
         self._choose()
 
     def _choose(self) -> None:
@@ -229,10 +230,11 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
 def _tour() -> Iterator[dict[str, Any]]:
     """Yield valid changes that use every setting once, each followed by that to the defaults."""
     for name, tunable in TUNABLES.items():
+        values: list[Any]
         if name == 'model':
             values = list(MODELS)
         elif name == 'background.image':
-            values = [_PICTURE]
+            values = [_IMAGE]
         elif name == 'background.type':
             continue  # with background.image
         elif isinstance(tunable.default, bool):
@@ -240,9 +242,9 @@ def _tour() -> Iterator[dict[str, Any]]:
         elif isinstance(tunable.default, tuple):
             values = [(0, 0, 0)]
         else:
-            values = tunable.choices or [type(tunable.default)(tunable.maximum)]
+            values = [*tunable.choices] or [type(tunable.default)(tunable.limits[1])]
         for value in values:
-            yield {name: value, **({'background.type': 'image'} if value == _PICTURE else {})}
+            yield {name: value, **({'background.type': 'image'} if value == _IMAGE else {})}
         yield _defaults(name)
 
 
@@ -258,7 +260,7 @@ def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
     if name == 'background.image' or (name == 'background.type' and 'background.image' not in away):
-        return {'background.image': _PICTURE, 'background.type': chance.choice(('color', 'image'))}
+        return {'background.image': _IMAGE, 'background.type': chance.choice(('color', 'image'))}
     if tunable.choices:
         return {name: chance.choice(tunable.choices)}
     if kind is bool:
@@ -266,8 +268,8 @@ def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     if kind is tuple:
         return {name: tuple(chance.randint(0, 255) for _ in range(3))}
     if kind is int:
-        return {name: chance.randint(int(tunable.minimum), int(tunable.maximum))}
-    value = chance.choice((tunable.minimum, tunable.maximum, chance.uniform(tunable.minimum, tunable.maximum)))
+        return {name: chance.randint(*map(int, tunable.limits))}
+    value = chance.choice((*tunable.limits, chance.uniform(*tunable.limits)))
     return {name: int(value) if value.is_integer() and chance.random() < 0.5 else value}
 
 
@@ -292,9 +294,9 @@ def _wrong(tunable: Tunable) -> list[Any]:
         return [1, 'yes', 0.0]
     if kind is tuple:
         return [(1, 2), (0, 0, 256), (-1, 0, 0), (1.0, 2.0, 3.0), 'red']
-    beyond = [tunable.minimum - 1, tunable.maximum + 1]
+    beyond = [tunable.limits[0] - 1, tunable.limits[1] + 1]
     if kind is int:
-        return [*map(int, beyond), tunable.minimum + 0.5, 'many', True]
+        return [*map(int, beyond), tunable.limits[0] + 0.5, 'many', True]
     return [*beyond, math.nan, math.inf, 'much', True]
 
 

@@ -3,7 +3,7 @@
 """
 Coverage-guided fuzzing of what reads foreign data: ``make fuzz SECONDS=120``.
 
-What breaks a promise of targets.py is kept in test/data/fuzz/TARGET/, where test_bad_input.py runs it again for ever.
+What breaks a promise of targets.py is kept in test/data/fuzz/TARGET/, where test_bad_messages.py runs it again for ever.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def seeds(target: str) -> Iterator[bytes]:
             yield f'/**:\n  ros__parameters:\n    {name}: {shown}\n'.encode()
         return
     import PIL.Image
+    from fuzz.targets import input_of_message
     from sensor_msgs.msg import CompressedImage, Image
-    from targets import input_of_message
 
     from self_segmentation.nodes.messages import ENCODINGS
     with PIL.Image.open(ROOT / 'test' / 'data' / 'astronaut.png') as whole:
@@ -97,8 +97,8 @@ def fuzz(arguments: list[str]) -> None:
     with atheris.instrument_imports(include=_INSTRUMENTED):
         for name in _LATE:
             importlib.import_module(name)
-        import targets
-    targets.PATIENCE = 5.0  # what is instrumented is slower
+        from fuzz import promises, targets
+    promises.PATIENCE = 5.0  # what is instrumented is slower
     target, *rest = arguments
     atheris.Setup([sys.argv[0], *rest], targets.TARGETS[target])
     atheris.Fuzz()
@@ -106,7 +106,7 @@ def fuzz(arguments: list[str]) -> None:
 
 def main() -> int:
     """Split the seconds over the targets."""
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
     if sys.argv[1] == '--target':
         fuzz(sys.argv[2:])
         return 0

@@ -3,8 +3,8 @@
 """
 What holds for any input, however damaged: a result of the promised form or the package's own error, which names the value.
 
-``python targets.py FILE ...`` runs inputs that are kept in test/data/fuzz/TARGET/ and prints each, and by how many MB it raised
-the most memory that was ever taken.
+``python -m fuzz.targets FILE ...`` in test/ runs inputs that are kept in test/data/fuzz/TARGET/ and prints each, and by how
+many MB it raised the most memory that was ever taken.
 """
 
 from __future__ import annotations
@@ -14,35 +14,21 @@ import resource
 import struct
 import sys
 import tempfile
-import time
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fuzz.promises import mended, settings_of, soon
 from sensor_msgs.msg import CompressedImage, Image
 
-from self_segmentation.errors import ImageError, SettingsError
+from self_segmentation.errors import ImageError
 from self_segmentation.nodes.messages import compressed_to_bgr, to_bgr
 from self_segmentation.picture.decoding import MAX_SIDE
-from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
-__all__ = ['TARGETS', 'message_of_input', 'input_of_message', 'mended', 'read', 'settings_of', 'soon']
+__all__ = ['TARGETS', 'message_of_input', 'input_of_message', 'read']
 
-PATIENCE = 1.0
 _RAW, _COMPRESSED, _MENDED = range(3)
-_PNG = b'\x89PNG\r\n\x1a\n'
-
-
-@contextmanager
-def soon() -> Iterator[None]:
-    """Fail where what is inside takes longer than ``PATIENCE`` seconds of this process."""
-    begin = time.process_time()
-    yield
-    taken = time.process_time() - begin
-    assert taken < PATIENCE, f'it took {taken:.1f} s'
 
 
 def read(message: Image | CompressedImage) -> np.ndarray | None:
@@ -64,35 +50,6 @@ def read(message: Image | CompressedImage) -> np.ndarray | None:
     if isinstance(message, Image):
         assert picture.shape[:2] == (message.height, message.width), picture.shape
     return picture
-
-
-def settings_of(path: Path) -> Settings | None:
-    """Return the settings of a parameter file, None where it was refused by name."""
-    with soon():
-        try:
-            values = read_yaml(path)
-        except SettingsError as error:
-            assert str(path) in str(error), error
-            return None
-        assert all(type(name) is str for name in values), values
-        try:
-            return Settings().updated(values, str(path))
-        except SettingsError as error:
-            assert set(error.problems) <= {*values, 'background.type'}
-            for name, problem in error.problems.items():
-                assert name in problem and (str(path) in problem or name == 'background.type'), problem
-                assert name not in TUNABLES or TUNABLES[name].allowed in problem or 'needs' in problem, problem
-            return None
-
-
-def mended(png: bytes) -> bytes:
-    """Return a PNG with the check sums of its chunks made right, as far as it has any."""
-    at, parts = len(_PNG), [png[:len(_PNG)]]
-    while at + 12 <= len(png) and at + 12 + (length := struct.unpack_from('>I', png, at)[0]) <= len(png):
-        body = png[at + 4:at + 8 + length]
-        parts += [png[at:at + 4], body, struct.pack('>I', zlib.crc32(body))]
-        at += 12 + length
-    return b''.join([*parts, png[at:]])
 
 
 def input_of_message(message: Image | CompressedImage, mend: bool = False) -> bytes:

@@ -4,10 +4,11 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, area, picture_of, tutorial_settings, unique, wait_until
+from conftest import TUTORIAL, area, tutorial_settings, unique, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from ros import picture_of
 
 from self_segmentation.io.assets import make_pipeline
 
@@ -27,7 +28,7 @@ class Camera:
         self.programs = [
             start.node('segmentation_node', self.namespace, '--params-file', TUTORIAL, flip='false',
                        background__color=f'[{", ".join(map(str, self.color))}]'),
-            start.node('camera_node', self.namespace, source=path, fps=4.0, frame_id=self.namespace)]
+            start.node('camera_node', self.namespace, video_device=path, framerate=4.0, frame_id=self.namespace)]
         self.received, self.subscription = graph.listen(f'/{self.namespace}/segmentation/output')
 
     @property

@@ -3,34 +3,20 @@
 """What happens when something fails around the node: each fault is made to happen, in real processes."""
 import itertools
 import os
-import resource
+import re
 import shutil
 import signal
 import struct
-import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import (
-    ASTRONAUT,
-    EMPTY_ROOM,
-    PATIENCE,
-    ROOT,
-    SAMPLE,
-    TUTORIAL,
-    Segmentation,
-    area,
-    message_of,
-    picture_of,
-    tutorial_settings,
-    unique,
-)
+from conftest import EMPTY_ROOM, ROOT, SAMPLE, TUTORIAL, area, tutorial_settings, unique, wait_until
 from rclpy.parameter import Parameter
+from ros import Segmentation, message_of, picture_of
 from rosgraph_msgs.msg import Clock
 
 from self_segmentation.io.assets import make_pipeline
@@ -51,15 +37,16 @@ rclpy.spin(node)
 """
 
 
-def rss_mb(pid: int) -> float:
-    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6
+def most_memory(pid: int) -> int:
+    """Bytes that a process had at most so far."""
+    return 1024 * int(re.search(r'^VmHWM:\s+(\d+) kB', Path(f'/proc/{pid}/status').read_text(), re.M).group(1))
 
 
-@pytest.fixture
-def node(graph, start):
-    """A node with the tutorial's settings, which look at each frame by itself, and a subscriber of everything."""
-    namespace = unique('faults')
-    return Segmentation(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false'))
+@pytest.fixture(scope='module')
+def default_node(graph, start_shared):
+    """A node with the defaults, which remembers frames, and a subscriber of its mask."""
+    namespace = unique('default')
+    return Segmentation(graph, namespace, start_shared.node('segmentation_node', namespace), kinds=('mask',))
 
 
 @pytest.fixture(scope='module')
@@ -77,13 +64,13 @@ def test_a_camera_that_is_killed_is_missed_aloud_and_served_again_when_it_is_bac
     program = start.node('segmentation_node', namespace)
     received, subscription = graph.listen(f'/{namespace}/segmentation/output')
     for _ in range(2):
-        camera = start.node('camera_node', namespace, source=SAMPLE)
+        camera = start.node('camera_node', namespace, video_device=SAMPLE)
         received.clear()
         graph.wait_until(lambda: len(received) >= 5, 'pictures')
         camera.send(signal.SIGKILL)
         camera.exit_code()
     graph.wait_until(lambda: f'no camera frames on /{namespace}/image_raw' in program.said, 'the complaint')
-    assert program.code is None and program.said.count('no camera frames') == 1
+    assert program.code is None, program.said
     graph.node.destroy_subscription(subscription)
 
 
@@ -100,14 +87,12 @@ def test_a_camera_may_change_size_encoding_and_rate_at_any_frame(node, astronaut
 
 @pytest.mark.parametrize('stamps', [[50.0] * 6, [50.0 - n for n in range(6)], [0.0] * 6, [50.0, 1e9, 3.0, 2e9, 0.0, 7.0]],
                          ids=['equal', 'decreasing', 'zero', 'jumping'])
-def test_frames_with_strange_stamps_are_all_served_and_keep_them(graph, start, sample, stamps):
-    namespace = unique('stamps')
-    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=('mask',))
+def test_frames_with_strange_stamps_are_all_served_and_keep_them(default_node, sample, stamps):
     for number, stamp in enumerate(stamps):
         message = message_of(sample[60 + number])
         message.header.frame_id = f'{number}'
         message.header.stamp.sec = int(stamp)
-        result = node.results(message)['mask']
+        result = default_node.results(message)['mask']
         assert result.header == message.header
         assert area(picture_of(result)) > 0.2
 
@@ -134,16 +119,14 @@ def test_a_subscriber_that_stands_still_costs_the_others_nothing(node, start, sa
     node.listen('mask')
     node.wait_until(lambda: node.results(message_of(sample[60])) and 'picture' in listener.said, 'the listener')
     listener.send(signal.SIGSTOP)
+    seen = listener.said.count('picture')
     for _ in range(30):
         node.results(message_of(sample[60]))
-    memory, slowest, sent, end = rss_mb(node.program.pid), 0.0, 0, time.monotonic() + 10
-    while time.monotonic() < end:
-        begin = time.monotonic()
-        node.results(message_of(sample[60]), again=30.0)  # once: none may be lost
-        slowest, sent = max(slowest, time.monotonic() - begin), sent + 1
-    assert sent > 50 and slowest < 2.0
-    assert rss_mb(node.program.pid) - memory < 20
-    seen = listener.said.count('picture')
+    memory = most_memory(node.program.pid)
+    for _ in range(100):
+        node.results(message_of(sample[60]))
+    assert most_memory(node.program.pid) - memory < 50 * sample[60].nbytes  # nothing is kept for it
+    assert listener.said.count('picture') == seen
     listener.send(signal.SIGCONT)
     node.wait_until(lambda: node.results(message_of(sample[60])) and listener.said.count('picture') > seen + 2, 'it to go on')
 
@@ -153,11 +136,10 @@ def test_a_node_that_is_killed_and_started_again_serves_the_same_subscribers(gra
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     node = Segmentation(graph, namespace, program)
     assert_serves(node, astronaut, expected)
-    for _ in range(2):
-        node.program.send(signal.SIGKILL)
-        assert node.program.exit_code() == -signal.SIGKILL
-        node.program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
-        assert_serves(node, astronaut, expected)
+    node.program.send(signal.SIGKILL)
+    assert node.program.exit_code() == -signal.SIGKILL
+    node.program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
+    assert_serves(node, astronaut, expected)
 
 
 def test_a_model_file_that_is_removed_is_not_missed_until_it_is_asked_for(graph, start, astronaut, expected, tmp_path):
@@ -171,7 +153,7 @@ def test_a_model_file_that_is_removed_is_not_missed_until_it_is_asked_for(graph,
     assert_serves(node, astronaut, expected)
     assert node.change(model='general') == []
     [reason] = node.change(model=str(model))
-    assert str(model) in reason and 'not there' in reason
+    assert str(model) in reason and 'does not exist' in reason
     assert_serves(node, astronaut, expected)
 
 
@@ -186,10 +168,10 @@ def bomb(path: Path) -> None:
 
 SPOILT = {
     'truncated': (lambda path: path.write_bytes(EMPTY_ROOM.read_bytes()[:60]), ''),
-    'a pipe': (os.mkfifo, 'no regular file'),
+    'a pipe': (os.mkfifo, 'not a regular file'),
     'a folder': (Path.mkdir, 'folder'),
     'a bomb': (bomb, '900000000 pixels'),
-    'endless': (lambda path: path.symlink_to('/dev/zero'), 'no regular file'),
+    'endless': (lambda path: path.symlink_to('/dev/zero'), 'not a regular file'),
     'empty': (Path.touch, 'not an image'),
     'huge': (lambda path: (path.touch(), os.truncate(path, 1 << 40)), f'{1 << 40} bytes'),
 }
@@ -206,11 +188,10 @@ def test_a_background_file_that_is_spoilt_while_in_use_is_refused_at_once_and_th
     path.unlink()
     spoil(path)
     assert np.array_equal(node.pictures(astronaut)['output'], before)
-    memory, begin = rss_mb(node.program.pid), time.monotonic()
+    memory = most_memory(node.program.pid)
     [why] = node.change(background__image=str(path))
-    assert time.monotonic() - begin < 2.5  # before it would be asked again
     assert str(path) in why and reason in why
-    assert rss_mb(node.program.pid) - memory < 100
+    assert most_memory(node.program.pid) - memory < 100e6
     assert np.array_equal(node.pictures(astronaut)['output'], before)
 
 
@@ -220,28 +201,6 @@ def test_a_background_file_that_was_replaced_is_taken_when_it_is_set_again(node,
         cv2.imwrite(str(path), np.full((48, 64, 3), color, np.uint8))
         assert node.change(background__image=str(path)) == node.change(background__type='image') == []
         assert (node.pictures(astronaut)['output'][0, 0] == color).all()
-
-
-@pytest.mark.parametrize('output', ['picture.png', 'picture.jpg', 'video.mp4'])
-def test_a_full_disk_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
-    path = tmp_path / output
-    path.symlink_to('/dev/full')
-    assert_fails(path, SAMPLE if output.endswith('.mp4') else ASTRONAUT)
-
-
-@pytest.mark.parametrize('output', ['pictures', 'video.mp4'])
-def test_a_disk_that_becomes_full_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
-    """By a limit on the size of a file, which takes no right to set."""
-    limit = 100_000 if output == 'video.mp4' else 20_000
-    assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-
-
-def assert_fails(path: Path, source: Path, **more) -> None:
-    done = subprocess.run([sys.executable, '-m', 'self_segmentation', source, '--no-window', '--output', path],
-                          capture_output=True, text=True, **more)
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith('self_segmentation: error:') and str(path) in last, done.stderr
 
 
 def test_a_parameter_storm_never_shows_half_of_a_change_and_costs_no_frames(node, astronaut, expected):
@@ -256,22 +215,12 @@ def test_a_parameter_storm_never_shows_half_of_a_change_and_costs_no_frames(node
     node.results(message_of(astronaut))
     asked, received = [], node.received['output']
     received.clear()
-    answered = sent = served = 0
+    sent = served = 0
     kept = {'nothing': 0, 'the person': 0}
-    begin = last = time.monotonic()
-    while answered < 1000 or served < sent:
-        now = time.monotonic()
-        assert now - last < PATIENCE, f'frame {sent} of {sent} is lost, or an answer: {answered} of {len(asked)} came'
-        if sent == served and sent < (now - begin) * 30:  # 30 Hz, and none before the last came back: none may be lost
-            picture = message_of(astronaut)
-            picture.header.frame_id = f'storm {sent}'
-            node.send(picture)
-            sent += 1
-        if len(asked) < 1000 and len(asked) < (now - begin) * 100 and len(asked) - answered < 5:  # a service's queue holds 10
-            asked.append(node.parameters.set_parameters_atomically(states[len(asked) % 2]))
-        node.spin()
-        count = sum(future.done() for future in asked)
-        answered, last = count, now if count > answered or received else last
+
+    def storm() -> None:
+        """Have five changes and one frame on their way: a service's queue holds 10 requests, the camera's 1 frame."""
+        nonlocal sent, served
         for message in received:
             assert message.header.frame_id == f'storm {served}'
             corner, person = (picture_of(message)[place].tolist() for place in ((0, 0), inside))
@@ -279,5 +228,15 @@ def test_a_parameter_storm_never_shows_half_of_a_change_and_costs_no_frames(node
             kept['nothing' if person == dark[::-1] else 'the person'] += 1
             served += 1
         received.clear()
+        if sent == served:
+            picture = message_of(astronaut)
+            picture.header.frame_id = f'storm {sent}'
+            node.send(picture)
+            sent += 1
+        while len(asked) < 5 or asked[-5].done():
+            asked.append(node.parameters.set_parameters_atomically(states[len(asked) % 2]))
+        node.spin()
+
+    wait_until(lambda: len(asked) >= 1000 and served >= 50 and min(kept.values()) >= 10, 'all changes and frames', storm)
+    node.wait_until(lambda: all(future.done() for future in asked), 'the last answers')
     assert all(future.result().result.successful for future in asked)
-    assert served > 50 and min(kept.values()) > 10, kept

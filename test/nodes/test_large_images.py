@@ -6,8 +6,9 @@ import time
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, Segmentation, message_of, unique
+from conftest import TUTORIAL, unique
 from rclpy.qos import QoSReliabilityPolicy
+from ros import Segmentation, message_of
 
 
 @pytest.mark.parametrize('reliability', [QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE],

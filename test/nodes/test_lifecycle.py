@@ -1,14 +1,16 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """The segmentation node as a managed node: it brings itself up, and a lifecycle manager can take over."""
+import resource
 import signal
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, Segmentation, message_of, tutorial_settings, unique
+from conftest import TUTORIAL, tutorial_settings, unique
 from lifecycle_msgs.srv import ChangeState, GetState
+from ros import Segmentation, message_of
 
 from self_segmentation.io.assets import make_pipeline
 
@@ -46,11 +48,20 @@ class Managed(Segmentation):
 
 
 @pytest.fixture
-def managed(graph, start):
-    """A node that waits for its manager."""
-    namespace = unique('managed')
-    return Managed(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, autostart='false',
-                                                flip='false'))
+def managed(nodes, graph, start_shared):
+    """A node that waits for its manager; the tests of this file share it until one shuts it down."""
+    if not nodes or nodes[-1].program.code is not None:
+        namespace = unique('managed')
+        nodes.append(Managed(graph, namespace, start_shared.node(
+            'segmentation_node', namespace, '--params-file', TUTORIAL, autostart='false', flip='false')))
+        assert nodes[-1].state == 'unconfigured'
+    managed = nodes[-1]
+    managed.listen()
+    for state, label in (('active', 'deactivate'), ('inactive', 'cleanup')):
+        assert managed.state != state or managed.change_state(label)
+    managed.restore(tutorial_settings(flip=False, autostart=False))
+    managed.wait_until(lambda: managed.outputs == 0 and managed.state == 'unconfigured', 'the node as it was')
+    return managed
 
 
 def test_a_node_brings_itself_up(graph, start, astronaut):
@@ -88,21 +99,21 @@ def test_deactivated_it_subscribes_nothing_and_goes_on_where_it_was(managed, ast
 def test_cleaned_up_it_gives_its_memory_back_every_time(managed, astronaut):
     status = Path(f'/proc/{managed.program.pid}/statm')
 
-    def megabytes() -> float:
-        return int(status.read_text().split()[1]) * 4096 / 1e6
+    def memory() -> int:
+        return int(status.read_text().split()[1]) * resource.getpagesize()
 
     large = message_of(cv2.resize(astronaut, (3840, 2160)))
     managed.subscribe('output', 'mask')
-    active, idle = [], []
-    for _ in range(4):
+    idle = []
+    for _ in range(3):
         assert managed.change_state('configure') and managed.change_state('activate')
         managed.results(large)
-        active.append(megabytes())
+        active = memory()
         assert managed.change_state('deactivate') and managed.change_state('cleanup') and managed.state == 'unconfigured'
         managed.wait_until(lambda: managed.outputs == 0, 'the end of the outputs')
-        idle.append(megabytes())
-    assert min(active) - max(idle) > 50, (active, idle)
-    assert idle[-1] - idle[1] < 15, (active, idle)
+        managed.wait_until(lambda active=active: memory() < active - 2 * len(large.data), 'the memory of a frame and its results')
+        idle.append(memory())
+    assert idle[-1] - idle[-2] < len(large.data), idle
 
 
 def test_parameters_are_kept_and_checked_in_every_state(managed, astronaut):

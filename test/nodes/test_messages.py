@@ -6,8 +6,8 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from conftest import message_of, picture_of
 from cv_bridge import CvBridge
+from ros import message_of, picture_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.errors import ImageError

@@ -7,8 +7,9 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, TUTORIAL, Segmentation, area, iou, message_of, picture_of, tutorial_settings, unique
+from conftest import EMPTY_ROOM, TUTORIAL, area, iou, tutorial_settings, unique
 from rclpy.parameter import Parameter
+from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.io.assets import make_pipeline
@@ -16,27 +17,6 @@ from self_segmentation.settings import TUNABLES, Settings
 
 # The tutorial's settings look at each frame by itself, so what one test sends does not show in the next one's results.
 USUAL = dict(tutorial_settings(flip=False).items())
-
-
-@pytest.fixture(scope='module')
-def shared() -> list[Segmentation]:
-    """The node with the tutorial's settings, not mirrored, that the tests of this file use together."""
-    return []
-
-
-@pytest.fixture
-def node(shared, graph, start_shared):
-    """It, as it was at its start, with a subscriber on everything; a new one where the last test ended it."""
-    if not shared or shared[-1].program.code is not None:
-        namespace = unique('shared')
-        program = start_shared.node('segmentation_node', namespace, '--params-file', str(TUTORIAL), flip='false')
-        shared.append(Segmentation(graph, namespace, program))
-    node = shared[-1]
-    node.listen(*Segmentation.KINDS)
-    if node.values() != USUAL:
-        assert node.change(background__type='color') == node.change(**ros(USUAL)) == []
-    assert node.values() == USUAL
-    return node
 
 
 @pytest.fixture(scope='module')
@@ -135,7 +115,7 @@ def test_several_parameters_are_changed_at_once_or_not_at_all(node):
     ('background.color', [1, 2], ['background.color', '[1, 2]', 'three whole numbers red, green, blue']),
     ('background.color', [1.0, 2.0, 3.0], ['background.color', 'three whole numbers']),
     ('background.image', '/', ['background.image', "'/'", 'folder']),
-    ('background.image', '/missing.png', ['background.image', '/missing.png', 'not there']),
+    ('background.image', '/missing.png', ['background.image', '/missing.png', 'does not exist']),
     ('background.type', 'image', ['background.type', 'background.image']),
     ('model', '/missing.tflite', ['/missing.tflite', "'general', 'landscape'"]), ('model', '', ['model']),
 ])
@@ -275,7 +255,7 @@ def test_wrong_values_at_start_up_are_logged_and_their_defaults_used(graph, star
     said = program.said
     for parts in (('softness', 'nan', TUNABLES['softness'].allowed), ('edge.diameter', '99', TUNABLES['edge.diameter'].allowed),
                   ('edge.filter', 'median', 'none'), ('background.color', '[1, 2]', 'three whole numbers'),
-                  ('background.image', '/missing.png', 'not there'), ('/missing.tflite', "'general', 'landscape'"),
+                  ('background.image', '/missing.png', 'does not exist'), ('/missing.tflite', "'general', 'landscape'"),
                   ('treshold', 'did you mean threshold?')):
         assert any(all(part in line for part in parts) for line in said.splitlines() if '[ERROR]' in line), (parts, said)
     assert node.change(threshold=0.5) == []

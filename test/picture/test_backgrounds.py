@@ -114,7 +114,7 @@ def test_a_folder_a_missing_file_and_no_picture_are_refused_with_the_path_and_wh
     text = tmp_path / 'text.png'
     text.write_text('no picture')
     (tmp_path / 'empty.png').touch()
-    for path, reason in ((tmp_path, 'folder'), (tmp_path / 'missing.png', 'not there'), (text, 'is not an image'),
+    for path, reason in ((tmp_path, 'folder'), (tmp_path / 'missing.png', 'does not exist'), (text, 'is not an image'),
                          (tmp_path / 'empty.png', 'is not an image')):
         with pytest.raises(BackgroundError, match=reason) as raised:
             background_of(image_settings(path))

@@ -1,151 +1,200 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is found over time and from close up, on the sample and the astronaut."""
-
-import threading
-from pathlib import Path
-
+"""Who is found in the frames of a video, and what is remembered: on the sample and on cut-outs of the astronaut."""
 import cv2
 import numpy as np
 import pytest
+from conftest import iou
 
-from self_segmentation.io.assets import make_pipeline, read_model
-from self_segmentation.io.sources import open_source
+from self_segmentation.io.assets import make_pipeline, read_model, reconfigure
 from self_segmentation.picture.engine import Engine
 from self_segmentation.picture.segmenter import Segmenter
 from self_segmentation.settings import Settings
-from self_segmentation.tools.evaluate import iou
 
-ROOT = Path(__file__).resolve().parents[2]
-PLAIN = {'roi.enabled': False, 'presence.agreement': 0.0, 'temporal.smoothing': 0.0, 'temporal.hysteresis': 0.0,
-         'temporal.background_penalty': 0.0, 'temporal.hold_time': 0.0}
-
-
-@pytest.fixture(scope='module')
-def clip():
-    source = open_source(str(ROOT / 'demo' / 'sample.mp4'))
-    frames = []
-    while frame := source.read():
-        frames.append(frame.pixels)
-    return frames
-
-
-@pytest.fixture(scope='module')
-def astronaut():
-    return cv2.imread(str(ROOT / 'test' / 'data' / 'astronaut.png'))
-
-
-@pytest.fixture(scope='module')
-def cut_out(astronaut):
-    """The astronaut and her alpha, from the picture at its full size."""
-    return astronaut, make().process(astronaut, still=True).alpha
+ENTERS, LEAVES = 45, 119  # frames of the sample from which, and up to which, the person is there whole
+WITHOUT_MEMORY = {'temporal.smoothing': 0.0, 'temporal.hysteresis': 0.0, 'temporal.background_penalty': 0.0,
+                  'temporal.hold_time': 0.0}
 
 
 def make(**settings):
     return make_pipeline(Settings(flip=False).updated({name.replace('__', '.'): value for name, value in settings.items()}))
 
 
-def placed(room, cut_out, width, left):
-    """A frame with the cut-out standing in a room at a width, and where she is."""
-    person, alpha = (cv2.resize(part, (width, width), interpolation=cv2.INTER_AREA) for part in cut_out)
-    frame, truth = room.copy(), np.zeros(room.shape[:2], bool)
-    area = np.s_[room.shape[0] - width:, left:left + width]
-    share = alpha[..., None] / 255.0
-    frame[area] = (share * person + (1 - share) * frame[area]).astype(np.uint8)
-    truth[area] = alpha > 127
-    return frame, truth
-
-
 def mask_of(pipeline, frame, **options):
     return pipeline.process(frame, composite=False, alpha=False, **options).mask > 127
 
 
-def test_the_person_of_the_sample_is_found_and_the_empty_room_stays_empty(clip):
+def counts(pipeline, frame):
+    return [person.box for person in pipeline.process(frame, composite=False, alpha=False).people if person.counts]
+
+
+@pytest.fixture(scope='module')
+def room(sample):
+    return cv2.resize(sample[0], (1280, 960))
+
+
+@pytest.fixture(scope='module')
+def cut_out(astronaut):
+    """The astronaut and her alpha."""
+    return astronaut, make().process(astronaut, still=True).alpha
+
+
+def placed(room, cut_out, width, left, bottom=None):
+    """A frame with the cut-out standing in a room at a width, and where she is, (height, width) bool."""
+    person, alpha = (cv2.resize(part, (width, width), interpolation=cv2.INTER_AREA) for part in cut_out)
+    frame, truth = room.copy(), np.zeros(room.shape[:2], bool)
+    bottom = room.shape[0] if bottom is None else bottom
+    area = np.s_[bottom - width:bottom, left:left + width]
+    weight = alpha[..., None] / 255.0
+    frame[area] = (weight * person + (1 - weight) * frame[area]).astype(np.uint8)
+    truth[area] = alpha > 127
+    return frame, truth
+
+
+def noisy(frame, seed=1, grey_levels=1.0):
+    noise = np.random.default_rng(seed).normal(0, grey_levels, frame.shape)
+    return cv2.add(frame, noise, dtype=cv2.CV_8U)
+
+
+def test_an_empty_room_stays_empty_and_costs_no_inference(sample):
     pipeline = make()
-    areas = [mask_of(pipeline, frame).mean() for frame in clip]
-    assert max(areas[:27] + areas[137:]) < 0.003
-    assert min(areas[50:115]) > 0.25
+    for seed in range(60):
+        assert not mask_of(pipeline, noisy(sample[seed % 20], seed)).any()
+    assert pipeline.inferences == 0
 
 
-def test_a_far_person_is_cut_out_better_with_focus(clip, cut_out):
-    room = cv2.resize(clip[0], (1280, 960))
-    frame, truth = placed(room, cut_out, 300, 500)
-    found = {}
-    for enabled in (False, True):
-        pipeline = make(**{**PLAIN, 'roi.enabled': enabled})
-        for _ in range(5):
-            found[enabled] = iou(mask_of(pipeline, frame), truth)
-    assert found[True] > 0.95
-    assert found[True] > found[False] + 0.1
+def test_the_person_of_the_sample_is_found_within_eight_frames_and_gone_with_them(sample):
+    pipeline = make()
+    areas = [mask_of(pipeline, frame, stamp=number / 15).mean() for number, frame in enumerate(sample)]
+    assert max(areas[:27]) == 0 and max(areas[-8:]) == 0
+    assert min(areas[ENTERS:LEAVES]) > 0.2
+    first = next(number for number, area in enumerate(areas) if area > 0.01)
+    alone = [mask_of(make(), frame).mean() > 0.01 for frame in sample[27:ENTERS]]
+    assert first - 27 - alone.index(True) <= 8
 
 
-def test_a_newcomer_beside_the_focused_person_is_noticed_by_the_next_reread(clip, cut_out):
-    room = cv2.resize(clip[0], (1280, 960))
+def test_a_video_gives_the_same_masks_each_time(sample):
+    pipelines = make(), make()
+    for frame in sample[20:100]:
+        assert np.array_equal(*(mask_of(pipeline, frame) for pipeline in pipelines))
+
+
+@pytest.mark.parametrize('width, left', [(160, 200), (300, 500), (600, 300)])
+def test_a_far_or_near_person_is_cut_out(room, cut_out, width, left):
+    frame, truth = placed(room, cut_out, width, left)
+    pipeline = make()
+    for seed in range(5):
+        found = mask_of(pipeline, noisy(frame, seed))
+    assert iou(found * 255, truth * 255) > 0.8
+
+
+def test_two_people_far_apart_are_two_with_boxes_of_their_own(room, cut_out):
+    frame, truth = placed(room, cut_out, 300, 100)
+    frame, other = placed(frame, cut_out, 300, 850)
+    pipeline = make()
+    result = pipeline.process(frame)
+    assert len(result.people) == 2 and iou(result.mask, (truth | other) * 255) > 0.8
+    for person, there in zip(sorted(result.people, key=lambda person: person.box.x0), (truth, other)):
+        ys, xs = np.nonzero(there)
+        assert abs(person.box.x0 - xs.min()) < 40 and abs(person.box.y1 - ys.max()) < 40
+    assert pipeline.inferences == 2
+
+
+def test_a_newcomer_beside_a_known_person_is_found(room, cut_out):
     alone, _ = placed(room, cut_out, 300, 150)
     pipeline = make()
-    for _ in range(20):
-        mask_of(pipeline, alone)
+    for seed in range(20):
+        mask_of(pipeline, noisy(alone, seed))
     both, newcomer = placed(alone, cut_out, 300, 850)
-    for _ in range(Settings().roi_full_frame_interval + 2):
-        mask = mask_of(pipeline, both)
-    assert iou(mask & newcomer, newcomer) > 0.8
+    for seed in range(8):
+        mask = mask_of(pipeline, noisy(both, seed))
+    assert mask[newcomer].mean() > 0.8
 
 
-def test_a_video_costs_at_most_a_tenth_more_than_an_inference_a_frame(clip):
+def test_ids_stay_with_people_who_move_and_are_not_given_again(room, cut_out):
+    pipeline, seen = make(), []
+    for left in range(100, 500, 10):
+        frame, _ = placed(room, cut_out, 300, left)
+        frame, _ = placed(frame, cut_out, 300, 900)
+        seen.append({person.id for person in pipeline.process(frame).people})
+    assert set.union(*seen[5:]) == seen[-1] and len(seen[-1]) == 2
+    mask_of(pipeline, cv2.resize(room, (640, 480)))  # another size starts over
+    again = {person.id for person in pipeline.process(frame).people}
+    assert len(again) == 2 and not again & seen[-1]
+
+
+def test_who_counts_acts_on_the_next_frame(room, cut_out):
+    frame, small = placed(room, cut_out, 200, 550)
+    frame, large = placed(frame, cut_out, 400, 20)
     pipeline = make()
-    for frame in clip:
-        mask_of(pipeline, frame)
-    assert pipeline.inferences <= 1.1 * len(clip)
+    assert len(counts(pipeline, frame)) == 2
+    for who, there, other in (('largest', large, small), ('central', small, large)):
+        reconfigure(pipeline, pipeline.settings.updated({'people.who': who}))
+        result = pipeline.process(frame)
+        assert [person.counts for person in result.people].count(True) == 1 and len(result.people) == 2
+        assert (result.mask[there] > 127).mean() > 0.8 and not result.mask[other].any()
 
 
-def test_a_still_outline_is_still_under_camera_noise(clip):
-    noise = np.random.default_rng(1)
-    frames = [cv2.add(clip[80], noise.normal(0, 1, clip[80].shape), dtype=cv2.CV_8U) for _ in range(16)]
+def test_no_more_inferences_are_made_than_are_allowed_and_nobody_is_left_out(room, cut_out):
+    frame, everybody = room, np.zeros(room.shape[:2], bool)
+    for left in (20, 360, 700, 1040):
+        frame, there = placed(frame, cut_out, 220, left)
+        everybody |= there
+    pipeline = make(people__most=2)
+    for seed in range(10):
+        mask = mask_of(pipeline, noisy(frame, seed))
+        assert pipeline.inferences <= 2 * (seed + 1)
+    assert mask[everybody].mean() > 0.75
 
-    def flicker(**settings):
-        pipeline = make(**settings)
+
+def test_a_small_person_counts_only_as_far_as_is_set(room, cut_out):
+    frame, _ = placed(room, cut_out, 200, 500)
+    assert len(counts(make(), frame)) == 1
+    assert not counts(make(people__smallest=0.5), frame)
+
+
+def test_without_the_detector_the_model_sees_the_full_frame(sample):
+    pipeline, model = make(people__detector=False, edge__filter='none', softness=0.0, **{
+        name.replace('.', '__'): value for name, value in WITHOUT_MEMORY.items()}), Segmenter(read_model('general'))
+    for frame in sample[60:63]:
+        probability = model.probability(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        result = pipeline.process(frame)
+        expected = cv2.resize(cv2.convertScaleAbs(probability, alpha=255), frame.shape[1::-1]) > 127
+        assert iou(result.mask, expected * 255) > 0.99 and result.people == []
+
+
+def test_a_still_outline_is_still_under_camera_noise(sample):
+    frames = [noisy(sample[80], seed) for seed in range(16)]
+
+    def flicker(settings):
+        pipeline = make(**{name.replace('.', '__'): value for name, value in settings.items()})
         masks = [mask_of(pipeline, frame) for frame in frames]
         return np.mean([(now ^ before).mean() for before, now in zip(masks[4:], masks[5:])])
 
-    assert flicker() < 0.8 * flicker(**PLAIN)
+    assert flicker({}) < 0.8 * flicker(WITHOUT_MEMORY)
 
 
-def test_a_person_who_is_gone_leaves_no_ghost(clip):
+def test_somebody_who_is_gone_leaves_no_ghost(sample):
     pipeline = make()
-    for frame in clip[:90]:
-        mask_of(pipeline, frame)
-    assert mask_of(pipeline, clip[90]).mean() > 0.25
-    mask_of(pipeline, clip[0])
-    assert mask_of(pipeline, clip[0]).mean() < 0.003
+    for frame in sample[:91]:
+        mask = mask_of(pipeline, frame)
+    assert mask.mean() > 0.25
+    mask_of(pipeline, sample[0])
+    assert mask_of(pipeline, sample[0]).mean() < 0.003
 
 
 @pytest.mark.parametrize('change', ['size', 'time', 'scene'])
-def test_another_size_a_jump_back_in_time_and_another_scene_start_over(clip, astronaut, change):
-    after = {'size': cv2.resize(clip[80], (320, 240)), 'time': clip[80],
+@pytest.mark.parametrize('memory', [{}, WITHOUT_MEMORY], ids=['default', 'without memory'])
+def test_another_size_a_jump_back_in_time_and_another_scene_start_over(sample, astronaut, change, memory):
+    settings = {name.replace('.', '__'): value for name, value in memory.items()}
+    after = {'size': cv2.resize(sample[80], (320, 240)), 'time': sample[80],
              'scene': cv2.resize(astronaut[..., ::-1].copy(), (640, 480))}
-    pipeline = make()
-    for index, frame in enumerate(clip[40:70]):
+    pipeline = make(**settings)
+    for index, frame in enumerate(sample[40:70]):
         pipeline.process(frame, stamp=10.0 + index / 15)
     stamp = 2.0 if change == 'time' else 13.0
-    assert np.array_equal(mask_of(pipeline, after[change], stamp=stamp), mask_of(make(), after[change], stamp=stamp))
-
-
-def test_a_picture_of_its_own_does_not_depend_on_what_came_before(clip, astronaut):
-    pipeline = make()
-    alone = mask_of(pipeline, astronaut, still=True)
-    for frame in clip[50:60]:
-        mask_of(pipeline, frame)
-    assert np.array_equal(mask_of(pipeline, astronaut, still=True), alone)
-
-
-def test_a_softness_of_0_cuts_hard_and_more_leaves_an_edge_between(astronaut):
-    assert set(np.unique(make(softness=0.0).process(astronaut).alpha)) == {0, 255}
-    assert len(np.unique(make(softness=0.5).process(astronaut).alpha)) > 20
-
-
-def test_a_lower_threshold_keeps_more(astronaut):
-    areas = [mask_of(make(threshold=threshold), astronaut, still=True).mean() for threshold in (0.2, 0.5, 0.8)]
-    assert areas[0] > areas[1] > areas[2]
+    expected = mask_of(make(**settings), after[change], stamp=stamp)
+    assert np.array_equal(mask_of(pipeline, after[change], stamp=stamp), expected)
 
 
 @pytest.mark.parametrize('model', ['general', 'landscape'])
@@ -160,30 +209,26 @@ def test_any_size_of_frame_goes_through_both_models(astronaut, model, size):
         assert set(np.unique(result.mask)) <= {0, 255}
 
 
-def test_what_goes_wrong_after_a_frame_is_the_next_frames_error_once_and_nothing_is_lost(clip):
-    """The whole frame is read again after the picture is out; a model that fails there must not fail in a parameter change."""
-    class Failing:
-        def __init__(self, model):
-            self.model, self.size, self.fails = model, model.size, False
+class Failing:
+    """A model that fails when it is told to."""
 
-        def probability(self, rgb):
-            if self.fails and threading.current_thread() is not threading.main_thread():
-                raise RuntimeError('out of order')
-            return self.model.probability(rgb)
+    def __init__(self):
+        self.model, self.fails = Segmenter(read_model('general')), False
+        self.size = self.model.size
 
-        def close(self):
-            self.model.close()
+    def probability(self, rgb):
+        if self.fails:
+            raise RuntimeError('out of order')
+        return self.model.probability(rgb)
 
-    model = Failing(Segmenter(read_model('general')))
-    engine = Engine(model, Settings())
-    count = Settings().roi_full_frame_interval
-    for frame in clip[60:60 + count - 1]:
-        engine.frame(frame)
+
+def test_an_error_is_that_of_its_own_frame_and_the_next_one_is_served(sample):
+    model = Failing()
+    engine = Engine(model, None, Settings())
+    engine.frame(sample[60])
     model.fails = True
-    engine.frame(clip[72])
-    engine.configure(Settings(threshold=0.4))
-    model.fails = False
     with pytest.raises(RuntimeError, match='out of order'):
-        engine.frame(clip[73])
-    assert (engine.frame(clip[74]) > 127).mean() > 0.2
+        engine.frame(sample[61])
+    model.fails = False
+    assert (engine.frame(sample[62]) > 127).mean() > 0.2
     engine.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from self_segmentation.picture.roi import Region, around, components, full_frame, union, warp
+from self_segmentation.picture.roi import Region, around, components, grown, part, suits, union, warp
 
 FRAME = Region(0, 0, 40, 30)
 
@@ -89,21 +89,65 @@ def test_components_join_pixels_that_touch_at_a_corner():
     assert len(components(np.eye(5, dtype=np.float32), FRAME, 0.0)) == 1
 
 
-def test_around_gives_the_person_a_margin_of_the_longer_side():
-    assert around(Region(300, 200, 340, 300), (480, 640, 3), 0.2, 0.85) == (280, 180, 360, 320)
-    assert around(Region(300, 0, 340, 100), (480, 640, 3), 0.2, 0.85) == (280, 0, 360, 120)
+VGA = Region(0, 0, 640, 480)
 
 
-@pytest.mark.parametrize('person', [Region(0, 100, 200, 480), Region(6, 100, 200, 480), Region(500, 200, 640, 480),
-                                    Region(500, 200, 634, 480)])
-def test_around_a_person_cut_by_the_left_or_right_border_is_the_full_frame(person):
-    assert around(person, (480, 640, 3), 0.1, 0.85) == full_frame((480, 640, 3))
+def test_around_adds_a_margin_of_the_longer_side():
+    assert around(Region(300, 200, 340, 300), VGA, 0.2, 0.85) == (280, 180, 360, 320)
+    assert around(Region(300, 0, 340, 100), VGA, 0.2, 0.85) == (280, 0, 360, 120)
+
+
+@pytest.mark.parametrize('person', [Region(0, 100, 200, 480), Region(6, 100, 200, 480), Region(500, 180, 640, 480),
+                                    Region(500, 180, 634, 480), Region(0, 300, 200, 380)])
+def test_around_somebody_near_who_is_cut_by_the_left_or_right_border_is_the_full_frame(person):
+    assert around(person, VGA, 0.1, 0.85) == VGA
+
+
+def test_around_somebody_far_who_is_cut_by_the_border_is_a_crop():
+    assert around(Region(0, 200, 60, 400), VGA, 0.1, 0.85) == (0, 180, 80, 420)
 
 
 def test_around_is_the_full_frame_where_the_region_would_be_more_than_the_limit():
     person = Region(100, 50, 500, 480)
-    assert around(person, (480, 640), 0.1, 0.85) != full_frame((480, 640))
-    assert around(person, (480, 640), 0.1, 0.7) == full_frame((480, 640))
+    assert around(person, VGA, 0.1, 0.85) != VGA
+    assert around(person, VGA, 0.1, 0.7) == VGA
+
+
+def test_a_box_is_given_room_where_it_touches_the_border_of_its_region_but_not_that_of_the_frame():
+    region = Region(100, 100, 300, 480)
+    assert grown(Region(150, 200, 250, 300), region, 0.2, VGA) == (150, 200, 250, 300)
+    assert grown(Region(100, 200, 250, 480), region, 0.1, VGA) == (72, 200, 250, 480)
+    assert grown(Region(0, 200, 640, 480), VGA, 0.1, VGA) == (0, 200, 640, 480)
+
+
+def test_a_region_suits_until_the_margin_is_half_used_or_it_is_much_larger_than_wanted():
+    box = Region(200, 150, 300, 350)
+    wanted = around(box, VGA, 0.2, 0.85)
+    assert suits(wanted, box, wanted, 0.2, VGA)
+    moved = box.moved(15, 0)
+    assert suits(wanted, moved, around(moved, VGA, 0.2, 0.85), 0.2, VGA)
+    far = box.moved(30, 0)
+    assert not suits(wanted, far, around(far, VGA, 0.2, 0.85), 0.2, VGA)
+    small = Region(240, 220, 270, 280)
+    assert not suits(wanted, small, around(small, VGA, 0.2, 0.85), 0.2, VGA)
+
+
+def test_the_full_frame_is_left_only_for_a_clear_gain():
+    assert suits(VGA, Region(50, 50, 560, 470), Region(20, 20, 600, 480), 0.1, VGA)
+    assert not suits(VGA, Region(200, 150, 300, 350), Region(160, 110, 340, 390), 0.2, VGA)
+    assert not suits(Region(160, 110, 340, 390), Region(0, 10, 630, 470), VGA, 0.2, VGA)
+
+
+@given(regions(), regions())
+def test_part_of_a_map_shows_the_cells_of_a_box_and_may_be_written_to(region, box):
+    cells = np.zeros((24, 32), np.float32)
+    shown = part(cells, box, region)
+    assert shown.size > 0
+    shown[:] = 1
+    if box.inside(region) == 1.0:
+        assert abs(cells.mean() - box.area / region.area) <= 2 / 24 + 2 / 32
+    if box == region:
+        assert cells.all()
 
 
 @given(regions(), regions())

@@ -68,12 +68,12 @@ def test_a_folder_is_judged_side_by_side_and_the_worst_cases_are_drawn(tmp_path,
     assert main([str(tmp_path), '--json', str(figures), '--sheet', str(sheet)]) == 0
 
     result = json.loads(figures.read_text())
-    assert result['pictures']['all']['default']['iou'] == 1.0
-    assert 0.8 < result['pictures']['all']['tutorial']['iou'] < 1.0
+    assert result['images']['all']['default']['iou'] == 1.0
+    assert 0.8 < result['images']['all']['tutorial']['iou'] < 1.0
     assert result['empty']['default']['false_area'] < 0.01
     clip = result['videos']['talk']['default']
     assert clip['frames'] == 150
-    assert 1.0 <= clip['inferences_per_frame'] <= 1.1
+    assert 0.4 <= clip['inferences_per_frame'] <= 1.1  # none while nobody is there
     assert 0.2 < clip['iou'] < 0.6  # the truth here is the whole frame
     assert cv2.imread(str(sheet)).shape[1] == 4 * 320
     assert '| empty |' in capsys.readouterr().out

@@ -24,11 +24,12 @@ _BRIGHTNESS = 0.45, 1.4  # brightness that is mere shadow or light on a cell, as
 _COLORS = 0.15  # how unlike the fractions of the three channels may be in shadow or light
 _KNOWN = 5  # frames for which a cell must be background until it is known; 2 and 10: 0.0002
 _OUTDATED = 0.25  # fraction of the known cells that must differ; 0.15 and 0.5: no change; never: -0.0004 with a moving camera
-_FOUND = 0.8  # fraction of the last map's people that the model finds when it lost nobody; without: -0.0026 with a moving camera
-_PIECE = 8  # cells of a person that can be held; 1: -0.004 with a moving camera
+_SMALLEST = 33  # cells of a piece that is held, 0.2 % of the frame; smaller ones are specks beside people
 _NEAR = 7  # cells, odd: a held person moves half as far from one frame to the next; 3: -0.008, 13: +0.0003
 _NOBODY = 0.1  # probability up to which a cell is learnt; 0.05: no change, 0.5: -0.0007, -0.011 with a moving camera
 _EDGE = 5  # cells, odd: half as far beside people nothing is learnt; 1: -0.007, 9: -0.0007
+_ABSORBED = 30  # frames for which what changed must stay before it is background: a second; somebody who enters is found in less
+_BESIDE = 31  # cells across, around one of a person's: beside people shade changes, and is background at once
 _IS_SAME = np.clip(2.0 - np.arange(256, dtype=np.float32) / _SAME, 0.0, 1.0)
 _IS_OTHER = np.clip(np.arange(256, dtype=np.float32) / _OTHER - 1.0, 0.0, 1.0)
 
@@ -78,6 +79,7 @@ class BackgroundModel:
         """Forget the background and the people."""
         self._background: Array = np.zeros((GRID, GRID, 3), np.uint8)  # blurred
         self._age: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was background, up to _KNOWN
+        self._changed: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell has looked other than the background
         self._people: Array = np.zeros((GRID, GRID), np.uint8)  # 1 where the last map showed somebody
         self._held_time = 0.0  # seconds
 
@@ -112,15 +114,11 @@ class BackgroundModel:
         :returns: (GRID, GRID) bool, or None for nobody.
         """
         now = (probability > 0.5).astype(np.uint8)
-        before = cv2.countNonZero(self._people)
-        if before == 0 or cv2.countNonZero(now & self._people) > _FOUND * before:
-            self._held_time = 0.0
-            return None
         count, labels, stats, _ = cv2.connectedComponentsWithStats(self._people)
         held = np.zeros(probability.shape, bool)
         for index in range(1, count):
             piece = labels == index
-            if stats[index, cv2.CC_STAT_AREA] < _PIECE or now[piece].mean() > 0.5:
+            if stats[index, cv2.CC_STAT_AREA] < _SMALLEST or now[piece].mean() > 0.5:
                 continue
             near = cv2.dilate(piece.astype(np.uint8), np.ones((_NEAR, _NEAR), np.uint8)) > 0
             held |= near & (comparison.other > 0.5)
@@ -149,9 +147,15 @@ class BackgroundModel:
             self._age[:] = 0
         self._people = (probability > 0.5).astype(np.uint8)
         quiet = cv2.dilate((probability > _NOBODY).astype(np.uint8), np.ones((_EDGE, _EDGE), np.uint8)) == 0
-        self._age[quiet & (comparison.distance > _OTHER)] = 0
-        cv2.copyTo(comparison.image, quiet.astype(np.uint8), self._background)
-        self._age = np.minimum(self._age + quiet, _KNOWN)
+        changed = quiet & (comparison.distance > _OTHER)
+        self._changed = np.where(changed, np.minimum(self._changed + 1, _ABSORBED), 0).astype(np.uint8)
+        # What changes far from the people who are known is waited for: it may be somebody whom the model does not see yet.
+        far = cv2.dilate(self._people, np.ones((_BESIDE, _BESIDE), np.uint8)) == 0
+        waits = changed & far & (self._changed < _ABSORBED) & (self._age == _KNOWN)
+        self._age[changed & ~waits] = 0
+        learnt = quiet & ~waits
+        cv2.copyTo(comparison.image, learnt.astype(np.uint8), self._background)
+        self._age = np.minimum(self._age + learnt, _KNOWN)
 
 
 def _extremes(image: Array) -> tuple[Array, Array]:

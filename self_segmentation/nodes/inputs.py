@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The camera's images: raw or compressed, the latest one only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from .messages import compressed_to_bgr, to_bgr
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+
+__all__ = ['Decode', 'Input']
+
+Decode = Callable[[Any], NDArray[np.uint8]]
+# Humble's callbacks get the message only, without the number that its publisher gave it.
+_HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+
+
+class Input:
+    """
+    A subscription of ``image_raw`` or ``image_raw/compressed``: best effort, depth 1, with QoS overrides.
+
+    :param transport: ``raw`` or ``compressed``.
+    :param on_frame: takes a message, the function that decodes it, and the number that its publisher gave it (None: unknown).
+    :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
+    """
+
+    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, int | None], None],
+                 on_lost: Callable[[int], None]) -> None:
+        self._node, self.transport = node, transport
+        self.topic, self.message_type, decode = node.resolve_topic_name('image_raw'), Image, to_bgr
+        if transport == 'compressed':  # as image_transport names it, after a remap of image_raw
+            self.topic, self.message_type, decode = f'{self.topic}/compressed', CompressedImage, compressed_to_bgr
+
+        def on_message(message: Any) -> None:
+            on_frame(message, decode, None)
+
+        def on_numbered_message(message: Any, info: Any) -> None:
+            on_frame(message, decode, info['publication_sequence_number'])
+
+        def subscribe(**events: Any) -> Subscription[Any]:
+            return node.create_subscription(
+                self.message_type, self.topic, on_numbered_message if _HAS_MESSAGE_INFO else on_message,
+                QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
+
+        try:
+            self._subscription = subscribe(
+                event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
+        except UnsupportedEventTypeError:  # not every middleware counts them
+            self._subscription = subscribe()
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._node.destroy_subscription(self._subscription)

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The results on their topics: ``~/output``, ``~/mask`` and ``~/alpha``, raw and compressed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from .messages import ImageWriter, compress
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
+__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'make_outputs']
+
+# Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
+HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
+_TOPICS = {  # result of the pipeline: topic, encoding, whether it is published compressed too
+    'composite': ('output', 'bgr8', True),
+    'mask': ('mask', 'mono8', True),
+    'alpha': ('alpha', 'mono8', False),
+}
+
+
+def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
+    """
+    Return the outputs of a node: reliable, depth 1, with QoS overrides.
+
+    :param on_demand: called when a subscriber comes or goes; never where there are no matched events (Humble).
+    """
+    return [Output(node, result, on_demand) for result in _TOPICS]
+
+
+class Output:
+    """
+    One result of the pipeline: the pixels of its message, and its publishers.
+
+    :param result: its name in :class:`~self_segmentation.picture.pipeline.Result`.
+    """
+
+    def __init__(self, node: Node, result: str, on_demand: Callable[[], None]) -> None:
+        topic, encoding, has_compressed = _TOPICS[result]
+        self.result, self._node = result, node
+        self._writer = ImageWriter(Image(), encoding)
+        events: dict[str, Any] = {'matched': lambda _: on_demand()} if HAS_MATCHED_EVENTS else {}
+
+        # Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
+        def publisher(message_type: type, topic: str) -> Publisher[Any]:
+            qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE)
+            return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
+                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+        self._raw = publisher(Image, f'~/{topic}')
+        self.topic = self._raw.topic_name
+        self._compressed = publisher(CompressedImage, f'{self.topic}/compressed') if has_compressed else None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody subscribes."""
+        return _subscribers(self._raw) + _subscribers(self._compressed) > 0
+
+    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the pixels of the message, to be written to: (height, width, 3) uint8, or (height, width)."""
+        return self._writer.pixels(width, height)
+
+    def publish(self, header: Any, pixels: NDArray[np.uint8], jpeg_quality: int) -> None:
+        """Publish what was written to the pixels, in the forms that are subscribed."""
+        if _subscribers(self._raw):
+            self._writer.message.header = header
+            self._raw.publish(self._writer.message)
+        if self._compressed is not None and _subscribers(self._compressed):
+            message = CompressedImage(header=header)
+            compress(message, pixels, jpeg_quality if self.result == 'composite' else None)
+            self._compressed.publish(message)
+
+    def close(self) -> None:
+        """End publishing."""
+        for publisher in filter(None, (self._raw, self._compressed)):
+            self._node.destroy_publisher(publisher)
+
+
+def _subscribers(publisher: Publisher[Any] | None) -> int:
+    return publisher.get_subscription_count() if publisher is not None else 0

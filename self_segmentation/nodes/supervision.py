@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator has to know of a running node: skipped, missing and lost frames, and other nodes of the same name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+
+from .diagnostics import Health, Recent, Status
+from .inputs import Input
+from .outputs import Output
+
+__all__ = ['Supervisor']
+
+_SILENCE = 3.0  # seconds without a frame before it is said
+_LOSS = 0.2  # fraction of the frames of a second
+_PRESENT = 0.001  # fraction of the frame that a person covers at least
+_REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
+_MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
+_PROFILE = ('Large images are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images arrive, '
+            'or few" in the README')
+
+
+class Supervisor:
+    """
+    Says it in the log, without flooding it, and on ``/diagnostics``.
+
+    :param health: what became of the frames.
+    """
+
+    def __init__(self, node: Node, health: Health) -> None:
+        self._node, self._health = node, health
+        self._logged: dict[str, float] = {}  # seconds, by what was said
+        self._last_skip = ''
+
+    def skip(self, reason: str) -> None:
+        """Note that a frame could not be used."""
+        self._health.skip(reason)
+        interval = _REPEAT_INTERVAL if reason == self._last_skip else _MIN_LOG_INTERVAL
+        if self._is_due('skip', interval):
+            self._last_skip = reason
+            self._node.get_logger().error(f'frame skipped: {reason}')
+
+    def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
+               people: int | None) -> Status:
+        """
+        Return the report of the last second, and log what is wrong.
+
+        :param inactive: the state of a node that does not serve; empty for one that does.
+        :param source: the subscription of the camera, None while there is none.
+        :param coverage: fraction of the last frame that people cover, None where there was none.
+        :param people: how many people the last frame shows, None where nobody counts them.
+        """
+        recent, values = self._health.report()
+        seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
+        values['person present'] = seen
+        values['people'] = 'unknown' if people is None or not recent.went else str(people)
+        troubles = dict(self._troubles(source, outputs, recent))
+        for kind, text in troubles.items():
+            if self._is_due(kind, _REPEAT_INTERVAL):
+                self._node.get_logger().warning(text)
+        level, message = self._state(inactive, source, recent, bool(troubles))
+        return Status(level, '; '.join((message, *troubles.values())), values)
+
+    def _is_due(self, kind: str, interval: float) -> bool:
+        """Return whether something may be logged again, and note that it is."""
+        now = time.monotonic()
+        if now - self._logged.get(kind, -interval) < interval:
+            return False
+        self._logged[kind] = now
+        return True
+
+    def _state(self, inactive: str, source: Input | None, recent: Recent, is_troubled: bool) -> tuple[bytes, str]:
+        if inactive:
+            return DiagnosticStatus.STALE, inactive
+        if recent.skipped:
+            level = DiagnosticStatus.WARN if recent.went else DiagnosticStatus.ERROR
+            return level, f'frames are skipped: {self._health.last_error}'
+        level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
+        if source is None:
+            return level, 'idle: no subscribers'
+        return level, f'{recent.came:.1f} frames a second in, {recent.went:.1f} out'
+
+    def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong, by kind."""
+        if source is not None and self._health.silence > _SILENCE:
+            yield 'silence', self._silence(source, {output.topic for output in outputs})
+        if recent.lost > _LOSS:
+            yield 'loss', f'{recent.lost:.0%} of the camera frames are lost on the way. {_PROFILE}'
+        node = self._node
+        if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
+            yield 'namesake', (f'another node is named {node.get_fully_qualified_name()} too: a parameter set by name reaches '
+                               'either one, and their outputs mix; start one with another name or namespace')
+
+    def _silence(self, source: Input, own: set[str]) -> str:
+        begin = f'no camera frames on {source.topic} for {self._health.silence:.0f} s'
+        publishers = self._node.count_publishers(source.topic)
+        if publishers:
+            return f'{begin}: {publishers} publisher(s). Is the camera still running, is the network down? {_PROFILE}'
+        name = f'sensor_msgs/msg/{source.message_type.__name__}'
+        others = [topic for topic, types in self._node.get_topic_names_and_types()
+                  if name in types and topic not in own | {source.topic}]
+        return (f'{begin}: no publishers. Is the camera running, is the topic remapped? '
+                f'Topics of type {name}: {", ".join(others) or "none"}')

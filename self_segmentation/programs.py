@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How the package's programs start and end: SIGINT and SIGTERM end them with exit code 0 and no traceback, at any moment.
+
+Imports nothing heavy, so that the signals are in hand before that is imported, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+__all__ = ['ignore_signals', 'note_signals']
+
+_Main = Callable[[], int]
+_Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
+
+
+def note_signals() -> list[int]:
+    """Interrupt nothing from now on; return the list that signals are noted in."""
+    noted: list[int] = []
+    _handle_signals(lambda number, _frame: noted.append(number))
+    return noted
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on: the interpreter brings the default back while it ends, and a second one would show."""
+    _handle_signals(signal.SIG_IGN)
+
+
+def _handle_signals(handler: _Handler) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _program(load: Callable[[], _Main]) -> _Main:
+    """
+    Make a program, which returns its exit code, of a function that imports it and returns its ``main``.
+
+    Until ``main`` sees to them itself, signals end it at once while it is imported, and raise KeyboardInterrupt afterwards.
+    """
+    @functools.wraps(load)
+    def program() -> int:
+        _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
+        main = load()
+        _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
+        try:
+            return main()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            ignore_signals()
+    return program
+
+
+@_program
+def benchmark() -> _Main:
+    from .tools.benchmark import main
+    return main
+
+
+@_program
+def camera_node() -> _Main:
+    from .nodes.camera_node import main
+    return main
+
+
+@_program
+def demo() -> _Main:
+    from .tools.demo import main
+    return main
+
+
+@_program
+def evaluate() -> _Main:
+    from .tools.evaluate import main
+    return main
+
+
+@_program
+def segmentation_node() -> _Main:
+    from .nodes.segmentation_node import main
+    return main
+
+
+@_program
+def soak() -> _Main:
+    from .tools.soak import main
+    return main
+
+
+@_program
+def viewer_node() -> _Main:
+    from .nodes.viewer_node import main
+    return main
+
+
+@_program
+def self_segmentation() -> _Main:
+    from .__main__ import main
+    return main

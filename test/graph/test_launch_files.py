@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files, run by the real launch where the machine has it: ``pip install`` does not, apt and a source build do."""
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, SAMPLE, Program, unique, wait_until
+from ros import message_of
+from sensor_msgs.msg import Image
+
+pytest.importorskip('launch_ros.actions', reason='launch and launch_ros are not installed: the launch files are not run')
+
+SEGMENT = ROOT / 'launch' / 'segment.launch.py'
+OUR_PROGRAMS = ('camera_node', 'segmentation_node', 'viewer_node')
+IMAGE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'MALLOC_ARENA_MAX',
+                   'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_')
+
+# As `ros2 launch FILE ARGUMENTS`, and says what is started.
+LAUNCH = """
+import json, sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessStart
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def say(event, context):
+    print('STARTED', json.dumps([event.cmd, dict(event.env or {})]), flush=True)
+
+file, *arguments = sys.argv[1:]
+service = LaunchService(argv=arguments, noninteractive=True)  # it passes the end on
+service.include_launch_description(LaunchDescription([
+    RegisterEventHandler(OnProcessStart(on_start=say)),
+    IncludeLaunchDescription(PythonLaunchDescriptionSource(file), launch_arguments=[each.split(':=', 1) for each in arguments])]))
+sys.exit(service.run())
+"""
+
+PARENT = """
+from launch import LaunchDescription
+from launch.actions import *
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import PushRosNamespace, SetRemap
+
+def segment(**arguments):
+    return IncludeLaunchDescription(PythonLaunchDescriptionSource({segment!r}), launch_arguments=arguments.items())
+
+def generate_launch_description():
+    return LaunchDescription({actions})
+"""
+
+
+class Started:
+    """A process that was started: its program, its ROS arguments by kind, the parameters of its files, its environment."""
+
+    def __init__(self, line: str) -> None:
+        command, self.environment = json.loads(line)
+        self.program, self.arguments = Path(command[0]).name, command[1:]
+        pairs = list(zip(command, command[1:]))
+        self.rules = dict(reversed([rule.split(':=') for flag, rule in pairs if flag == '-r']))  # the first one counts
+        self.levels = [level for flag, level in pairs if flag == '--log-level']
+        self.parameters = {}
+        for file in (file for flag, file in pairs if flag == '--params-file'):
+            for section in yaml.load(Path(file).read_text(), yaml.FullLoader).values():
+                self.parameters.update(section['ros__parameters'])
+
+
+class Launch:
+    """A running launch file."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    @property
+    def said(self) -> str:
+        return self.program.said
+
+    def started(self, *programs: str) -> list[Started]:
+        """Wait until these are started, and return them in this order."""
+        def found() -> dict[str, Started]:
+            if self.program.code is not None:
+                pytest.fail(f'launch ended; it said:\n{self.said}')
+            return {each.program: each for each in map(Started, re.findall(r'^STARTED (.*)$', self.said, re.MULTILINE))}
+
+        wait_until(lambda: found().keys() >= set(programs), f'the start of {programs}')
+        return [found()[program] for program in programs]
+
+
+@pytest.fixture(scope='module')
+def prefix(tmp_path_factory) -> Path:
+    """Where ROS finds the programs of this source tree, and a driver and a manager that do nothing."""
+    prefix = tmp_path_factory.mktemp('prefix')
+
+    def install(package: str, **programs: str) -> None:
+        marker = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages' / package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        for name, command in programs.items():
+            path = prefix / 'lib' / package / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'#!/bin/sh\nexec {command}\n')
+            path.chmod(0o755)
+
+    install('self_segmentation', **{name: f'{sys.executable} -m self_segmentation.nodes.{name} "$@"' for name in OUR_PROGRAMS})
+    (prefix / 'share' / 'self_segmentation').symlink_to(ROOT)
+    install('usb_cam', usb_cam_node_exe='sleep 1000')
+    install('nav2_lifecycle_manager', lifecycle_manager='sleep 1000')
+    return prefix
+
+
+@pytest.fixture
+def launch(start, prefix, tmp_path):
+    """Start a launch file, or a parent's actions: ``launch(SEGMENT, 'camera:=none')``, ``launch('[segment()]')``."""
+    def launch(file: Path | str, *arguments: str, **variables: str) -> Launch:
+        if isinstance(file, str):
+            actions, file = file, tmp_path / 'parent.launch.py'
+            file.write_text(PARENT.format(segment=str(SEGMENT), actions=actions))
+        environment = {name: value for name, value in os.environ.items() if name not in (*IMAGE_VARIABLES, 'DISPLAY')}
+        environment |= {'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
+                        'PYTHONPATH': os.pathsep.join(filter(None, sys.path)), **variables}
+        return Launch(start('', command=[sys.executable, '-c', LAUNCH, file, *arguments], env=environment))
+
+    return launch
+
+
+def test_starts_camera_and_node_with_the_settings_that_are_given(launch, graph):
+    namespace = unique('launched')
+    pictures, _ = graph.listen(f'/{namespace}/segmentation/output')
+    running = launch(SEGMENT, 'camera:=opencv', f'video_device:={SAMPLE}', 'viewer:=none', f'namespace:={namespace}', 'flip:=off',
+                     'background.color:=0,128,0', 'edge.epsilon:=1', 'params_file:=config/tutorial.yaml')
+    camera, node = running.started('camera_node', 'segmentation_node')
+    assert camera.parameters == {'video_device': str(SAMPLE)}
+    given = {'flip': False, 'background.color': (0, 128, 0), 'edge.epsilon': 1.0}
+    assert node.parameters.items() >= given.items() and node.parameters['threshold'] == 0.1
+    graph.wait_until(lambda: pictures, 'a picture')
+    running.program.send(signal.SIGINT)
+    assert running.program.exit_code() == 0, running.said
+
+
+@pytest.mark.parametrize('argument, reason', [
+    ('camra:=none', 'camra is not an argument of this launch file: did you mean camera?'),
+    ('camera:=usbcam', "camera = 'usbcam' is not allowed: it takes usb_cam, v4l2_camera, camera_ros, opencv, none"),
+    ('threshold:=2', 'threshold = 2.0 (from a launch argument) is not allowed: it takes a number from 0 to 1'),
+    ('params_file:=config/nowhere.yaml', str(ROOT / 'config' / 'nowhere.yaml'))])
+def test_a_wrong_argument_stops_with_the_reason(launch, argument, reason):
+    running = launch(SEGMENT, argument)
+    assert running.program.exit_code() == 1 and reason in running.said and 'STARTED' not in running.said, running.said
+
+
+def test_a_camera_driver_gets_the_environment_for_images_and_nobody_else(launch):
+    running = launch('[segment(viewer="none"), ExecuteProcess(cmd=["sleep", "1000"])]')
+    driver, node, later = running.started('usb_cam_node_exe', 'segmentation_node', 'sleep')
+    assert driver.environment['MALLOC_ARENA_MAX'] == '1'
+    assert [value for name, value in driver.environment.items() if name in IMAGE_VARIABLES and value.endswith('fastdds.xml')]
+    assert not {*node.environment, *later.environment} & set(IMAGE_VARIABLES)
+
+
+def test_a_parents_arguments_of_the_same_names_neither_abort_nor_double(launch):
+    running = launch("""[
+        DeclareLaunchArgument('camera', default_value='front'), DeclareLaunchArgument('namespace', default_value='robot1'),
+        DeclareLaunchArgument('use_sim_time', default_value='True'), DeclareLaunchArgument('respawn', default_value='0'),
+        PushRosNamespace(LaunchConfiguration('namespace')), segment()]""")
+    driver, node = running.started('usb_cam_node_exe', 'segmentation_node')
+    assert "camera = 'front' is not allowed" in running.said
+    for each in (driver, node):
+        assert each.rules['__ns'] == '/robot1' and each.parameters['use_sim_time'] is True
+    assert 'The picture is on /robot1/segmentation/output' in running.said
+
+
+def test_its_arguments_do_not_reach_what_the_parent_includes_next(launch):
+    running = launch("""[segment(viewer='none'), LogInfo(msg=['later: ', LaunchConfiguration('params_file', default='none')])]""")
+    running.started('segmentation_node')
+    assert 'later: none' in running.said
+
+
+def test_in_a_pushed_namespace_a_remap_reaches_camera_node_and_viewer(launch):
+    running = launch("""[PushRosNamespace('robot1'), SetRemap('image_raw', 'front/image'), SetRemap('~/output', '/shown'),
+                         segment(viewer='window')]""", DISPLAY=':99')
+    driver, node, viewer = running.started('usb_cam_node_exe', 'segmentation_node', 'viewer_node')
+    for private in ('', '~/'):
+        assert driver.rules[f'{private}image_raw/compressed'] == '/robot1/front/image/compressed'
+        assert driver.rules[f'{private}camera_info'] == '/robot1/front/camera_info'
+    assert driver.rules['image_raw'] == node.rules['image_raw'] == 'front/image'
+    assert viewer.rules['image'] == '/shown' and viewer.rules['__ns'] == '/robot1'
+
+
+def test_the_image_topic_moves_all_that_the_camera_publishes(launch):
+    running = launch(SEGMENT, 'image_topic:=front/image_raw', 'viewer:=none')
+    driver, node = running.started('usb_cam_node_exe', 'segmentation_node')
+    assert node.rules['image_raw'] == driver.rules['image_raw'] == driver.rules['~/image_raw'] == '/front/image_raw'
+    assert driver.rules['image_raw/compressed'] == driver.rules['~/image_raw/compressed'] == '/front/image_raw/compressed'
+
+
+def test_the_log_level_is_that_of_our_logger_and_not_of_ros(launch, graph):
+    running = launch(SEGMENT, 'camera:=none', 'viewer:=none', 'namespace:=a/b', 'log_level:=DEBUG')
+    [node] = running.started('segmentation_node')
+    assert node.levels == ['a.b.segmentation:=debug']
+    graph.wait_until(lambda: ('segmentation', '/a/b') in graph.node.get_node_names_and_namespaces(), 'the node')
+    assert '[rcl]' not in running.said
+
+
+def test_the_example_of_two_cameras_serves_both_in_simulated_time(launch, graph, astronaut):
+    running = launch(ROOT / 'launch' / 'examples' / 'two_cameras.launch.py')
+    masks = {side: graph.listen(f'/{side}/segmentation/mask')[0] for side in ('front', 'rear')}
+    cameras = [graph.node.create_publisher(Image, f'/{side}_camera/image_raw', 1) for side in masks]
+
+    def send() -> None:
+        for camera in cameras:
+            camera.publish(message_of(astronaut))
+        graph.spin()
+
+    wait_until(lambda: all(masks.values()), 'the masks of both', send)
+    started = [Started(line) for line in re.findall(r'^STARTED (.*)$', running.said, re.MULTILINE)]
+    assert [each.program for each in started] == ['segmentation_node'] * 2
+    by_namespace = {each.rules['__ns']: each.parameters for each in started}
+    assert by_namespace['/front']['background.color'] == (0, 128, 0) and 'background.color' not in by_namespace['/rear']
+    assert by_namespace['/front']['flip'] and not by_namespace['/rear']['flip'] and by_namespace['/rear']['model'] == 'landscape'
+    assert all(parameters['use_sim_time'] is True for parameters in by_namespace.values())
+
+
+def test_the_example_with_a_lifecycle_manager_leaves_the_start_to_it(launch):
+    node, manager = launch(ROOT / 'launch' / 'examples' / 'lifecycle_manager.launch.py').started(
+        'segmentation_node', 'lifecycle_manager')
+    assert node.parameters['autostart'] is False
+    assert manager.parameters == {'node_names': ('segmentation',), 'autostart': True, 'bond_timeout': 0.0}

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Bad files that a setting names: they are used, or refused by their path; nothing else, and soon."""
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import background_of
+from damage import JPEGS, OTHERS, PNGS, damaged, damaged_models, many, model_of_size
+from fuzz.promises import soon
+from hypothesis import example, given
+
+from self_segmentation.errors import BackgroundError, ModelError
+from self_segmentation.io.assets import make_pipeline, model_path
+from self_segmentation.picture.segmenter import ModelFile, _input_size
+from self_segmentation.settings import Settings
+
+
+def background(path: Path) -> np.ndarray | None:
+    """What is put behind a frame of the picture's own size, None where the file was refused by its path."""
+    chosen = Settings().updated({'background.type': 'image', 'background.image': str(path)})
+    with soon():
+        try:
+            made = background_of(chosen)
+        except BackgroundError as error:
+            assert repr(str(path)) in str(error) and 'background.image' in str(error) and 'give' in str(error)
+            return None
+        picture = made.behind(np.empty((32, 48, 3), np.uint8))
+    assert (picture.shape, picture.dtype) == ((32, 48, 3), np.uint8)
+    return picture
+
+
+def test_undamaged_pictures_of_each_kind_are_read(tmp_path):
+    """Without it the tests of damaged ones could all pass by refusing everything."""
+    for content in JPEGS + PNGS + OTHERS:
+        (tmp_path / 'picture').write_bytes(content)
+        made = background(tmp_path / 'picture')
+        assert made is not None and made.std() > 10, content[:100]
+
+
+@many(500)
+@given(damaged(JPEGS + PNGS + OTHERS))
+def test_a_damaged_background_is_shown_or_refused_by_its_path(content):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        background(Path(file.name))
+
+
+PATHS = ['~no_such_user/x', '~', '/proc/self/mem', '/dev/zero', '\0', '\ud800', 'x' * 5000, 'a/' * 3000, '/', ' ', '\n']
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_a_path_that_leads_to_no_file_is_refused(path):
+    for name, error in (('background.image', BackgroundError), ('model', ModelError)):
+        with soon(), pytest.raises(error, match='give'):
+            make_pipeline(Settings().updated({name: path}))
+
+
+@many(200)
+@example(model_of_size(2048, 2048))
+@example(model_of_size(50000, 50000))
+@example(model_of_size(-1, 0))
+@given(damaged([model_path('general').read_bytes(), model_path('landscape').read_bytes()], head=2 ** 20))
+def test_of_a_damaged_model_a_sensible_size_is_read_or_it_is_refused_by_its_path(content):
+    path = 'some.tflite'
+    with soon():
+        try:
+            width, height = _input_size(ModelFile(path, content))
+        except ModelError as error:
+            assert path in str(error)
+        else:
+            assert 1 <= width <= 2048 and 1 <= height <= 2048
+
+
+# Uses each model that is given and prints what became of it. In a process of its own, which a damaged model must not end.
+USE = """
+import json, sys, numpy
+from self_segmentation.errors import ModelError
+from self_segmentation.io.assets import read_model
+from self_segmentation.picture.segmenter import Segmenter
+for path in sys.argv[1:]:
+    try:
+        segmenter = Segmenter(read_model(path))
+        probability = segmenter.probability(numpy.full((90, 120, 3), 99, numpy.uint8))
+        assert (probability.shape, probability.dtype) == (segmenter.size[::-1], numpy.float32)
+        assert probability.min() >= 0 and probability.max() <= 1
+        segmenter.close()
+        print(json.dumps(None), flush=True)
+    except ModelError as error:
+        print(json.dumps(str(error)), flush=True)
+"""
+
+
+def test_a_damaged_model_works_or_is_refused_by_its_path_and_never_ends_the_process(tmp_path):
+    paths = []
+    for name, content in damaged_models().items():
+        paths.append(tmp_path / f'{name}.tflite')
+        paths[-1].write_bytes(content)
+    done = subprocess.run([sys.executable, '-c', USE, *paths], capture_output=True, text=True)
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f'{paths[len(messages)].name} ended the process: {done.returncode}\n{done.stderr[-2000:]}'
+    for path, message in zip(paths, messages):
+        assert message is None if 'noise' in path.name else str(path) in message and 'give' in message, (path.name, message)

@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Bad images in messages: the promised result, or the package's own error that names the value; nothing else, and soon.
+
+The promises themselves are in fuzz/targets.py, where ``make fuzz`` takes them from.
+"""
+import array
+import random
+import resource
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from conftest import ROOT, background_of
+from damage import JPEGS, NUMBERS, PNGS, damaged, many
+from fuzz.promises import mended
+from fuzz.targets import TARGETS, read
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sensor_msgs.msg import CompressedImage, Image
+
+from self_segmentation.nodes.messages import ENCODINGS
+from self_segmentation.settings import Settings
+
+KEPT = sorted((ROOT / 'test' / 'data' / 'fuzz').glob('*/*'))
+BYTES = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}  # two for all others
+FOREIGN = ['bayer_rggb8', '8UC3', '32FC1', 'nv21', '8UC9999', 'rgb16']
+sizes = st.integers(1, 40) | st.sampled_from(NUMBERS)
+
+
+@st.composite
+def images(draw) -> Image:
+    """Messages of which some are right, and most are wrong in a field or two."""
+    encoding = draw(st.sampled_from([*ENCODINGS, 'mono16', '16UC1']) | st.sampled_from(FOREIGN) | st.text(max_size=9))
+    width, height = draw(sizes), draw(sizes)
+    row = min(width * BYTES.get(encoding, 2), 2 ** 20)
+    step = draw(st.sampled_from([row, row + 5, max(0, row - 1)]) | st.integers(0, 200) | st.sampled_from(NUMBERS))
+    rows = height * 3 // 2 if encoding == 'nv12' else height
+    length = draw(st.sampled_from([step * rows, step * (rows - 1) + row, step * rows - 1, 0]) | st.integers(0, 4000))
+    return Image(width=width, height=height, encoding=encoding, step=step, is_bigendian=draw(st.sampled_from([0, 1, 255])),
+                 data=array.array('B', bytes(max(0, min(length, 2 ** 16)))))
+
+
+def is_right(message: Image) -> bool:
+    """Whether a message in one of our own encodings holds its picture, by the definition of sensor_msgs/Image."""
+    pixel, planar = BYTES.get(message.encoding, 2), message.encoding == 'nv12'
+    pairs = message.encoding in ('yuv422', 'yuv422_yuy2', 'yuyv', 'uyvy') or planar
+    rows, row = message.height * 3 // 2 if planar else message.height, message.width * pixel
+    return (0 < message.width <= 8192 and 0 < message.height <= 8192 and message.step >= row
+            and len(message.data) >= message.step * (rows - 1) + row
+            and not (pairs and message.width % 2) and not (planar and message.height % 2))
+
+
+@many(800)
+@given(images())
+def test_an_image_message_gives_its_picture_or_is_refused_with_its_values(message):
+    picture = read(message)
+    if message.encoding in [*ENCODINGS, 'mono16', '16UC1']:
+        assert (picture is not None) == is_right(message)
+
+
+def compressed(data: bytes, kind: str = 'jpeg') -> CompressedImage:
+    return CompressedImage(format=kind, data=array.array('B', data))
+
+
+@many(1000)
+@given(damaged(JPEGS + PNGS), st.sampled_from(['jpeg', 'png', 'rgb8; jpeg compressed bgr8']) | st.text(max_size=20))
+def test_a_damaged_compressed_message_gives_a_picture_or_is_refused_with_its_format_and_length(data, kind):
+    read(compressed(data, kind))
+
+
+@many(300)
+@given(st.binary(max_size=300), st.sampled_from([b'', b'\xff\xd8', b'\x89PNG\r\n\x1a\n', PNGS[0][:33], JPEGS[0][:200]]))
+def test_noise_after_the_beginning_of_a_picture_is_refused_or_read(noise, beginning):
+    read(compressed(beginning + noise))
+
+
+def test_undamaged_pictures_of_each_kind_are_read_as_they_are_from_a_file(tmp_path):
+    """Without it the tests of damaged ones could all pass by refusing everything."""
+    for content in JPEGS + PNGS:
+        (tmp_path / 'picture').write_bytes(content)
+        settings = Settings().updated({'background.type': 'image', 'background.image': str(tmp_path / 'picture')})
+        picture = read(compressed(content))
+        assert picture.std() > 10 and np.array_equal(picture, background_of(settings).behind(picture)), content[:100]
+
+
+def sized(content: bytes, width: int, height: int) -> bytes:
+    """A JPEG or PNG whose header says that it has another size."""
+    if content in PNGS:
+        return mended(content[:16] + struct.pack('>II', width, height) + content[24:])
+    at = max(content.find(b'\xff\xc0'), content.find(b'\xff\xc2')) + 5
+    return content[:at] + struct.pack('>HH', height % 65536, width % 65536) + content[at + 4:]
+
+
+@many(300)
+@given(st.sampled_from(JPEGS + PNGS), sizes, sizes)
+@example(JPEGS[0], 8192, 8192)
+@example(PNGS[0], 8192, 8192)
+def test_a_header_that_lies_about_the_size_costs_nothing(content, width, height):
+    data = sized(content, width, height)
+    picture = read(compressed(data))
+    assert picture is None or picture.size <= 3 * 512 * len(data)
+
+
+def test_a_picture_of_more_scans_than_one_needs_is_refused_before_they_are_read():
+    """A scan of 10 bytes costs the time of a whole picture: thousands of them stop a node for minutes."""
+    content = cv2.imencode('.jpg', np.zeros((2048, 2048), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert read(compressed(content)) is not None
+    last = content.rindex(b'\xff\xda')
+    assert read(compressed(content[:-2] + content[last:last + 10] * 5000 + b'\xff\xd9')) is None
+
+
+def test_a_cut_off_png_is_refused_wherever_it_was_cut():
+    for content in PNGS:
+        for kept in range(0, len(content) - 12, 7):
+            assert read(compressed(content[:kept])) is None
+
+
+def test_inputs_that_once_broke_a_promise_no_longer_do():
+    """In a process of its own, which some of them ended. None takes more memory than a picture of its length can need."""
+    assert {path.parent.name for path in KEPT} == set(TARGETS)
+    done = subprocess.run([sys.executable, '-m', 'fuzz.targets', *KEPT], capture_output=True, text=True, cwd=ROOT / 'test')
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f'{KEPT[len(lines)]} broke a promise ({done.returncode}): {done.stderr[-3000:]}'
+    assert [name for name, _ in lines] == [path.name for path in KEPT]
+    assert max((int(megabytes), name) for name, megabytes in lines) < (60,), lines
+
+
+def test_thousands_of_damaged_pictures_leave_no_memory_behind():
+    dice = random.Random(1)
+
+    def read_damaged(times: int) -> float:
+        for _ in range(times):
+            content = bytearray(dice.choice(JPEGS + PNGS))
+            for _ in range(3):
+                content[dice.randrange(len(content))] = dice.randrange(256)
+            read(compressed(mended(bytes(content)) if dice.random() < 0.5 else bytes(content)))
+        return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize() / 1e6
+
+    before = read_damaged(500)
+    assert read_damaged(2000) < before + 10
