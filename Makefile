@@ -74,7 +74,8 @@ window: .venv/.complete
 	@! ls .venv/lib/python3.*/site-packages/opencv_contrib_python_headless-*.dist-info >/dev/null 2>&1 \
 	|| ! $(RUN) -c 'import ctypes; [ctypes.CDLL(name) for name in ("libGL.so.1", "libgthread-2.0.so.0")]' 2>/dev/null \
 	|| { echo 'libGL and glib are here now: OpenCV with windows is taken.'; \
-		$(PIP) uninstall --yes opencv-contrib-python-headless && $(PIP) install "opencv-contrib-python$(OPENCV)"; }
+		$(PIP) download --no-deps --dest .venv/opencv "opencv-contrib-python$(OPENCV)" \
+		&& $(PIP) uninstall --yes opencv-contrib-python-headless && $(PIP) install --no-deps .venv/opencv/*.whl; }
 
 .venv/.fuzz: .ci/requirements-fuzz.txt .venv/.complete
 	@$(PIP) install -r .ci/requirements-fuzz.txt

@@ -1,45 +1,76 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The environment in which large images arrive: for every process that the launch file or the demo starts."""
+"""What large images need of the middleware and of the C library."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from pathlib import Path
 
 from .resources import share
 
-__all__ = ['give_memory_back', 'image_environment', 'keep_large_buffers']
+__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
 _KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
+_SECTION = 'see "No images arrive, or few" in the README'
+_ADVICE = {
+    'fastrtps': f'Large images are lost when the camera runs without the Fast DDS profile config/fastdds.xml: {_SECTION}',
+    'cyclonedds': 'Large images are lost with Cyclone DDS as it comes: set SocketReceiveBufferSize in CYCLONEDDS_URI and '
+                  f'net.core.rmem_max to 4 MB or more: {_SECTION}',
+}
 
 
 def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """
-    Return the variables to add to a process's environment, and a sentence that says what they do.
+    Return the variables to add to the environment of a process that sends or takes images, and a sentence that says what they do.
 
-    Fast DDS as it comes has a shared-memory segment of 512 kB and loses nearly every larger best-effort
-    image; ``config/fastdds.xml`` brings a large one. It is left out where the user has a profile or another
-    middleware. glibc is told what :func:`keep_large_buffers` tells it later, when there are threads already.
+    Those of :func:`fast_dds_environment`, and glibc is told what :func:`keep_large_buffers` tells it later, when there are
+    threads already.
 
     :param environment: the variables that are set already; they win.
     """
-    added = {name: value for name, value in _KEEP_BUFFERS.items() if name not in environment}
+    added, said = fast_dds_environment(environment)
+    return {**{name: value for name, value in _KEEP_BUFFERS.items() if name not in environment}, **added}, said
+
+
+def fast_dds_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """
+    Return the variables that bring a Fast DDS profile for large images, and a sentence that says which.
+
+    Fast DDS as it comes has a shared-memory segment of 512 kB and loses nearly every larger best-effort image. None are
+    returned where the user has a profile or another middleware. Whoever wants to stay on this machine (``ROS_LOCALHOST_ONLY``,
+    ``ROS_AUTOMATIC_DISCOVERY_RANGE``) gets a profile that does.
+
+    :param environment: the variables that are set already.
+    """
     rmw = environment.get('RMW_IMPLEMENTATION', '')
     if rmw and 'fastrtps' not in rmw:
-        return added, f'RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set'
-    for name in (_OLD_VARIABLE, _NEW_VARIABLE):
-        if environment.get(name):
-            return added, f'{name} is {environment[name]}: that profile is used, not the one for large images'
-    profile = str(share('config', 'fastdds.xml'))
+        return {}, f'RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set'
+    given = {name: environment[name] for name in (_OLD_VARIABLE, _NEW_VARIABLE) if environment.get(name)}
+    for name, value in given.items():
+        if Path(value).resolve().parent != share('config').resolve():  # else it is one of our own
+            return {}, f'{name} is {value}: that profile is used, not the one for large images'
+    is_local = (environment.get('ROS_LOCALHOST_ONLY') == '1'
+                or environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') in ('LOCALHOST', 'OFF'))
+    profile = str(share('config', 'fastdds_localhost.xml' if is_local else 'fastdds.xml'))
     distribution = environment.get('ROS_DISTRO')
-    if not distribution or distribution in _KNOW_OLD_ONLY:
-        added[_OLD_VARIABLE] = profile
-    if distribution not in _KNOW_OLD_ONLY:
-        added[_NEW_VARIABLE] = profile
+    names = [_OLD_VARIABLE] if distribution in _KNOW_OLD_ONLY else [_NEW_VARIABLE]
+    if not distribution:
+        names.append(_OLD_VARIABLE)
+    added = {name: profile for name in {*names, *given} if given.get(name) != profile}
     return added, f'Fast DDS profile for large images: {profile}'
+
+
+def advice(rmw: str) -> str:
+    """
+    Return what to do when large images are lost.
+
+    :param rmw: the middleware, as rclpy names it.
+    """
+    return next((text for name, text in _ADVICE.items() if name in rmw), f'With {rmw} large images may be lost: {_SECTION}')
 
 
 def keep_large_buffers() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file
 
-__all__ = ['TUNABLES', 'Settings', 'Tunable', 'read_yaml', 'unknown_name']
+__all__ = ['TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
 
 _GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
@@ -28,6 +29,7 @@ _NODES = ('**', '*', 'segmentation')
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
 _MOST_NAMES = 1000  # in a YAML
 _LONGEST = 500  # characters of a value in a message
+_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -38,7 +40,7 @@ class Tunable:
 
     ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
     that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
-    something to the ROS node only.
+    something to the ROS node only, ``read_only`` for what is decided when it starts.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Tunable:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     node: bool = False
+    read_only: bool = False
 
     @property
     def allowed(self) -> str:
@@ -74,13 +77,15 @@ class Tunable:
         """
         Return ``value`` in the tunable's own type.
 
-        An integer is taken for a float, and any sequence of three integers for a colour.
+        An integer is taken for a float, as is a text such as 3e-05, which YAML does not take for a number, and any sequence of
+        three integers for a colour.
 
         :raises ValueError: naming the value, its origin and what is allowed.
         """
         kind = type(self.default)
         fitting: Value = value
-        if kind is float and type(value) is int and self._is_within_limits(value):
+        is_number = type(value) is int and self._is_within_limits(value)  # none of more digits than a float takes
+        if kind is float and (is_number or (isinstance(value, str) and _NUMBER.fullmatch(value))):
             fitting = float(value)
         elif kind is tuple and isinstance(value, Sequence) and not isinstance(value, str):
             fitting = tuple(value)
@@ -138,7 +143,7 @@ class Settings:
                                     choices=('raw', 'compressed'), node=True)
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
-                                     'manager does.', node=True)
+                                     'manager does.', node=True, read_only=True)
     people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
                                            'it the model always sees the full frame, as in the MediaPipe tutorial.')
     people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
@@ -273,6 +278,20 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
+def load_yaml(path: str | Path) -> Any:
+    """
+    Return the content of a YAML file.
+
+    :raises SettingsError: the file cannot be read, or is not YAML as ROS 2 reads it.
+    """
+    try:
+        return yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
+    except OSError as error:
+        raise SettingsError({'config': f'configuration {path}: {error.strerror or error}'}) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError({'config': f'configuration {path}: not YAML: {error}'}) from error
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
@@ -287,12 +306,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     def fail(reason: str) -> SettingsError:
         return SettingsError({'config': f'configuration {path}: {reason}'})
 
-    try:
-        document = yaml.load(read_file(path, _LARGEST_YAML).decode(), _Loader)
-    except OSError as error:
-        raise fail(error.strerror or str(error)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise fail(f'not YAML: {error}') from error
+    document = load_yaml(path)
     if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
                                                  for v in document.values()):
         raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
+import re
 import struct
 import zlib
 
@@ -115,4 +117,7 @@ def is_allowed(tunable, value) -> bool:
     if kind is tuple:
         return (isinstance(value, (list, tuple, bytes)) and len(value) == 3
                 and all(type(part) is int and 0 <= part <= 255 for part in value))
+    if kind is float and type(value) is str and re.fullmatch(r'[-+.0-9eE]+', value):
+        with contextlib.suppress(ValueError):
+            value = float(value)
     return type(value) in {kind, int} and tunable.minimum <= value <= tunable.maximum

@@ -8,10 +8,12 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from conftest import ROOT
 
-from self_segmentation.middleware import image_environment
+from self_segmentation.middleware import advice, fast_dds_environment, image_environment
 
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 PROFILE = ROOT / 'config' / 'fastdds.xml'
+LOCAL_PROFILE = ROOT / 'config' / 'fastdds_localhost.xml'
+XML_NAMES = {'p': 'http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles'}
 
 
 @pytest.mark.parametrize('distribution, names', [('', {OLD, NEW}), ('humble', {OLD}), ('jazzy', {OLD}), ('kilted', {NEW}),
@@ -26,6 +28,34 @@ def test_the_profile_is_set_by_the_names_that_the_distribution_knows(distributio
 def test_a_profile_of_the_users_own_stays_and_is_named(name):
     added, said = image_environment({name: '/home/me/mine.xml'})
     assert OLD not in added and NEW not in added and '/home/me/mine.xml' in said
+
+
+@pytest.mark.parametrize('profile', [PROFILE, LOCAL_PROFILE, f'{ROOT}/config/../config/fastdds.xml'], ids=str)
+def test_own_profile_is_recognised_whichever_it_is(profile):
+    added, said = fast_dds_environment({NEW: str(profile), 'ROS_DISTRO': 'kilted'})
+    assert set(added) <= {NEW} and said == f'Fast DDS profile for large images: {PROFILE}'
+
+
+@pytest.mark.parametrize('distribution, name', [('humble', OLD), ('jazzy', OLD), ('kilted', NEW)])
+@pytest.mark.parametrize('local', [{'ROS_LOCALHOST_ONLY': '1'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
+                                   {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}], ids=lambda local: '='.join(*local.items()))
+def test_profile_for_the_loopback_interface_is_taken_where_ros_is_to_stay_on_the_machine(distribution, name, local):
+    for given in ({}, {name: str(PROFILE)}):  # the other one of our own is replaced
+        assert fast_dds_environment({'ROS_DISTRO': distribution, **local, **given})[0] == {name: str(LOCAL_PROFILE)}
+    assert fast_dds_environment({'ROS_DISTRO': distribution, **local, name: '/home/me/mine.xml'})[0] == {}
+
+
+@pytest.mark.parametrize('subnet', [{'ROS_LOCALHOST_ONLY': '0'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}],
+                         ids=lambda subnet: '='.join(*subnet.items()))
+def test_usual_profile_is_taken_where_ros_may_leave_the_machine(subnet):
+    assert fast_dds_environment({'ROS_DISTRO': 'kilted', **subnet})[0] == {NEW: str(PROFILE)}
+
+
+@pytest.mark.parametrize('rmw, part', [('rmw_fastrtps_cpp', 'fastdds.xml'), ('rmw_fastrtps_dynamic_cpp', 'fastdds.xml'),
+                                       ('rmw_cyclonedds_cpp', 'SocketReceiveBufferSize'), ('rmw_zenoh_cpp', 'rmw_zenoh_cpp')])
+def test_advice_names_what_the_middleware_in_use_needs(rmw, part):
+    assert part in advice(rmw) and 'No images arrive, or few' in advice(rmw)
+    assert ('fastdds.xml' in advice(rmw)) == ('fastrtps' in rmw)
 
 
 def test_another_middleware_gets_no_fast_dds_profile():
@@ -69,15 +99,17 @@ def test_a_process_that_is_started_with_it_has_one_heap_for_all_its_threads():
     assert heaps({'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(added)
 
 
-def test_the_profile_holds_several_1080p_images_in_shared_memory_and_keeps_udp():
-    names = {'p': 'http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles'}
-    tree = ElementTree.parse(PROFILE)
-    transports = {t.findtext('p:type', namespaces=names): t for t in tree.iterfind('.//p:transport_descriptor', names)}
+@pytest.mark.parametrize('profile', [PROFILE, LOCAL_PROFILE], ids=lambda profile: profile.stem)
+def test_the_profile_holds_several_1080p_images_in_shared_memory_and_keeps_udp(profile):
+    tree = ElementTree.parse(profile)
+    transports = {t.findtext('p:type', namespaces=XML_NAMES): t for t in tree.iterfind('.//p:transport_descriptor', XML_NAMES)}
     assert set(transports) == {'SHM', 'UDPv4'}
-    assert int(transports['SHM'].findtext('p:segment_size', namespaces=names)) >= 8 * 1920 * 1080 * 3
-    assert int(transports['SHM'].findtext('p:maxMessageSize', namespaces=names)) >= 3840 * 2160 * 3
-    used = {used.text for used in tree.iterfind('.//p:userTransports/p:transport_id', names)}
-    assert used == {t.findtext('p:transport_id', namespaces=names) for t in transports.values()}
+    assert int(transports['SHM'].findtext('p:segment_size', namespaces=XML_NAMES)) >= 8 * 1920 * 1080 * 3
+    assert int(transports['SHM'].findtext('p:maxMessageSize', namespaces=XML_NAMES)) >= 3840 * 2160 * 3
+    used = {used.text for used in tree.iterfind('.//p:userTransports/p:transport_id', XML_NAMES)}
+    assert used == {t.findtext('p:transport_id', namespaces=XML_NAMES) for t in transports.values()}
+    addresses = [address.text for address in transports['UDPv4'].iterfind('p:interfaceWhiteList/p:address', XML_NAMES)]
+    assert addresses == (['127.0.0.1'] if profile == LOCAL_PROFILE else [])
 
 
 @pytest.mark.parametrize('module', ['self_segmentation', 'self_segmentation.middleware', 'self_segmentation.resources',

@@ -75,7 +75,7 @@ def test_imports_run_one_way_only(layer):
 
 
 def test_what_is_shared_imports_nothing_from_the_subpackages():
-    for name in ('settings', 'errors', 'resources', 'middleware'):
+    for name in ('settings', 'errors', 'resources', 'middleware', 'launching'):
         names = imported_names(ROOT / 'self_segmentation' / f'{name}.py')
         assert not {each for each in names if each.split('.')[1:2] and each.split('.')[1] in (*LAYERS, 'tools')}
 
@@ -116,5 +116,10 @@ def test_make_clean_removes_nothing_outside_a_clone_whose_path_has_a_space_and_a
         folder.mkdir(parents=True)
         (folder / 'file').touch()
     shutil.copy(ROOT / 'Makefile', clone)
+    shutil.copytree(ROOT / '.ci', clone / '.ci')
+    targets = re.search(r'^.PHONY: (.*)$', (ROOT / 'Makefile').read_text(encoding='utf-8'), re.M).group(1).split()
+    assert 'demo' in targets and 'clean' in targets
+    would = subprocess.run(['make', '--no-print-directory', '-n', *targets], cwd=clone, check=True, capture_output=True, text=True)
+    assert str(tmp_path) not in would.stdout and 'my robot' not in would.stdout  # every path is relative
     subprocess.run(['make', 'clean'], cwd=clone, check=True, capture_output=True)
     assert (beside / 'file').exists() and not (clone / '.venv').exists() and (clone / 'Makefile').exists()

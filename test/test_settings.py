@@ -15,7 +15,8 @@ def problems(changes: dict, origin: str = '') -> dict[str, str]:
 
 
 @pytest.mark.parametrize('name, value', [
-    ('threshold', -0.01), ('threshold', 1.01), ('threshold', math.nan), ('threshold', math.inf), ('threshold', '0.5'),
+    ('threshold', -0.01), ('threshold', 1.01), ('threshold', math.nan), ('threshold', math.inf),
+    ('threshold', 'nan'), ('threshold', '1e2'),
     ('threshold', True), ('threshold', None), ('threshold', [0.5]), pytest.param('threshold', 10 ** 400, id='huge'),
     ('edge.diameter', 0), ('edge.diameter', 50), ('edge.diameter', 5.0), ('edge.diameter', True), ('edge.diameter', '5'),
     ('flip', 1), ('flip', 'true'), ('flip', None),
@@ -62,6 +63,11 @@ def test_what_is_allowed_is_said_in_words():
 def test_a_whole_number_is_taken_for_a_float():
     threshold = Settings().updated({'threshold': 1}).threshold
     assert threshold == 1.0 and type(threshold) is float
+
+
+@pytest.mark.parametrize('text, number', [('3e-01', 0.3), ('1', 1.0), ('.5', 0.5), ('1e-4', 0.0001)])
+def test_text_of_a_number_is_taken_for_a_float(text, number):
+    assert Settings().updated({'threshold': text}).threshold == number
 
 
 def test_a_colour_may_be_any_sequence_of_three_whole_numbers():

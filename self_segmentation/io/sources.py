@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError, SourceError
 from ..picture.decoding import IMAGE_FORMATS, decode
 from ..resources import read_file
+from .library_lines import library_lines_logged
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'open_source']
 
@@ -88,7 +89,8 @@ class _Capture(Source):
     def __init__(self, place: int | str, kind: str, width: int, height: int, fps: float) -> None:
         self.kind = kind
         self._place, self._index = place, 0
-        self._capture = cv2.VideoCapture(place)
+        with library_lines_logged():
+            self._capture = cv2.VideoCapture(place)
         if not self._capture.isOpened():
             what = 'camera' if kind == SourceKind.CAMERA else 'video'
             raise SourceError(f'{what} {place!r} cannot be opened: give a camera number (0, 1, ...), a device such as '

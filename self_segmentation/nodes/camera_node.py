@@ -20,12 +20,13 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import SourceError
 from ..io.sources import Frame, Source, SourceKind, open_source
 from ..picture.decoding import MAX_SIDE
-from .lifetime import run
+from .camera_info import read_camera_info
+from .lifetime import log_library_lines, run
 from .messages import ImageWriter
 
 __all__ = ['CameraNode', 'main']
@@ -39,22 +40,29 @@ _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effor
 class CameraNode(Node):
     """
     Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, an image or a
-    folder of images. A camera that went away is opened again; a file that is not looped ends the node.
+    folder of images, and ``camera_info`` (sensor_msgs/CameraInfo) beside it where there is a calibration. A camera that went
+    away is opened again; a file that is not looped ends the node.
     """
 
     def __init__(self) -> None:
         super().__init__('camera')
+        log_library_lines(self)
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('video_device', '0', 'Camera number, device, video, image or folder of images.')
-        self._width = self._fixed('image_width', 0, 'Width of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._height = self._fixed('image_height', 0, 'Height of the frame in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._fps = self._fixed('framerate', 0.0, "Frames a second; 0 is the camera's or the file's own rate.", most=1000.0)
+        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, image or folder of images.')
+        self._width = self._fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._height = self._fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', most=MAX_SIDE)
+        self._fps = self._fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", most=1000.0)
         self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
-        self._publisher = self.create_publisher(
-            Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        url = self._fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
+        qos = QoSOverridingOptions.with_default_policies
+        self._publisher = self.create_publisher(Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=qos())
         self._writer = ImageWriter(Image(), 'bgr8')
+        self._info = read_camera_info(url) if url else None
+        if self._info is not None:
+            self._info_publisher = self.create_publisher(CameraInfo, 'camera_info', QoSProfile(depth=2),
+                                                         qos_overriding_options=qos())
         source = self._open()  # a file that is not there is said at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
         self._thread.start()
@@ -71,7 +79,7 @@ class CameraNode(Node):
         described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
         value = self.declare_parameter(name, default, described).value
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fitting = str(value) if name == 'video_device' else float(value) if kind is float and is_number else value
+        fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
         if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
             raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
         return fitting
@@ -149,8 +157,19 @@ class CameraNode(Node):
         header = self._writer.message.header
         header.stamp = self.get_clock().now().to_msg()
         header.frame_id = self._frame_id
-        if not self.ending.is_set() and self.context.ok():
-            self._publisher.publish(self._writer.message)
+        if self.ending.is_set() or not self.context.ok():
+            return
+        self._publisher.publish(self._writer.message)
+        if self._info is not None:
+            self._publish_info(self._info, size)
+
+    def _publish_info(self, info: CameraInfo, size: tuple[int, int]) -> None:
+        if (info.width, info.height) != size:
+            self.get_logger().error(f'no camera_info: the calibration is for images of {info.width}x{info.height} pixels, and '
+                                    f'these have {size[0]}x{size[1]}', throttle_duration_sec=30.0)
+            return
+        info.header = self._writer.message.header
+        self._info_publisher.publish(info)
 
     def destroy_node(self) -> None:
         """End the reading thread, then the node."""

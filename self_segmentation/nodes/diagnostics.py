@@ -14,11 +14,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.node import Node
 
-try:
-    import diagnostic_updater
-except ImportError:  # then the same message is made here
-    diagnostic_updater = None
-
 __all__ = ['Health', 'Status', 'start_diagnostics']
 
 _TASK = 'frames'
@@ -128,34 +123,19 @@ class Health:
 
 def start_diagnostics(node: Node, status: Callable[[], Status], clock: Clock) -> None:
     """
-    Report on ``/diagnostics`` (diagnostic_msgs/DiagnosticArray) at 1 Hz, through diagnostic_updater where it is installed.
+    Report on ``/diagnostics`` (diagnostic_msgs/DiagnosticArray) once a second.
 
-    :param node: that reports. Its full name is the ``hardware_id``: several cameras have nodes of one name.
+    :param node: that reports. Its full name is in the report's: several cameras have nodes of one name.
     :param status: how it is now.
     :param clock: that the reports go by.
     """
-    if diagnostic_updater is not None:
-        updater = diagnostic_updater.Updater(node)
-        updater.setHardwareID(node.get_fully_qualified_name())
-        if getattr(updater, 'timer', None) is not None:
-            node.destroy_timer(updater.timer)  # it goes by the node's clock, which may be a simulated one that stands still
-
-        def task(filled: diagnostic_updater.DiagnosticStatusWrapper) -> diagnostic_updater.DiagnosticStatusWrapper:
-            level, message, values = status()
-            filled.summary(level, message)
-            for key, value in values.items():
-                filled.add(key, value)
-            return filled
-
-        updater.add(_TASK, task)
-        node.create_timer(getattr(updater, 'period', 1.0), updater.force_update, clock=clock)
-        return
     publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+    name = node.get_fully_qualified_name()
 
     def publish() -> None:
         level, message, values = status()
         array = DiagnosticArray(status=[DiagnosticStatus(
-            level=level, name=f'{node.get_name()}: {_TASK}', message=message, hardware_id=node.get_fully_qualified_name(),
+            level=level, name=f'{name.removeprefix("/")}: {_TASK}', message=message, hardware_id=name,
             values=[KeyValue(key=key, value=value) for key, value in values.items()])])
         array.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(array)

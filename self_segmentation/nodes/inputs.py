@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,18 +16,18 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from .messages import compressed_to_bgr, to_bgr
+from .messages import BitDepth, compressed_to_bgr, to_bgr
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['Decode', 'Input']
+__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 # Humble's callbacks get the message only, without the number that its publisher gave it.
-_HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
 
 
 class Input:
@@ -40,10 +41,13 @@ class Input:
 
     def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, int | None], None],
                  on_lost: Callable[[int], None]) -> None:
-        self._node, self.transport = node, transport
-        self.topic, self.message_type, decode = node.resolve_topic_name('image_raw'), Image, to_bgr
+        # What is called back refers to nothing here: in a circle the pipeline's memory would wait for the garbage collector.
+        topic, message_type = node.resolve_topic_name('image_raw'), Image
+        depth = BitDepth(lambda bits, brightest: node.get_logger().info(
+            f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
+        decode: Decode = functools.partial(to_bgr, depth=depth)
         if transport == 'compressed':  # as image_transport names it, after a remap of image_raw
-            self.topic, self.message_type, decode = f'{self.topic}/compressed', CompressedImage, compressed_to_bgr
+            topic, message_type, decode = f'{topic}/compressed', CompressedImage, compressed_to_bgr
 
         def on_message(message: Any) -> None:
             on_frame(message, decode, None)
@@ -53,10 +57,11 @@ class Input:
 
         def subscribe(**events: Any) -> Subscription[Any]:
             return node.create_subscription(
-                self.message_type, self.topic, on_numbered_message if _HAS_MESSAGE_INFO else on_message,
+                message_type, topic, on_numbered_message if HAS_MESSAGE_INFO else on_message,
                 QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
 
+        self._node, self.transport, self.topic, self.message_type = node, transport, topic, message_type
         try:
             self._subscription = subscribe(
                 event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))

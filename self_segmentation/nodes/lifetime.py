@@ -8,27 +8,44 @@ traceback.
 from __future__ import annotations
 
 import errno
+import functools
+import logging
 import os
+import re
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from ..errors import SelfSegmentationError
-from ..middleware import keep_large_buffers
+from ..io.library_lines import LOGGER as LIBRARY_LOGGER
+from ..middleware import fast_dds_environment, keep_large_buffers
 from ..programs import ignore_signals, note_signals
 
-__all__ = ['run']
+__all__ = ['log_library_lines', 'run']
 
 _SPIN_TIMEOUT = 0.5  # seconds
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
+_SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
+_HINTS = {  # by a part of ROS's message
+    'opening YAML file': '(does it exist, may it be read?)',
+    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; a list has one type of values)",
+    'parse parameter override rule': '(it takes NAME:=VALUE)',
+    'parse remap rule': '(it takes FROM:=TO; __ns:= a name with / at its beginning, __node:= letters, digits and _)',
+    'parse log level': '(it takes debug, info, warn, error or fatal)',
+    'ROS_DOMAIN_ID': '(it takes a whole number from 0 to 232)',
+}
 _FALLBACK_TEMPORARY_FOLDER = '/dev/shm'  # which Fast DDS needs too
 
 
@@ -47,12 +64,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     node = None
     try:
         _provide_temporary_folder()
-        problem = _log_folder_problem()
-        rclpy.init(args=[*(sys.argv if args is None else args), *_NO_LOG_FILE] if problem else args,
-                   signal_handler_options=SignalHandlerOptions.NO)
-        if problem:
-            rclpy.logging.get_logger('self_segmentation').warning(problem)
+        _start_ros(sys.argv if args is None else args)
+        if told:
+            return 0
         node = make_node()
+        _guard_services(node)
         install_signal_handlers()  # they wake the executor at once, but would end ROS in the middle of making the node
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -61,7 +77,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
             executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
     except ExternalShutdownException:
         pass
-    except SelfSegmentationError as error:
+    except (SelfSegmentationError, ParameterException, NameValidationException) as error:
         print(error, file=sys.stderr)
         return 1
     except Exception:
@@ -74,6 +90,64 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
         ignore_signals()
     return 1 if getattr(node, 'failed', False) else 0
+
+
+class _RosHandler(logging.Handler):
+    """Logs at the level DEBUG of a node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self._logger = node.get_logger().get_child('libraries')
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a line."""
+        self._logger.debug(record.getMessage())
+
+
+def log_library_lines(node: Node) -> None:
+    """Have a node log what MediaPipe, OpenCV and FFmpeg write by themselves, at the level DEBUG."""
+    LIBRARY_LOGGER.setLevel(logging.DEBUG)
+    LIBRARY_LOGGER.addHandler(_RosHandler(node))
+
+
+def _start_ros(args: list[str]) -> None:
+    """
+    Start ROS in an environment in which large images arrive.
+
+    :raises SelfSegmentationError: an argument or the environment is wrong; ROS's own reason names the file and the line.
+    """
+    added, _ = fast_dds_environment(os.environ)
+    os.environ.update(added)
+    problem = _log_folder_problem()
+    try:
+        rclpy.init(args=[*args, *_NO_LOG_FILE] if problem else args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy's are private, and differ by distribution
+        reason = _SOURCE_LINE.sub('', str(error))
+        hint = next((f' {hint}' for part, hint in _HINTS.items() if part in reason), '')
+        unknown = 'unknown ROS arguments ' if reason.startswith('[') else ''
+        raise SelfSegmentationError(f'ROS cannot start: {unknown}{reason}{hint}') from error
+    if problem:
+        rclpy.logging.get_logger('self_segmentation').warning(problem)
+
+
+def _guard_services(node: Node) -> None:
+    """Have a request that a service's callback trips over refused: rclpy ends the node, as for a parameter of an unknown type."""
+    for service in node.services:
+        service.callback = functools.partial(_answer, node, service.callback)
+
+
+def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+    try:
+        return callback(request, response)
+    except Exception as error:
+        if node.context.ok():  # else it is the shutdown that interrupted it
+            node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
+        refused = SetParametersResult(successful=False, reason=str(error))
+        if isinstance(request, SetParameters.Request):
+            response.results = [refused for _ in request.parameters]
+        elif isinstance(request, SetParametersAtomically.Request):
+            response.result = refused
+        return response  # of other services the empty one, which says no
 
 
 def _provide_temporary_folder() -> None:

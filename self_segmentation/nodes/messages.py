@@ -7,6 +7,7 @@ from __future__ import annotations
 import array
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from ..picture.decoding import MAX_SIDE, decode
 
-__all__ = ['ENCODINGS', 'ImageWriter', 'compress', 'compressed_to_bgr', 'to_bgr']
+__all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'compress', 'compressed_to_bgr', 'to_bgr']
 
 
 # encoding: (bytes a pixel in a row, conversion to bgr8; None where it is bgr8 already)
@@ -26,6 +27,13 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
     'bgra8': (4, cv2.COLOR_BGRA2BGR),
     'rgba8': (4, cv2.COLOR_RGBA2BGR),
     'mono8': (1, cv2.COLOR_GRAY2BGR),
+    '8UC3': (3, None),  # by OpenCV's types, which say nothing of colours: OpenCV's own order
+    '8UC4': (4, cv2.COLOR_BGRA2BGR),
+    '8UC1': (1, cv2.COLOR_GRAY2BGR),
+    'bayer_rggb8': (1, cv2.COLOR_BayerBG2BGR),  # OpenCV names the second row, from its second pixel on
+    'bayer_bggr8': (1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg8': (1, cv2.COLOR_BayerGB2BGR),
     'yuv422_yuy2': (2, cv2.COLOR_YUV2BGR_YUY2),
     'yuyv': (2, cv2.COLOR_YUV2BGR_YUY2),
     'yuv422': (2, cv2.COLOR_YUV2BGR_UYVY),
@@ -33,11 +41,40 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
     'nv12': (1, cv2.COLOR_YUV2BGR_NV12),
 }
 _PLANAR = 'nv12'  # half as many rows again, of colour, below the image
-_DEEP = ('mono16', '16UC1')
+_DEEP = {  # of 16 bits; conversion to bgr8 once they have 8
+    'mono16': cv2.COLOR_GRAY2BGR,
+    '16UC1': cv2.COLOR_GRAY2BGR,
+    'bayer_rggb16': cv2.COLOR_BayerBG2BGR,
+    'bayer_bggr16': cv2.COLOR_BayerRG2BGR,
+    'bayer_gbrg16': cv2.COLOR_BayerGR2BGR,
+    'bayer_grbg16': cv2.COLOR_BayerGB2BGR,
+}
+_DEPTHS = (10, 12, 14, 16)  # bits that cameras use of 16
 _STREAMED = ('JPEG', 'PNG')
 
 
-def to_bgr(message: Any) -> NDArray[np.uint8]:
+class BitDepth:
+    """
+    How many bits of 16 a camera uses: as many as its brightest value so far takes, of 10, 12, 14 and 16.
+
+    :param on_change: called with the bits and that value when it takes more than before.
+    """
+
+    def __init__(self, on_change: Callable[[int, int], object]) -> None:
+        self._on_change, self._bits = on_change, 0
+
+    def of(self, values: NDArray[np.uint16]) -> int:
+        """Return the bits that are used, now that these values came too."""
+        if self._bits < _DEPTHS[-1]:
+            brightest = int(values.max())
+            bits = next(bits for bits in _DEPTHS if brightest < 1 << bits)
+            if bits > self._bits:
+                self._bits = bits
+                self._on_change(bits, brightest)
+        return self._bits
+
+
+def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     """
     Return the image of a message.
 
@@ -45,6 +82,7 @@ def to_bgr(message: Any) -> NDArray[np.uint8]:
     :data:`ENCODINGS` go through cv_bridge where it is installed.
 
     :param message: sensor_msgs/Image.
+    :param depth: that of the camera's 16 bit encodings; all 16 are used if None.
     :returns: (height, width, 3) uint8, blue green red. For bgr8 a view of the message's own data: do not
         write to it.
     :raises ImageError: naming what is wrong with the message and what is allowed.
@@ -53,7 +91,7 @@ def to_bgr(message: Any) -> NDArray[np.uint8]:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ImageError(f'an image of {width}x{height} pixels came in: each side must be 1 to {MAX_SIDE}')
     if encoding in _DEEP:
-        return _to_bgr_from_16_bit(message)
+        return np.asarray(cv2.cvtColor(_in_8_bits(message, depth), _DEEP[encoding]), np.uint8)
     if encoding not in ENCODINGS:
         return _to_bgr_by_cv_bridge(message)
     pixel, conversion = ENCODINGS[encoding]
@@ -80,11 +118,11 @@ def _rows(message: Any, rows: int, row_bytes: int) -> NDArray[np.uint8]:
     return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step, 1), writeable=False)
 
 
-def _to_bgr_from_16_bit(message: Any) -> NDArray[np.uint8]:
+def _in_8_bits(message: Any, depth: BitDepth | None) -> NDArray[np.uint8]:
     rows = _rows(message, message.height, message.width * 2)
-    order = '>u2' if message.is_bigendian else '<u2'
-    grey = (np.ascontiguousarray(rows).view(order) >> 8).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+    values = np.ascontiguousarray(rows).view('>u2' if message.is_bigendian else '<u2')
+    bits = depth.of(values) if depth is not None else 16
+    return (values >> (bits - 8)).astype(np.uint8)
 
 
 def _to_bgr_by_cv_bridge(message: Any) -> NDArray[np.uint8]:

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import array
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy.exceptions import InvalidParameterValueException
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -17,7 +19,8 @@ from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
 __all__ = ['SettingsParameters', 'descriptor']
 
-_DECLARED_BY_OTHERS = ('qos_overrides.', 'diagnostic_updater.')  # later
+_DECLARED_LATER = 'qos_overrides.'
+_CHANGE = 'a parameter change'
 
 
 Built = TypeVar('Built')
@@ -27,7 +30,9 @@ class SettingsParameters:
     """
     Keeps the settings, the node's parameters and what is built from them the same thing.
 
-    What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused.
+    What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused. rclpy's own services
+    refuse a whole number or a text such as 3e-05 for a float, change the description of what they refuse, and end the node where
+    a type is unknown: theirs are answered here.
 
     :param node: on which the parameters are declared.
     :param apply: called with the names that were given once :attr:`settings` are the new ones; where it raises
@@ -38,6 +43,11 @@ class SettingsParameters:
         self._node, self._apply = node, apply
         self.settings = self._declare()
         node.add_on_set_parameters_callback(self._on_set)
+        for service in node.services:
+            if service.srv_type is SetParameters:
+                service.callback = self._on_set_request
+            elif service.srv_type is SetParametersAtomically:
+                service.callback = self._on_set_atomically_request
 
     def built(self, build: Callable[[Settings], Built]) -> Built:
         """
@@ -48,70 +58,127 @@ class SettingsParameters:
         try:
             return build(self.settings)
         except SelfSegmentationError as error:
-            if all(getattr(self.settings, TUNABLES[name].attribute) == TUNABLES[name].default for name in error.settings):
+            defaults = {name: TUNABLES[name].default for name in error.settings}
+            if all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items()):
                 raise  # the default itself cannot be had
-            self._set_defaults({name: str(error) for name in error.settings})
+            self._log_start_up_problems([str(error)])
+            self.settings = self.settings.updated(defaults)
+            self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)
 
-    def _set_defaults(self, problems: dict[str, str]) -> None:
-        for reason in dict.fromkeys(problems.values()):
+    def _log_start_up_problems(self, problems: Collection[str]) -> None:
+        for reason in dict.fromkeys(problems):
             self._node.get_logger().error(f'{reason}; going on with the default')
-        defaults = {name: TUNABLES[name].default for name in problems}
-        self.settings = self.settings.updated(defaults)
-        self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
 
     def _declare(self) -> Settings:
         origin = 'the start-up parameters'
-        problems, values = {}, {}
-        for tunable in TUNABLES.values():
-            try:
-                values[tunable.name] = self._declare_one(tunable)
-            except InvalidParameterValueException as error:  # out of the descriptor's range
-                problems[tunable.name] = f'{error}; {tunable.name} (from {origin}) takes {tunable.allowed}'
-                self._declare_one(tunable, ignore_override=True)
-        self.settings = Settings()
+        # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
+        given = {name: _plain(parameter.value) for name, parameter in getattr(self._node, '_parameter_overrides', {}).items()}
+        values = {name: value for name, value in given.items() if name in TUNABLES}
+        problems: dict[str, str] = {}
         while True:  # without the wrong ones, the rest may still not fit together
             try:
-                self.settings = self.settings.updated(values, origin)
+                settings = Settings().updated(values, origin)
                 break
             except SettingsError as error:
                 problems.update(error.problems)
                 values = {name: value for name, value in values.items() if name not in error.problems}
-        if problems:
-            self._set_defaults(problems)
-        # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
-        for name in getattr(self._node, '_parameter_overrides', {}):
-            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_BY_OTHERS):
+        self._log_start_up_problems(problems.values())
+        for name, value in settings.items():
+            self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
+        for name in given:
+            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
                 self._node.get_logger().error(f'{unknown_name(name, origin)}; it is ignored')
-        return self.settings
+        return settings
 
-    def _declare_one(self, tunable: Tunable, ignore_override: bool = False) -> Any:
-        return self._node.declare_parameter(tunable.name, _ros(tunable.default), descriptor(tunable),
-                                            ignore_override=ignore_override).value
+    # ---- changes
 
     def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
-        changes = {p.name: p.value for p in parameters if p.name in TUNABLES}
+        changes = {p.name: _plain(p.value) for p in parameters if p.name in TUNABLES}
         if not changes:
             return SetParametersResult(successful=True)
         before = self.settings
         try:
-            self.settings = before.updated(changes, 'a parameter change')
+            self.settings = before.updated(changes, _CHANGE)
             self._apply(changes)
         except SelfSegmentationError as error:
             self.settings = before
-            self._node.get_logger().warning(f'parameter change refused: {error}')
             return SetParametersResult(successful=False, reason=str(error))
+        self._node.get_logger().debug('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items()))
         return SetParametersResult(successful=True)
+
+    def _on_set_atomically_request(self, request: Any, response: Any) -> Any:
+        response.result = self._set(request.parameters)
+        self._log_refusals([response.result])
+        return response
+
+    def _on_set_request(self, request: Any, response: Any) -> Any:
+        """Set each by itself, in whatever order they fit together: a background's type may stand before its image."""
+        response.results = [self._set(request.parameters)] * len(request.parameters)
+        left = [] if response.results and response.results[0].successful else [*enumerate(request.parameters)]
+        while left:
+            for index, message in left:
+                response.results[index] = self._set([message])
+            refused = [(index, message) for index, message in left if not response.results[index].successful]
+            left = refused if len(refused) < len(left) else []
+        self._log_refusals(response.results)
+        return response
+
+    def _log_refusals(self, results: list[SetParametersResult]) -> None:
+        for reason in dict.fromkeys(result.reason for result in results if not result.successful):
+            self._node.get_logger().warning(f'parameter change refused: {reason}')
+
+    def _set(self, messages: Sequence[Any]) -> SetParametersResult:
+        """Set all parameters of a request, or none."""
+        try:
+            parameters = self._converted(messages)
+            if not parameters:
+                return SetParametersResult(successful=True)
+            return self._node.set_parameters_atomically(parameters)
+        except SettingsError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except ParameterNotDeclaredException:
+            unknown = [each.name for each in parameters if not self._node.has_parameter(each.name)]
+            return SetParametersResult(successful=False, reason='; '.join(unknown_name(name, _CHANGE) for name in unknown))
+
+    def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
+        """
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+
+        :raises SettingsError: naming every value that is not allowed.
+        """
+        others, changes, problems = [], {}, {}
+        for message in messages:
+            try:
+                parameter = Parameter.from_parameter_msg(message)
+            except ValueError:
+                problems[message.name] = f'{message.name} (from {_CHANGE}) has a value of the unknown type {message.value.type}'
+                continue
+            if message.name in TUNABLES:
+                changes[message.name] = _plain(parameter.value)
+            else:
+                others.append(parameter)
+        if problems:
+            raise SettingsError(problems)
+        settings, new = self.settings.updated(changes, _CHANGE), []
+        for tunable in (TUNABLES[name] for name in changes):
+            value = getattr(settings, tunable.attribute)
+            if not tunable.read_only:
+                new.append(Parameter(tunable.name, value=_ros(value)))
+            elif value != getattr(self.settings, tunable.attribute):
+                problems[tunable.name] = f'{tunable.name} (from {_CHANGE}) is read-only: it is decided when the node starts'
+        if problems:
+            raise SettingsError(problems)
+        return [*new, *others]
 
 
 def descriptor(tunable: Tunable) -> ParameterDescriptor:
     """
     Return the ROS description of a tunable.
 
-    The type is left open, so that ``ros2 param set ... threshold 1`` may send an integer; the settings check
-    it. Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise.
+    Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise.
     """
-    described = ParameterDescriptor(name=tunable.name, description=tunable.text, dynamic_typing=True,
+    described = ParameterDescriptor(name=tunable.name, description=tunable.text, read_only=tunable.read_only,
                                     additional_constraints='; '.join(filter(None, [tunable.unit, tunable.allowed])))
     least, greatest = tunable.limits
     if isinstance(tunable.default, float):
@@ -123,3 +190,8 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
 
 def _ros(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of rclpy's as Python shows it to people: a list is no array."""
+    return value.tolist() if isinstance(value, array.array) else value

@@ -23,7 +23,7 @@ from ..middleware import give_memory_back
 from ..picture.pipeline import Pipeline
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
-from .lifetime import run
+from .lifetime import log_library_lines, run
 from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
 from .parameters import SettingsParameters
 from .supervision import Supervisor
@@ -43,8 +43,9 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
     def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
         try:
             return transition(node, *args, **named)
-        except Exception:
+        except Exception as error:
             if node.context.ok():  # else it is the shutdown that interrupted it
+                node._health.fail(f'{type(error).__name__}: {error}')
                 node.get_logger().error(traceback.format_exc())
             raise
     return logged
@@ -67,6 +68,7 @@ class SegmentationNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__('segmentation')
+        log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._outputs: list[Output] = []
         self._active = False
@@ -84,9 +86,7 @@ class SegmentationNode(LifecycleNode):
 
     def _start(self) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if not self.context.ok():
-                return
-            if trigger() != TransitionCallbackReturn.SUCCESS and self.context.ok():
+            if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise SelfSegmentationError(self._health.last_error or 'the node cannot configure and activate itself')
 
     # ---- life cycle
@@ -101,12 +101,16 @@ class SegmentationNode(LifecycleNode):
             self.get_logger().error(f'cannot be configured: {error}')
             return TransitionCallbackReturn.FAILURE
         self._outputs = make_outputs(self, self._follow_demand)
+        settings = self._tuning.settings
+        self.get_logger().info(f'configured: model {settings.model}, background {settings.background_type}; results on '
+                               + ', '.join(output.topic for output in self._outputs))
         return TransitionCallbackReturn.SUCCESS
 
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Serve."""
         self._active = True
+        self.get_logger().info('active: subscribes to the camera while a result has subscribers')
         self._follow_demand()
         return TransitionCallbackReturn.SUCCESS
 
@@ -115,6 +119,7 @@ class SegmentationNode(LifecycleNode):
         """Subscribe nothing; the model stays."""
         self._active = False
         self._follow_demand()
+        self.get_logger().info('inactive')
         return TransitionCallbackReturn.SUCCESS
 
     @_logged
@@ -129,6 +134,7 @@ class SegmentationNode(LifecycleNode):
             self._pipeline.close()
             self._pipeline = None
         give_memory_back()
+        self.get_logger().info('unconfigured')
         return TransitionCallbackReturn.SUCCESS
 
     on_shutdown = on_error = on_cleanup
@@ -157,10 +163,12 @@ class SegmentationNode(LifecycleNode):
         if self._input is not None:
             self._input.close()
             self._input = None
+            self.get_logger().info('idle: no result has subscribers')
         self._health.reset()
         if transport and self._pipeline is not None:
             self._pipeline.reset()  # what was seen before is long ago
             self._input = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
+            self.get_logger().info(f'subscribed to {self._input.topic} ({transport})')
 
     # ---- frames
 
@@ -184,6 +192,7 @@ class SegmentationNode(LifecycleNode):
         except Exception as error:  # OpenCV's, MediaPipe's, by version: no frame may end the node
             if self.context.ok():  # else it is the shutdown that interrupted it
                 pipeline.reset()
+                self.get_logger().debug(traceback.format_exc())
                 self._supervisor.skip(f'{type(error).__name__}: {error}')
         else:
             end = time.perf_counter()

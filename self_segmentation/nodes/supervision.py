@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
+from rclpy.utilities import get_rmw_implementation_identifier
 
+from ..middleware import advice
 from .diagnostics import Health, Recent, Status
 from .inputs import Input
 from .outputs import Output
@@ -21,9 +23,6 @@ _LOSS = 0.2  # fraction of the frames of a second
 _PRESENT = 0.001  # fraction of the frame that a person covers at least
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
-_PROFILE = ('Large images are lost when the camera runs without the Fast DDS profile config/fastdds.xml: see "No images arrive, '
-            'or few" in the README')
-
 
 class Supervisor:
     """
@@ -36,6 +35,7 @@ class Supervisor:
         self._node, self._health = node, health
         self._logged: dict[str, float] = {}  # seconds, by what was said
         self._last_skip = ''
+        self._advice = advice(get_rmw_implementation_identifier())
 
     def skip(self, reason: str) -> None:
         """Note that a frame could not be used."""
@@ -59,6 +59,8 @@ class Supervisor:
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
         values['person present'] = seen
         values['people'] = 'unknown' if people is None or not recent.went else str(people)
+        if recent.came:
+            self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = dict(self._troubles(source, outputs, recent))
         for kind, text in troubles.items():
             if self._is_due(kind, _REPEAT_INTERVAL):
@@ -90,7 +92,7 @@ class Supervisor:
         if source is not None and self._health.silence > _SILENCE:
             yield 'silence', self._silence(source, {output.topic for output in outputs})
         if recent.lost > _LOSS:
-            yield 'loss', f'{recent.lost:.0%} of the camera frames are lost on the way. {_PROFILE}'
+            yield 'loss', f'{recent.lost:.0%} of the camera frames are lost on the way. {self._advice}'
         node = self._node
         if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
             yield 'namesake', (f'another node is named {node.get_fully_qualified_name()} too: a parameter set by name reaches '
@@ -100,7 +102,7 @@ class Supervisor:
         begin = f'no camera frames on {source.topic} for {self._health.silence:.0f} s'
         publishers = self._node.count_publishers(source.topic)
         if publishers:
-            return f'{begin}: {publishers} publisher(s). Is the camera still running, is the network down? {_PROFILE}'
+            return f'{begin}: {publishers} publisher(s). Is the camera still running, is the network down? {self._advice}'
         name = f'sensor_msgs/msg/{source.message_type.__name__}'
         others = [topic for topic, types in self._node.get_topic_names_and_types()
                   if name in types and topic not in own | {source.topic}]

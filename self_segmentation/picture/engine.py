@@ -18,7 +18,7 @@ import numpy as np
 from ..settings import Settings
 from . import matte, roi
 from .arrays import Array
-from .detector import Finder
+from .detector import Finder, parts_to_look_at
 from .lookout import Lookout
 from .people import People, Person
 from .roi import Region
@@ -210,8 +210,8 @@ class Engine:
             return None
         seen = self._lookout.look_now(frame.bgr, self._settings) if self._number == 0 else self._lookout.result(self._number)
         if seen is not None:
-            elsewhere = [key for key, box in seen.before.items() if box.inside(seen.part) < 1.0]
-            self._people.merge(seen.found, seen.before, [*elsewhere, *self._standing_before_background(frame)])
+            parts = len(parts_to_look_at(frame.region))
+            self._people.merge(seen.found, seen.before, self._standing_before_background(frame), seen.part, parts)
         unexplained = self._unexplained(frame)
         full_frame_map = None
         if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:

@@ -15,7 +15,7 @@ __all__ = ['People', 'Person', 'who_counts']
 
 _SAME = 0.3  # IoU from which a detection is a person who is known
 _PART = 0.8  # fraction of a detection inside a known person's box from which it is a part of them
-_MISSES = 3  # looks in a row without the person before they are forgotten
+_MISSES = 3  # looks in a row without the person before they are forgotten; in large frames as many for each of their parts
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
 _FORGET = 0.5  # seconds without any of it before they are forgotten, where temporal.hold_time is less
 _CLEARLY = 1.25  # how much larger, or nearer to the middle, somebody else must be to count instead
@@ -70,13 +70,16 @@ class People:
         self._tracks[self._next] = _Track(Person(self._next, box, score))
         self._next += 1
 
-    def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = ()) -> None:
+    def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = (),
+              part: Region | None = None, parts: int = 1) -> None:
         """
         Take what a look of the detector found.
 
         :param found: detections, best first.
         :param before: boxes by id when it looked; people have moved since.
         :param supported: ids of people who are known to be there by other means.
+        :param part: of the frame, at which it looked; whoever reaches beyond it is not missed. None for all of it.
+        :param parts: how many it looks at in turn: whom one shows, another may not.
         """
         found = list(found)
         matched: dict[int, int] = {}  # index in found to id
@@ -93,8 +96,10 @@ class People:
             if key in matched.values() or (key in supported and not is_part):
                 track.misses = 0
                 continue
+            if part is not None and box.inside(part) < 1.0:
+                continue
             track.misses += 1
-            if track.misses >= _MISSES:
+            if track.misses >= _MISSES * parts:
                 del self._tracks[key]
         for index, each in enumerate(found):
             if index in matched:

@@ -74,12 +74,13 @@ def arrange(old: Sequence[View], people: Iterable[Person], frame: Region, settin
             continue
         left.remove(view)
         views.append(view)
+        margin = settings.roi_margin
         if view.tries % 3 and place.region != frame:  # with more around them, or in the full frame, the map may show them
-            place.region = frame if view.tries % 3 == 2 else place.box.padded(_WIDE, frame)
+            margin = _WIDE
+            place.region = frame if view.tries % 3 == 2 else place.box.padded(margin, frame)
         elif len(place.ids) == 1:
-            box = roi.grown(place.box, view.region, settings.roi_margin, frame)
-            place.region = roi.around(box, frame, settings.roi_margin, _LARGEST_CROP)
-        if not (view.ids == place.ids and roi.suits(view.region, place.box, place.region, settings.roi_margin, frame)):
+            place.region = roi.around(roi.grown(place.box, view.region, margin, frame), frame, margin, _LARGEST_CROP)
+        if not (view.ids == place.ids and roi.suits(view.region, place.box, place.region, margin, frame)):
             view.region = place.region
         view.ids = place.ids
     return views

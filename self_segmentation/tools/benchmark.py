@@ -17,7 +17,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..io.assets import make_pipeline, read_model
+from ..io.assets import load_assets, make_pipeline, read_model
 from ..picture.backgrounds import BACKGROUNDS
+from ..picture.detector import PersonDetector
 from ..picture.pipeline import Pipeline
 from ..picture.segmenter import Segmenter
 from ..resources import share
 from ..settings import Settings, read_yaml
-from .benchmark_graph import measure_graph, measure_messages, person_frames
+from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
 
 __all__ = ['tutorial_lines', 'main']
 
@@ -39,6 +40,10 @@ _INFERENCE, _TUTORIAL, _DEFAULT = 'inference alone', "the tutorial's lines", 'ou
 _SIZES = ((640, 480), (1280, 720), (1920, 1080))
 _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 2160)), (2, (640, 480)), (4, (640, 480)),
             (2, (1280, 720)))
+_SHOWN = {'a frame with one near person': [*range(60, 100), *range(100, 60, -1)],  # frames of the sample
+          'a frame with nobody there': [3]}
+_WARM_UP, _BLOCK, _INFERENCES, _LOOKS = 60, 90, 60, 20  # how often each runs at a time
+_NOISE = 1.5  # grey levels, of a camera in a lit room
 
 
 def tutorial_lines(frame: Any, probability: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -97,7 +102,7 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
 
 def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline],
                   bar: tqdm[Any]) -> dict[str, Any]:
-    images = person_frames(size, 60)
+    images = sample_frames(size, PERSON_FRAMES[:60])
     small = cv2.cvtColor(cv2.resize(images[0], model.size), cv2.COLOR_BGR2RGB)
     out, alpha = np.empty_like(images[0]), np.empty(images[0].shape[:2], np.uint8)
     watch = _Stopwatch()
@@ -126,6 +131,75 @@ def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipeline
             'stages_p50_ms': {name: float(np.median(values)) for name, values in stages.items()}}
 
 
+def measure_cpu(blocks: int) -> dict[str, float]:
+    """
+    Return the CPU time of an inference in milliseconds, and what costs how many inferences.
+
+    CPU time is that of all threads of the process, which hardly depends on what else the machine does. Blocks of what is compared
+    and of inferences take turns, and the median of the ratios counts.
+    """
+    settings = _configuration('segmentation')
+    assets = load_assets(settings)
+    assert assets.detector is not None  # the default has one
+    model, detector = Segmenter(assets.model), PersonDetector(assets.detector)
+    videos = {name: _Video(settings, numbers) for name, numbers in _SHOWN.items()}
+    frame = sample_frames(_Video.SIZE, PERSON_FRAMES[:1])[0]
+    small = cv2.cvtColor(cv2.resize(frame, model.size), cv2.COLOR_BGR2RGB)
+    compared: dict[str, tuple[int, Callable[[], object]]] = {
+        'one look of the person detector': (_LOOKS, lambda: detector.detect(frame)),
+        **{name: (_BLOCK, video.show) for name, video in videos.items()}}
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # as in our processes
+    for _, work in compared.values():
+        _cpu_seconds(_WARM_UP, work)
+    inferences: list[float] = []
+    ratios: dict[str, list[float]] = {name: [] for name in compared}
+    for _ in tqdm(range(blocks), desc='CPU', disable=None):
+        for name, (count, work) in compared.items():
+            inferences.append(_cpu_seconds(_INFERENCES, lambda: model.probability(small)))
+            ratios[name].append(_cpu_seconds(count, work) / inferences[-1])
+    cv2.setNumThreads(threads)
+    model.close()
+    detector.close()
+    for video in videos.values():
+        video.close()
+    return {'inference_ms': 1e3 * float(np.median(inferences)), **{name: float(np.median(each)) for name, each in ratios.items()}}
+
+
+class _Video:
+    """Frames of the sample as a camera at 30 Hz would give them, over and over, and a pipeline for them."""
+
+    SIZE = 640, 480
+
+    def __init__(self, settings: Settings, numbers: Sequence[int]) -> None:
+        sample = sample_frames(self.SIZE, range(max(numbers) + 1))
+        dice = np.random.default_rng(0)
+        noise = [dice.normal(0, _NOISE, sample[0].shape).astype(np.int16) for _ in range(8)]
+        self._frames = [cv2.add(sample[numbers[index % len(numbers)]], noise[index % len(noise)], dtype=cv2.CV_8U)
+                        for index in range(max(len(numbers), len(noise)))]
+        self._pipeline = make_pipeline(settings)
+        self._out, self._alpha = np.empty_like(sample[0]), np.empty(sample[0].shape[:2], np.uint8)
+        self._number = 0
+
+    def show(self) -> None:
+        """Segment the next frame."""
+        self._pipeline.process(self._frames[self._number % len(self._frames)], stamp=self._number / 30, composite=self._out,
+                               alpha=self._alpha, mask=False)
+        self._number += 1
+
+    def close(self) -> None:
+        """Free the models."""
+        self._pipeline.close()
+
+
+def _cpu_seconds(count: int, work: Callable[[], object]) -> float:
+    start = time.process_time()
+    for _ in range(count):
+        work()
+    time.sleep(0.1)  # a look of the detector that is under way belongs to it
+    return (time.process_time() - start) / count
+
+
 def _pipeline_tables(results: dict[str, Any]) -> list[str]:
     sizes = list(results)
     about = 'p50 / p95 in ms (speed over the tutorial, cost in inferences)'
@@ -140,6 +214,12 @@ def _pipeline_tables(results: dict[str, Any]) -> list[str]:
     for stage in next(iter(results.values()))['stages_p50_ms']:
         lines.append(f'| {stage} | ' + ' | '.join(f"{r['stages_p50_ms'][stage]:.2f}" for r in results.values()) + ' |')
     return lines
+
+
+def _cpu_table(cpu: dict[str, float]) -> list[str]:
+    head = f"CPU time, 640x480 at 30 Hz, all threads; an inference takes {cpu['inference_ms']:.1f} ms"
+    rows = (f'| {name} | {value:.2f} |' for name, value in cpu.items() if name != 'inference_ms')
+    return [f'| {head} | inferences |', '|---|---|', *rows]
 
 
 def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
@@ -203,6 +283,8 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(args)
     results: dict[str, Any] = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
     print('\n'.join([results['machine'], '', *_pipeline_tables(results['pipelines'])]), flush=True)
+    results['cpu'] = measure_cpu(max(1, options.frames // 30))
+    print('\n'.join(['', *_cpu_table(results['cpu'])]), flush=True)
     if not options.no_graph:
         results['messages'] = measure_messages((1280, 720))
         results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)

@@ -29,19 +29,19 @@ from ..io.sources import open_source
 from ..middleware import image_environment
 from ..resources import share
 
-__all__ = ['Usage', 'environment', 'measure_graph', 'measure_messages', 'person_frames', 'process']
+__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'process', 'sample_frames']
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
-_PERSON_FRAMES = range(45, 118)  # of the sample
+PERSON_FRAMES = range(45, 118)  # of the sample; 0 to 26 show an empty room
 
 
-def person_frames(size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
-    """Return frames of the built-in sample that show the person, (height, width, 3) uint8 each."""
+def sample_frames(size: tuple[int, int], numbers: range) -> list[NDArray[np.uint8]]:
+    """Return frames of the built-in sample, (height, width, 3) uint8 each."""
     source = open_source(str(share('demo', 'sample.mp4')))
     frames: list[NDArray[np.uint8]] = []
-    while (frame := source.read()) and len(frames) < count:
-        if frame.index in _PERSON_FRAMES:
+    while (frame := source.read()) and frame.index < numbers.stop:
+        if frame.index in numbers:
             frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
     source.close()
     return frames
@@ -58,7 +58,7 @@ def feed(options: argparse.Namespace) -> dict[str, Any]:
     rclpy.init()
     node = rclpy.create_node('feeder', namespace=options.namespace)
     publisher = node.create_publisher(Image, 'image_raw', QoSProfile(depth=2))
-    frames = person_frames((options.width, options.height), 20)
+    frames = sample_frames((options.width, options.height), PERSON_FRAMES[:20])
     writer = ImageWriter(Image(), 'bgr8')
     sent, cpu, due = 0, time.process_time(), time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):

@@ -4,8 +4,11 @@
 Judge the masks against the truth: the tutorial, the default and any configuration given, side by side.
 
 ``python3 -m self_segmentation.tools.evaluate DIR [--config FILE ...] [--json FILE] [--sheet FILE]``, where DIR has
-``images/`` with ``masks/NAME.png``, ``empty/`` (nobody there) and ``videos/NAME.mp4`` with ``NAME_mattes/%05d.png``;
-each part may be missing. A ``MANIFEST.tsv`` with the columns ``path`` and ``ground_truth`` sorts the images.
+``images/`` with ``masks/NAME.png``, ``empty/`` (nobody there), ``videos/NAME.mp4`` with ``NAME_mattes/%05d.png``, or
+``images/`` with ``people.json``; each part may be missing. A ``MANIFEST.tsv`` with the columns ``path`` and
+``ground_truth`` sorts the images. ``people.json`` has everybody's outline, by the image's name without its ending:
+``{NAME: {"width": w, "height": h, "people": [{"bbox": [x, y, w, h], "counts": true, "segmentation": ...}]}}`` in COCO's
+forms; those who do not count need not be found, and with no people nobody is there.
 """
 
 from __future__ import annotations
@@ -18,9 +21,8 @@ import argparse
 import csv
 import dataclasses
 import json
-import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,61 +34,17 @@ from tqdm import tqdm
 from ..errors import SelfSegmentationError, SourceError
 from ..io.assets import make_pipeline
 from ..io.sources import open_source
+from ..picture.people import Person
 from ..picture.pipeline import Pipeline
-from ..resources import share
+from ..resources import read_file, share
 from ..settings import Settings, read_yaml
+from .metrics import Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline
 
-__all__ = ['boundary_iou', 'flicker_still', 'ghost_lag', 'iou', 'main']
+__all__ = ['main']
 
 _Image = NDArray[np.uint8]
-_Mask = NDArray[np.bool_]
-_BOUNDARY = 0.02  # fraction of the diagonal
-_LAGS = 6  # frames; how far the areas are shifted against each other
+_LARGEST_JSON = 64 << 20  # bytes
 _WORST = 8
-
-
-def iou(found: _Mask, truth: _Mask) -> float:
-    """Return the intersection over the union of two masks, (h, w) bool; 1 where both are empty."""
-    union = np.count_nonzero(found | truth)
-    return 1.0 if union == 0 else np.count_nonzero(found & truth) / union
-
-
-def boundary_iou(found: _Mask, truth: _Mask) -> float:
-    """
-    Return the IoU of the inner boundary bands of two masks, (h, w) bool.
-
-    Cheng et al., "Boundary IoU", CVPR 2021: the band is 2 % of the diagonal wide, the frame's border counts as background.
-    """
-    return iou(_band(found), _band(truth))
-
-
-def _band(mask: _Mask) -> _Mask:
-    width = max(1, round(_BOUNDARY * math.hypot(*mask.shape)))
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[0])
-    inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
-    return np.logical_and(mask, np.equal(inner, 0))
-
-
-def flicker_still(found: list[_Mask], truth: list[_Mask]) -> float:
-    """Return the area that changes from frame to frame where the truth does not, over the person's area; mean over the clip."""
-    fractions = []
-    for before, now, truth_before, truth_now in zip(found, found[1:], truth, truth[1:]):
-        moving = cv2.dilate((truth_now ^ truth_before).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        fractions.append(np.count_nonzero((now ^ before) & ~moving) / max(np.count_nonzero(truth_now), 0.01 * now.size))
-    return float(np.mean(fractions)) if fractions else 0.0
-
-
-def ghost_lag(found: list[_Mask], truth: list[_Mask]) -> int:
-    """Return by how many frames the mask's area comes behind the truth's, by cross-correlation."""
-    areas = [np.array([mask.mean() for mask in masks]) for masks in (found, truth)]
-    if len(areas[0]) <= 2 * _LAGS or areas[1].std() < 1e-6:
-        return 0
-
-    def agreement(lag: int) -> float:
-        late, early = (areas[0][lag:], areas[1][:len(areas[1]) - lag]) if lag >= 0 else (areas[0][:lag], areas[1][-lag:])
-        return -float(np.mean((late - late.mean() - early + early.mean()) ** 2))
-
-    return max(range(-_LAGS, _LAGS + 1), key=lambda lag: (agreement(lag), -abs(lag)))
 
 
 @dataclasses.dataclass
@@ -96,8 +54,8 @@ class _Case:
     name: str
     score: float
     image: _Image
-    truth: _Mask
-    found: dict[str, _Mask]
+    truth: Mask
+    found: dict[str, Mask]
 
 
 class _Judge:
@@ -107,8 +65,12 @@ class _Judge:
         self._last = list(configurations)[-1]
         self.cases: list[_Case] = []
 
-    def _masks(self, frame: _Image) -> dict[str, _Mask]:
-        return {name: _mask(pipeline, frame, still=True) for name, pipeline in self._pipelines.items()}
+    def _masks(self, frame: _Image) -> dict[str, Mask]:
+        return {name: _segment(pipeline, frame, still=True)[0] for name, pipeline in self._pipelines.items()}
+
+    def _keep(self, name: str, image: _Image, truth: Mask, found: dict[str, Mask]) -> None:
+        last = _sized(found[self._last], truth)
+        self.cases.append(_Case(name, iou(last, truth) if truth.any() else 1 - float(last.mean()), image, truth, found))
 
     def images(self) -> dict[str, Any]:
         """Judge ``images/``: by kind of truth, the mean IoU and boundary IoU of each configuration."""
@@ -125,7 +87,7 @@ class _Judge:
                 for kind in ('all', kinds.get(path.stem)):
                     if kind:
                         scores.setdefault(kind, {}).setdefault(name, []).append(pair)
-            self.cases.append(_Case(path.stem, iou(_sized(found[self._last], truth), truth), frame, truth, found))
+            self._keep(path.stem, frame, truth, found)
         return {kind: {name: dict(zip(('iou', 'boundary_iou', 'images'), (*np.mean(pairs, axis=0).tolist(), len(pairs))))
                        for name, pairs in by_name.items()} for kind, by_name in scores.items()}
 
@@ -137,13 +99,28 @@ class _Judge:
             found = self._masks(frame)
             for name, mask in found.items():
                 areas.setdefault(name, []).append(float(mask.mean()))
-            self.cases.append(_Case(path.stem, 1 - float(found[self._last].mean()), frame,
-                                    np.zeros(frame.shape[:2], bool), found))
+            self._keep(path.stem, frame, np.zeros(frame.shape[:2], bool), found)
         return {name: {'false_area': float(np.mean(values)), 'above_1_percent': sum(v > 0.01 for v in values),
                        'images': len(values)} for name, values in areas.items()}
 
+    def people(self) -> dict[str, Any]:
+        """Judge ``images/`` with ``people.json``: who is found, what is beside them, and what is there where nobody is."""
+        tallies = {name: PeopleTally() for name in self._pipelines}
+        images = {path.stem: path for path in _files(self._folder / 'images')}
+        outlines = _people(self._folder / 'people.json')
+        for name, people in tqdm(outlines.items(), desc='people', disable=None):
+            if name not in images:
+                raise SourceError(f'{self._folder / "images"} has no image {name}, which people.json names')
+            frame = _image(images[name])
+            found = self._masks(frame)
+            for configuration, mask in found.items():
+                tallies[configuration].add(mask, [(_sized(pixels, mask), height) for pixels, height in people])
+            everybody = np.logical_or.reduce([np.zeros(frame.shape[:2], bool), *(pixels for pixels, _ in people)])
+            self._keep(name, frame, everybody, found)
+        return {name: tally.figures() for name, tally in tallies.items()} if outlines else {}
+
     def videos(self) -> dict[str, Any]:
-        """Judge ``videos/`` with mattes: IoU, boundary IoU, flicker, ghost lag and inferences a frame."""
+        """Judge ``videos/`` with mattes: IoU, boundary IoU, flicker, ghost lag, who enters, ids and inferences a frame."""
         return {path.stem: {name: self._clip(path, mattes, name) for name in self._pipelines}
                 for path, mattes in _clips(self._folder / 'videos')}
 
@@ -151,23 +128,26 @@ class _Judge:
         pipeline = self._pipelines[name]
         pipeline.reset()
         asked = pipeline.inferences
-        found: list[_Mask] = []
-        truths: list[_Mask] = []
+        ids: set[int] = set()
+        found: list[Mask] = []
+        truths: list[Mask] = []
         frames = 0
         source = open_source(str(path))
         with tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
             while frame := source.read():
-                mask = _mask(pipeline, frame.pixels, still=False)
+                mask, people = _segment(pipeline, frame.pixels, still=False)
+                ids |= {person.id for person in people}
                 frames += 1
                 bar.update()
                 truth = _truth(mattes / f'{frame.index:05d}.png')
                 if truth is not None:
                     found.append(_sized(mask, truth))
                     truths.append(truth)
-        people = [(f, t) for f, t in zip(found, truths) if t.any()]
-        return {'iou': float(np.mean([iou(f, t) for f, t in people])),
-                'boundary_iou': float(np.mean([boundary_iou(f, t) for f, t in people])),
+        shown = [(f, t) for f, t in zip(found, truths) if t.any()]
+        return {'iou': float(np.mean([iou(f, t) for f, t in shown])),
+                'boundary_iou': float(np.mean([boundary_iou(f, t) for f, t in shown])),
                 'flicker_still': flicker_still(found, truths), 'ghost_lag': ghost_lag(found, truths),
+                'entries': entries(found, truths), 'ids': len(ids),
                 'inferences_per_frame': (pipeline.inferences - asked) / frames, 'frames': frames}
 
     def close(self) -> None:
@@ -185,10 +165,10 @@ class _Judge:
         return np.vstack(rows)
 
 
-def _mask(pipeline: Pipeline, frame: _Image, still: bool) -> _Mask:
+def _segment(pipeline: Pipeline, frame: _Image, still: bool) -> tuple[Mask, list[Person]]:
     mask = np.empty(frame.shape[:2], np.uint8)
-    pipeline.process(frame, still=still, composite=False, alpha=False, mask=mask)
-    return mask > 127
+    result = pipeline.process(frame, still=still, composite=False, alpha=False, mask=mask)
+    return mask > 127, result.people
 
 
 def _files(folder: Path) -> list[Path]:
@@ -211,6 +191,19 @@ def _kinds(folder: Path) -> dict[str, str]:
         return {Path(row['path']).stem: row['ground_truth'] for row in rows if row['path'].startswith('images/')}
 
 
+def _people(path: Path) -> dict[str, list[tuple[Mask, float | None]]]:
+    """Return, for each image of a people.json, everybody's pixels and height, as :meth:`PeopleTally.add` takes them."""
+    if not path.is_file():
+        return {}
+    try:
+        images = json.loads(read_file(path, _LARGEST_JSON))
+        return {name: [(outline(person['segmentation'], image['width'], image['height']),
+                        person['bbox'][3] / image['height'] if person['counts'] else None) for person in image['people']]
+                for name, image in images.items()}
+    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, cv2.error) as error:
+        raise SourceError(f'{path} does not hold people as `evaluate --help` shows ({type(error).__name__}: {error})') from error
+
+
 def _image(path: Path) -> _Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -218,19 +211,21 @@ def _image(path: Path) -> _Image:
     return np.asarray(image, np.uint8)
 
 
-def _truth(path: Path) -> _Mask | None:
+def _truth(path: Path) -> Mask | None:
+    if not path.is_file():
+        return None
     truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if truth is None:
-        return None
+        raise SourceError(f'truth {path} cannot be read: give a PNG file')
     plane = truth if truth.ndim == 2 else truth[..., 3] if truth.shape[2] == 4 else truth[..., 0]
     return np.greater(plane, 127 if plane.dtype == np.uint8 else 32767)
 
 
-def _sized(mask: _Mask, like: _Mask) -> _Mask:
+def _sized(mask: Mask, like: Mask) -> Mask:
     return mask if mask.shape == like.shape else np.greater(cv2.resize(mask.astype(np.float32), like.shape[::-1]), 0.5)
 
 
-def _overlay(image: _Image, mask: _Mask) -> _Image:
+def _overlay(image: _Image, mask: Mask) -> _Image:
     tinted = image.copy()
     outside = ~_sized(mask, np.zeros(image.shape[:2], bool))
     tinted[outside] = tinted[outside] // 4
@@ -244,25 +239,40 @@ def _labelled(image: _Image, label: str) -> _Image:
     return cell
 
 
-def _table(results: dict[str, Any], names: list[str]) -> Iterator[str]:
-    def row(head: str, by_name: dict[str, Any], form: str) -> str:
-        return f'| {head} | ' + ' | '.join(form.format(**by_name[name]) if name in by_name else '' for name in names) + ' |'
+def _tables(results: dict[str, Any], names: list[str]) -> Iterator[str]:
+    def table(title: str, *rows: tuple[str, dict[str, dict[str, Any]], Callable[[dict[str, Any]], str]]) -> Iterator[str]:
+        yield from (title, '', '| ' + ' | '.join(['', *names]) + ' |', '|---' * (len(names) + 1) + '|')
+        for head, figures, form in rows:
+            yield '| ' + ' | '.join([head, *(form(figures[name]) for name in names)]) + ' |'
+        yield ''
 
-    head, line = '| ' + ' | '.join(['', *names]) + ' |', '|---' * (len(names) + 1) + '|'
-    if results['images']:
-        yield from ('Images: IoU / boundary IoU', '', head, line)
-        for kind, by_name in results['images'].items():
-            yield row(kind, by_name, '{iou:.3f} / {boundary_iou:.3f}')
-        yield ''
-    if results['empty']:
-        yield from ('Nobody there: mean false area, images above 1 %', '', head, line)
-        yield row('empty', results['empty'], '{false_area:.3f}, {above_1_percent}')
-        yield ''
-    if results['videos']:
-        yield from ('Clips: IoU / boundary IoU / flicker where still, ghost lag in frames, inferences a frame', '', head, line)
-        form = '{iou:.3f} / {boundary_iou:.3f} / {flicker_still:.4f}, {ghost_lag}, {inferences_per_frame:.2f}'
-        for clip, by_name in results['videos'].items():
-            yield row(clip, by_name, form)
+    if images := results['images']:
+        yield from table('Images: IoU / boundary IoU',
+                         *((kind, figures, '{iou:.3f} / {boundary_iou:.3f}'.format_map) for kind, figures in images.items()))
+    if empty := results['empty']:
+        yield from table('Nobody there: mean false area, images above 1 %',
+                         ('empty', empty, '{false_area:.4f}, {above_1_percent} of {images}'.format_map))
+    if people := results['people']:
+        yield from table('People: who is found, at least half of them',
+                         ('found', people, '{people_found} of {people}'.format_map),
+                         ('far, less than 0.3 of the height', people, '{far_found} of {far}'.format_map),
+                         ('middle, less than 0.6', people, '{middle_found} of {middle}'.format_map),
+                         ('near', people, '{near_found} of {near}'.format_map),
+                         ('IoU', people, '{iou:.3f}'.format_map),
+                         ('beside people, of the frame', people, '{beside:.3f}'.format_map),
+                         ('nobody there: mean false area', people, '{false_area:.4f}'.format_map),
+                         ('nobody there: images above 1 %', people, '{above_1_percent} of {empty}'.format_map))
+    if videos := results['videos']:
+        form = '{iou:.3f} / {boundary_iou:.3f} / {flicker_still:.4f}, {ghost_lag}, {inferences_per_frame:.2f}'.format_map
+        yield from table('Clips: IoU / boundary IoU / flicker where still, ghost lag in frames, inferences a frame',
+                         *((clip, figures, form) for clip, figures in videos.items()))
+        yield from table('Clips: frames until half of a person who enters is covered, worst / mean of how many; ids of people',
+                         *((clip, figures, _entering) for clip, figures in videos.items()))
+
+
+def _entering(figures: dict[str, Any]) -> str:
+    delays, ids = figures['entries'], figures['ids']
+    return f'{max(delays)} / {np.mean(delays):.1f} of {len(delays)}; {ids}' if delays else f'-; {ids}'
 
 
 def main(args: list[str] | None = None) -> int:
@@ -271,7 +281,7 @@ def main(args: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', metavar='DIR', type=Path)
     parser.add_argument('--config', action='append', default=[], metavar='FILE', help='another configuration; may be repeated')
-    parser.add_argument('--only', choices=['images', 'empty', 'videos'], help='judge this part alone')
+    parser.add_argument('--only', choices=['images', 'empty', 'people', 'videos'], help='judge this part alone')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--sheet', type=Path, metavar='FILE', help='write the worst cases as an image')
     options = parser.parse_args(args)
@@ -279,16 +289,17 @@ def main(args: list[str] | None = None) -> int:
         files = {'tutorial': share('config', 'tutorial.yaml'), 'default': share('config', 'segmentation.yaml'),
                  **{Path(name).stem: Path(name) for name in options.config}}
         judge = _Judge(options.folder, {name: Settings().updated(read_yaml(path), str(path)) for name, path in files.items()})
-        parts = {'images': judge.images, 'empty': judge.empty, 'videos': judge.videos}
+        parts = {'images': judge.images, 'empty': judge.empty, 'people': judge.people, 'videos': judge.videos}
         results = {part: judged() if options.only in (None, part) else {} for part, judged in parts.items()}
         judge.close()
     except SelfSegmentationError as error:
         print(f'evaluate: {error}', file=sys.stderr)
         return 1
     if not any(results.values()):
-        print(f'evaluate: {options.folder} has none of images/ with masks/, empty/, videos/ with NAME_mattes/', file=sys.stderr)
+        print(f'evaluate: {options.folder} has none of images/ with masks/ or people.json, empty/, videos/ with '
+              'NAME_mattes/', file=sys.stderr)
         return 1
-    print('\n'.join(_table(results, list(files))))
+    print('\n'.join(_tables(results, list(files))))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
     if options.sheet and judge.cases:

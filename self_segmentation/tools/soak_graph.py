@@ -24,9 +24,9 @@ from typing import Any
 import cv2
 import PIL.Image
 import rclpy
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
@@ -34,6 +34,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ..io.assets import MODELS
 from ..io.sources import open_source
 from ..middleware import keep_large_buffers
+from ..nodes.inputs import HAS_MESSAGE_INFO
 from ..nodes.lifetime import run
 from ..nodes.messages import ImageWriter, compress
 from ..resources import share
@@ -52,6 +53,7 @@ _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
 _IMAGE = str(share('demo', 'background.jpg'))
+_LIVE = {name: tunable for name, tunable in TUNABLES.items() if not tunable.read_only}
 _QUEUE = 60  # images that wait for a listener whose turn does not come
 
 
@@ -116,14 +118,17 @@ class _Viewer(Node):
         for topic in {*self._subscriptions_by_topic} - {*topics}:
             self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
         for topic in {*topics} - {*self._subscriptions_by_topic}:
-            def on_image(message: Any, info: Any, topic: str = topic) -> None:
-                self._see(topic, message, info)
+            def on_numbered_image(message: Any, info: Any, topic: str = topic) -> None:
+                self._see(topic, message, 1e-9 * info['source_timestamp'])
+
+            def on_image(message: Any, *, topic: str = topic) -> None:
+                self._see(topic, message, time.time())  # when it was published is not known
 
             kind = CompressedImage if topic.endswith('compressed') else Image
             self._subscriptions_by_topic[topic] = self.create_subscription(
-                kind, f'segmentation/{topic}', on_image, QoSProfile(depth=_QUEUE))
+                kind, f'segmentation/{topic}', on_numbered_image if HAS_MESSAGE_INFO else on_image, QoSProfile(depth=_QUEUE))
 
-    def _see(self, topic: str, message: Any, info: Any) -> None:
+    def _see(self, topic: str, message: Any, published: float) -> None:
         now, header = time.time(), message.header
         if isinstance(message, Image):
             form = [message.width, message.height, message.encoding, message.step, len(message.data)]
@@ -131,7 +136,7 @@ class _Viewer(Node):
             with PIL.Image.open(io.BytesIO(message.data)) as image:
                 form = [*image.size, image.format]
         self.note(topic=topic, frame=header.frame_id, stamp=[header.stamp.sec, header.stamp.nanosec], form=form, came=now,
-                  published=1e-9 * info['source_timestamp'])
+                  published=published)
 
 
 class _Listener(_Viewer):
@@ -171,7 +176,7 @@ class _Tuner(Node):
         super().__init__('tuner', namespace=options.namespace)
         self._note, self._random = _Record(options.record), random.Random(options.seed)
         self._changes = changes(random.Random(options.seed))
-        self._client = AsyncParameterClient(self, 'segmentation')
+        self._client: Any = self.create_client(SetParametersAtomically, 'segmentation/set_parameters_atomically')
         self._asked: Any = None
         self._begin = self._next = time.monotonic() + 3.0
         self.create_timer(0.02, self._tick)
@@ -180,12 +185,12 @@ class _Tuner(Node):
         if self._asked is not None:
             if time.monotonic() - self._begin > _PATIENCE:
                 self._end(None, 'no answer')
-        elif time.monotonic() > self._next and self._client.services_are_ready():
+        elif time.monotonic() > self._next and self._client.service_is_ready():
             self._values, self._valid = next(self._changes)
             self._begin, self._time = time.monotonic(), time.time()
-            self._asked = self._client.set_parameters_atomically([
-                Parameter(name, value=list(value) if isinstance(value, tuple) else value)
-                for name, value in self._values.items()])
+            self._asked = self._client.call_async(SetParametersAtomically.Request(parameters=[
+                Parameter(name, value=list(value) if isinstance(value, tuple) else value).to_parameter_msg()
+                for name, value in self._values.items()]))
             self._asked.add_done_callback(self._answered)
 
     def _answered(self, future: Any) -> None:
@@ -229,7 +234,7 @@ def changes(chance: random.Random) -> Iterator[tuple[dict[str, Any], bool]]:
 
 def _tour() -> Iterator[dict[str, Any]]:
     """Yield valid changes that use every setting once, each followed by that to the defaults."""
-    for name, tunable in TUNABLES.items():
+    for name, tunable in _LIVE.items():
         values: list[Any]
         if name == 'model':
             values = list(MODELS)
@@ -255,7 +260,7 @@ def _defaults(*names: str) -> dict[str, Any]:
 
 
 def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
-    tunable = chance.choice(list(TUNABLES.values()))
+    tunable = chance.choice(list(_LIVE.values()))
     name, kind = tunable.name, type(tunable.default)
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}

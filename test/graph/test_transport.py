@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TUTORIAL, iou, tutorial_settings, unique
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSReliabilityPolicy
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import CompressedImage
 
@@ -107,16 +107,35 @@ def test_compressed_results_are_what_the_raw_ones_are_and_named_as_image_transpo
 def test_every_camera_is_met_and_every_quality_of_service_can_be_overridden(graph, start, astronaut):
     namespace = unique('qos')
     program = start.node('segmentation_node', namespace, **{
-        f'qos_overrides./{namespace}/segmentation/mask.publisher.depth': 7,
-        f'qos_overrides./{namespace}/segmentation/mask.publisher.reliability': 'best_effort'})
+        f'qos_overrides./{namespace}/segmentation/output.publisher.depth': 7,
+        f'qos_overrides./{namespace}/segmentation/output.publisher.reliability': 'best_effort',
+        f'qos_overrides./{namespace}/segmentation/mask/compressed.publisher.reliability': 'best_effort'})
     for reliability in (QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE):
-        node = Segmentation(graph, namespace, program, kinds=('output',), reliability=reliability)
+        node = Segmentation(graph, namespace, program, kinds=('mask',), reliability=reliability)
         assert node.results(message_of(astronaut))
         graph.node.destroy_publisher(node._sender)
     [camera] = graph.node.get_subscriptions_info_by_topic(node.topic)
     assert camera.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
-    [output] = graph.node.get_publishers_info_by_topic(f'{node.name}/output')
-    [mask] = graph.node.get_publishers_info_by_topic(f'{node.name}/mask')
-    assert output.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
-    assert mask.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
-    assert isinstance(mask.qos_profile, QoSProfile)
+
+    def reliability_of(topic: str) -> QoSReliabilityPolicy:
+        [publisher] = graph.node.get_publishers_info_by_topic(f'{node.name}/{topic}')
+        return publisher.qos_profile.reliability
+
+    given = {'output': QoSReliabilityPolicy.BEST_EFFORT, 'mask/compressed': QoSReliabilityPolicy.BEST_EFFORT}
+    for topic in ('output', 'mask', 'alpha', 'output/compressed', 'mask/compressed'):
+        assert reliability_of(topic) == given.get(topic, QoSReliabilityPolicy.RELIABLE), topic
+
+
+@pytest.mark.parametrize('overridden', ['raw', 'compressed'])
+def test_override_of_one_transports_subscription_is_no_other_ones(graph, start, overridden):
+    namespace = unique('qos')
+    topics = {'raw': f'/{namespace}/image_raw', 'compressed': f'/{namespace}/image_raw/compressed'}
+    program = start.node('segmentation_node', namespace, **{
+        f'qos_overrides.{topics[overridden]}.subscription.reliability': 'reliable'})
+    node = Segmentation(graph, namespace, program, kinds=('mask',))
+    for transport in ('raw', 'compressed', 'raw'):
+        assert node.change(image_transport=transport) == []
+        node.wait_until(lambda transport=transport: [graph.node.count_subscribers(topic) for topic in topics.values()]
+                        == [each == transport for each in topics], f'the {transport} subscription')
+        [camera] = graph.node.get_subscriptions_info_by_topic(topics[transport])
+        assert (camera.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE) == (transport == overridden)

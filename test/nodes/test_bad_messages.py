@@ -27,15 +27,17 @@ from self_segmentation.nodes.messages import ENCODINGS
 from self_segmentation.settings import Settings
 
 KEPT = sorted((ROOT / 'test' / 'data' / 'fuzz').glob('*/*'))
-BYTES = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}  # two for all others
-FOREIGN = ['bayer_rggb8', '8UC3', '32FC1', 'nv21', '8UC9999', 'rgb16']
+BYTES = {'bgr8': 3, 'rgb8': 3, '8UC3': 3, 'bgra8': 4, 'rgba8': 4, '8UC4': 4, 'mono8': 1, '8UC1': 1, 'nv12': 1, 'bayer_rggb8': 1,
+         'bayer_bggr8': 1, 'bayer_gbrg8': 1, 'bayer_grbg8': 1}  # two for all others
+DEEP = ['mono16', '16UC1', 'bayer_rggb16', 'bayer_bggr16', 'bayer_gbrg16', 'bayer_grbg16']
+FOREIGN = ['32FC1', 'nv21', '8UC9999', 'rgb16', '16UC3', '8UC2']
 sizes = st.integers(1, 40) | st.sampled_from(NUMBERS)
 
 
 @st.composite
 def images(draw) -> Image:
     """Messages of which some are right, and most are wrong in a field or two."""
-    encoding = draw(st.sampled_from([*ENCODINGS, 'mono16', '16UC1']) | st.sampled_from(FOREIGN) | st.text(max_size=9))
+    encoding = draw(st.sampled_from([*ENCODINGS, *DEEP]) | st.sampled_from(FOREIGN) | st.text(max_size=9))
     width, height = draw(sizes), draw(sizes)
     row = min(width * BYTES.get(encoding, 2), 2 ** 20)
     step = draw(st.sampled_from([row, row + 5, max(0, row - 1)]) | st.integers(0, 200) | st.sampled_from(NUMBERS))
@@ -59,7 +61,7 @@ def is_right(message: Image) -> bool:
 @given(images())
 def test_an_image_message_gives_its_picture_or_is_refused_with_its_values(message):
     picture = read(message)
-    if message.encoding in [*ENCODINGS, 'mono16', '16UC1']:
+    if message.encoding in [*ENCODINGS, *DEEP]:
         assert (picture is not None) == is_right(message)
 
 

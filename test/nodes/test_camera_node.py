@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
 from ros import picture_of
+from sensor_msgs.msg import CameraInfo
+
+from self_segmentation.errors import SourceError
+from self_segmentation.nodes.camera_info import read_camera_info
 
 
 def numbers_of(received, sample) -> list[int]:
@@ -110,13 +114,12 @@ def test_width_and_height_resize_the_frame(graph, camera, astronaut):
     assert np.abs(picture.astype(int) - cv2.resize(astronaut, (200, 100), interpolation=cv2.INTER_AREA)).mean() < 12
 
 
-@pytest.mark.parametrize('fps', [4, 25])
-def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera, fps):
-    """It is lower on a machine that is too slow or has other things to do."""
-    program, received = camera(video_device=EMPTY_ROOM, framerate=fps)
-    wait_for(graph, program, received, 9)
-    stamps = np.array([m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in received])
-    assert np.diff(stamps).mean() > 0.8 / fps
+def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera):
+    """It is lower on a machine that has other things to do, and a few frames make up for that."""
+    program, received = camera(video_device=EMPTY_ROOM, framerate=10)
+    wait_for(graph, program, received, 30)
+    first, last = (received[n].header.stamp.sec + received[n].header.stamp.nanosec * 1e-9 for n in (0, -1))
+    assert len(received) <= 10 * (last - first) + 10
 
 
 def test_a_missing_file_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
@@ -142,7 +145,8 @@ def test_no_picture_ends_the_node_with_its_name_and_not_as_a_success(camera, tmp
 
 
 @pytest.mark.parametrize('given', [{'image_width': -1}, {'image_height': 20000}, {'framerate': -1.0}, {'framerate': '.nan'},
-                                   {'image_width': 'wide'}], ids=lambda given: '='.join(map(str, *given.items())))
+                                   {'image_width': 'wide'}, {'camera_info_url': '/missing.yaml'}],
+                         ids=lambda given: '='.join(map(str, *given.items())))
 def test_a_wrong_parameter_ends_the_node_with_a_message_that_names_it_and_no_traceback(camera, given):
     program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
@@ -175,3 +179,50 @@ def test_a_camera_that_comes_later_is_opened_and_one_that_goes_away_is_waited_fo
     finally:
         device.unlink(missing_ok=True)
     assert 'Traceback' not in program.said
+
+
+CALIBRATION = """
+image_width: 512
+image_height: 512
+camera_name: camera
+camera_matrix: {rows: 3, cols: 3, data: [500.0, 0, 256, 0, 510.5, 256, 0, 0, 1]}
+distortion_model: rational_polynomial
+distortion_coefficients: {rows: 1, cols: 8, data: [0.1, -0.2, 0, 0, 0.05, 0, 0, 1]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [500, 0, 256, 0, 0, 510, 256, 0, 0, 0, 1, 0]}
+"""
+
+
+def test_calibration_is_published_beside_each_image_with_its_header(graph, camera, tmp_path):
+    (tmp_path / 'camera.yaml').write_text(CALIBRATION)
+    infos: list[CameraInfo] = []
+    program, received = camera(video_device=ASTRONAUT, framerate=50, camera_info_url=f'file://{tmp_path}/camera.yaml')
+    def topics() -> list[str]:
+        return [name for name, _ in graph.node.get_topic_names_and_types() if name.endswith('/camera_info')]
+
+    graph.wait_until(lambda: topics() or program.code is not None, 'the topic')
+    subscription = graph.node.create_subscription(CameraInfo, topics()[0], infos.append, 300)
+    graph.wait_until(lambda: len(infos) >= 3, 'calibrations')
+    info = infos[-1]
+    graph.wait_until(lambda: any(message.header == info.header for message in received), 'its image')
+    assert (info.width, info.height, info.distortion_model) == (512, 512, 'rational_polynomial')
+    assert list(info.d) == [0.1, -0.2, 0, 0, 0.05, 0, 0, 1] and list(info.k) == [500, 0, 256, 0, 510.5, 256, 0, 0, 1]
+    assert list(info.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1] and list(info.p) == [500, 0, 256, 0, 0, 510, 256, 0, 0, 0, 1, 0]
+    graph.node.destroy_subscription(subscription)
+
+
+def test_calibration_for_another_size_is_not_published_and_that_is_said(graph, camera, tmp_path):
+    (tmp_path / 'camera.yaml').write_text(CALIBRATION)
+    program, received = camera(video_device=ASTRONAUT, image_width=100, camera_info_url=tmp_path / 'camera.yaml')
+    graph.wait_until(lambda: '512x512' in program.said and '100x512' in program.said, 'the complaint')
+    assert program.code is None and program.said.count('no camera_info') == 1
+
+
+@pytest.mark.parametrize('text, part', [('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'),
+                                        (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix')])
+def test_damaged_calibration_is_refused_with_its_place(tmp_path, text, part):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(text)
+    with pytest.raises(SourceError) as raised:
+        read_camera_info(str(path))
+    assert str(path) in str(raised.value) and part in str(raised.value)

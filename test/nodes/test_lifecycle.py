@@ -85,6 +85,35 @@ def test_without_autostart_nothing_is_there_until_the_manager_says_so(managed, a
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
 
 
+def test_says_in_one_line_each_what_it_is(managed):
+    before = len(managed.program.said)
+    for label in ('configure', 'activate'):
+        assert managed.change_state(label)
+    managed.listen('mask')
+    managed.listen()
+    for label in ('deactivate', 'cleanup'):
+        assert managed.change_state(label)
+    lines = [line.split(']: ')[1] for line in managed.program.said[before:].splitlines() if line.startswith('[INFO]')]
+    topics = ', '.join(f'{managed.name}/{kind}' for kind in ('output', 'mask', 'alpha'))
+    assert lines[0] == f'configured: model general, background color; results on {topics}'
+    assert [line.split()[0] for line in lines[1:]] == ['active:', 'subscribed', 'idle:', 'inactive', 'unconfigured']
+    assert lines[2] == f'subscribed to {managed.topic} (raw)'
+
+
+def test_debug_level_of_its_own_logger_tells_of_libraries_changes_and_times(graph, start, astronaut):
+    namespace = unique('debug')
+    level = '--log-level', f'{namespace}.segmentation:=debug'
+    node = Managed(graph, namespace, start.node('segmentation_node', namespace, *level))
+    node.listen('mask')
+    assert node.change(threshold=0.4) == []
+
+    def said(*parts: str) -> bool:
+        return any(line.startswith('[DEBUG]') and all(part in line for part in parts) for line in node.program.said.splitlines())
+
+    node.wait_until(lambda: node.pictures(astronaut) and said('segment p50 / p95 (ms)'), 'the times')
+    assert said('libraries', 'XNNPACK') and said('threshold = 0.4') and '[rcl]' not in node.program.said
+
+
 def test_deactivated_it_subscribes_nothing_and_goes_on_where_it_was(managed, astronaut):
     assert managed.change_state('configure') and managed.change_state('activate')
     managed.listen('mask')

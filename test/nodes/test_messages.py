@@ -11,12 +11,19 @@ from ros import message_of, picture_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.errors import ImageError
-from self_segmentation.nodes.messages import ENCODINGS, ImageWriter, to_bgr
+from self_segmentation.nodes.messages import ENCODINGS, BitDepth, ImageWriter, to_bgr
 from self_segmentation.picture.decoding import MAX_SIDE
 
+BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
 PADDINGS = [0, 1, 7, 64]
 SIZES = [(6, 8), (1, 1), (5, 7), (480, 641), (3, 2)]
 EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
+
+
+# Bytes of a pixel in a row.
+BYTES = {**dict.fromkeys([*ENCODINGS, 'mono16', '16UC1'], 2), **dict.fromkeys(['bgr8', 'rgb8', '8UC3'], 3),
+         **dict.fromkeys(['bgra8', 'rgba8', '8UC4'], 4), **dict.fromkeys(['mono8', '8UC1', 'nv12'], 1),
+         **{f'bayer_{order}8': 1 for order in BAYER}}
 
 
 def noise(*shape) -> np.ndarray:
@@ -43,18 +50,20 @@ def refused(message) -> str:
 @pytest.mark.parametrize('padding', PADDINGS)
 @pytest.mark.parametrize('size', SIZES)
 @pytest.mark.parametrize('encoding, order', [('bgr8', [0, 1, 2]), ('rgb8', [2, 1, 0]),
-                                             ('bgra8', [0, 1, 2]), ('rgba8', [2, 1, 0])])
+                                             ('bgra8', [0, 1, 2]), ('rgba8', [2, 1, 0]), ('8UC3', [0, 1, 2]),
+                                             ('8UC4', [0, 1, 2])])
 def test_colours_are_put_in_order_and_a_padded_row_is_cut_off(encoding, order, size, padding):
-    pixels = noise(*size, 4 if 'a' in encoding else 3)
+    pixels = noise(*size, BYTES[encoding])
     picture = to_bgr(message_of(pixels, encoding, padding))
     assert picture.dtype == np.uint8 and np.array_equal(picture, pixels[..., order])
 
 
 @pytest.mark.parametrize('padding', PADDINGS)
 @pytest.mark.parametrize('size', SIZES)
-def test_grey_becomes_three_equal_channels(size, padding):
+@pytest.mark.parametrize('encoding', ['mono8', '8UC1'])
+def test_grey_becomes_three_equal_channels(encoding, size, padding):
     pixels = noise(*size)
-    assert np.array_equal(to_bgr(message_of(pixels, 'mono8', padding)), np.stack([pixels] * 3, axis=-1))
+    assert np.array_equal(to_bgr(message_of(pixels, encoding, padding)), np.stack([pixels] * 3, axis=-1))
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -99,23 +108,47 @@ def test_of_16_bits_the_upper_8_are_taken_in_either_byte_order(encoding, big, pa
     assert np.array_equal(to_bgr(message), np.stack([(values >> 8).astype(np.uint8)] * 3, axis=-1))
 
 
-@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8'])
-def test_a_bayer_picture_goes_through_cv_bridge(encoding):
-    message = message_of(noise(12, 16), encoding)
-    picture = to_bgr(message)
-    assert (picture.shape, picture.dtype) == ((12, 16, 3), np.uint8)
-    assert np.array_equal(picture, CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+@pytest.mark.parametrize('bits, shift', [(10, 2), (12, 4), (14, 6), (16, 8)])
+@pytest.mark.parametrize('big', [False, True])
+def test_of_16_bits_those_are_taken_that_the_camera_uses(bits, shift, big):
+    values = np.array([[0, 5, (1 << bits) - 1, 1 << (bits - 1)]], '>u2' if big else '<u2')
+    said = []
+    depth = BitDepth(lambda *change: said.append(change))
+    message = message_of(values[..., None].view(np.uint8).reshape(1, 4, 2), 'mono16', is_bigendian=big)
+    for _ in range(2):
+        assert np.array_equal(to_bgr(message, depth)[..., 0], values >> shift)
+    assert said == [(bits, (1 << bits) - 1)]
 
 
-def test_a_red_scene_is_red_through_a_bayer_filter():
+def test_bits_of_a_camera_grow_with_its_brightest_value_and_never_shrink():
+    said = []
+    depth = BitDepth(lambda *change: said.append(change))
+    used = [depth.of(np.array([[0, brightest]], np.uint16)) for brightest in (0, 1023, 1024, 12, 65535, 3)]
+    assert used == [10, 10, 12, 12, 16, 16]
+    assert said == [(10, 0), (12, 1024), (16, 65535)]
+
+
+@pytest.mark.parametrize('order', ['rggb', 'bggr', 'gbrg'])  # the fourth one it does not know
+def test_a_bayer_image_is_the_one_that_cv_bridge_makes(order):
+    message = message_of(noise(12, 16), f'bayer_{order}8')
+    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+
+
+@pytest.mark.parametrize('color', [(200, 0, 0), (0, 200, 0), (0, 0, 200)], ids=['blue', 'green', 'red'])
+@pytest.mark.parametrize('order', BAYER)
+@pytest.mark.parametrize('bits', [8, 16])
+@pytest.mark.parametrize('padding', [0, 6])
+def test_a_scene_of_one_colour_has_it_through_every_bayer_filter(bits, order, color, padding):
     mosaic = np.zeros((12, 16), np.uint8)
-    mosaic[::2, ::2] = 200
-    picture = to_bgr(message_of(mosaic, 'bayer_rggb8'))[2:-2, 2:-2]
-    assert (picture == (0, 0, 200)).all()
+    for place, letter in enumerate(order):
+        mosaic[place // 2::2, place % 2::2] = color['bgr'.index(letter)]
+    values = mosaic if bits == 8 else (mosaic.astype('<u2') << 8)[..., None].view(np.uint8).reshape(12, 16, 2)
+    assert (to_bgr(message_of(values, f'bayer_{order}{bits}', padding))[2:-2, 2:-2] == color).all()
 
 
 def test_every_encoding_is_tested_here():
-    assert set(ENCODINGS) == {'bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', 'yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'}
+    assert set(ENCODINGS) == {'bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', '8UC3', '8UC4', '8UC1', 'yuv422_yuy2', 'yuyv', 'yuv422',
+                              'uyvy', 'nv12', *(f'bayer_{order}8' for order in BAYER)}
 
 
 @pytest.mark.parametrize('encoding', ['yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'])
@@ -149,7 +182,7 @@ def test_a_side_of_the_largest_size_is_taken():
 @pytest.mark.parametrize('kept', [0, 1, -1])
 def test_data_that_is_too_short_is_refused_with_its_length(encoding, kept):
     message = message_of(noise(6, 8, 4), encoding)
-    message.step = 8 * {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}.get(encoding, 2)
+    message.step = 8 * BYTES[encoding]
     whole = message.step * (9 if encoding == 'nv12' else 6)
     message.data = message.data[:whole]
     to_bgr(message)
@@ -167,7 +200,7 @@ def test_the_padding_of_the_last_row_may_be_missing():
 @pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16'])
 def test_a_step_that_is_less_than_a_row_is_refused_with_what_it_takes(encoding):
     message = message_of(noise(6, 8, 4), encoding)
-    row = 8 * {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, 'mono8': 1, 'nv12': 1}.get(encoding, 2)
+    row = 8 * BYTES[encoding]
     for step in (0, 1, row - 1):
         message.step = step
         assert f'step = {step}' in refused(message) and str(row) in refused(message)
@@ -180,9 +213,9 @@ def test_an_unknown_encoding_is_refused_with_those_that_are_known(encoding):
 
 
 def test_short_data_is_refused_for_an_encoding_of_cv_bridge_too():
-    message = message_of(noise(12, 16), 'bayer_rggb8')
+    message = message_of(noise(12, 16, 2), '8UC2')
     message.data = message.data[:50]
-    assert 'bayer_rggb8' in refused(message)
+    assert '8UC2' in refused(message)
 
 
 def test_a_bgr8_message_is_not_copied_and_cannot_be_written_to():

@@ -7,13 +7,16 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, TUTORIAL, area, iou, tutorial_settings, unique
+from conftest import EMPTY_ROOM, ROOT, TUTORIAL, area, iou, tutorial_settings, unique
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.io.assets import make_pipeline
-from self_segmentation.settings import TUNABLES, Settings
+from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
 # The tutorial's settings look at each frame by itself, so what one test sends does not show in the next one's results.
 USUAL = dict(tutorial_settings(flip=False).items())
@@ -112,7 +115,7 @@ def test_several_parameters_are_changed_at_once_or_not_at_all(node):
     ('threshold', -1, ['threshold', '-1', '0', '1']), ('threshold', 'much', ['threshold', 'much', 'a number from 0 to 1']),
     ('flip', 1, ['flip', '1', 'true or false']),
     ('edge.diameter', 500, ['edge.diameter', '500', '49']), ('edge.filter', 'median', ['edge.filter', 'median', 'bilateral']),
-    ('background.color', [1, 2], ['background.color', '[1, 2]', 'three whole numbers red, green, blue']),
+    ('background.color', [1, 2], ['background.color = [1, 2]', 'three whole numbers red, green, blue']),
     ('background.color', [1.0, 2.0, 3.0], ['background.color', 'three whole numbers']),
     ('background.image', '/', ['background.image', "'/'", 'folder']),
     ('background.image', '/missing.png', ['background.image', '/missing.png', 'does not exist']),
@@ -127,6 +130,61 @@ def test_a_wrong_change_is_refused_with_the_reason_and_frames_go_on_as_before(no
     assert np.array_equal(results['output'], expected.composite) and np.array_equal(results['mask'], expected.mask)
 
 
+def describe(node, name):
+    return node.call(lambda: node.parameters.describe_parameters([name])).descriptors[0]
+
+
+@pytest.mark.parametrize('name, value, taken', [('threshold', 1, 1.0), ('threshold', '3e-01', 0.3), ('edge.epsilon', '1', 1.0)])
+def test_whole_numbers_and_texts_of_numbers_are_taken_as_floats_and_the_parameter_stays_one(node, name, value, taken):
+    before = describe(node, name)
+    assert node.change(**ros({name: value})) == []
+    assert node.values()[name] == taken and type(node.values()[name]) is float
+    assert describe(node, name) == before
+
+
+def test_refused_change_leaves_the_description_as_it_was(node):
+    before = describe(node, 'threshold')
+    [reason] = node.change(threshold=True)
+    assert 'threshold = True' in reason and describe(node, 'threshold') == before
+
+
+def test_read_only_setting_says_so_and_may_be_set_to_what_it_is(node):
+    [reason] = node.change(autostart=False)
+    assert 'autostart' in reason and 'read-only' in reason
+    assert node.change(autostart=True) == [] and node.values() == USUAL
+
+
+def test_settings_of_one_request_may_come_in_any_order(node):
+    complaints = node.program.said.count('needs background.image')
+    image = {'background.type': 'image', 'background.image': str(EMPTY_ROOM)}
+    assert node.change(**ros(image)) == []
+    assert node.change(**ros({'background.image': '', 'background.type': 'color'})) == []
+    [reason] = node.change(**ros({**image, 'threshold': 7.0}))
+    assert 'threshold = 7.0' in reason
+    assert node.values() == {**USUAL, **image}
+    assert node.program.said.count('needs background.image') == complaints
+
+
+def test_shipped_configuration_is_loaded_whole_as_ros2_param_load_sends_it(node):
+    """Its client makes texts of numbers with an exponent, and sends one request in the order of the file."""
+    values = read_yaml(ROOT / 'config' / 'segmentation.yaml')
+    texts = {name: f'{value:e}' if type(value) is float else value for name, value in values.items()}
+    assert node.change(**ros(texts)) == [] and node.values() == dict(Settings().items())
+
+
+@pytest.mark.parametrize('service', [SetParameters, SetParametersAtomically])
+def test_parameter_of_an_unknown_type_is_refused_and_the_node_goes_on(node, graph, service):
+    name = {SetParameters: 'set_parameters', SetParametersAtomically: 'set_parameters_atomically'}[service]
+    client = graph.node.create_client(service, f'{node.name}/{name}')
+    node.wait_until(client.service_is_ready, 'the service')
+    request = service.Request(parameters=[ParameterMessage(name='threshold', value=ParameterValue(type=99))])
+    answer = node.call(lambda: client.call_async(request))
+    result = answer.results[0] if service is SetParameters else answer.result
+    assert not result.successful and 'threshold' in result.reason and '99' in result.reason
+    assert node.values() == USUAL
+    graph.node.destroy_client(client)
+
+
 def test_a_setting_cannot_be_deleted(node):
     node.call(lambda: node.parameters.delete_parameters(['threshold']))
     assert node.values() == USUAL
@@ -137,7 +195,8 @@ def test_every_setting_is_a_parameter_with_its_description_and_range(node):
     assert [d.name for d in described] == list(TUNABLES)
     for descriptor, tunable in zip(described, TUNABLES.values()):
         assert descriptor.description == tunable.text and tunable.allowed in descriptor.additional_constraints
-        assert not descriptor.read_only
+        assert descriptor.read_only == tunable.read_only
+        assert descriptor.type == Parameter(tunable.name, value=list(ros({'_': tunable.default}).values())[0]).type_.value
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         if tunable.minimum is None:
             assert not ranges
@@ -281,3 +340,16 @@ def test_values_that_cannot_go_together_or_have_another_type_do_not_stop_the_nod
 def test_a_parameter_file_is_taken_and_what_is_given_beside_it_wins(node):
     assert node.values() == USUAL  # started with config/tutorial.yaml and flip:=false
     assert tutorial_settings().flip is True
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+def test_16_bit_image_is_as_bright_as_its_camera_made_it_and_that_is_said(graph, start, astronaut, bits):
+    namespace = unique('deep')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
+    node = Segmentation(graph, namespace, program, kinds=('output', 'mask'))
+    grey = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
+    grey[0, 0] = 255
+    deep = node.pictures((grey.astype('<u2') << (bits - 8))[..., None].view(np.uint8).reshape(512, 512, 2), 'mono16')
+    shallow = node.pictures(grey, 'mono8')
+    assert np.array_equal(deep['mask'], shallow['mask']) and np.array_equal(deep['output'], shallow['output'])
+    assert f'{node.topic} uses {bits} of 16 bits' in program.said

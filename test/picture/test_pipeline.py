@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, ROOT, area, tutorial_settings
+from conftest import EMPTY_ROOM, PATIENCE, ROOT, area, tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.settings import TUNABLES, Settings
@@ -94,8 +94,8 @@ def test_a_tiny_or_very_long_frame_is_segmented_like_any_other(settings):
     program = subprocess.Popen([sys.executable, '-c', TINY, settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                cwd=ROOT, start_new_session=True)
     try:
-        out, err = program.communicate(timeout=30)
+        out, err = program.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(program.pid, signal.SIGKILL)
-        pytest.fail(f'no end within 30 s at a frame of {program.communicate()[0].splitlines()[-1]} pixels')
+        pytest.fail(f'no end within {PATIENCE:.0f} s at a frame of {program.communicate()[0].splitlines()[-1]} pixels')
     assert program.returncode == 0, f'{out}{err[-2000:]}'

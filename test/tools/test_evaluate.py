@@ -1,26 +1,28 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The judge: figures on masks whose figures are known, and a whole run on a folder of two pictures and a clip."""
+"""The judge: figures on masks whose figures are known, and whole runs on folders of a few images and a clip."""
 
 import json
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE
 
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.settings import Settings
-from self_segmentation.tools.evaluate import boundary_iou, flicker_still, ghost_lag, iou, main
-
-ROOT = Path(__file__).resolve().parents[2]
+from self_segmentation.tools.evaluate import main
+from self_segmentation.tools.metrics import PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline
 
 
 def square(left, side=40, size=100):
     mask = np.zeros((size, size), bool)
     mask[30:30 + side, left:left + side] = True
     return mask
+
+
+NOBODY = square(0, 0)
 
 
 def test_the_iou_of_half_overlapping_squares_is_a_third():
@@ -52,15 +54,62 @@ def test_the_ghost_lag_is_by_how_many_frames_the_area_comes_late(lag):
     assert ghost_lag(late, truth) == lag
 
 
+def test_a_person_enters_when_the_truth_rises_above_1_percent_and_is_found_when_half_of_them_is_covered():
+    there = square(10)
+    half, less = there.copy(), there.copy()
+    half[:, 30:] = False
+    less[:, 29:] = False
+    truth = [there, NOBODY, there, there, there, NOBODY, there, there, NOBODY, there]
+    found = [NOBODY, NOBODY, NOBODY, less, half, NOBODY, NOBODY, NOBODY, NOBODY, there]
+    assert entries(found, truth) == [2, 2, 0]
+    assert entries(truth, truth) == [0, 0, 0]
+    assert entries([NOBODY] * 3, [NOBODY, there, there]) == [2]  # never covered until the end
+    speck = square(10, 9)
+    assert entries([NOBODY] * 3, [NOBODY, speck, speck]) == []
+
+
+def test_an_outline_is_polygons_or_runs_down_the_columns():
+    polygons = outline([[10, 20, 19, 20, 19, 29, 10, 29], [15, 25, 39, 25, 39, 29, 15, 29]], 60, 50)
+    expected = np.zeros((50, 60), bool)
+    expected[20:30, 10:20] = expected[25:30, 15:40] = True
+    assert np.array_equal(polygons, expected)
+    runs = [3 * 4 + 1, 2, 2, 2]  # in a frame of 4 rows: rows 1 and 2 of columns 3 and 4
+    expected = np.zeros((4, 6), bool)
+    expected[1:3, 3:5] = True
+    assert np.array_equal(outline({'counts': [*runs, 6 * 4 - sum(runs)]}, 6, 4), expected)
+
+
+def test_people_are_found_whose_half_is_in_the_mask_by_their_height():
+    tally, small = PeopleTally(), square(80, 10)
+    tally.add(square(30), [(square(10), 0.7), (small, 0.1), (square(50), None)])
+    figures = tally.figures()
+    assert [figures[name] for name in ('people', 'people_found', 'near', 'near_found', 'far', 'far_found')] == [2, 1, 1, 1, 1, 0]
+    assert figures['iou'] == pytest.approx(0.5)
+    tally.add(square(10) | square(60, 20), [(square(10), 0.3)])
+    figures = tally.figures()
+    assert (figures['middle'], figures['middle_found']) == (1, 1)
+    assert figures['beside'] == pytest.approx(0.5 * 20 * 20 / 1e4)  # of two images; the first has none
+
+
+def test_a_mask_next_to_people_is_beside_them_and_one_without_people_is_false():
+    tally = PeopleTally()
+    tally.add(square(6, 48), [(square(10), 0.4)])
+    assert 0 < tally.figures()['beside'] < 0.1
+    for mask in (NOBODY, NOBODY, square(10)):
+        tally.add(mask, [])
+    figures = tally.figures()
+    assert figures['false_area'] == pytest.approx(0.16 / 3)
+    assert (figures['above_1_percent'], figures['empty']) == (1, 3)
+
+
 def test_a_folder_is_judged_side_by_side_and_the_worst_cases_are_drawn(tmp_path, capsys):
     for part in ('images', 'masks', 'empty', 'videos/talk_mattes'):
         (tmp_path / part).mkdir(parents=True)
-    astronaut = ROOT / 'test' / 'data' / 'astronaut.png'
-    shutil.copy(astronaut, tmp_path / 'images' / 'astronaut.png')
-    truth = make_pipeline(Settings(flip=False)).process(cv2.imread(str(astronaut)), still=True).mask
+    shutil.copy(ASTRONAUT, tmp_path / 'images' / 'astronaut.png')
+    truth = make_pipeline(Settings(flip=False)).process(cv2.imread(str(ASTRONAUT)), still=True).mask
     cv2.imwrite(str(tmp_path / 'masks' / 'astronaut.png'), truth)
-    shutil.copy(ROOT / 'demo' / 'background.jpg', tmp_path / 'empty')
-    shutil.copy(ROOT / 'demo' / 'sample.mp4', tmp_path / 'videos' / 'talk.mp4')
+    shutil.copy(EMPTY_ROOM, tmp_path / 'empty')
+    shutil.copy(SAMPLE, tmp_path / 'videos' / 'talk.mp4')
     for index in range(60, 64):
         cv2.imwrite(str(tmp_path / 'videos' / 'talk_mattes' / f'{index:05d}.png'), np.full((480, 640), 255, np.uint8))
     figures, sheet = tmp_path / 'figures.json', tmp_path / 'sheet.png'
@@ -77,6 +126,41 @@ def test_a_folder_is_judged_side_by_side_and_the_worst_cases_are_drawn(tmp_path,
     assert 0.2 < clip['iou'] < 0.6  # the truth here is the whole frame
     assert cv2.imread(str(sheet)).shape[1] == 4 * 320
     assert '| empty |' in capsys.readouterr().out
+
+
+def people_folder(folder, **images):
+    """A folder with the astronaut, the empty room and a people.json."""
+    (folder / 'images').mkdir()
+    shutil.copy(ASTRONAUT, folder / 'images' / 'astronaut.png')
+    shutil.copy(EMPTY_ROOM, folder / 'images' / 'room.jpg')
+    (folder / 'people.json').write_text(json.dumps(images))
+    return str(folder)
+
+
+def test_a_folder_with_peoples_outlines_is_judged_person_by_person(tmp_path, capsys):
+    settings = Settings(flip=False)
+    astronaut = make_pipeline(settings).process(cv2.imread(str(ASTRONAUT)), still=True).mask
+    contours = cv2.findContours(astronaut, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    corner = {'bbox': [0, 0, 99, 99], 'segmentation': [[0, 0, 99, 0, 99, 99, 0, 99]]}
+    people = [{'bbox': [0, 0, 512, 512], 'counts': True, 'segmentation': [each.ravel().tolist() for each in contours]},
+              {**corner, 'counts': True}, {**corner, 'counts': False}]
+    folder = people_folder(tmp_path, astronaut={'width': 512, 'height': 512, 'people': people},
+                           room={'width': 640, 'height': 480, 'people': []})
+    assert main([folder, '--json', str(tmp_path / 'figures.json'), '--sheet', str(tmp_path / 'sheet.png')]) == 0
+    figures = json.loads((tmp_path / 'figures.json').read_text())['people']['default']
+    assert [figures[name] for name in ('people', 'people_found', 'near', 'near_found', 'far', 'far_found')] == [2, 1, 1, 1, 1, 0]
+    assert 0.9 < figures['iou'] < 0.99 and figures['beside'] < 0.001
+    assert [figures[name] for name in ('false_area', 'above_1_percent', 'empty')] == [0, 0, 1]
+    assert '| found | 1 of 2 | 1 of 2 |' in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / 'sheet.png')).shape[0] == 2 * 240
+
+
+@pytest.mark.parametrize('images', [{'astronaut': {'width': 512}}, {'astronaut': []}, {'nobody': {'people': []}}],
+                         ids=['without people', 'a list', 'an image that is not there'])
+def test_a_people_json_of_another_form_or_without_its_images_is_refused_by_name(tmp_path, capsys, images):
+    folder = people_folder(tmp_path, **images)
+    assert main([folder]) == 1
+    assert folder in capsys.readouterr().err
 
 
 def test_a_folder_with_nothing_to_judge_is_refused_by_name(tmp_path, capsys):

@@ -24,7 +24,6 @@ from self_segmentation.tools.soak import NO_CAUSE, Change, Evidence, Frame, leak
 from self_segmentation.tools.soak_graph import changes
 
 NOTHING = SimpleNamespace(waits=[], held=[])
-END = 60.0  # seconds for the end of a soak, on a machine that has other things to do too
 
 
 def children_of(parent: int) -> dict[str, int]:
@@ -57,36 +56,40 @@ def soak(graph, start, tmp_path):
     return started
 
 
-def assert_passed(code: int, figures: dict, said: str) -> None:
-    """But for frames that a busy machine may lose for a reason that does not show: `make soak` judges these."""
-    assert set(figures['faults']) <= {'lost without a named cause'}, said
-    assert code == (1 if figures['faults'] else 0), said
+def test_a_soak_whose_time_is_over_ends_and_says_that_no_image_came(start, tmp_path):
+    program = start('soak', '--minutes', '0', '--json', tmp_path / 'figures.json')
+    assert program.exit_code() == 1, program.said
+    assert list(json.loads((tmp_path / 'figures.json').read_text())['faults']) == ['no image']
+    assert '| frames in, images out, lost | 0, 0, 0 |' in program.said and 'no image: none came at all' in program.said
 
 
-def test_a_short_soak_passes_and_reports_what_was_done(start, tmp_path):
-    program = start('soak', '--minutes', '0.4', '--restart-every', '6', '--seed', '5', '--json', tmp_path / 'figures.json')
-    code = program.exit_code(END)
-    figures = json.loads((tmp_path / 'figures.json').read_text())
-    assert_passed(code, figures, program.said)
-    assert figures['seed'] == 5
-    assert figures['camera_restarts'] == 3
+def test_ctrl_c_ends_a_soak_with_the_table_so_far_and_no_process_stays(soak, graph, tmp_path):
+    """Once each thing that a soak does was done."""
+    run = soak('--minutes', '30', '--restart-every', '4', '--seed', '5', '--keep', tmp_path)
+
+    def noted(who: str, what: str) -> int:
+        path = tmp_path / f'{who}.jsonl'
+        return path.read_text().count(what) if path.exists() else 0
+
+    graph.wait_until(lambda: run.program.code is not None or (
+        noted('camera', '"frame": "3.') and noted('visit', '"topic"') > 3
+        and noted('tune', '"taken": true') > 3 and noted('tune', '"taken": false')), 'a little of everything')
+    assert run.program.code is None, run.program.said
+    run.program.send(signal.SIGINT)
+    run.program.send(signal.SIGINT)
+    code, figures, said = run.program.exit_code(), run.figures(), run.program.said
+    # A busy machine may lose frames for a reason that does not show: `make soak` judges these.
+    assert set(figures['faults']) <= {'lost without a named cause'} and code == (1 if figures['faults'] else 0), said
+    assert figures['seed'] == 5 and figures['camera_restarts'] >= 2
     assert figures['images_out'] > 0 and figures['visitors_images'] > 3
     assert figures['frames_in'] == figures['images_out'] + sum(figures['lost'].values())
     assert figures['changes_taken'] > 3 and figures['changes_refused'] > 0
     assert figures['changes_unanswered'] == figures['error_lines'] == 0
     assert 0 < figures['latency_p95_ms'] <= figures['latency_worst_ms']
-    assert figures['cores'] > 0.05 and figures['rss_mb_end'] > 100
-    assert f"| frames in, images out, lost | {figures['frames_in']}, {figures['images_out']}, " in program.said
-    assert '| cameras killed and started again | 3 |' in program.said and 'not judged: that takes 9 minutes' in program.said
-
-
-def test_ctrl_c_ends_a_soak_with_the_table_so_far_and_no_process_stays(soak):
-    run = soak('--minutes', '30')
-    run.program.send(signal.SIGINT)
-    run.program.send(signal.SIGINT)
-    assert_passed(run.program.exit_code(END), run.figures(), run.program.said)
-    assert '| frames in, images out, lost |' in run.program.said and 'Traceback' not in run.program.said
-    assert run.figures()['seconds'] < 120 and run.figures()['images_out'] > 0
+    assert figures['cores'] > 0 and figures['rss_mb_end'] > 0
+    assert f"| frames in, images out, lost | {figures['frames_in']}, {figures['images_out']}, " in said
+    assert f"| cameras killed and started again | {figures['camera_restarts']} |" in said
+    assert 'not judged: that takes 9 minutes' in said and 'Traceback' not in said
     assert not [name for name, child in run.children.items() if is_running(child)]
 
 
@@ -112,7 +115,7 @@ def test_a_wrong_picture_an_error_in_the_log_and_a_node_that_dies_are_found(grap
     pictures.publish(foreign)
     pictures.wait_for_all_acked()
     os.kill(run.children['node'], signal.SIGKILL)
-    assert run.program.exit_code(END) == 1, run.program.said
+    assert run.program.exit_code() == 1, run.program.said
     faults = run.figures()['faults']
     assert faults['ended'] == ['the node ended by itself, with exit code -9']
     assert any(foreign.header.frame_id in each for each in faults['wrong image'])
@@ -264,4 +267,5 @@ def test_the_changes_are_what_they_say_and_the_same_again_from_the_same_seed():
         with pytest.raises(SelfSegmentationError):
             wrong = settings.updated(values)
             Segmenter(load_assets(wrong).model)
-    assert seen[True] == set(TUNABLES) and seen[False] == {*TUNABLES, 'treshold'}
+    assert seen[True] == {name for name, tunable in TUNABLES.items() if not tunable.read_only}
+    assert seen[False] == {*TUNABLES, 'treshold'}

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A camera's calibration from the YAML file that ``camera_calibration`` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
+from sensor_msgs.msg import CameraInfo
+
+from ..errors import SettingsError, SourceError
+from ..settings import load_yaml
+
+__all__ = ['read_camera_info']
+
+_MATRICES = {'camera_matrix': ('k', 9), 'rectification_matrix': ('r', 9), 'projection_matrix': ('p', 12)}
+
+
+def read_camera_info(url: str) -> CameraInfo:
+    """
+    Return a calibration, with an empty header.
+
+    :param url: ``file://`` or ``package://NAME/`` and a path, or a path.
+    :raises SourceError: it cannot be read, or has another form.
+    """
+    try:
+        document = load_yaml(_path(url))
+        info = CameraInfo(width=_whole(document, 'image_width'), height=_whole(document, 'image_height'),
+                          distortion_model=document.get('distortion_model', 'plumb_bob'))
+        info.d = _numbers(document, 'distortion_coefficients', None)
+        for name, (field, count) in _MATRICES.items():
+            setattr(info, field, _numbers(document, name, count))
+    except SettingsError as error:
+        raise SourceError(f'camera_info_url = {url!r}: {error}') from error
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SourceError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
+                          f'{type(error).__name__}: {error}') from error
+    return info
+
+
+def _path(url: str) -> Path:
+    if url.startswith('package://'):
+        package, _, below = url.removeprefix('package://').partition('/')
+        return Path(get_package_share_directory(package)) / below
+    return Path(url.removeprefix('file://'))
+
+
+def _whole(document: Any, name: str) -> int:
+    value = document[name]
+    if type(value) is not int or value < 1:
+        raise ValueError(f'{name} = {value!r}')
+    return value
+
+
+def _numbers(document: Any, name: str, count: int | None) -> list[float]:
+    values = [float(value) for value in document[name]['data']]
+    if count not in (None, len(values)):
+        raise ValueError(f'{name} has {len(values)} values and not {count}')
+    return values

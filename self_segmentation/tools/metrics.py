@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of masks against the truth; all masks are (h, w) bool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ['Mask', 'PeopleTally', 'boundary_iou', 'entries', 'flicker_still', 'ghost_lag', 'iou', 'outline']
+
+Mask = NDArray[np.bool_]
+_BOUNDARY = 0.02  # fraction of the diagonal
+_LAGS = 6  # frames; how far the areas are shifted against each other
+_ENTERED = 0.01  # fraction of the frame; with less nobody is there
+_COVERED = 0.5  # fraction of a person in the mask from which they are found
+_SLACK = 4  # pixels around people in which the mask is not beside them
+_BANDS = {'far': (0.0, 0.3), 'middle': (0.3, 0.6), 'near': (0.6, math.inf)}  # fractions of the frame's height
+
+
+def iou(found: Mask, truth: Mask) -> float:
+    """Return the intersection over the union of two masks; 1 where both are empty."""
+    union = np.count_nonzero(found | truth)
+    return 1.0 if union == 0 else np.count_nonzero(found & truth) / union
+
+
+def boundary_iou(found: Mask, truth: Mask) -> float:
+    """
+    Return the IoU of the inner boundary bands of two masks.
+
+    Cheng et al., "Boundary IoU", CVPR 2021: the band is 2 % of the diagonal wide, the frame's border counts as background.
+    """
+    return iou(_band(found), _band(truth))
+
+
+def _band(mask: Mask) -> Mask:
+    width = max(1, round(_BOUNDARY * math.hypot(*mask.shape)))
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[0])
+    inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
+    return np.logical_and(mask, np.equal(inner, 0))
+
+
+def flicker_still(found: Sequence[Mask], truth: Sequence[Mask]) -> float:
+    """Return the area that changes from frame to frame where the truth does not, over the person's area; mean over the clip."""
+    fractions = []
+    for before, now, truth_before, truth_now in zip(found, found[1:], truth, truth[1:]):
+        moving = cv2.dilate((truth_now ^ truth_before).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        fractions.append(np.count_nonzero((now ^ before) & ~moving) / max(np.count_nonzero(truth_now), 0.01 * now.size))
+    return float(np.mean(fractions)) if fractions else 0.0
+
+
+def ghost_lag(found: Sequence[Mask], truth: Sequence[Mask]) -> int:
+    """Return by how many frames the mask's area comes behind the truth's, by cross-correlation."""
+    areas = [np.array([mask.mean() for mask in masks]) for masks in (found, truth)]
+    if len(areas[0]) <= 2 * _LAGS or areas[1].std() < 1e-6:
+        return 0
+
+    def agreement(lag: int) -> float:
+        late, early = (areas[0][lag:], areas[1][:len(areas[1]) - lag]) if lag >= 0 else (areas[0][:lag], areas[1][-lag:])
+        return -float(np.mean((late - late.mean() - early + early.mean()) ** 2))
+
+    return max(range(-_LAGS, _LAGS + 1), key=lambda lag: (agreement(lag), -abs(lag)))
+
+
+def entries(found: Sequence[Mask], truth: Sequence[Mask]) -> list[int]:
+    """
+    Return, for each time that somebody enters, the frames until half of them is covered.
+
+    Somebody enters when the truth rises from below 1 % of the frame to above it. Where they leave uncovered, these are the frames
+    in which they were there.
+    """
+    delays: list[int] = []
+    since: int | None = None  # the frame in which somebody entered who is not covered yet
+    for index in range(1, len(truth)):
+        was_there, is_there = truth[index - 1].mean() >= _ENTERED, truth[index].mean() >= _ENTERED
+        if is_there and not was_there:
+            since = index
+        if since is not None and (not is_there or found[index][truth[index]].mean() >= _COVERED):
+            delays.append(index - since)
+            since = None
+    return delays if since is None else [*delays, len(truth) - since]
+
+
+def outline(segmentation: Any, width: int, height: int) -> Mask:
+    """
+    Return the pixels of a person in COCO's form.
+
+    :param segmentation: polygons ``[[x, y, x, y, ...], ...]``, or the run lengths ``{'counts': [...]}`` down the columns.
+    """
+    if isinstance(segmentation, Mapping):
+        runs = segmentation['counts']
+        return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    pixels = np.zeros((height, width), np.uint8)
+    for polygon in segmentation:  # one by one: together they would be even-odd
+        cv2.fillPoly(pixels, [np.array(polygon).reshape(-1, 2).round().astype(np.int32)], (1,))
+    return np.greater(pixels, 0)
+
+
+class _Person(NamedTuple):
+    height: float  # fraction of the frame's
+    covered: float  # fraction of their pixels in the mask
+
+
+class PeopleTally:
+    """Whether everybody was found, and nobody where nobody is, over many images."""
+
+    def __init__(self) -> None:
+        self._people: list[_Person] = []
+        self._ious: list[float] = []
+        self._beside: list[float] = []
+        self._empty: list[float] = []
+
+    def add(self, mask: Mask, people: Sequence[tuple[Mask, float | None]]) -> None:
+        """
+        Take what was found in one image.
+
+        :param people: everybody's pixels, and their height as a fraction of the frame's; None for those who need not be found.
+        """
+        if not people:
+            self._empty.append(float(mask.mean()))
+            return
+        everybody = np.logical_or.reduce([pixels for pixels, _ in people])
+        self._people += [_Person(height, float(mask[pixels].mean()) if pixels.any() else 0.0)
+                         for pixels, height in people if height is not None]
+        around = cv2.dilate(everybody.astype(np.uint8), np.ones((2 * _SLACK + 1, 2 * _SLACK + 1), np.uint8)) > 0
+        self._beside.append(float((mask & ~around).mean()))
+        self._ious.append(iou(mask, everybody))
+
+    def figures(self) -> dict[str, float]:
+        """
+        Return the counts of people who were found and who there are, in all and by their height, and the means over the images.
+
+        Without people, or without images of empty places, the figures of these are NaN.
+        """
+        bands = {'people': (0.0, math.inf), **_BANDS}
+        counts: dict[str, float] = {}
+        for name, (low, high) in bands.items():
+            those = [person for person in self._people if low <= person.height < high]
+            counts |= {name: len(those), f'{name}_found': sum(person.covered >= _COVERED for person in those)}
+        return {**counts, 'iou': _mean(self._ious), 'beside': _mean(self._beside), 'false_area': _mean(self._empty),
+                'above_1_percent': sum(area > 0.01 for area in self._empty), 'empty': len(self._empty)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
