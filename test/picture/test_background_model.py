@@ -150,6 +150,17 @@ def test_what_differs_where_the_last_map_showed_somebody_is_favoured():
     assert penalty[shown(elsewhere) > 0].min() >= 0
 
 
+def test_a_head_that_comes_in_above_known_shoulders_is_favoured_and_a_thing_elsewhere_is_not():
+    model = of_the_empty_room()
+    shoulders, head, thing = np.s_[150:192, 100:170], np.s_[80:150, 118:150], np.s_[60:120, 10:50]
+    see(model, person_in(ROOM, shoulders), shown(shoulders))
+    frame = ROOM.copy()
+    for place in (shoulders, head, thing):
+        frame[place] = (5, 10, 250)
+    penalty = model.penalty(model.compare(frame))
+    assert penalty[shown(head) == 1.0].mean() < -0.3 and penalty[shown(thing) == 1.0].min() >= 0.0
+
+
 def test_a_person_whom_the_model_loses_is_held_while_something_stands_there():
     model = of_the_empty_room()
     for _ in range(3):
@@ -228,6 +239,17 @@ def test_the_background_is_forgotten_when_the_camera_moves_and_learnt_anew(chang
     for _ in range(8):
         comparison, _ = see(model, change(ROOM), NOBODY)
     assert not comparison.outdated and (comparison.same == 1).all()
+
+
+def test_before_plain_walls_the_outlines_tell_that_the_camera_moves():
+    room = np.full_like(ROOM, 180)
+    for x in (20, 40, 60):
+        room[:, x:x + 8] = 60  # a shelf, in a fifth of the frame
+    model = BackgroundModel(SETTINGS)
+    for _ in range(12):
+        see(model, room, NOBODY)
+    assert model.compare(room).same.any()
+    assert model.compare(np.roll(room, 5, axis=1)).outdated and not model.compare(person_in(room)).outdated
 
 
 @pytest.mark.parametrize('light, changed', [

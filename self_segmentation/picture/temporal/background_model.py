@@ -23,8 +23,8 @@ _OTHER = 16.0  # grey levels up to which a cell does not look different, and fro
 _BRIGHTNESS = 0.45, 1.4  # brightness that is mere shadow or light on a cell, as a fraction of what it was; 0.3 and 1.8: -0.002
 _COLORS = 0.15  # how unlike the fractions of the three channels may be in shadow or light
 _KNOWN = 5  # frames for which a cell must be background until it is known; 2 and 10: 0.0002
-_OUTDATED = 0.25  # fraction of the known cells that must differ; 0.15 and 0.5: no change; never: -0.0004 with a moving camera
-_SMALLEST = 33  # cells of a piece that is held, 0.2 % of the frame; smaller ones are specks beside people
+_OUTDATED = 0.25  # fraction of the known cells, or of those at outlines, that must differ; outlines 0.4: -0.008 with a moving camera
+_SMALLEST = 33  # cells, 0.2 % of the frame; a smaller piece is a speck beside people, fewer that differ are no moving camera
 _NEAR = 7  # cells, odd: a held person moves half as far from one frame to the next; 3: -0.008, 13: +0.0003
 _NOBODY = 0.1  # probability up to which a cell is learnt; 0.05: no change, 0.5: -0.0007, -0.011 with a moving camera
 _EDGE = 5  # cells, odd: half as far beside people nothing is learnt; 1: -0.007, 9: -0.0007
@@ -81,6 +81,7 @@ class BackgroundModel:
         self._age: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was background, up to _KNOWN
         self._changed: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell has looked other than the background
         self._people: Array = np.zeros((GRID, GRID), np.uint8)  # 1 where the last map showed somebody
+        self._far: Array = np.ones((GRID, GRID), bool)  # whether that is far from everybody
         self._held_time = 0.0  # seconds
 
     def compare(self, frame: Array) -> Comparison:
@@ -93,7 +94,7 @@ class BackgroundModel:
         _, distance = _extremes(cv2.absdiff(image, self._background))
         known = self._age == _KNOWN
         free = known & (self._people == 0)
-        outdated = np.count_nonzero(free & (distance > _OTHER)) > _OUTDATED * np.count_nonzero(free)
+        outdated = self._differs(free, distance) or self._differs(known & self._far & self._outlines(), distance)
         if outdated:
             known[:] = False
         same, other = cv2.LUT(distance, _IS_SAME) * known, cv2.LUT(distance, _IS_OTHER) * known
@@ -103,6 +104,16 @@ class BackgroundModel:
             least, most = _extremes(cv2.divide(image.astype(np.float32) + 1, self._background.astype(np.float32) + 1))
             other *= (least < _BRIGHTNESS[0]) | (most > _BRIGHTNESS[1]) | (most - least > _COLORS)
         return Comparison(image, distance, same, other, outdated)
+
+    def _differs(self, cells: Array, distance: Array) -> bool:
+        other = np.count_nonzero(cells & (distance > _OTHER))
+        return other > max(_OUTDATED * np.count_nonzero(cells), _SMALLEST)
+
+    def _outlines(self) -> Array:
+        """Return where the background is not plain: there alone a camera shows that it moves. (GRID, GRID) bool."""
+        grey = cv2.cvtColor(self._background, cv2.COLOR_BGR2GRAY)
+        steepness: Array = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        return steepness > 2 * _OTHER
 
     def hold(self, probability: Array, comparison: Comparison, step: float) -> Array | None:
         """
@@ -130,10 +141,13 @@ class BackgroundModel:
         Return what to take from the probability.
 
         :returns: (GRID, GRID) float32, up to ``temporal.background_penalty`` where the known background shows, down to minus that
-            where it does not and the last map showed somebody beside.
+            where it does not, in a piece that reaches somebody of the last map: a head that comes after its shoulder.
         """
-        beside = cv2.dilate(self._people, np.ones((3, 3), np.uint8))
-        weight: Array = comparison.same - beside * comparison.other
+        count, labels = cv2.connectedComponents((comparison.other > 0.5).astype(np.uint8))
+        joined = np.zeros(count, bool)
+        joined[labels[cv2.dilate(self._people, np.ones((_NEAR, _NEAR), np.uint8)) > 0]] = True
+        joined[0] = False
+        weight: Array = comparison.same - joined[labels] * comparison.other
         return self._settings.temporal_background_penalty * weight
 
     def learn(self, probability: Array, comparison: Comparison) -> None:
@@ -150,8 +164,8 @@ class BackgroundModel:
         changed = quiet & (comparison.distance > _OTHER)
         self._changed = np.where(changed, np.minimum(self._changed + 1, _ABSORBED), 0).astype(np.uint8)
         # What changes far from the people who are known is waited for: it may be somebody whom the model does not see yet.
-        far = cv2.dilate(self._people, np.ones((_BESIDE, _BESIDE), np.uint8)) == 0
-        waits = changed & far & (self._changed < _ABSORBED) & (self._age == _KNOWN)
+        self._far = cv2.dilate(self._people, np.ones((_BESIDE, _BESIDE), np.uint8)) == 0
+        waits = changed & self._far & (self._changed < _ABSORBED) & (self._age == _KNOWN)
         self._age[changed & ~waits] = 0
         learnt = quiet & ~waits
         cv2.copyTo(comparison.image, learnt.astype(np.uint8), self._background)
