@@ -47,7 +47,7 @@ def test_colcon_installs_models_configuration_launch_file_and_demo_whole(workspa
 def test_colcon_installs_every_program_where_ros2_run_looks(workspace):
     folder = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation'
     programs = {path.name for path in folder.iterdir()}
-    assert programs >= {'camera_node', 'segmentation_node', 'self_segmentation', 'viewer_node'}
+    assert programs >= {'benchmark', 'camera_node', 'evaluate', 'segmentation_node', 'self_segmentation', 'soak', 'viewer_node'}
     assert all(os.access(folder / program, os.X_OK) for program in programs)
 
 
