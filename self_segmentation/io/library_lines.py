@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What MediaPipe, LiteRT, OpenCV and FFmpeg write to stderr by themselves while they open something: to the log, not to the console."""
+"""What MediaPipe, LiteRT, OpenCV and FFmpeg write to stderr while they open something: to the log, not to the console."""
 
 from __future__ import annotations
 
