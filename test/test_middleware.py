@@ -6,7 +6,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import ROOT
+from conftest import HAS_ROS, ROOT
 
 from self_segmentation.middleware import advice, fast_dds_environment, image_environment
 
@@ -75,28 +75,44 @@ def test_what_is_set_already_is_never_changed():
     assert image_environment({**environment, **added})[0] == {}
 
 
-HEAPS = """
-import ctypes, threading
+SAY_HEAPS = """
+import ctypes
 libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fopen(b'/dev/stdout', b'w')))
+libc.fflush(None)
+"""
+THREADS = """
+import threading
 done = threading.Barrier(5)
 threads = [threading.Thread(target=lambda: (bytearray(100_000), done.wait())) for _ in range(4)]
 for thread in threads:
     thread.start()
 done.wait()
-libc.fopen.restype = ctypes.c_void_p
-libc.malloc_info(0, ctypes.c_void_p(libc.fopen(b'/dev/stdout', b'w')))
-libc.fflush(None)
+"""
+NODE = """
+import sys
+from self_segmentation.programs import segmentation_node
+sys.argv[1:] = ['--ros-args', '--wrong']
+assert segmentation_node() == 1  # everything is imported
 """
 
 
-def test_a_process_that_is_started_with_it_has_one_heap_for_all_its_threads():
-    def heaps(environment: dict[str, str]) -> int:
-        done = subprocess.run([sys.executable, '-c', HEAPS], env={**os.environ, **environment}, capture_output=True, text=True,
-                              check=True)
-        return done.stdout.count('<heap nr=')
+def heaps(code: str, environment: dict[str, str]) -> int:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith('MALLOC_')}
+    done = subprocess.run([sys.executable, '-c', code + SAY_HEAPS], env={**bare, **environment}, stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return done.stdout.count('<heap nr=')
 
+
+def test_a_process_that_is_started_with_it_has_one_heap_for_all_its_threads():
     added, _ = image_environment({})
-    assert heaps({'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(added)
+    assert heaps(THREADS, {'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(THREADS, added)
+
+
+@pytest.mark.skipif(not HAS_ROS, reason='no rclpy')
+def test_node_has_one_heap_for_all_threads_of_its_libraries_however_it_is_started():
+    assert heaps(NODE, {}) == 1
 
 
 @pytest.mark.parametrize('profile', [PROFILE, LOCAL_PROFILE], ids=lambda profile: profile.stem)

@@ -30,7 +30,7 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from ..errors import SelfSegmentationError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
-from ..middleware import fast_dds_environment, keep_large_buffers
+from ..middleware import fast_dds_environment
 from ..programs import ignore_signals, note_signals
 
 __all__ = ['log_library_lines', 'run']
@@ -59,7 +59,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     :returns: the process's exit code.
     """
     told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
-    keep_large_buffers()
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
