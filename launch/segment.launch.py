@@ -16,10 +16,10 @@ from launch_ros.actions import Node
 
 import self_segmentation.launching as launching
 from launch import LaunchContext, LaunchDescription
-from self_segmentation.launching import BOOLEANS, Argument, words
+from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
-from self_segmentation.settings import TUNABLES
+from self_segmentation.settings import BOOLEANS, TUNABLES
 
 PACKAGE = 'self_segmentation'
 

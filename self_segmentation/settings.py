@@ -21,8 +21,9 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file
 
-__all__ = ['TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
 
+BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 _GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
@@ -93,6 +94,30 @@ class Tunable:
             where = f' (from {origin})' if origin else ''
             raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}')
         return fitting
+
+    def from_text(self, text: str, origin: str = '') -> Value:
+        """
+        Return the value that a text stands for; a colour is red,green,blue, in brackets or not, or #rrggbb.
+
+        :raises ValueError: naming the text, its origin and what is allowed.
+        """
+        kind: type = type(self.default)
+        value: Any = text
+        try:
+            if kind is bool:
+                value = BOOLEANS.get(text.lower(), text)
+            elif kind is tuple and text.startswith('#') and len(text) == 7:
+                value = tuple(bytes.fromhex(text[1:]))
+            elif kind is tuple:
+                value = tuple(int(part) for part in text.strip('[]() ').split(','))
+            else:
+                value = kind(text)
+        except ValueError:
+            pass  # the text itself is no allowed value, and that is what the message shows
+        try:
+            return self.checked(value, origin)
+        except ValueError as error:
+            raise ValueError(f'{error}{", as 255,0,0 or #rrggbb" if kind is tuple else ""}') from error
 
     def _fits(self, value: Any) -> bool:
         if type(value) is not type(self.default):
@@ -289,7 +314,10 @@ def load_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise SettingsError({'config': f'configuration {path}: {error.strerror or error}'}) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError({'config': f'configuration {path}: not YAML: {error}'}) from error
+        place, reason = '', str(error)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            place, reason = f', line {error.problem_mark.line + 1}', f'{error.problem}'
+        raise SettingsError({'config': f'configuration {path}{place}: not YAML: {reason}'}) from error
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -100,8 +100,8 @@ assert segmentation_node() == 1  # everything is imported
 
 def heaps(code: str, environment: dict[str, str]) -> int:
     bare = {name: value for name, value in os.environ.items() if not name.startswith('MALLOC_')}
-    done = subprocess.run([sys.executable, '-c', code + SAY_HEAPS], env={**bare, **environment}, stdout=subprocess.PIPE, text=True,
-                          check=True)
+    done = subprocess.run([sys.executable, '-c', code + SAY_HEAPS], env={**bare, **environment}, stdout=subprocess.PIPE,
+                          text=True, check=True)
     return done.stdout.count('<heap nr=')
 
 

@@ -70,6 +70,38 @@ def test_text_of_a_number_is_taken_for_a_float(text, number):
     assert Settings().updated({'threshold': text}).threshold == number
 
 
+@pytest.mark.parametrize('text, value', [('true', True), ('True', True), ('TRUE', True), ('1', True), ('on', True), ('Yes', True),
+                                         ('false', False), ('False', False), ('0', False), ('OFF', False), ('no', False)])
+def test_booleans_are_read_as_people_and_nav2_write_them(text, value):
+    assert TUNABLES['flip'].from_text(text) is value
+
+
+@pytest.mark.parametrize('name, text, value', [
+    ('threshold', '0.3', 0.3), ('threshold', '1', 1.0), ('edge.epsilon', '1e0', 1.0), ('jpeg_quality', '75', 75),
+    ('model', '5', '5'), ('background.image', '~/a b.jpg', '~/a b.jpg'), ('edge.filter', 'none', 'none'),
+    ('background.color', '0,128,255', (0, 128, 255)), ('background.color', '[0, 128, 255]', (0, 128, 255)),
+    ('background.color', '#0080ff', (0, 128, 255))])
+def test_text_is_read_in_the_type_of_its_setting(name, text, value):
+    read = TUNABLES[name].from_text(text)
+    assert read == value and type(read) is type(TUNABLES[name].default)
+
+
+@pytest.mark.parametrize('name, text', [('threshold', '2'), ('threshold', 'much'), ('threshold', 'nan'), ('flip', 'maybe'),
+                                        ('jpeg_quality', '7.5'), ('edge.filter', 'guidde'), ('background.color', '1,2'),
+                                        ('background.color', '#12345g'), ('background.color', 'grey')])
+def test_text_that_is_not_allowed_is_refused_with_value_origin_and_what_is_allowed(name, text):
+    with pytest.raises(ValueError) as caught:
+        TUNABLES[name].from_text(text, 'the test')
+    message = str(caught.value)
+    assert message.startswith(f'{name} = ') and '(from the test)' in message and TUNABLES[name].allowed in message
+
+
+def test_every_default_survives_the_way_through_text():
+    for tunable in TUNABLES.values():
+        text = ','.join(map(str, tunable.default)) if isinstance(tunable.default, tuple) else str(tunable.default)
+        assert tunable.from_text(text) == tunable.default
+
+
 def test_a_colour_may_be_any_sequence_of_three_whole_numbers():
     assert Settings().updated({'background.color': [1, 2, 3]}).background_color == (1, 2, 3)
     assert Settings().updated({'background.color': (0, 255, 9)}).background_color == (0, 255, 9)
@@ -139,6 +171,15 @@ def test_a_file_that_is_no_parameter_file_is_refused_by_name_with_the_reason(tmp
     with pytest.raises(SettingsError, match=reason) as raised:
         read_yaml(path)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize('text, line', [('/**:\n  ros__parameters:\n\tthreshold: 0.3\n', 3), ('a: 1\nb: [1\nc: 2\n', 3),
+                                        ('a: 1\nb: !!bool maybe\n', 2)])
+def test_file_that_is_not_yaml_is_refused_in_one_line_that_names_the_files_line(tmp_path, text, line):
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError) as raised:
+        read_yaml(path)
+    assert f'{path}, line {line}: ' in str(raised.value) and len(str(raised.value).splitlines()) == 1
 
 
 def test_a_parameter_file_that_is_missing_or_a_folder_is_refused_by_name(tmp_path):

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -17,7 +18,7 @@ from rclpy.parameter import Parameter
 from ..errors import SelfSegmentationError, SettingsError
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
-__all__ = ['SettingsParameters', 'descriptor']
+__all__ = ['SettingsParameters', 'descriptor', 'wrong_qos_named']
 
 _DECLARED_LATER = 'qos_overrides.'
 _CHANGE = 'a parameter change'
@@ -186,6 +187,21 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     elif isinstance(tunable.default, int) and not isinstance(tunable.default, bool):
         described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=1)]
     return described
+
+
+@contextlib.contextmanager
+def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
+    """
+    Say which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
+
+    :raises SelfSegmentationError: with rclpy's own reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not node.context.ok():  # it is the shutdown that interrupted it
+            raise
+        raise SelfSegmentationError(f'{_DECLARED_LATER}{node.resolve_topic_name(topic)} is not allowed: {error}') from error
 
 
 def _ros(value: Any) -> Any:

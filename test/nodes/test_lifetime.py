@@ -165,10 +165,10 @@ FILES = {
     'empty_section.yaml': 'camera:\n  ros__parameters:\nother:\n  ros__parameters:\n    fps: 1.0\n',
 }
 WRONG = {  # arguments, environment, what the reason names
-    'a tab': (['--params-file', 'tab.yaml'], {}, ['tab.yaml', 'line 2', 'spaces']),
+    'a tab': (['--params-file', 'tab.yaml'], {}, ['tab.yaml', 'line 3', 'spaces']),
     'no ros__parameters': (['--params-file', 'flat.yaml'], {}, ['flat.yaml', 'line 2', 'ros__parameters']),
     'a list of two types': (['--params-file', 'mixed.yaml'], {}, ['mixed.yaml', '4', 'one type']),
-    'an empty section': (['--params-file', 'empty_section.yaml'], {}, ['empty_section.yaml', 'line']),
+    'an empty section': (['--params-file', 'empty_section.yaml'], {}, ['empty_section.yaml', 'line', 'empty']),
     'a missing file': (['--params-file', 'missing.yaml'], {}, ['missing.yaml', 'exist']),
     'a parameter': (['-p', 'threshold=0.3'], {}, ['threshold=0.3', 'NAME:=VALUE']),
     'a relative namespace': (['-r', '__ns:=robot1'], {}, ['__ns:=robot1', '/']),
@@ -179,6 +179,8 @@ WRONG = {  # arguments, environment, what the reason names
     'a domain': ([], {'ROS_DOMAIN_ID': 'abc'}, ['ROS_DOMAIN_ID', '232']),
     'a keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce', 'ROS_SECURITY_KEYSTORE': '/missing'},
                    ['/missing']),
+    'no keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'},
+                    ['ROS_SECURITY_KEYSTORE', 'enclaves']),
 }
 
 
@@ -192,6 +194,22 @@ def test_wrong_ros_argument_ends_a_node_with_exit_code_1_and_the_reason(start, t
     assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
     last = program.said.strip().splitlines()[-1]
     assert all(part in last for part in parts) and '.c:' not in last, program.said
+
+
+@pytest.mark.parametrize('node, topic, name, value', [
+    ('camera_node', 'image_raw', 'publisher.reliability', 'good'),
+    ('segmentation_node', 'segmentation/mask', 'publisher.depth', 'two'),
+    ('segmentation_node', 'image_raw', 'subscription.depth', '-3'),
+    ('segmentation_node', 'image_raw', 'subscription.history', 'all')])
+def test_wrong_qos_override_ends_a_node_with_exit_code_1_the_topic_and_the_reason(graph, start, node, topic, name, value):
+    namespace = unique('qos')
+    override = f'qos_overrides./{namespace}/{topic}'
+    _, subscription = graph.listen(f'/{namespace}/segmentation/output')  # the node subscribes for it
+    program = start.node(node, namespace, video_device=SAMPLE, **{f'{override}.{name}': value})
+    graph.wait_until(lambda: program.code is not None, 'the end')
+    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.said.strip().splitlines()[-1].startswith(f'{override} is not allowed: '), program.said
+    graph.node.destroy_subscription(subscription)
 
 
 UNANSWERABLE = """

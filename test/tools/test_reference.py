@@ -57,7 +57,7 @@ def test_the_command_line_has_an_option_for_each_setting_of_the_picture():
         assert '--' + name.replace('.', '-').replace('_', '-') in action.option_strings
         assert TUNABLES[name].text in action.help.replace('%%', '%')
     given = parser.parse_args(['--threshold', '0.25', '--no-flip', '--background-color', '#0102ff', '--edge-diameter', '7'])
-    assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': [1, 2, 255], 'edge.diameter': 7}
+    assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': (1, 2, 255), 'edge.diameter': 7}
 
 
 def test_the_reference_prints_what_make_reference_writes():
