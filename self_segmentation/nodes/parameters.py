@@ -144,7 +144,8 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are: what
+        ``ros2 param dump`` wrote may be loaded again.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -157,7 +158,7 @@ class SettingsParameters:
                 continue
             if message.name in TUNABLES:
                 changes[message.name] = _plain(parameter.value)
-            else:
+            elif not self._is_as_it_was(parameter):
                 others.append(parameter)
         if problems:
             raise SettingsError(problems)
@@ -171,6 +172,11 @@ class SettingsParameters:
         if problems:
             raise SettingsError(problems)
         return [*new, *others]
+
+
+    def _is_as_it_was(self, parameter: Parameter[Any]) -> bool:
+        has_it = self._node.has_parameter(parameter.name)
+        return has_it and bool(self._node.get_parameter(parameter.name).value == parameter.value)
 
 
 def descriptor(tunable: Tunable) -> ParameterDescriptor:

@@ -11,7 +11,7 @@ from conftest import EMPTY_ROOM, ROOT, TUTORIAL, area, iou, tutorial_settings, u
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
@@ -170,6 +170,17 @@ def test_shipped_configuration_is_loaded_whole_as_ros2_param_load_sends_it(node)
     values = read_yaml(ROOT / 'config' / 'segmentation.yaml')
     texts = {name: f'{value:e}' if type(value) is float else value for name, value in values.items()}
     assert node.change(**ros(texts)) == [] and node.values() == dict(Settings().items())
+
+
+def test_all_that_ros2_param_dump_writes_can_be_loaded_again(node):
+    names = node.call(lambda: node.parameters.list_parameters()).result.names
+    values = node.call(lambda: node.parameters.get_parameters(names)).values
+    dumped = {name: parameter_value_to_python(value) for name, value in zip(names, values)}
+    assert any(name.startswith('qos_overrides.') for name in dumped) and 'use_sim_time' in dumped
+    assert node.change(**ros(dumped)) == [] and node.values() == USUAL
+    [override] = [name for name in dumped if name.endswith('segmentation/mask.publisher.depth')]
+    [reason] = node.change(**{override: 5})
+    assert override in reason and 'read-only' in reason
 
 
 @pytest.mark.parametrize('service', [SetParameters, SetParametersAtomically])
