@@ -204,7 +204,7 @@ class Settings:
                                         'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0)
     edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
     edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
-                                       minimum=0.1, maximum=1000.0)
+                                       minimum=0.1, maximum=200.0)
     edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '

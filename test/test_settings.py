@@ -45,6 +45,13 @@ def test_every_number_is_refused_just_outside_its_range_and_taken_at_its_ends():
             assert tunable.allowed in problems({tunable.name: beyond})[tunable.name]
 
 
+def test_tick_of_a_slider_is_smaller_than_the_default():
+    """rqt_reconfigure's sliders have a hundred. The one setting left out must take the tutorial's 75."""
+    numbers = [tunable for tunable in TUNABLES.values() if type(tunable.default) is float and tunable.default]
+    coarse = {tunable.name for tunable in numbers if (tunable.maximum - tunable.minimum) / 100 >= tunable.default}
+    assert numbers and coarse == {'edge.sigma_mask'}
+
+
 def test_every_choice_is_taken_and_the_message_lists_them_all():
     for tunable in TUNABLES.values():
         for choice in tunable.choices:
