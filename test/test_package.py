@@ -119,8 +119,8 @@ def test_make_clean_removes_nothing_outside_a_clone_whose_path_has_a_space_and_a
     shutil.copytree(ROOT / '.ci', clone / '.ci')
     targets = re.search(r'^.PHONY: (.*)$', (ROOT / 'Makefile').read_text(encoding='utf-8'), re.M).group(1).split()
     assert 'demo' in targets and 'clean' in targets
-    would = subprocess.run(['make', '--no-print-directory', '-n', *targets], cwd=clone, check=True, capture_output=True,
-                           text=True)
+    would = subprocess.run(['make', '-n', '--no-print-directory', *targets], cwd=clone, check=True, text=True,
+                           stdout=subprocess.PIPE)
     assert str(tmp_path) not in would.stdout and 'my robot' not in would.stdout  # every path is relative
     subprocess.run(['make', 'clean'], cwd=clone, check=True, capture_output=True)
     assert (beside / 'file').exists() and not (clone / '.venv').exists() and (clone / 'Makefile').exists()
