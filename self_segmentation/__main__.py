@@ -9,6 +9,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(self_segmentation())
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -91,6 +92,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
+    logging.basicConfig(format='self_segmentation: %(message)s')
     told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)
