@@ -97,7 +97,7 @@ def test_what_the_package_needs_to_run_is_declared():
              'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
-    foreign = used - set(sys.stdlib_module_names) - {'self_segmentation', 'ai_edge_litert'}  # the last one may take MediaPipe's place
+    foreign = used - set(sys.stdlib_module_names) - {'self_segmentation', 'ai_edge_litert'}  # which may take MediaPipe's place
     assert 'rclpy' in foreign and 'cv2' in foreign
     assert {names.get(name, name) for name in foreign} <= declared
 
