@@ -5,7 +5,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from self_segmentation.picture.matte import (
@@ -209,6 +209,8 @@ def test_alpha_rises_with_probability_and_is_above_127_exactly_above_the_thresho
 
 
 @given(st.floats(0, 1))
+@example(np.nextafter(1.0, 0.0))
+@example(np.nextafter(0.0, 1.0))
 def test_without_softness_alpha_is_0_or_255(threshold):
     above = np.arange(256) / 255 > threshold
     assert np.array_equal(alpha_curve(threshold, 0.0), np.where(above, 255, 0))
