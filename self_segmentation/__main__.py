@@ -15,7 +15,6 @@ import mimetypes
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SelfSegmentationError, SettingsError, SourceError
@@ -37,8 +36,10 @@ _UNKNOWN_FPS = 30.0
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__)
     parser.add_argument('input', nargs='?', default='0',
-                        help='camera number or device, video, stream (rtsp://, http://), image, or folder of images (default: camera 0)')
-    parser.add_argument('--output', metavar='FILE|DIR', help='write the composite: an image, a video (.mp4, .mkv, .mov), or a folder of PNG files')
+                        help='camera number or device, video, stream (rtsp://, http://), image, or folder of images '
+                             '(default: camera 0)')
+    parser.add_argument('--output', metavar='FILE|DIR',
+                        help='write the composite: an image, a video (.mp4, .mkv, .mov), or a folder of PNG files')
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
@@ -151,7 +152,8 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
                 continue
             if frame is None:
                 break
-            if source.kind == SourceKind.VIDEO and not writers:  # it is watched: at its own speed
+            is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
+            if is_video and not (source.is_live or writers):  # it is watched: at its own speed
                 due = max(due + (frame.duration or 1 / _UNKNOWN_FPS), time.monotonic())
             result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
             for kind, writer in writers.items():
@@ -202,12 +204,14 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
                                   + ('' if is_images else ' or a video (.mp4)'))
             writers['composite'] = ImageFile(path)
         elif ending and mimetypes.MimeTypes().guess_type(f'x{ending}')[0]:  # not so results_v1.2
-            raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image ({", ".join(IMAGE_ENDINGS)}) or '
-                              'a folder')
+            raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
+                              f'({", ".join(IMAGE_ENDINGS)}) or a folder')
         else:
             writers['composite'] = Folder(path)
     if writers and not isinstance(writers.get('composite'), VideoFile):
-        lost = ['sound'] * (source.sound is not None) + [f'shape of its pixels ({source.pixel_aspect})'] * (source.pixel_aspect != 1)
+        lost = ['sound'] if source.sound else []
+        if source.pixel_aspect != 1:
+            lost.append(f'shape of its pixels ({source.pixel_aspect})')
         if lost:
             _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(lost))
     return writers

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-import urllib.parse
 from pathlib import Path
 
 __all__ = ['as_path', 'read_file', 'share']
@@ -41,7 +41,7 @@ def as_path(place: str | Path) -> Path:
     if isinstance(place, str) and place[:7].lower() == 'file://':
         host, slash, rest = place[7:].partition('/')
         rest = slash + rest if host.lower() in ('', 'localhost') else host + slash + rest  # file://clip.mp4 lies here
-        place = os.fsdecode(urllib.parse.unquote_to_bytes(os.fsencode(rest)))
+        place = os.fsdecode(re.sub(rb'%([0-9A-Fa-f]{2})', lambda found: bytes.fromhex(found[1].decode()), os.fsencode(rest)))
     return Path(place).expanduser()
 
 

@@ -297,11 +297,11 @@ def load_yaml(path: str | Path) -> Any:
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """
-    Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``, what ``ros2 param dump`` writes too.
+    Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
 
-    Names of nodes may be nested, as namespaces are. The sections of other nodes than ``/**`` and ``segmentation`` are passed over;
-    where no section is ours, a line in the log says so. What belongs to ROS itself (``use_sim_time``, ``qos_overrides``) is passed
-    over too. Nothing is checked but the form; give the result to :meth:`Settings.updated`.
+    ``ros2 param dump`` writes it too. Names of nodes may be nested, as namespaces are. The sections of other nodes than ``/**``
+    and ``segmentation`` are passed over, and where none is ours, a line in the log says so. So is what belongs to ROS itself
+    (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to :meth:`Settings.updated`.
 
     :returns: dotted name to value.
     :raises SettingsError: the file cannot be read or has another form.

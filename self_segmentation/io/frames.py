@@ -18,8 +18,7 @@ class SourceKind:
     """
     What a source is.
 
-    A ``CAMERA`` never ends, and a ``STREAM`` from the network may: both keep their own time. A ``VIDEO`` has frames that follow
-    each other, ``IMAGES`` do not.
+    A ``CAMERA`` never ends, a ``STREAM`` from the network may. A ``VIDEO`` has frames that follow each other, ``IMAGES`` do not.
     """
 
     CAMERA, STREAM, VIDEO, IMAGES = 'camera', 'stream', 'video', 'images'
@@ -47,12 +46,14 @@ class Source:
 
     ``kind`` is one of :class:`SourceKind`, ``fps`` the frames a second of a camera or video (0 where it is not
     known), ``count`` how many frames there are (None for a camera), ``pixel_aspect`` the width of a pixel by its height.
+    ``is_live`` tells whether its frames come in their own time.
     ``sound`` is the video file, where it has any. ``files`` are the image files.
     """
 
     kind: str
     fps: float = 0.0
     count: int | None = None
+    is_live = False
     pixel_aspect = Fraction(1)
     sound: Path | None = None
     files: tuple[Path, ...] = ()

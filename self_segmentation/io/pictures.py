@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import ImageError, SourceError
@@ -51,7 +50,8 @@ def pictures_of(folder: Path) -> list[Path]:
         raise SourceError(f'folder {str(folder)!r} cannot be read: {error.strerror}') from error
     pictures = [file for file in files if file.suffix.lower() in _IMAGE_ENDINGS or picture_kind(file)]
     if not pictures:
-        raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF files')
+        raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF '
+                          'files')
     others = sorted({*files} - {*pictures})
     if others:
         names = ', '.join(repr(file.name) for file in others[:_SHOWN]) + (', ...' if len(others) > _SHOWN else '')
@@ -72,6 +72,7 @@ class PictureFiles(Source):
         self.count = len(files)
 
     def read(self) -> Frame | None:
+        """Read the next file."""
         if self._index == len(self.files):
             return None
         path, self._index = self.files[self._index], self._index + 1
@@ -85,6 +86,7 @@ class PictureFiles(Source):
         return Frame(self._last[1], path.stem if self._stems[path.stem] == 1 else path.name, self._index - 1)
 
     def rewind(self) -> None:
+        """Start again at the first one."""
         self._index = 0
 
 
@@ -128,6 +130,7 @@ class Animation(Source):
         return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
 
     def read(self) -> Frame | None:
+        """Decode the next image."""
         index = self._index
         if index == self.count:
             return None
@@ -141,7 +144,9 @@ class Animation(Source):
         return Frame(pixels, f'{index:05d}', index, stamp, end - stamp)
 
     def rewind(self) -> None:
+        """Start again at the first one."""
         self._index = 0
 
     def close(self) -> None:
+        """Close the file."""
         self._image.close()

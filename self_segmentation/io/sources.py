@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import stat
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +18,7 @@ from .library_lines import library_lines_logged
 from .pictures import Animation, PictureFiles, is_animated, picture_kind, pictures_of
 from .videos import Video
 
-__all__ = ['Frame', 'Source', 'SourceKind', 'open_source']
+__all__ = ['Frame', 'Source', 'SourceKind', 'is_stream', 'open_source']
 
 _PLACES = ('give a camera number (0, 1, ...), a device such as /dev/video0, a video, a stream (rtsp://, http://), an image or a '
            'folder of images')
@@ -30,7 +29,7 @@ _BACKGROUND_COLOR = TUNABLES['background.color'].default
 class _Camera(Source):
     """A camera, through OpenCV."""
 
-    kind = SourceKind.CAMERA
+    kind, is_live = SourceKind.CAMERA, True
 
     def __init__(self, place: int | str, width: int, height: int, fps: float) -> None:
         self._place, self._wanted, self._index = place, (width, height, fps), 0
@@ -62,6 +61,11 @@ class _Camera(Source):
         self._capture.release()
 
 
+def is_stream(place: str) -> bool:
+    """Return whether a place is the address of a stream from the network."""
+    return _STREAM.match(place) is not None
+
+
 def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
                 color: tuple[int, ...] = _BACKGROUND_COLOR) -> Source:  # type: ignore[assignment]
     """
@@ -75,7 +79,7 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     :param color: red, green, blue, 0..255: what is seen through transparent parts of images and videos.
     :raises SourceError: it cannot be opened.
     """
-    if _STREAM.match(place):
+    if is_stream(place):
         return Video(place, color)
     try:
         path = as_path(place)
@@ -95,5 +99,6 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     if not stat.S_ISREG(mode):
         raise SourceError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
-        return Video(path, color)
+        is_device = str(path).startswith('/dev/')  # what lies there comes and goes as a camera does
+        return _Camera(str(path), width, height, fps) if is_device else Video(path, color)
     return Animation(path, color) if is_animated(path) else PictureFiles([path], color)

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -59,7 +60,7 @@ class Video(Source):
 
     def __init__(self, place: Path | str, color: tuple[int, ...]) -> None:
         self.kind = SourceKind.STREAM if isinstance(place, str) else SourceKind.VIDEO
-        self._place, self._color = place, color
+        self._place, self._color, self._has_said = place, color, False
         self._av = av_for(f'{self.kind} {str(place)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._open()
@@ -86,11 +87,13 @@ class Video(Source):
             self._decoder.extradata = stream.codec_context.extradata
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
+        self.is_live = self.kind == SourceKind.STREAM and not self._declared
         self.count = stream.frames or round(self._declared * self.fps) or None
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
         self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
-        self._index, self._start, self._decoded = 0, None, self._decode()
+        self._index, self._decoded = 0, self._decode()
+        self._start: int | None = None  # the first frame's time
 
     def _decode(self) -> Iterator[Any]:
         """
@@ -98,8 +101,9 @@ class Video(Source):
 
         :raises SourceError: at the end, if there was something that is not.
         """
-        faults, is_lost, count = 0, False, 0
+        faults, is_lost, count = int(isinstance(self._place, Path) and _is_cut_off(self._place)), False, 0
         begin, end = float('inf'), 0.0  # of all that is in the file, in seconds
+        is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
         packets = self._container.demux()
         while True:
             try:
@@ -115,7 +119,7 @@ class Video(Source):
                 begin = min(begin, float(time * packet.time_base))
                 end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
             if packet is None or (packet.stream.index == self._stream.index and (packet.size or packet.dts is None)):
-                is_damaged = packet is not None and packet.is_corrupt
+                is_damaged = packet is not None and packet.is_corrupt and not is_joined
                 is_lost = is_damaged or (is_lost and not (packet is not None and packet.is_keyframe))
                 faults += is_damaged
                 try:
@@ -125,27 +129,30 @@ class Video(Source):
                         _LOGGER.debug('%s: %s', self._what, error)
                         faults, is_lost, frames = faults + 1, True, []
                 for frame in frames:
-                    faults += frame.is_corrupt
-                    if not frame.is_corrupt:
+                    is_whole = is_joined or not frame.is_corrupt
+                    faults += not is_whole
+                    if is_whole:
                         count += 1
                         yield frame
             if packet is None:
                 break
         is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or _UNKNOWN_FPS))
-        if self.kind == SourceKind.STREAM and not self._declared and count:
-            _LOGGER.warning('%s has ended after %d frames', self._what, count)
-        elif faults or is_short or not count:
-            of = f' of {max(self.count, count)}' if self.count else ''
-            raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came from')
-        elif self.kind == SourceKind.STREAM:
+        if not count or (not self.is_live and (faults or is_short)):
+            of = f' of {self.count}' if self.count and self.count > count else ''
+            raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
+                              'from')
+        if self.kind == SourceKind.STREAM and not self._has_said:
+            self._has_said = True  # not again after a rewind
             _LOGGER.warning('%s has ended after %d frames', self._what, count)
 
     def read(self) -> Frame | None:
+        """Decode the next frame."""
         frame = next(self._decoded, None)
         if frame is None:
             return None
         if max(frame.width, frame.height) > MAX_FILE_SIDE:
-            raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to {MAX_FILE_SIDE}')
+            raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
+                              f'{MAX_FILE_SIDE}')
         unit = self.time_base
         index, self._index = self._index, self._index + 1
         duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or _UNKNOWN_FPS)
@@ -178,10 +185,12 @@ class Video(Source):
         return Sound(self.sound, float((self._start or 0) * self.time_base), self._av)
 
     def rewind(self) -> None:
+        """Open it again."""
         self.close()
         self._open()
 
     def close(self) -> None:
+        """Close the file or the connection."""
         self._decoded.close()  # type: ignore[attr-defined]
         self._container.close()
 
@@ -223,6 +232,39 @@ class Sound:
         self._container.close()
 
 
+def _is_cut_off(path: Path) -> bool:
+    """Return whether a file is shorter than it says itself: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not tell."""
+    length = path.stat().st_size
+    with path.open('rb') as file:
+        head = file.read(12)
+        if head[:4] == b'\x1a\x45\xdf\xa3':  # EBML: a header, then one segment
+            file.seek(4)
+            file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
+            size = _ebml_size(file) if file.read(4) == b'\x18\x53\x80\x67' else None
+            return size is not None and file.tell() + size > length
+        is_riff, at = head[:4] == b'RIFF', 0
+        if not is_riff and head[4:8] not in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip'):
+            return False
+        while at + 8 <= length:  # boxes or chunks, one after the other
+            file.seek(at)
+            head = file.read(16)
+            size = 8 + int.from_bytes(head[4:8], 'little') if is_riff else int.from_bytes(head[:4], 'big')
+            if not is_riff and size == 1:
+                size = int.from_bytes(head[8:16], 'big')
+            if size < 8:  # 0 is all that follows
+                return False
+            at += size
+        return at > length + is_riff  # the last chunk's padding need not be there
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """Read the size of an EBML element; None where it is left open."""
+    first = file.read(1)[0]
+    more = 8 - first.bit_length()
+    value = int.from_bytes(bytes([first & (0x7f >> more)]) + file.read(more), 'big')
+    return None if value == (1 << 7 * (more + 1)) - 1 else value
+
+
 def _opened(place: Path | str, what: str, av: Any) -> Any:
     """
     Return PyAV's container of a file or stream. Files are opened by Python, which takes every name.
@@ -237,6 +279,6 @@ def _opened(place: Path | str, what: str, av: Any) -> Any:
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
         if isinstance(place, Path):
-            raise SourceError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, was not '
-                              'recorded to its end, or is something else') from error
+            raise SourceError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
+                              'recorded to its end, or something else') from error
         raise SourceError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error

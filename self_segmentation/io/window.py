@@ -28,7 +28,8 @@ def why_no_window() -> str:
         return 'there is no display (DISPLAY and WAYLAND_DISPLAY are not set)'
     # In a process of its own: where the display does not answer, Qt ends it.
     try:
-        tried = subprocess.run([sys.executable, '-c', _TRIAL], capture_output=True, text=True, errors='replace', timeout=_TRIAL_TIME)
+        tried = subprocess.run([sys.executable, '-c', _TRIAL], capture_output=True, text=True, errors='replace',
+                               timeout=_TRIAL_TIME)
     except subprocess.TimeoutExpired:
         return f'{_display()} does not answer'
     if tried.returncode:
@@ -38,7 +39,8 @@ def why_no_window() -> str:
 
 
 def _display() -> str:
-    return ', '.join(f'{name}={os.environ[name]}' for name in ('DISPLAY', 'WAYLAND_DISPLAY') if os.environ.get(name)) or 'the display'
+    names = [name for name in ('DISPLAY', 'WAYLAND_DISPLAY') if os.environ.get(name)]
+    return ', '.join(f'{name}={os.environ[name]}' for name in names) or 'the display'
 
 
 class Window:

@@ -21,8 +21,8 @@ __all__ = ['IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile',
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
-IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp', '.webp': '.webp',
-                 '.tif': '.tiff', '.tiff': '.tiff'}
+IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp',
+                 '.webp': '.webp', '.tif': '.tiff', '.tiff': '.tiff'}
 VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg names the containers
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
@@ -114,7 +114,8 @@ class VideoFile:
         rate = Fraction(self._fps).limit_denominator(100000)
         stream = self._stream = self._container.add_stream(_CODEC, rate=rate, options=_OPTIONS)
         stream.height, stream.width = image.shape[:2]
-        stream.pix_fmt = 'yuv444p' if stream.height % 2 or stream.width % 2 else 'yuv420p'  # whose colours are for pairs of pixels
+        is_odd = stream.height % 2 or stream.width % 2
+        stream.pix_fmt = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
         context = stream.codec_context
         context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
         if self._like is not None and self._like.pixel_aspect != 1:

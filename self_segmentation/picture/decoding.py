@@ -27,12 +27,14 @@ from PIL import ImageCms
 from ..errors import ImageError
 from .arrays import Array
 
-__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'decode', 'decode_file', 'flattened', 'kind_of', 'open_picture', 'upright']
+__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'decode', 'decode_file', 'flattened', 'kind_of', 'open_picture',
+           'upright']
 
 MAX_SIDE = 8192  # pixels that a side of a frame may have, so that a damaged header cannot take all memory
 MAX_FILE_SIDE = 16384  # pixels, of an image file
-PILLOW_ERRORS = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
-                 TypeError, ValueError, struct.error, zlib.error, PIL.Image.DecompressionBombError)  # raised for damaged files
+# What Pillow raises for damaged files.
+PILLOW_ERRORS = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+                 SyntaxError, TypeError, ValueError, struct.error, zlib.error, PIL.Image.DecompressionBombError)
 _LOGGER = logging.getLogger('self_segmentation.files')
 _JPEG = ('JPEG', 'MPO')
 _MAX_PIXELS_PER_BYTE = 512  # of a JPEG: 64 pixels take a bit or more; what is missing would become grey
@@ -40,15 +42,17 @@ _MAX_SCANS = 100  # of a JPEG: progressive ones have about 10, and each costs as
 _MARKER, _END = re.compile(rb'\xff[^\0\xff\xd0-\xd7]', re.DOTALL), b'\xff\xd9'  # of a JPEG; those left out stand in its pixels
 _PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
 _KINDS = {  # Pillow's name: how a file begins
-    'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(_PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP', 'TIFF': rb'II[*+]\0|MM\0[*+]',
-    'BMP': rb'BM....\0\0\0\0', 'AVIF': rb'....ftyp(avi[fs]|.{4,40}avi[fs])', 'HEIF': rb'....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)',
+    'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(_PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP',
+    'TIFF': rb'II[*+]\0|MM\0[*+]', 'BMP': rb'BM....\0\0\0\0',
+    'AVIF': rb'....ftyp(avi[fs]|.{4,40}avi[fs])', 'HEIF': rb'....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)',
 }
 _READER = {'HEIF': 'pillow-heif', 'AVIF': "'pillow>=11.3'"}  # what reads those that not every Pillow reads
+_Turn: Any = getattr(PIL.Image, 'Transpose', PIL.Image)  # Ubuntu 22.04's Pillow has the names in the module
 _ORIENTATION = 274  # the EXIF tag
-_TURNED = {  # by its value: what puts the image right
-    2: PIL.Image.FLIP_LEFT_RIGHT, 3: PIL.Image.ROTATE_180, 4: PIL.Image.FLIP_TOP_BOTTOM,
-    5: PIL.Image.TRANSPOSE, 6: PIL.Image.ROTATE_270, 7: PIL.Image.TRANSVERSE,
-    8: PIL.Image.ROTATE_90,
+_TURNED: dict[Any, Any] = {  # by its value: what puts the image right
+    2: _Turn.FLIP_LEFT_RIGHT, 3: _Turn.ROTATE_180, 4: _Turn.FLIP_TOP_BOTTOM,
+    5: _Turn.TRANSPOSE, 6: _Turn.ROTATE_270, 7: _Turn.TRANSVERSE,
+    8: _Turn.ROTATE_90,
 }
 PIL.Image.MAX_IMAGE_PIXELS = MAX_FILE_SIDE ** 2  # each side is checked here, with more room than Pillow's 179 megapixels
 
@@ -131,8 +135,8 @@ def open_picture(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> PIL.Image.I
         PIL.Image.init()
         if kind not in PIL.Image.OPEN:
             name = 'a HEIC' if kind == 'HEIF' else 'an AVIF'
-            raise ImageError(f'is {name} image, which this Pillow cannot read: {sys.executable} -m pip install {_READER[kind]}, or '
-                             'convert it to JPEG')
+            raise ImageError(f'is {name} image, which this Pillow cannot read: {sys.executable} -m pip install {_READER[kind]}, '
+                             'or convert it to JPEG')
     if not kind:
         raise ImageError(f'is not an image ({", ".join(_KINDS)})')
     return _opened(file, max_side, (kind,))
@@ -173,7 +177,7 @@ def upright(image: PIL.Image.Image) -> Array:
         seen = _in_srgb(seen, profile)
     has_alpha = 'A' in seen.getbands() or 'transparency' in seen.info
     mode = 'RGBA' if has_alpha else 'RGB'
-    pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))  # convert() would copy it, which counts for 200 megapixels
+    pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))  # convert() would copy it: much for 200 megapixels
     if has_alpha and pixels[..., 3].min() < 255:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR if has_alpha else cv2.COLOR_RGB2BGR), np.uint8)
@@ -198,7 +202,7 @@ def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _in_srgb(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
-    """Return an image of a colour profile in sRGB; of a profile that is damaged or for other images the colours are taken as sRGB."""
+    """Return an image of a colour profile in sRGB; as it is where the profile cannot be used."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if 'srgb' in (ImageCms.getProfileDescription(source) or '').lower():
@@ -220,7 +224,7 @@ def flattened(pixels: Array, color: tuple[int, ...]) -> Array:
     """
     Return an image over one colour, which is seen through its transparent parts.
 
-    :param pixels: (height, width, 4) uint8, blue green red alpha; (height, width, 3), which has no such parts, is returned as it is.
+    :param pixels: (height, width, 4) uint8, blue green red alpha; (height, width, 3) is returned as it is.
     :param color: red, green, blue, 0..255.
     :returns: (height, width, 3) uint8, blue green red.
     """
