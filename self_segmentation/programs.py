@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .middleware import keep_large_buffers
+
 __all__ = ['ignore_signals', 'note_signals']
 
 _SYSTEM_LIBRARIES = ('libGL.so', 'libgthread-2.0.so', 'libglib-2.0.so')  # that OpenCV with windows needs
@@ -74,12 +76,14 @@ def benchmark() -> _Main:
 
 @_program
 def camera_node() -> _Main:
+    keep_large_buffers()
     from .nodes.camera_node import main
     return main
 
 
 @_program
 def demo() -> _Main:
+    keep_large_buffers()
     from .tools.demo import main
     return main
 
@@ -92,6 +96,7 @@ def evaluate() -> _Main:
 
 @_program
 def segmentation_node() -> _Main:
+    keep_large_buffers()
     from .nodes.segmentation_node import main
     return main
 
@@ -104,6 +109,7 @@ def soak() -> _Main:
 
 @_program
 def viewer_node() -> _Main:
+    keep_large_buffers()
     from .nodes.viewer_node import main
     return main
 

@@ -28,13 +28,13 @@ def program(*arguments, absent=(), **more) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize('name', INSTALLED)
-def test_the_program_works_with_one_runtime_alone(name, tmp_path):
+def test_program_runs_with_one_runtime_alone(name, tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent=NEEDS[name])
     assert done.returncode == 0, done.stderr
     assert 0.45 < area(cv2.imread(str(tmp_path / 'astronaut.png'), 0)) < 0.65
 
 
-def test_the_program_says_what_to_install_where_no_runtime_is(tmp_path):
+def test_program_without_runtime_says_what_to_install(tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
     assert done.returncode == 1
     assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
@@ -53,7 +53,7 @@ def test_a_system_library_that_opencv_misses_is_said_with_what_to_install(module
 
 @needs_strace
 @pytest.mark.parametrize('name', INSTALLED)
-def test_the_program_opens_no_socket_unless_it_warns_of_that(name, tmp_path):
+def test_program_opens_no_socket_without_warning(name, tmp_path):
     model = tmp_path / 'own.tflite'  # none of the two: it is tried in a process of its own
     model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
     done = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--runtime', name, '--model', model,
@@ -64,7 +64,7 @@ def test_the_program_opens_no_socket_unless_it_warns_of_that(name, tmp_path):
 
 
 @needs_strace
-def test_the_trace_shows_a_socket_that_is_opened(tmp_path):
+def test_trace_shows_opened_socket(tmp_path):
     code = 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 53))'
     subprocess.run([*traced(tmp_path / 'trace'), sys.executable, '-c', code], check=True)
     assert any(each.startswith('socket AF_INET, SOCK_DGRAM') for each in sockets(tmp_path / 'trace'))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError
-from ..picture.decoding import IMAGE_FORMATS, decode
+from ..picture.decoding import decode_file
 from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
@@ -104,7 +104,7 @@ def _read_background_image(name: str) -> NDArray[np.uint8] | None:
     if not name:
         return None
     try:
-        return decode(read_file(name, _LARGEST_IMAGE), IMAGE_FORMATS)
+        return decode_file(read_file(name, _LARGEST_IMAGE))
     except (OSError, ImageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, ...)') from error

@@ -43,6 +43,10 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
     def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
         try:
             return transition(node, *args, **named)
+        except SelfSegmentationError as error:
+            node._health.fail(str(error))
+            node.get_logger().error(str(error))
+            raise
         except Exception as error:
             if node.context.ok():  # else it is the shutdown that interrupted it
                 node._health.fail(f'{type(error).__name__}: {error}')
@@ -96,11 +100,12 @@ class SegmentationNode(LifecycleNode):
         """Load the model and offer the outputs."""
         try:
             self._pipeline = self._tuning.built(make_pipeline)
+            self._outputs = make_outputs(self, self._follow_demand)
         except SelfSegmentationError as error:
             self._health.fail(str(error))
             self.get_logger().error(f'cannot be configured: {error}')
+            self.on_cleanup(state)
             return TransitionCallbackReturn.FAILURE
-        self._outputs = make_outputs(self, self._follow_demand)
         settings = self._tuning.settings
         self.get_logger().info(f'configured: model {settings.model}, background {settings.background_type}; results on '
                                + ', '.join(output.topic for output in self._outputs))
@@ -160,15 +165,15 @@ class SegmentationNode(LifecycleNode):
             transport = self._tuning.settings.image_transport
         if transport == (self._input.transport if self._input is not None else ''):
             return
+        new = None
+        if transport and self._pipeline is not None:
+            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
+            self._pipeline.reset()  # what was seen before is long ago
         if self._input is not None:
             self._input.close()
-            self._input = None
-            self.get_logger().info('idle: no result has subscribers')
+        self._input = new
         self._health.reset()
-        if transport and self._pipeline is not None:
-            self._pipeline.reset()  # what was seen before is long ago
-            self._input = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
-            self.get_logger().info(f'subscribed to {self._input.topic} ({transport})')
+        self.get_logger().info(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
 
     # ---- frames
 

@@ -29,7 +29,7 @@ class Assets(NamedTuple):
     The content of the files that settings name.
 
     ``model`` the segmentation model; ``detector`` the person detector, None where ``people.detector`` is false;
-    ``background_image`` (h, w, 3) uint8 blue green red, None where none is named.
+    ``background_image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, None where none is named.
     """
 
     model: ModelFile

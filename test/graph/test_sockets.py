@@ -50,7 +50,7 @@ def camera(space: str) -> list[str]:
 
 
 @pytest.mark.parametrize('name', INSTALLED)
-def test_the_nodes_open_no_socket_that_a_plain_node_does_not(name, run):
+def test_nodes_open_no_socket_beyond_plain_node(name, run):
     plain, ours = unique('plain'), unique('ours')
     expected = run(f'/{plain}/out', ['-c', PLAIN, f'/{plain}/out', f'/{plain}/image_raw'], camera(plain))
     assert any(each.startswith('to INET') and each.endswith('of the domain') for each in expected)

@@ -32,7 +32,7 @@ def run(start):
 
 
 @pytest.mark.parametrize('name', INSTALLED)
-def test_the_runtime_is_reported_and_cannot_be_changed_while_it_runs(name, run, graph):
+def test_runtime_is_reported_and_read_only(name, run, graph):
     runtime, other = runtimes.choose_runtime(name), 'litert' if name == 'mediapipe' else 'mediapipe'
     node = Watched(graph, space := unique('runtime'), run(space, runtime=name))
     assert node.report(WARN if runtime.warning else OK, 'no subscribers')['runtime'] == runtime.title
@@ -42,7 +42,7 @@ def test_the_runtime_is_reported_and_cannot_be_changed_while_it_runs(name, run, 
 
 
 @pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')
-def test_a_mediapipe_that_sends_metrics_is_said_once_in_the_log_and_on_diagnostics(run, graph, tmp_path):
+def test_mediapipe_with_metrics_is_logged_once_and_reported(run, graph, tmp_path):
     folder = tmp_path / 'mediapipe-1.2.3.dist-info'  # for the choice alone: what runs is what is installed
     folder.mkdir()
     (folder / 'METADATA').write_text('Metadata-Version: 2.1\nName: mediapipe\nVersion: 1.2.3\n')
@@ -53,7 +53,7 @@ def test_a_mediapipe_that_sends_metrics_is_said_once_in_the_log_and_on_diagnosti
     assert '[WARN]' in next(line for line in node.program.said.splitlines() if 'sends usage metrics' in line)
 
 
-def test_the_node_ends_with_the_reason_where_the_runtime_is_not_installed_and_takes_no_other(run):
+def test_missing_runtime_ends_node_with_reason(run):
     program = run(unique('missing'), 'ai_edge_litert', runtime='litert')
     assert program.exit_code() == 1
     assert "runtime 'litert': ai-edge-litert cannot be used (ImportError: it is not installed): install it" in program.said

@@ -34,7 +34,7 @@ def detectors():
 
 @both
 @pytest.mark.parametrize('model', MODELS)
-def test_both_runtimes_give_the_same_map_of_every_picture(model):
+def test_both_runtimes_give_same_map(model):
     segmenters = [Segmenter(read_model(model), name) for name in NAMES]
     for path in PICTURES:
         first, second = (each.probability(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)) for each in segmenters)
@@ -46,7 +46,7 @@ def test_both_runtimes_give_the_same_map_of_every_picture(model):
 
 @both
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
-def test_both_runtimes_detect_the_same_people(path, detectors):
+def test_both_runtimes_detect_same_people(path, detectors):
     frame = cv2.imread(str(path))
     first, second = (detector.detect(frame) for detector in detectors)
     assert [each.score for each in first] == [each.score for each in second]
@@ -58,7 +58,7 @@ def test_both_runtimes_detect_the_same_people(path, detectors):
 
 @both
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
-def test_both_runtimes_give_the_same_mask_of_a_picture(path):
+def test_both_runtimes_give_same_image_mask(path):
     masks = []
     for name in NAMES:
         pipeline = make_pipeline(Settings(runtime=name))
@@ -68,7 +68,7 @@ def test_both_runtimes_give_the_same_mask_of_a_picture(path):
 
 
 @both
-def test_both_runtimes_give_the_same_masks_of_a_video(sample):
+def test_both_runtimes_give_same_video_masks(sample):
     pipelines = [make_pipeline(Settings(runtime=name)) for name in NAMES]
     for index, frame in enumerate(sample):
         assert iou(*(pipeline.process(frame, stamp=index / 30).mask for pipeline in pipelines)) >= 0.999, index
@@ -77,7 +77,7 @@ def test_both_runtimes_give_the_same_masks_of_a_video(sample):
 
 
 @both
-def test_the_runtime_of_a_pipeline_changes_with_its_settings(astronaut):
+def test_pipeline_runtime_follows_settings(astronaut):
     pipeline = make_pipeline(Settings(runtime='mediapipe'))
     assert pipeline.runtime.name == 'mediapipe'
     pipeline.configure(Settings(runtime='litert'), pipeline.assets)
@@ -111,14 +111,14 @@ def machine(monkeypatch, tmp_path, caplog):
 @pytest.mark.parametrize('version, expected', [
     ('0.10.14', 'mediapipe'), ('0.10.18', 'mediapipe'), ('0.10.21', 'mediapipe'), ('0.10.9', 'mediapipe'),
     ('0.10.30', 'litert'), ('0.11.0', 'litert'), ('1.2.3', 'litert'), ('1.0.0rc1', 'litert'), ('nightly', 'litert')])
-def test_auto_takes_a_mediapipe_that_sends_nothing_else_litert(machine, caplog, version, expected):
+def test_auto_prefers_mediapipe_without_metrics_else_litert(machine, caplog, version, expected):
     machine(mediapipe=version)
     assert runtimes.choose_runtime('auto').name == expected
     assert not caplog.records
 
 
 @pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')
-def test_a_mediapipe_that_sends_metrics_is_taken_with_one_warning_where_litert_is_not_installed(machine, caplog):
+def test_auto_warns_once_of_mediapipe_with_metrics(machine, caplog):
     machine(mediapipe='1.2.3', litert=False)
     for _ in range(3):
         assert runtimes.choose_runtime('auto').name == 'mediapipe'
@@ -129,7 +129,7 @@ def test_a_mediapipe_that_sends_metrics_is_taken_with_one_warning_where_litert_i
 
 
 @pytest.mark.parametrize('setting', NAMES)
-def test_a_runtime_that_is_not_installed_is_refused_with_its_name_and_advice(machine, setting):
+def test_refuses_missing_runtime_with_advice(machine, setting):
     machine(mediapipe=None, litert=False)
     with pytest.raises(RuntimeMissingError, match=f'runtime {setting!r}: .*not installed.*: install it, or set runtime to auto'):
         runtimes.choose_runtime(setting)
@@ -138,7 +138,7 @@ def test_a_runtime_that_is_not_installed_is_refused_with_its_name_and_advice(mac
 
 
 @pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')
-def test_auto_passes_over_a_runtime_that_cannot_be_imported_and_says_so(machine, caplog, monkeypatch, tmp_path):
+def test_auto_skips_broken_runtime_with_warning(machine, caplog, monkeypatch, tmp_path):
     machine(mediapipe='1.2.3')
     (tmp_path / 'ai_edge_litert').mkdir()
     (tmp_path / 'ai_edge_litert' / '__init__.py').write_text('raise OSError("libc.so.99: cannot open shared object file")\n')
