@@ -37,6 +37,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'ai-edge-litert>=2',  # sends nothing, as later versions of MediaPipe do
+        'av>=12',
         'numpy>=1.21',
         'opencv-contrib-python>=4.5',  # the one that MediaPipe requires too: two of OpenCV's share a folder
         'pillow>=9',
@@ -45,6 +46,7 @@ setup(
     ],
     extras_require={
         'mediapipe': ['mediapipe<=0.10.21; python_version < "3.13"'],  # the last that sends nothing
+        'heic': ['pillow-heif'],
         'plot': ['matplotlib>=3.5'],
         'ros-wheels': [  # Kilted, x86-64; from apt otherwise
             'ros-ament-index-python==1.11.0',

@@ -41,7 +41,7 @@ def metadata(source, tmp_path_factory) -> Path:
     return folder / 'self_segmentation.egg-info'
 
 
-def test_the_sdist_holds_every_file_of_the_repository(source, tmp_path):
+def test_sdist_holds_every_file(source, tmp_path):
     files = {path.relative_to(source).as_posix() for path in source.rglob('*') if path.is_file()}
     run_setup(source, 'egg_info', '--egg-base', str(tmp_path), 'sdist', '--formats', 'gztar', '--dist-dir', str(tmp_path))
     [archive] = tmp_path.glob('*.tar.gz')
@@ -51,7 +51,7 @@ def test_the_sdist_holds_every_file_of_the_repository(source, tmp_path):
     assert files <= held, files - held
 
 
-def test_the_programs_of_a_wheel_carry_the_packages_name(metadata):
+def test_wheel_programs_carry_package_name(metadata):
     points = configparser.ConfigParser()
     points.read(metadata / 'entry_points.txt')
     programs = dict(points['console_scripts'])
@@ -73,7 +73,7 @@ def requirements(metadata: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_every_library_that_is_imported_is_asked_for(metadata):
+def test_requires_every_imported_library(metadata):
     asked = {re.split('[<>=!~]', line)[0].replace('ros-', '').replace('-', '_').lower()
              for lines in requirements(metadata).values() for line in lines}
     used = {name.split('.')[0] for path in (ROOT / 'self_segmentation').rglob('*.py') for name in imports(path)
@@ -82,6 +82,6 @@ def test_every_library_that_is_imported_is_asked_for(metadata):
     assert {LIBRARIES.get(name, name).replace('-', '_').lower() for name in used} <= asked
 
 
-def test_the_ros_of_the_extra_is_the_one_that_is_tested(metadata):
-    pins = (ROOT / '.ci' / 'requirements.txt').read_text(encoding='utf-8').splitlines()
+def test_ros_extra_matches_tested_versions(metadata):
+    pins = (ROOT / '.ci' / 'requirements-kilted.txt').read_text(encoding='utf-8').splitlines()
     assert sorted(requirements(metadata)['ros-wheels']) == sorted(line for line in pins if line.startswith('ros-'))

@@ -42,7 +42,7 @@ def test_program_without_runtime_says_what_to_install(tmp_path):
 
 
 @pytest.mark.parametrize('module', ['self_segmentation', 'self_segmentation.tools.evaluate'])
-def test_a_system_library_that_opencv_misses_is_said_with_what_to_install(module, tmp_path):
+def test_names_missing_system_library(module, tmp_path):
     reason = 'libGL.so.1: cannot open shared object file: No such file or directory'
     (tmp_path / 'cv2.py').write_text(f'raise ImportError({reason!r})\n')
     done = subprocess.run([sys.executable, '-m', module, str(ASTRONAUT)], capture_output=True, text=True,
