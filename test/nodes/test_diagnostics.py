@@ -119,6 +119,14 @@ def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_
     graph.node.destroy_subscription(subscription)
 
 
+def test_camera_that_publishes_in_the_other_transport_is_a_warning_that_names_it(node, graph):
+    assert node.change(image_transport='compressed') == []  # the tests' own camera publishes raw images alone
+    _, subscription = graph.listen(f'{node.name}/mask')
+    node.report(WARN, f'no publishers, but there are some on {node.topic}: set image_transport to raw')
+    assert node.change(image_transport='raw') == []
+    graph.node.destroy_subscription(subscription)
+
+
 def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(node, astronaut):
     node.listen('mask')
     bad = message_of(astronaut, encoding='bgr8', step=7)
