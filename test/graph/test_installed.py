@@ -20,8 +20,13 @@ def workspace(tmp_path_factory) -> Path:
     shutil.copytree(ROOT, workspace / 'src' / 'self_segmentation', ignore=shutil.ignore_patterns(
         '.*', 'build', 'install', 'log', '__pycache__', '*.egg-info', 'output.*'))
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
-    done = subprocess.run(['colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    python = Path(sys.executable)
+    if ' ' in str(python):  # which the first line of an installed program cannot hold
+        place = tmp_path_factory.mktemp('python') / 'venv'
+        place.symlink_to(sys.prefix)
+        python = place / 'bin' / python.name
+    environment['PATH'] = f'{python.parent}:{environment["PATH"]}'
+    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True)
     assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout
     return workspace
