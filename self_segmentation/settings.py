@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +28,12 @@ BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys((
 _GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
+_OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
 _MOST_NAMES = 1000  # in a YAML
 _LONGEST = 500  # characters of a value in a message
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
+_LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -158,6 +161,9 @@ class Settings:
 
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
                                      'another selfie segmentation .tflite file.')
+    runtime: str = _tunable('auto', 'What runs the models; auto takes MediaPipe where its version sends no usage metrics to '
+                                    'Google, else LiteRT, else MediaPipe.', choices=('auto', 'mediapipe', 'litert'),
+                            read_only=True)
     flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
     threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',
                                 unit='probability', minimum=0.0, maximum=1.0)
@@ -324,9 +330,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
 
-    The sections of other nodes than ``/**`` and ``segmentation`` are passed over, and so is what belongs to ROS
-    itself (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to
-    :meth:`Settings.updated`.
+    ``ros2 param dump`` writes it too. Names of nodes may be nested, as namespaces are. The sections of other nodes than ``/**``
+    and ``segmentation`` are passed over, and where none is ours, a line in the log says so. So is what belongs to ROS itself
+    (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to :meth:`Settings.updated`.
 
     :returns: dotted name to value.
     :raises SettingsError: the file cannot be read or has another form.
@@ -334,17 +340,35 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     def fail(reason: str) -> SettingsError:
         return SettingsError({'config': f'configuration {path}: {reason}'})
 
-    document = load_yaml(path)
-    if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
-                                                 for v in document.values()):
-        raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")
+    sections = list(_sections(load_yaml(path)))
+    wrong = next((node for node, section in sections if not isinstance(section, dict)), None)
+    if wrong is not None:
+        raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings"
+                   + (f'; {_shown(wrong)} has them not' if wrong else ''))
     values: dict[str, Any] = {}
-    for node, section in document.items():
-        if str(node).rpartition('/')[2] in _NODES:
-            values.update(_flat(section[_ROS_KEY]))
+    ours = [section for node, section in sections if node.rpartition('/')[2] in _NODES]
+    for section in ours:
+        values.update(_flat(section))
+    if not ours:
+        _LOGGER.warning('configuration %s: nothing is taken from it: it is for %s, and this is segmentation', path,
+                        _shown(', '.join(dict.fromkeys(node for node, _ in sections))))
     if len(values) > _MOST_NAMES:
         raise fail(f'has {len(values)} names, and there are {len(TUNABLES)} settings')
-    return {name: value for name, value in values.items() if name != 'use_sim_time' and not name.startswith('qos_overrides.')}
+    return {name: value for name, value in values.items() if name not in _OF_ROS and not name.startswith('qos_overrides.')}
+
+
+def _sections(tree: Any, node: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield each node of a parameter file with its parameters; with None where there are none, or where something else stands."""
+    if not isinstance(tree, dict) or not tree:
+        yield node, None
+        return
+    for key, value in tree.items():
+        if key != _ROS_KEY:
+            yield from _sections(value, f'{node}/{key}'.replace('//', '/') if node else str(key))
+        elif value is None and node.rpartition('/')[2] not in _NODES:
+            yield node, {}  # of another node, which has none
+        else:
+            yield node, value
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -26,34 +26,34 @@ ARGUMENTS = {'camera': Argument('usb_cam', '', words('usb_cam', 'none')), 'use_s
 
 
 @pytest.mark.parametrize('text, value', [('True', True), ('1', True), ('off', False)])
-def test_booleans_are_read_as_people_and_nav2_write_them(text, value):
+def test_reads_booleans_as_people_and_nav2_write_them(text, value):
     assert read_arguments(ARGUMENTS, {'use_sim_time': text, 'flip': text}, strict=True)[:2] == (
         {'use_sim_time': value}, {'flip': value})
 
 
-def test_what_is_not_given_stays_as_the_parameter_file_says():
+def test_omitted_launch_argument_keeps_parameter_file_value():
     values, settings, problems = read_arguments(ARGUMENTS, {'camera': 'none', 'use_sim_time': '', 'threshold': ''}, strict=True)
     assert values == {'camera': 'none', 'use_sim_time': None} and settings == {} and problems == []
 
 
-def test_a_background_image_is_shown_without_the_type_being_given():
+def test_background_image_argument_implies_type_image():
     assert read_arguments({}, {'background.image': 'a.jpg', 'background.type': ''}, strict=True)[1] == {
         'background.image': 'a.jpg', 'background.type': 'image'}
 
 
-def test_all_wrong_arguments_of_a_command_line_are_named_at_once():
+def test_names_every_wrong_launch_argument_at_once():
     with pytest.raises(SettingsError) as caught:
         read_arguments(ARGUMENTS, {'camera': 'usbcam', 'threshold': '2', 'flip': '1'}, strict=True)
     assert caught.value.settings == ('camera', 'threshold') and 'usb_cam, none' in str(caught.value)
 
 
-def test_a_parents_argument_of_the_same_name_and_another_meaning_is_said_and_the_default_used():
+def test_foreign_parent_argument_is_reported_and_defaulted():
     values, settings, problems = read_arguments(ARGUMENTS, {'camera': 'front', 'threshold': '400', 'flip': 'on'}, strict=False)
     assert values == {'camera': 'usb_cam'} and settings == {'flip': True}
     assert len(problems) == 2 and "camera = 'front'" in problems[0] and 'threshold = 400' in problems[1]
 
 
-def test_a_misspelt_argument_stops_with_the_nearest_name():
+def test_misspelt_launch_argument_suggests_nearest():
     refuse_unknown(['threshold:=0.3', 'launch-prefix:=gdb', 'background.color:=1,2,3'], TUNABLES)
     with pytest.raises(SettingsError, match='thresold is not an argument .* did you mean threshold'):
         refuse_unknown(['thresold:=0.3'], TUNABLES)
@@ -66,11 +66,11 @@ def test_a_misspelt_argument_stops_with_the_nearest_name():
     (['ros2', 'launch', 'my_robot', 'segment.launch.py'], False),
     (['ros2', 'launch', 'my_robot', 'robot.launch.py', 'camera:=front'], False),
     (['pytest'], False)])
-def test_the_launch_file_knows_whether_its_arguments_were_typed_for_it(command, is_direct):
+def test_detects_launch_file_started_directly(command, is_direct):
     assert is_started_directly('self_segmentation', LAUNCH_FILE, command) == is_direct
 
 
-def test_a_parameter_file_is_looked_for_here_and_in_the_packages_share(tmp_path, monkeypatch):
+def test_finds_parameter_file_here_or_in_share(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_file('config/tutorial.yaml') == TUTORIAL
     (tmp_path / 'config').mkdir()
@@ -82,7 +82,7 @@ def test_a_parameter_file_is_looked_for_here_and_in_the_packages_share(tmp_path,
 
 
 @pytest.mark.parametrize('text', ['config/nowhere.yaml', '/nowhere.yaml', 'config', ''])
-def test_a_parameter_file_that_is_nowhere_stops_with_the_places(text, tmp_path, monkeypatch):
+def test_missing_parameter_file_lists_searched_places(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError) as caught:
         find_file(text)
@@ -95,7 +95,7 @@ def test_a_parameter_file_that_is_nowhere_stops_with_the_places(text, tmp_path, 
     ('/robot1', 'front', '/robot1/front'), ('/robot1', '/front', '/front'), ('/', 'front', '/front'),
     ('/robot1', 'robot1', '/robot1'), ('/a/robot1', 'robot1', '/a/robot1'), ('/my_robot1', 'robot1', '/my_robot1/robot1'),
     ('/a/b', 'a', '/a/b/a')])
-def test_a_namespace_joins_that_of_the_parent_once(outer, given, joined):
+def test_namespace_joins_parent_once(outer, given, joined):
     assert join_namespaces(outer, given) == joined
 
 
@@ -109,11 +109,11 @@ def test_a_namespace_joins_that_of_the_parent_once(outer, given, joined):
     ('~/output', [('segmentation/output', '/out')], '/out'),
     ('segmentation/output', [('~/output', '~/picture')], '/robot1/segmentation/picture'),
     ('/clock', [('/clock', 'time')], '/robot1/time')])
-def test_a_topic_is_remapped_as_ros_does(name, rules, topic):
+def test_remaps_topic_as_ros_does(name, rules, topic):
     assert remapped(name, rules, '/robot1', 'segmentation') == topic
 
 
-def test_in_the_root_namespace_names_have_one_slash():
+def test_root_namespace_has_one_slash():
     assert remapped('image_raw', [], '/', 'segmentation') == '/image_raw'
     assert remapped('~/output', [], '/', 'segmentation') == '/segmentation/output'
 
@@ -126,11 +126,11 @@ def own_arguments() -> dict[str, ast.expr]:
     raise AssertionError('no ARGUMENTS')
 
 
-def test_no_setting_has_the_name_of_another_launch_argument():
+def test_no_setting_shares_name_with_launch_argument():
     assert len(own_arguments()) >= 9 and not own_arguments().keys() & TUNABLES
 
 
-def test_the_readme_names_no_launch_argument_that_is_none():
+def test_readme_names_only_known_launch_arguments():
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
     named = {name for name in re.findall(r'([\w.]+):=', readme) if not name.startswith('__')}
     assert {'camera', 'autostart', 'image_transport'} <= named <= own_arguments().keys() | TUNABLES.keys()
@@ -139,6 +139,6 @@ def test_the_readme_names_no_launch_argument_that_is_none():
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'launch').rglob('*.launch.py')), ids=lambda path: path.name)
-def test_a_launch_file_sets_neither_environment_nor_parameters_of_others(path):
+def test_launch_file_sets_nothing_for_others(path):
     used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))) if isinstance(node, ast.Name)}
     assert not used & {'SetEnvironmentVariable', 'AppendEnvironmentVariable', 'SetParameter', 'SetLaunchConfiguration'}

@@ -24,7 +24,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import SourceError
-from ..io.sources import Frame, Source, SourceKind, open_source
+from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
 from .lifetime import log_library_lines, run
@@ -41,7 +41,7 @@ _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effor
 
 class CameraNode(Node):
     """
-    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, an image or a
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a stream, an image or a
     folder of images, and ``camera_info`` (sensor_msgs/CameraInfo) beside it where there is a calibration. A camera that went
     away is opened again; a file that is not looped ends the node.
     """
@@ -51,7 +51,8 @@ class CameraNode(Node):
         log_library_lines(self)
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, image or folder of images.')
+        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, '
+                                                                   'http://), image or folder of images.')
         self._width = self._fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', most=MAX_SIDE)
         self._height = self._fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', most=MAX_SIDE)
         self._fps = self._fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", most=1000.0)
@@ -93,7 +94,7 @@ class CameraNode(Node):
         try:
             source = open_source(self._place, self._width, self._height, self._fps)
         except SourceError as error:
-            if not (self._place.isdigit() or self._place.startswith('/dev/') or '://' in self._place):
+            if not (self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)):
                 raise
             self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
             return None
@@ -116,6 +117,11 @@ class CameraNode(Node):
             try:
                 source = source or self._open()
                 frame = source.read() if source else None
+                if source and frame is None and self._loop:
+                    if source.kind == SourceKind.STREAM:
+                        self.ending.wait(_BACK_OFF[0])
+                    source.rewind()
+                    continue
             except SourceError as error:
                 if source is None or source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
@@ -133,8 +139,6 @@ class CameraNode(Node):
                 wait = _BACK_OFF[0]
                 due = self._pace(source, frame, due)
                 self._publish(frame.pixels)
-            elif self._loop:
-                source.rewind()
             else:
                 self.get_logger().info(f'end of {self._place}')
                 self._publisher.wait_for_all_acked(Duration(seconds=1))
@@ -144,8 +148,8 @@ class CameraNode(Node):
             source.close()
 
     def _pace(self, source: Source, frame: Frame, due: float) -> float:
-        """Wait until the frame is due; return when the next one is. A camera keeps its own time."""
-        if source.kind == SourceKind.CAMERA and not self._fps:
+        """Wait until the frame is due; return when the next one is. A camera or a live stream keeps its own time."""
+        if source.is_live and not self._fps:
             return due
         unknown = _IMAGES_FPS if source.kind == SourceKind.IMAGES else _UNKNOWN_FPS
         duration = 1 / self._fps if self._fps else frame.duration or 1 / unknown

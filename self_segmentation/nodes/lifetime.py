@@ -96,21 +96,24 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 class _RosHandler(logging.Handler):
-    """Logs at the level DEBUG of a node."""
+    """Logs warnings as a node's, and the rest at the level DEBUG."""
 
     def __init__(self, node: Node) -> None:
         super().__init__()
-        self._logger = node.get_logger().get_child('libraries')
+        self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
-        self._logger.debug(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self._logger.warning(record.getMessage())
+        else:
+            self._logger.get_child('libraries').debug(record.getMessage())
 
 
 def log_library_lines(node: Node) -> None:
-    """Have a node log what MediaPipe, OpenCV and FFmpeg write by themselves, at the level DEBUG."""
+    """Have a node log what the package warns of, and, at the level DEBUG, what libraries write by themselves."""
     LIBRARY_LOGGER.setLevel(logging.DEBUG)
-    LIBRARY_LOGGER.addHandler(_RosHandler(node))
+    logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 
 def _start_ros(args: list[str]) -> None:

@@ -194,7 +194,7 @@ class SegmentationNode(LifecycleNode):
                 output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
         except ImageError as error:
             self._supervisor.skip(str(error))
-        except Exception as error:  # OpenCV's, MediaPipe's, by version: no frame may end the node
+        except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             if self.context.ok():  # else it is the shutdown that interrupted it
                 pipeline.reset()
                 self.get_logger().debug(traceback.format_exc())
@@ -209,7 +209,8 @@ class SegmentationNode(LifecycleNode):
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
         coverage = self._pipeline.coverage if self._pipeline is not None else None
         people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people)
+        runtime = self._pipeline.runtime if self._pipeline is not None else None
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime)
 
 
 def main(args: list[str] | None = None) -> int:

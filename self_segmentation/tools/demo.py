@@ -9,6 +9,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(demo())
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -154,6 +155,7 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
            '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
-    yield 'camera_node', '-p', f"video_device:='{camera or share('demo', 'sample.mp4')}'"
+    place = json.dumps(camera or str(share('demo', 'sample.mp4')), ensure_ascii=False)  # YAML, whatever stands in it
+    yield 'camera_node', '-p', f'video_device:={place}'
     if has_window:
         yield 'viewer_node', '-r', 'image:=segmentation/output'

@@ -7,8 +7,7 @@ import pytest
 from conftest import TUTORIAL, area, tutorial_settings, unique, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
-from ros import picture_of
+from ros import Parameters, picture_of
 
 from self_segmentation.io.assets import make_pipeline
 
@@ -54,7 +53,7 @@ def cameras(graph, start, astronaut, tmp_path):
         graph.node.destroy_subscription(camera.subscription)
 
 
-def test_each_of_four_cameras_gets_its_own_pictures_back_and_its_own_parameters(graph, cameras):
+def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
     reports: dict[str, str] = {}
 
     def on_report(report: DiagnosticArray) -> None:
@@ -79,7 +78,7 @@ def test_each_of_four_cameras_gets_its_own_pictures_back_and_its_own_parameters(
     graph.wait_until(lambda: {f'/{camera.namespace}/segmentation' for camera in cameras} <= set(reports), 'a report of each node')
 
     changed = cameras[2]
-    client = AsyncParameterClient(graph.node, f'/{changed.namespace}/segmentation')
+    client = Parameters(graph.node, f'/{changed.namespace}/segmentation')
     graph.wait_until(client.services_are_ready, 'the parameters')
     changed.color = (120, 0, 120)
     future = client.set_parameters([Parameter('background.color', value=list(changed.color))])
