@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -52,11 +53,16 @@ def _program(load: Callable[[], _Main]) -> _Main:
         main = load()
         _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
         try:
-            return main()
+            code = main()
         except KeyboardInterrupt:
-            return 0
+            code = 0
         finally:
             ignore_signals()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # All is closed. Threads that are still in a camera driver's call, and what libraries do while the interpreter ends, have
+        # crashed or held up processes that were done.
+        os._exit(code)
     return program
 
 

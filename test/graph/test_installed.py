@@ -26,8 +26,8 @@ def workspace(tmp_path_factory) -> Path:
         place.symlink_to(sys.prefix)
         python = place / 'bin' / python.name
     environment['PATH'] = f'{python.parent}:{environment["PATH"]}'
-    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True)
+    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
     assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout
     return workspace
 
