@@ -23,11 +23,12 @@ TOPIC = '/camera/image_raw'
 
 def message(frame: np.ndarray, number: int, kind: str, **more: Any) -> Any:
     """The message of a blue green red frame."""
-    header = STORE.types['std_msgs/msg/Header'](STORE.types['builtin_interfaces/msg/Time'](100, number * 66_000_000), 'cam')
+    stamp = STORE.types['builtin_interfaces/msg/Time'](100 + number // 15, number % 15 * 66_000_000)
+    header = STORE.types['std_msgs/msg/Header'](stamp, 'cam')
     if kind == COMPRESSED:
         return STORE.types[kind](header, more.get('format', 'jpeg'), cv2.imencode('.jpg', frame)[1].reshape(-1))
-    fields = {'height': frame.shape[0], 'width': frame.shape[1], 'encoding': 'bgr8', 'is_bigendian': 0, 'step': frame.shape[1] * 3,
-              'data': frame.reshape(-1), **more}
+    fields = {'height': frame.shape[0], 'width': frame.shape[1], 'encoding': 'bgr8', 'is_bigendian': 0,
+              'step': frame.shape[1] * 3, 'data': frame.reshape(-1), **more}
     return STORE.types[kind](header, **fields)
 
 

@@ -81,19 +81,20 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     output.mkdir(parents=True, exist_ok=True)
     tasks = [(each, output / each.name, settings, choice) for each in recordings
              if not (choice.resume and (output / each.name).exists())]
-    failed = 0
+    failed = done = 0
     context = multiprocessing.get_context('spawn')
     with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \
             context.Pool(max(1, min(choice.workers, len(tasks))), _prepare_worker) as pool:
         results = pool.imap_unordered(_task, tasks)
-        while bar.n < len(tasks) and not told:
+        while done < len(tasks) and not told:
             with contextlib.suppress(multiprocessing.TimeoutError):
                 problem = results.next(_POLL)
+                done += 1
                 bar.update()
                 if problem:
                     failed += 1
                     bar.write(f'self_segmentation: {problem}', file=sys.stderr)
-        left = len(tasks) - bar.n
+    left = len(tasks) - done
     if left:
         for _, path, *_ in tasks:
             shutil.rmtree(partial_folder(path), ignore_errors=True)

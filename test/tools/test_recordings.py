@@ -147,7 +147,8 @@ def test_cut_off_mcap_gives_what_is_whole_and_exit_code_1(run, tmp_path, sample)
     assert 1 < len(images) < len(frames) and len(images) == len(images_of(tmp_path / 'new.mcap', OUTPUT))
 
 
-@pytest.mark.parametrize('content', [b'', b'neither', b'\x89MCAP0\r\n', b'\x89MCAP0\r\n' + bytes(100), b'SQLite format 3\0' + bytes(200)])
+@pytest.mark.parametrize('content', [b'', b'neither', b'\x89MCAP0\r\n', b'\x89MCAP0\r\n' + bytes(100),
+                                     b'SQLite format 3\0' + bytes(200)])
 @pytest.mark.parametrize('name', ['bad.mcap', 'bad.db3', 'bad.bag'])
 def test_what_is_no_recording_is_refused_by_name(run, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
@@ -168,7 +169,8 @@ def test_recording_without_images_is_refused_with_what_it_has(run, tmp_path):
     assert code == 1 and 'no images' in said and '/own' in said and names(tmp_path) == ['talk']
 
 
-@pytest.mark.parametrize('fields, part', [({'encoding': 'rgbx16'}, 'rgbx16'), ({'step': 7}, 'step = 7'), ({'height': 9999}, '9999'),
+@pytest.mark.parametrize('fields, part', [({'encoding': 'rgbx16'}, 'rgbx16'), ({'step': 7}, 'step = 7'),
+                                          ({'height': 9999}, '9999'),
                                           ({'width': 161}, '161')])
 def test_images_that_cannot_be_decoded_are_refused_with_the_reason(run, tmp_path, frames, fields, part):
     code, said = run(write_bag(tmp_path / 'talk', frames, **fields), '--output', tmp_path / 'new')
@@ -206,7 +208,8 @@ def test_killed_midway_it_leaves_nothing_that_looks_whole(start, tmp_path, sampl
     command = [sys.executable, '-m', 'self_segmentation', str(place), '--output', str(tmp_path / 'new.mcap')]
     running = start('', command=command, env=dict(os.environ))
     partial = tmp_path / '.new.mcap.partial'
-    wait_until(lambda: any(path.stat().st_size > 3_000_000 for path in partial.rglob('*.mcap')) or running.code is not None, 'a part')
+    wait_until(lambda: any(path.stat().st_size > 3_000_000 for path in partial.rglob('*.mcap')) or running.code is not None,
+               'a part')
     running.send(number)
     wait_until(lambda: running.code is not None, 'the end')
     assert not (tmp_path / 'new.mcap').exists()
