@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import SelfSegmentationError, SettingsError, SourceError
 from .programs import note_signals
 from .resources import as_path
-from .settings import TUNABLES, Settings, Tunable, read_yaml
+from .settings import TUNABLES, Settings, Tunable, Value, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
     from .io.sources import Source
@@ -80,20 +80,13 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
                            default=argparse.SUPPRESS, help=text.replace('%', '%%'), **more)
 
 
-def _reader(tunable: Tunable) -> Callable[[str], Any]:
-    if isinstance(tunable.default, tuple):
-        return _color
-    return type(tunable.default)
-
-
-def _color(text: str) -> list[int]:
-    """Read ``192,192,192`` or ``#c0c0c0``."""
-    try:
-        if text.startswith('#') and len(text) == 7:
-            return [int(text[i:i + 2], 16) for i in (1, 3, 5)]
-        return [int(part) for part in text.split(',')]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'invalid color {text!r}: give red,green,blue or #rrggbb') from error
+def _reader(tunable: Tunable) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
+        try:
+            return tunable.from_text(text, 'the command line')
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return read
 
 
 def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
@@ -117,6 +110,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
+    logging.basicConfig(format='self_segmentation: %(message)s')
     told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)

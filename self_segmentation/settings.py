@@ -22,8 +22,9 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file
 
-__all__ = ['TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
 
+BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 _GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
@@ -97,6 +98,30 @@ class Tunable:
             raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}')
         return fitting
 
+    def from_text(self, text: str, origin: str = '') -> Value:
+        """
+        Return the value that a text stands for; a colour is red,green,blue, in brackets or not, or #rrggbb.
+
+        :raises ValueError: naming the text, its origin and what is allowed.
+        """
+        kind: type = type(self.default)
+        value: Any = text
+        try:
+            if kind is bool:
+                value = BOOLEANS.get(text.lower(), text)
+            elif kind is tuple and text.startswith('#') and len(text) == 7:
+                value = tuple(bytes.fromhex(text[1:]))
+            elif kind is tuple:
+                value = tuple(int(part) for part in text.strip('[]() ').split(','))
+            else:
+                value = kind(text)
+        except ValueError:
+            pass  # the text itself is no allowed value, and that is what the message shows
+        try:
+            return self.checked(value, origin)
+        except ValueError as error:
+            raise ValueError(f'{error}{", as 255,0,0 or #rrggbb" if kind is tuple else ""}') from error
+
     def _fits(self, value: Any) -> bool:
         if type(value) is not type(self.default):
             return False
@@ -136,6 +161,9 @@ class Settings:
 
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
                                      'another selfie segmentation .tflite file.')
+    runtime: str = _tunable('auto', 'What runs the models; auto takes MediaPipe where its version sends no usage metrics to '
+                                    'Google, else LiteRT, else MediaPipe.', choices=('auto', 'mediapipe', 'litert'),
+                            read_only=True)
     flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
     threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',
                                 unit='probability', minimum=0.0, maximum=1.0)
@@ -182,7 +210,7 @@ class Settings:
                                         'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0)
     edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
     edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
-                                       minimum=0.1, maximum=1000.0)
+                                       minimum=0.1, maximum=200.0)
     edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
@@ -292,7 +320,10 @@ def load_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise SettingsError({'config': f'configuration {path}: {error.strerror or error}'}) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError({'config': f'configuration {path}: not YAML: {error}'}) from error
+        place, reason = '', str(error)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            place, reason = f', line {error.problem_mark.line + 1}', f'{error.problem}'
+        raise SettingsError({'config': f'configuration {path}{place}: not YAML: {reason}'}) from error
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -28,6 +29,7 @@ from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
 from .lifetime import log_library_lines, run
 from .messages import ImageWriter
+from .parameters import wrong_qos_named
 
 __all__ = ['CameraNode', 'main']
 
@@ -57,13 +59,11 @@ class CameraNode(Node):
         self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
         url = self._fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
-        qos = QoSOverridingOptions.with_default_policies
-        self._publisher = self.create_publisher(Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=qos())
+        self._publisher = self._offer(Image, 'image_raw')
         self._writer = ImageWriter(Image(), 'bgr8')
         self._info = read_camera_info(url) if url else None
         if self._info is not None:
-            self._info_publisher = self.create_publisher(CameraInfo, 'camera_info', QoSProfile(depth=2),
-                                                         qos_overriding_options=qos())
+            self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
         self._thread.start()
@@ -84,6 +84,11 @@ class CameraNode(Node):
         if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
             raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
         return fitting
+
+    def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
+        with wrong_qos_named(self, topic):
+            return self.create_publisher(message_type, topic, QoSProfile(depth=2),
+                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _open(self) -> Source | None:
         try:

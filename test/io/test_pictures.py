@@ -40,7 +40,7 @@ def seen(tmp_path, content: bytes, name: str = 'picture') -> np.ndarray:
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF', 'AVIF'])
 @pytest.mark.parametrize('orientation', STORED)
-def test_image_is_upright_whatever_its_format(tmp_path, kind, orientation):
+def test_applies_exif_orientation(tmp_path, kind, orientation):
     if kind == 'AVIF' and not PIL.features.check('avif'):
         pytest.skip('this Pillow has no AVIF')
     turn = STORED[orientation]
@@ -51,20 +51,20 @@ def test_image_is_upright_whatever_its_format(tmp_path, kind, orientation):
 
 @pytest.mark.parametrize('name', ['photo', 'PHOTO.JPG', 'photo.jfif', 'photo.jpe', 'photo.mpo', 'photo.txt', 'photo.mp4',
                                   'photo.png', 'a:b.jpg', '2024', 'IMG.2024'])
-def test_image_is_one_by_its_content(tmp_path, name):
+def test_detects_image_by_content(tmp_path, name):
     (tmp_path / name).write_bytes(encoded('JPEG'))
     source = open_source(str(tmp_path / name))
     assert (source.kind, source.count) == (SourceKind.IMAGES, 1) and corners(source.read().pixels) == 'rgbw'
 
 
-def test_folder_of_digits_is_a_folder(tmp_path, monkeypatch):
+def test_numeric_folder_name_is_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / '2024').mkdir()
     (tmp_path / '2024' / 'a.jpg').write_bytes(encoded('JPEG'))
     assert corners(first('2024').pixels) == 'rgbw'
 
 
-def test_folder_gives_its_images_by_content_passes_over_what_is_hidden_and_says_what_it_left(tmp_path, caplog):
+def test_folder_skips_hidden_files_and_names_others(tmp_path, caplog):
     for name in ('a.jpg', 'B', 'c.jfif', 'd.JPEG'):
         (tmp_path / name).write_bytes(encoded('JPEG'))
     (tmp_path / '._a.jpg').write_bytes(b'Mac OS X        ')
@@ -77,38 +77,38 @@ def test_folder_gives_its_images_by_content_passes_over_what_is_hidden_and_says_
     assert str(tmp_path) in said and 'notes.txt' in said and '._a' not in said
 
 
-def test_hidden_file_of_a_mac_is_refused_by_name(tmp_path):
+def test_refuses_apple_double_file(tmp_path):
     (tmp_path / '._a.jpg').write_bytes(b'Mac OS X        ')
     with pytest.raises(SourceError, match=r'\._a\.jpg'):
         open_source(str(tmp_path / '._a.jpg'))
 
 
-def test_motion_photo_is_its_image_however_long_the_film_behind_it(tmp_path):
+def test_reads_motion_photo(tmp_path):
     film = np.random.default_rng(1).integers(0, 256, 8_000_000, np.uint8).tobytes()
     assert film.count(b'\xff\xda') > 100
     assert corners(seen(tmp_path, encoded('JPEG') + b'\0\0\0\x20ftypmp42' + film)) == 'rgbw'
     assert corners(seen(tmp_path, encoded('JPEG', progressive=True) + film)) == 'rgbw'
 
 
-def test_of_an_mpo_the_first_image_is_taken(tmp_path):
+def test_reads_first_image_of_mpo(tmp_path):
     other = PIL.Image.fromarray(np.zeros((64, 96, 3), np.uint8))
     assert corners(seen(tmp_path, encoded('MPO', save_all=True, append_images=[other]), 'photo.mpo')) == 'rgbw'
 
 
-def test_jpeg_of_very_many_scans_is_refused(tmp_path):
+def test_refuses_jpeg_of_many_scans(tmp_path):
     whole = encoded('JPEG', progressive=True)
     scan = whole[whole.index(b'\xff\xda'):-2]
     with pytest.raises(SourceError, match='scans'):
         seen(tmp_path, whole[:-2] + scan * 200 + b'\xff\xd9')
 
 
-def test_image_of_200_megapixels_is_read(tmp_path):
+def test_reads_200_megapixels(tmp_path):
     PIL.Image.new('L', (16320, 12240), 77).save(tmp_path / 'large.png', compress_level=1)
     pixels = first(tmp_path / 'large.png').pixels
     assert pixels.shape == (12240, 16320, 3) and pixels[::1000, ::1000].min() == pixels[::1000, ::1000].max() == 77
 
 
-def test_image_that_is_too_large_is_refused_with_the_limit(tmp_path):
+def test_refuses_too_large_image(tmp_path):
     PIL.Image.new('1', (16385, 1)).save(tmp_path / 'wide.png')
     with pytest.raises(SourceError, match='wide.png.*16385x1.*16384'):
         first(tmp_path / 'wide.png')
@@ -119,7 +119,7 @@ HIDDEN[16:48, 24:72] = (200, 0, 0, 255)
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'TIFF', 'GIF'])
-def test_transparent_parts_show_the_background_color_and_no_hidden_colour(tmp_path, kind):
+def test_blends_transparency_without_hidden_colors(tmp_path, kind):
     more = {'lossless': True, 'exact': True} if kind == 'WEBP' else {}
     (tmp_path / 'logo').write_bytes(encoded(kind, PIL.Image.fromarray(HIDDEN), **more))
     pixels = first(tmp_path / 'logo', color=(0, 200, 0)).pixels
@@ -133,12 +133,12 @@ def test_transparent_parts_show_the_background_color_and_no_hidden_colour(tmp_pa
 
 @pytest.mark.parametrize('image', [PIL.Image.fromarray(HIDDEN).convert('LA'), PIL.Image.fromarray(HIDDEN).quantize(8)],
                          ids=['grey', 'palette'])
-def test_transparency_of_grey_and_of_palettes_is_seen(tmp_path, image):
+def test_blends_grey_and_palette_transparency(tmp_path, image):
     (tmp_path / 'logo.png').write_bytes(encoded('PNG', image))
     assert first(tmp_path / 'logo.png', color=(1, 200, 3)).pixels[0, 0].tolist() == [3, 200, 1]
 
 
-def test_half_transparent_colours_are_mixed(tmp_path):
+def test_blends_partial_transparency(tmp_path):
     (tmp_path / 'half.png').write_bytes(encoded('PNG', PIL.Image.new('RGBA', (8, 8), (200, 100, 0, 128))))
     pixel = first(tmp_path / 'half.png', color=(0, 0, 200)).pixels[0, 0]
     assert np.abs(pixel.astype(int) - (100, 50, 100)).max() <= 1
@@ -155,31 +155,31 @@ def display_p3() -> bytes:
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP', 'TIFF'])
-def test_colours_of_a_wide_profile_become_srgb(tmp_path, kind):
+def test_converts_color_profile_to_srgb(tmp_path, kind):
     image = PIL.Image.new('RGB', (32, 32), (180, 120, 90))
     more = {'lossless': True} if kind == 'WEBP' else {'quality': 98} if kind == 'JPEG' else {}
     blue, green, red = seen(tmp_path, encoded(kind, image, icc_profile=display_p3(), **more))[16, 16].astype(int)
     assert red > 184 and abs(green - 119) < 5 and blue < 88  # more saturated in sRGB's numbers
 
 
-def test_image_of_an_srgb_profile_is_unchanged(tmp_path):
+def test_srgb_profile_changes_nothing(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
     content = encoded('PNG', PIL.Image.open(ASTRONAUT), icc_profile=profile)
     assert np.array_equal(seen(tmp_path, content), cv2.imread(str(ASTRONAUT)))
 
 
-def test_damaged_profile_is_said_and_the_image_is_read(tmp_path, caplog):
+def test_warns_of_damaged_profile(tmp_path, caplog):
     assert corners(seen(tmp_path, encoded('PNG', icc_profile=b'not a profile'))) == 'rgbw'
     assert any('profile' in record.message for record in caplog.records)
 
 
-def test_image_of_16_bits_is_as_bright_as_it_is_meant(tmp_path):
+def test_scales_16_bit_images(tmp_path):
     values = np.full((8, 8), 40000, np.uint16)
     for kind in ('PNG', 'TIFF'):
         assert seen(tmp_path, encoded(kind, PIL.Image.fromarray(values)))[0, 0].tolist() == [40000 >> 8] * 3
 
 
-def test_image_of_printing_colours_is_read(tmp_path):
+def test_reads_cmyk(tmp_path):
     assert corners(seen(tmp_path, encoded('JPEG', IMAGE.convert('CMYK')))) == 'rgbw'
 
 
@@ -189,13 +189,13 @@ def heic() -> bytes:
     return encoded('HEIF')
 
 
-def test_heic_is_read_where_the_machine_can(tmp_path):
+def test_reads_heic(tmp_path):
     assert corners(seen(tmp_path, heic(), 'IMG_0001.HEIC')) == 'rgbw'
 
 
 @pytest.mark.parametrize('name, brand, package', [('photo.heic', b'heic', 'pillow-heif'), ('photo', b'mif1', 'pillow-heif'),
                                                   ('photo.avif', b'avif', 'pillow')])
-def test_heic_and_avif_are_named_where_they_cannot_be_read(tmp_path, name, brand, package):
+def test_names_unreadable_heic_and_avif(tmp_path, name, brand, package):
     (tmp_path / name).write_bytes(b'\0\0\0\x1cftyp' + brand + b'\0\0\0\0' + brand + bytes(500))
     code = ('import sys\nsys.modules["pillow_heif"] = None\nimport PIL.Image\n'
             'PIL.Image.init()\nPIL.Image.OPEN.pop("AVIF", None)\n'
@@ -207,7 +207,7 @@ def test_heic_and_avif_are_named_where_they_cannot_be_read(tmp_path, name, brand
 
 
 @pytest.mark.parametrize('kind', ['WEBP', 'PNG', 'GIF'])
-def test_animated_image_is_a_video_with_its_own_delays(tmp_path, kind):
+def test_animated_image_is_video(tmp_path, kind):
     frames = [PIL.Image.fromarray(np.full((16, 16, 3), grey, np.uint8)) for grey in (20, 90, 160)]
     more = {'lossless': True} if kind == 'WEBP' else {}
     (tmp_path / 'sticker').write_bytes(encoded(kind, frames[0], save_all=True, append_images=frames[1:],
@@ -221,7 +221,7 @@ def test_animated_image_is_a_video_with_its_own_delays(tmp_path, kind):
         source.rewind()
 
 
-def test_truncated_image_is_refused_by_name(tmp_path):
+def test_refuses_truncated_image(tmp_path):
     for kind in ('JPEG', 'PNG', 'WEBP'):
         content = encoded(kind, PIL.Image.open(ASTRONAUT).convert('RGB'))
         with pytest.raises(SourceError, match='cut.png'):

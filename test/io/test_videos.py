@@ -36,7 +36,7 @@ def copied(path, to):
 
 
 @pytest.mark.parametrize('turn, seen', [(0, 'rgbw'), (90, 'gwrb'), (180, 'wbgr'), (270, 'brwg')])
-def test_video_of_a_telephone_is_upright_also_after_a_rewind(tmp_path, turn, seen):
+def test_rotates_phone_video_upright(tmp_path, turn, seen):
     source = open_source(str(write_video(tmp_path / 'portrait.mp4', turn=turn)))
     for _ in range(2):
         frames = frames_of(source)
@@ -45,7 +45,7 @@ def test_video_of_a_telephone_is_upright_also_after_a_rewind(tmp_path, turn, see
         source.rewind()
 
 
-def test_mirrored_video_is_mirrored_back(tmp_path):
+def test_unmirrors_mirrored_video(tmp_path):
     path = tmp_path / 'selfie.mp4'
     with av.open(str(path), 'w') as file:
         stream = file.add_stream('libx264', rate=FPS)
@@ -59,7 +59,7 @@ def test_mirrored_video_is_mirrored_back(tmp_path):
 @pytest.mark.parametrize('name', [b'caf\xe9.mp4', 'Käse – 日本.mp4'.encode(), b'a:b.mp4', b'concat:x',
                                   b'%05d.mp4', b'no ending', b'CLIP.MP4', b'clip.jpg', b'2024'])
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
-def test_video_of_any_name_is_read_and_written(tmp_path, name, locale):
+def test_reads_and_writes_video_of_any_name(tmp_path, name, locale):
     path, to = tmp_path / os.fsdecode(name), tmp_path / os.fsdecode(b'to ' + name + b'.mp4')
     write_video(tmp_path / 'clip.mp4').rename(path)
     code = ('import sys\nfrom pathlib import Path\nfrom self_segmentation.io.sources import open_source\n'
@@ -74,7 +74,7 @@ def test_video_of_any_name_is_read_and_written(tmp_path, name, locale):
     assert len(frames_of(open_source(str(to)))) == COUNT
 
 
-def test_file_address_is_a_file(tmp_path):
+def test_file_url_is_read_as_file(tmp_path):
     write_video(tmp_path / 'a b.mp4')
     for place in (f'file://{tmp_path}/a%20b.mp4', f'file://localhost{tmp_path}/a b.mp4', f'FILE://{tmp_path}/a b.mp4'):
         source = open_source(place)
@@ -96,7 +96,7 @@ def server(tmp_path):
         server.shutdown()
 
 
-def test_stream_says_once_that_it_has_ended(server, tmp_path, caplog):
+def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
     write_video(tmp_path / 'clip.mp4')
     source = open_source(f'{server}/clip.mp4')
     assert (source.kind, source.fps) == (SourceKind.STREAM, FPS)
@@ -107,7 +107,7 @@ def test_stream_says_once_that_it_has_ended(server, tmp_path, caplog):
         f"stream '{server}/clip.mp4' has ended after {COUNT} frames"]
 
 
-def test_stream_that_is_not_there_is_refused_by_its_address(server):
+def test_refuses_missing_stream_by_address(server):
     for address in (f'{server}/none.mp4', 'rtsp://127.0.0.1:9/none'):
         with pytest.raises(SourceError, match=address):
             open_source(address)
@@ -120,7 +120,7 @@ CONTAINERS = [('mp4', 'libx264', {'movflags': 'faststart'}), ('mov', 'mpeg4', {'
 
 @pytest.mark.parametrize('ending, codec, options', CONTAINERS)
 @pytest.mark.parametrize('kept', [0.4, 0.75, 0.95])
-def test_cut_off_video_gives_what_is_whole_and_says_how_many_of_how_many(tmp_path, ending, codec, options, kept):
+def test_truncated_video_gives_whole_frames_and_their_count(tmp_path, ending, codec, options, kept):
     rng = np.random.default_rng(1)
     frames = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(COUNT)]
     whole = write_video(tmp_path / f'whole.{ending}', frames, codec=codec, pixels='yuvj420p' if codec == 'mjpeg' else 'yuv420p',
@@ -138,14 +138,14 @@ def test_cut_off_video_gives_what_is_whole_and_says_how_many_of_how_many(tmp_pat
     assert all(np.array_equal(one, other) for one, other in zip(got, expected))
 
 
-def test_recording_without_its_end_is_refused_by_name(tmp_path):
+def test_refuses_recording_without_index(tmp_path):
     path = write_video(tmp_path / 'clip.mp4')  # with its index at the end
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(SourceError, match='clip.mp4.*neither an image nor a video'):
         open_source(str(path))
 
 
-def test_frames_after_damaged_ones_are_right_and_the_damage_is_said(tmp_path):
+def test_decodes_frames_after_damage_and_reports_it(tmp_path):
     rng = np.random.default_rng(1)
     whole = write_video(tmp_path / 'whole.mp4', [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(COUNT)],
                         options={'g': '5'})
@@ -162,7 +162,7 @@ def test_frames_after_damaged_ones_are_right_and_the_damage_is_said(tmp_path):
     assert all(np.array_equal(frame.pixels, expected[frame.stamp]) for frame in got)
 
 
-def test_file_without_a_moving_picture_is_refused(tmp_path):
+def test_refuses_file_without_video_stream(tmp_path):
     path = tmp_path / 'sound.m4a'
     with av.open(str(path), 'w', format='mp4') as file:
         stream = file.add_stream('aac', rate=48000)
@@ -174,7 +174,7 @@ def test_file_without_a_moving_picture_is_refused(tmp_path):
         open_source(str(path))
 
 
-def test_size_and_pixel_format_that_change_midway_give_right_frames(tmp_path):
+def test_follows_changes_of_size_and_pixel_format(tmp_path):
     """In a transport stream two recordings may follow each other as they are."""
     parts = [write_video(tmp_path / f'{name}.ts', [quarters(*size)] * 5, pixels=pixels)
              for name, size, pixels in (('a', (64, 48), 'yuv420p'), ('b', (96, 80), 'yuv444p'))]
@@ -188,13 +188,13 @@ def test_size_and_pixel_format_that_change_midway_give_right_frames(tmp_path):
 
 
 @pytest.mark.parametrize('rate', [Fraction(119903, 1000), Fraction(239857, 1000), Fraction(30000, 1001), 7])
-def test_rate_of_a_video_is_kept(tmp_path, rate):
+def test_keeps_video_rate(tmp_path, rate):
     source = open_source(str(copied(write_video(tmp_path / 'slow.mp4', rate=rate), tmp_path / 'new.mp4')))
     assert source.fps == pytest.approx(float(rate), rel=1e-5) and len(frames_of(source)) == COUNT
 
 
 @pytest.mark.parametrize('ending', ['mp4', 'mkv', 'mov'])
-def test_variable_frame_rate_is_kept(tmp_path, ending):
+def test_keeps_variable_frame_rate(tmp_path, ending):
     times = [0, 0.033, 0.066, 0.5, 0.533, 1.2, 2.0]
     path = write_video(tmp_path / 'phone.mp4', [quarters()] * len(times), rate=30, times=times)
     assert [frame.stamp for frame in frames_of(open_source(str(path)))] == pytest.approx(times, abs=0.001)
@@ -202,7 +202,7 @@ def test_variable_frame_rate_is_kept(tmp_path, ending):
     assert [frame.stamp for frame in frames_of(open_source(str(new)))] == pytest.approx(times, abs=0.001)
 
 
-def test_frames_without_times_come_at_the_rate(tmp_path):
+def test_untimed_frames_use_frame_rate(tmp_path):
     writer = VideoFile(tmp_path / 'new.mp4', 119.903)
     for number in range(COUNT):
         writer.write(str(number), quarters()[..., ::-1].copy())
@@ -212,14 +212,14 @@ def test_frames_without_times_come_at_the_rate(tmp_path):
 
 
 @pytest.mark.parametrize('turn', [0, 90])
-def test_shape_of_pixels_is_kept(tmp_path, turn):
+def test_keeps_pixel_aspect_ratio(tmp_path, turn):
     path = write_video(tmp_path / 'tv.mp4', aspect=Fraction(16, 11), turn=turn)
     source = open_source(str(copied(path, tmp_path / 'new.mp4')))
     assert source.pixel_aspect == (Fraction(16, 11) if turn == 0 else Fraction(11, 16))
 
 
 @pytest.mark.parametrize('size', [(321, 241), (321, 240), (320, 241), (1, 1)])
-def test_odd_sizes_are_kept(tmp_path, size):
+def test_keeps_odd_sizes(tmp_path, size):
     path = tmp_path / 'odd.mp4'
     writer = VideoFile(path, FPS)
     writer.write('0', quarters(*size)[..., ::-1].copy())
@@ -234,14 +234,14 @@ def sound_of(path):
 
 @pytest.mark.parametrize('ending, codec, to', [('mp4', 'aac', 'mp4'), ('webm', 'libopus', 'mp4'), ('mov', 'pcm_s16le', 'mkv'),
                                                ('mkv', 'aac', 'mov')])
-def test_sound_is_kept_as_it_is(tmp_path, ending, codec, to):
+def test_copies_sound_unchanged(tmp_path, ending, codec, to):
     path = write_video(tmp_path / f'talk.{ending}', sound=codec, codec='libvpx' if ending == 'webm' else 'libx264')
     before, after = sound_of(path), sound_of(copied(path, tmp_path / f'new.{to}'))
     assert len(after) >= len(before) - 1 and [data for _, data in after] == [data for _, data in before][-len(after):]
     assert [time for time, _ in after] == pytest.approx([time for time, _ in before][-len(after):], abs=0.002)
 
 
-def test_sound_that_the_container_does_not_take_is_left_out_and_said(tmp_path, caplog):
+def test_drops_unsupported_sound_with_warning(tmp_path, caplog):
     path = write_video(tmp_path / 'talk.avi', sound='adpcm_ms', codec='mpeg4')
     with av.open(str(copied(path, tmp_path / 'new.mp4'))) as file:
         assert not file.streams.audio and file.streams.video[0].frames == COUNT
@@ -250,7 +250,7 @@ def test_sound_that_the_container_does_not_take_is_left_out_and_said(tmp_path, c
 
 @pytest.mark.parametrize('codec, pixels, ending', [('qtrle', 'argb', 'mov'), ('libvpx-vp9', 'yuva420p', 'webm'),
                                                    ('png', 'rgba', 'mov')])
-def test_transparent_video_stands_on_the_background_color(tmp_path, codec, pixels, ending):
+def test_transparent_video_is_blended_over_background_color(tmp_path, codec, pixels, ending):
     rgba = np.full((48, 64, 4), (255, 0, 255, 0), np.uint8)
     rgba[:, :32] = (200, 0, 0, 255)
     path = write_video(tmp_path / f'logo.{ending}', [rgba] * 3, codec=codec, pixels=pixels, layout='rgba')
@@ -260,7 +260,7 @@ def test_transparent_video_stands_on_the_background_color(tmp_path, codec, pixel
 
 
 @pytest.mark.parametrize('colorspace, full', [(1, False), (6, False), (6, True), (1, True)])
-def test_colours_follow_the_videos_own_matrix_and_range(tmp_path, colorspace, full):
+def test_colours_follow_matrix_and_range_of_video(tmp_path, colorspace, full):
     path = tmp_path / 'colour.mp4'
     with av.open(str(path), 'w') as file:
         stream = file.add_stream('libx264', rate=FPS, options={'crf': '5'})
@@ -275,7 +275,7 @@ def test_colours_follow_the_videos_own_matrix_and_range(tmp_path, colorspace, fu
         assert np.abs(pixels[y, x].astype(int) - quarters()[y, x, ::-1]).max() < 8, (pixels[y, x], quarters()[y, x, ::-1])
 
 
-def test_without_pyav_pictures_are_read_and_a_video_is_refused_with_the_line_that_installs_it(tmp_path):
+def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
     code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.__main__ import main\n'
             'for place, to in (sys.argv[1:3], sys.argv[3:]):\n    print(main([place, "--no-window", "--output", to]))')
     done = subprocess.run([sys.executable, '-c', code, ROOT / 'test' / 'data' / 'astronaut.png', tmp_path / 'out.png', SAMPLE,
@@ -284,7 +284,7 @@ def test_without_pyav_pictures_are_read_and_a_video_is_refused_with_the_line_tha
     assert 'sample.mp4' in done.stderr and 'pip install --no-deps av' in done.stderr and 'Traceback' not in done.stderr
 
 
-def test_hdr_is_said(tmp_path, caplog):
+def test_warns_of_hdr(tmp_path, caplog):
     path = tmp_path / 'hdr.mp4'
     with av.open(str(path), 'w') as file:
         stream = file.add_stream('libx264', rate=FPS)

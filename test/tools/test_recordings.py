@@ -66,7 +66,7 @@ def names(folder) -> list[str]:
 @pytest.mark.parametrize('storage, compression, version', [
     ('MCAP', 'NONE', 9), ('MCAP', 'STORAGE', 8), ('MCAP', 'FILE', 9), ('MCAP', 'MESSAGE', 9), ('SQLITE3', 'NONE', 8),
     ('SQLITE3', 'FILE', 9), ('SQLITE3', 'MESSAGE', 8)])
-def test_results_are_added_and_everything_else_is_copied(run, tmp_path, frames, expected, storage, compression, version):
+def test_adds_results_and_copies_rest(run, tmp_path, frames, expected, storage, compression, version):
     place = write_bag(tmp_path / 'talk', frames, storage=storage, compression=compression, version=version)
     code, said = run(place, '--output', tmp_path / 'new')
     assert code == 0, said
@@ -90,7 +90,7 @@ def test_results_are_added_and_everything_else_is_copied(run, tmp_path, frames, 
 
 
 @pytest.mark.parametrize('ending', ['.mcap', '.db3'])
-def test_files_become_files(run, tmp_path, frames, expected, ending):
+def test_processes_single_files(run, tmp_path, frames, expected, ending):
     place = next(write_bag(tmp_path / 'talk', frames, storage={'.mcap': 'MCAP', '.db3': 'SQLITE3'}[ending]).glob(f'*{ending}'))
     for to in ('new.mcap', 'new.db3'):
         code, said = run(place, '--output', tmp_path / to)
@@ -101,7 +101,7 @@ def test_files_become_files(run, tmp_path, frames, expected, ending):
     assert names(tmp_path) == ['new.db3', 'new.mcap', 'talk']
 
 
-def test_in_place_puts_the_composite_on_the_topic_itself(run, tmp_path, frames, expected):
+def test_in_place_replaces_images(run, tmp_path, frames, expected):
     place = write_bag(tmp_path / 'talk', frames)
     assert run(place, '--in-place', '--output', tmp_path / 'new')[0] == 0
     before, after = read_bag(place), read_bag(tmp_path / 'new')
@@ -113,7 +113,7 @@ def test_in_place_puts_the_composite_on_the_topic_itself(run, tmp_path, frames, 
 
 
 @pytest.mark.parametrize('options, topic', [((), OUTPUT + '/compressed'), (('--in-place',), TOPIC + '/compressed')])
-def test_compressed_images_stay_compressed(run, tmp_path, frames, options, topic):
+def test_keeps_compression_of_images(run, tmp_path, frames, options, topic):
     place = write_bag(tmp_path / 'talk', frames, COMPRESSED, (TOPIC + '/compressed',))
     code, said = run(place, *options, '--output', tmp_path / 'new')
     assert code == 0, said
@@ -125,7 +125,7 @@ def test_compressed_images_stay_compressed(run, tmp_path, frames, options, topic
         assert {value for mask in masks for value in np.unique(mask)} == {0, 255}
 
 
-def test_of_several_image_topics_one_must_be_chosen(run, tmp_path, frames):
+def test_lists_image_topics_to_choose_from(run, tmp_path, frames):
     place = write_bag(tmp_path / 'talk', frames, topics=('/left', '/right'))
     code, said = run(place, '--output', tmp_path / 'new')
     assert code == 1 and '--topic' in said and f'/left ({COUNT})' in said and f'/right ({COUNT})' in said
@@ -136,7 +136,7 @@ def test_of_several_image_topics_one_must_be_chosen(run, tmp_path, frames):
     assert np.array_equal(pixels_of(left[0]), frames[0]) and not np.array_equal(pixels_of(right[0]), frames[0])
 
 
-def test_cut_off_mcap_gives_what_is_whole_and_exit_code_1(run, tmp_path, sample):
+def test_recovers_truncated_mcap(run, tmp_path, sample):
     frames = [cv2.resize(frame, (640, 480)) for frame in sample[60:66]]  # each fills a chunk
     whole = write_bag(tmp_path / 'talk', frames) / 'talk.mcap'
     cut = tmp_path / 'cut.mcap'
@@ -150,21 +150,21 @@ def test_cut_off_mcap_gives_what_is_whole_and_exit_code_1(run, tmp_path, sample)
 @pytest.mark.parametrize('content', [b'', b'neither', b'\x89MCAP0\r\n', b'\x89MCAP0\r\n' + bytes(100),
                                      b'SQLite format 3\0' + bytes(200)])
 @pytest.mark.parametrize('name', ['bad.mcap', 'bad.db3', 'bad.bag'])
-def test_what_is_no_recording_is_refused_by_name(run, tmp_path, name, content):
+def test_refuses_invalid_recording(run, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     code, said = run(tmp_path / name, '--output', tmp_path / 'new.mcap')
     assert code == 1 and str(tmp_path / name) in said and 'Traceback' not in said
     assert names(tmp_path) == [name]
 
 
-def test_damaged_database_is_refused_or_read_as_far_as_it_is_whole(run, tmp_path, frames):
+def test_reports_truncated_database(run, tmp_path, frames):
     file = write_bag(tmp_path / 'talk', frames, storage='SQLITE3') / 'talk.db3'
     (tmp_path / 'cut.db3').write_bytes(file.read_bytes()[:file.stat().st_size // 2])
     code, said = run(tmp_path / 'cut.db3', '--output', tmp_path / 'new.mcap')
     assert code == 1 and 'cut.db3' in said and 'Traceback' not in said
 
 
-def test_recording_without_images_is_refused_with_what_it_has(run, tmp_path):
+def test_refuses_recording_without_images(run, tmp_path):
     code, said = run(write_bag(tmp_path / 'talk', [], topics=()), '--output', tmp_path / 'new')
     assert code == 1 and 'no images' in said and '/own' in said and names(tmp_path) == ['talk']
 
@@ -172,19 +172,19 @@ def test_recording_without_images_is_refused_with_what_it_has(run, tmp_path):
 @pytest.mark.parametrize('fields, part', [({'encoding': 'rgbx16'}, 'rgbx16'), ({'step': 7}, 'step = 7'),
                                           ({'height': 9999}, '9999'),
                                           ({'width': 161}, '161')])
-def test_images_that_cannot_be_decoded_are_refused_with_the_reason(run, tmp_path, frames, fields, part):
+def test_refuses_undecodable_images(run, tmp_path, frames, fields, part):
     code, said = run(write_bag(tmp_path / 'talk', frames, **fields), '--output', tmp_path / 'new')
     assert code == 1 and part in said and TOPIC in said and 'Traceback' not in said and names(tmp_path) == ['talk']
 
 
-def test_single_image_that_cannot_be_decoded_is_left_out_and_said(run, tmp_path, frames):
+def test_leaves_out_single_undecodable_image(run, tmp_path, frames):
     broken = [*frames[:2], frames[2][:, :, :1].repeat(2, 2), *frames[3:]]  # of another length than its header says
     code, said = run(write_bag(tmp_path / 'talk', broken), '--in-place', '--output', tmp_path / 'new')
     assert code == 1 and f'1 of {COUNT} images' in said
     assert len(images_of(tmp_path / 'new', TOPIC)) == COUNT - 1
 
 
-def test_output_that_exists_is_never_overwritten(run, tmp_path, frames):
+def test_never_overwrites_output(run, tmp_path, frames):
     place = write_bag(tmp_path / 'talk', frames)
     for to in (place, tmp_path / 'there.mcap'):
         to.exists() or to.write_text('mine')
@@ -193,7 +193,7 @@ def test_output_that_exists_is_never_overwritten(run, tmp_path, frames):
     assert (tmp_path / 'there.mcap').read_text() == 'mine' and names(tmp_path) == ['talk', 'there.mcap']
 
 
-def test_full_disk_is_said_and_leaves_nothing(tmp_path, frames):
+def test_full_disk_leaves_nothing(tmp_path, frames):
     for storage, to in (('MCAP', 'new.mcap'), ('SQLITE3', 'new.db3')):
         place = write_bag(tmp_path / storage, frames, storage=storage)
         done = subprocess.run([sys.executable, '-m', 'self_segmentation', place, '--output', tmp_path / to], capture_output=True,
@@ -203,7 +203,7 @@ def test_full_disk_is_said_and_leaves_nothing(tmp_path, frames):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_killed_midway_it_leaves_nothing_that_looks_whole(start, tmp_path, sample, number):
+def test_kill_leaves_no_complete_file(start, tmp_path, sample, number):
     place = write_bag(tmp_path / 'talk', sample[:100])
     command = [sys.executable, '-m', 'self_segmentation', str(place), '--output', str(tmp_path / 'new.mcap')]
     running = start('', command=command, env=dict(os.environ))
@@ -218,7 +218,7 @@ def test_killed_midway_it_leaves_nothing_that_looks_whole(start, tmp_path, sampl
         assert path.read_bytes()[-8:] != b'\x89MCAP0\r\n'
 
 
-def test_folder_of_recordings_is_processed_by_several_workers_and_resumed(run, tmp_path, frames):
+def test_processes_and_resumes_folder_of_recordings(run, tmp_path, frames):
     for name in 'abc':
         write_bag(tmp_path / 'all' / name, frames)
     shutil.move(tmp_path / 'all' / 'c' / 'c.mcap', tmp_path / 'all' / 'd.mcap')
@@ -237,7 +237,7 @@ def test_folder_of_recordings_is_processed_by_several_workers_and_resumed(run, t
     assert len(images_of(tmp_path / 'new' / 'd.mcap', OUTPUT)) == COUNT
 
 
-def test_without_rosbags_a_recording_is_refused_with_the_line_that_installs_it(tmp_path, frames):
+def test_refuses_recordings_without_rosbags(tmp_path, frames):
     place = write_bag(tmp_path / 'talk', frames)
     code = ('import sys\nsys.modules["rosbags"] = None\nfrom self_segmentation.__main__ import main\n'
             'print(main([sys.argv[1], "--output", sys.argv[2]]))')
@@ -245,7 +245,7 @@ def test_without_rosbags_a_recording_is_refused_with_the_line_that_installs_it(t
     assert done.stdout.split() == ['1'] and str(place) in done.stderr and 'pip install --no-deps rosbags' in done.stderr
 
 
-def test_only_types_that_show_something_count_as_images():
+def test_knows_types_that_show_images():
     from self_segmentation.io.recordings import is_image_topic
 
     shows = [IMAGE, COMPRESSED, 'stereo_msgs/msg/DisparityImage', 'foxglove_msgs/msg/CompressedVideo',
