@@ -13,4 +13,12 @@ the ROS 2 nodes, ``tools`` programs on top. Importing the package itself is chea
 
 __all__ = ['__version__']
 
-__version__ = '0.1.0'
+
+def __getattr__(name: str) -> str:
+    """Return the version, which stands in package.xml."""
+    if name != '__version__':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from xml.etree import ElementTree
+
+    from .resources import share
+    return ElementTree.parse(share('package.xml')).findtext('version', 'unknown')

@@ -20,6 +20,7 @@ from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
 
+_SYSTEM_LIBRARIES = ('libGL.so', 'libgthread-2.0.so', 'libglib-2.0.so')  # that OpenCV with windows needs
 _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -50,12 +51,18 @@ def _program(load: Callable[[], _Main]) -> _Main:
     @functools.wraps(load)
     def program() -> int:
         _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
-        main = load()
-        _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
         try:
+            main = load()
+            _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
             code = main()
         except KeyboardInterrupt:
             code = 0
+        except ImportError as error:
+            if not str(error).startswith(_SYSTEM_LIBRARIES):
+                raise
+            print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or take '
+                  'opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
+            code = 1
         finally:
             ignore_signals()
         sys.stdout.flush()
