@@ -59,7 +59,7 @@ def is_right(message: Image) -> bool:
 
 @many(800)
 @given(images())
-def test_an_image_message_gives_its_picture_or_is_refused_with_its_values(message):
+def test_decodes_or_refuses_any_image_message(message):
     picture = read(message)
     if message.encoding in [*ENCODINGS, *DEEP]:
         assert (picture is not None) == is_right(message)
@@ -71,17 +71,17 @@ def compressed(data: bytes, kind: str = 'jpeg') -> CompressedImage:
 
 @many(1000)
 @given(damaged(JPEGS + PNGS), st.sampled_from(['jpeg', 'png', 'rgb8; jpeg compressed bgr8']) | st.text(max_size=20))
-def test_a_damaged_compressed_message_gives_a_picture_or_is_refused_with_its_format_and_length(data, kind):
+def test_decodes_or_refuses_damaged_compressed_message(data, kind):
     read(compressed(data, kind))
 
 
 @many(300)
 @given(st.binary(max_size=300), st.sampled_from([b'', b'\xff\xd8', b'\x89PNG\r\n\x1a\n', PNGS[0][:33], JPEGS[0][:200]]))
-def test_noise_after_the_beginning_of_a_picture_is_refused_or_read(noise, beginning):
+def test_decodes_or_refuses_noise_after_image_header(noise, beginning):
     read(compressed(beginning + noise))
 
 
-def test_undamaged_pictures_of_each_kind_are_read_as_they_are_from_a_file(tmp_path):
+def test_decodes_undamaged_compressed_message_like_file(tmp_path):
     """Without it the tests of damaged ones could all pass by refusing everything."""
     for content in JPEGS + PNGS:
         (tmp_path / 'picture').write_bytes(content)
@@ -102,13 +102,13 @@ def sized(content: bytes, width: int, height: int) -> bytes:
 @given(st.sampled_from(JPEGS + PNGS), sizes, sizes)
 @example(JPEGS[0], 8192, 8192)
 @example(PNGS[0], 8192, 8192)
-def test_a_header_that_lies_about_the_size_costs_nothing(content, width, height):
+def test_false_size_in_header_takes_no_memory(content, width, height):
     data = sized(content, width, height)
     picture = read(compressed(data))
     assert picture is None or picture.size <= 3 * 512 * len(data)
 
 
-def test_a_picture_of_more_scans_than_one_needs_is_refused_before_they_are_read():
+def test_refuses_jpeg_with_too_many_scans():
     """A scan of 10 bytes costs the time of a whole picture: thousands of them stop a node for minutes."""
     content = cv2.imencode('.jpg', np.zeros((2048, 2048), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     assert read(compressed(content)) is not None
@@ -116,13 +116,13 @@ def test_a_picture_of_more_scans_than_one_needs_is_refused_before_they_are_read(
     assert read(compressed(content[:-2] + content[last:last + 10] * 5000 + b'\xff\xd9')) is None
 
 
-def test_a_cut_off_png_is_refused_wherever_it_was_cut():
+def test_refuses_truncated_png():
     for content in PNGS:
         for kept in range(0, len(content) - 12, 7):
             assert read(compressed(content[:kept])) is None
 
 
-def test_inputs_that_once_broke_a_promise_no_longer_do():
+def test_fuzz_regressions_stay_fixed():
     """In a process of its own, which some of them ended. None takes more memory than a picture of its length can need."""
     assert {path.parent.name for path in KEPT} == set(TARGETS)
     done = subprocess.run([sys.executable, '-m', 'fuzz.targets', *KEPT], capture_output=True, text=True, cwd=ROOT / 'test')
@@ -132,7 +132,7 @@ def test_inputs_that_once_broke_a_promise_no_longer_do():
     assert max((int(megabytes), name) for name, megabytes in lines) < (60,), lines
 
 
-def test_thousands_of_damaged_pictures_leave_no_memory_behind():
+def test_damaged_images_leak_no_memory():
     dice = random.Random(1)
 
     def read_damaged(times: int) -> float:
