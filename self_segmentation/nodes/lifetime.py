@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How each node's process starts and ends: on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no
-traceback.
+How each node's process starts and ends.
+
+It starts on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no traceback.
 """
 
 from __future__ import annotations

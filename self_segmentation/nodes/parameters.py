@@ -144,8 +144,9 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are: what
-        ``ros2 param dump`` wrote may be loaded again.
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+
+        So what ``ros2 param dump`` wrote may be loaded again.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -172,7 +173,6 @@ class SettingsParameters:
         if problems:
             raise SettingsError(problems)
         return [*new, *others]
-
 
     def _is_as_it_was(self, parameter: Parameter[Any]) -> bool:
         has_it = self._node.has_parameter(parameter.name)

@@ -25,6 +25,7 @@ _PRESENT = 0.001  # fraction of the frame that a person covers at least
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
 
+
 class Supervisor:
     """
     Says it in the log, without flooding it, and on ``/diagnostics``.

@@ -108,4 +108,3 @@ def fitted(image: Array, size: tuple[int, int], fit: str, bars: tuple[int, ...] 
 def _resized(image: Array, width: int, height: int) -> Array:
     shrinks = width < image.shape[1] or height < image.shape[0]
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
