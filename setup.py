@@ -12,6 +12,7 @@ setup(
     name=NAME,
     version='0.1.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={f'{NAME}.nodes': ['studio/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -36,6 +37,7 @@ setup(
             f'segmentation_node = {NAME}.programs:segmentation_node',
             f'self_segmentation = {NAME}.programs:self_segmentation',
             f'soak = {NAME}.programs:soak',
+            f'studio_node = {NAME}.programs:studio_node',
             f'viewer_node = {NAME}.programs:viewer_node',
         ],
     },
