@@ -251,7 +251,10 @@ class Server:
         @web.middleware
         async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
             self._check(request)
-            return await handler(request)
+            try:
+                return await handler(request)
+            except UnicodeEncodeError as error:  # aiohttp repeats a header in its answer that no text can say
+                raise web.HTTPBadRequest() from error
 
         application = web.Application(middlewares=[guard], client_max_size=1024)
         for path in _PAGE:

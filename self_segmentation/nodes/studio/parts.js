@@ -150,7 +150,8 @@ export function plot(title, unit, digits) {
   picture.setAttribute('aria-hidden', 'true');
   picture.append(line);
   const number = element('b', { textContent: '\u2013' });
-  const box = element('div', { className: 'plot' }, number, element('span', { textContent: unit ? `${unit} ${title}` : title }), picture);
+  const box = element('div', { className: 'plot' }, element('small', { textContent: title }), number,
+    element('span', { textContent: unit }), picture);
   const past = [];
   return {
     box,

@@ -333,7 +333,9 @@ function paint(kind, bitmap) {
 
 // ---- how it is, and what is waited for
 
-const PLOTS = { rate: plot('pictures', 'Hz', 0), latency: plot('latency', 'ms', 0), cpu: plot('CPU', 'cores', 2), people: plot('people', '', 0) };
+const PLOTS = {
+  rate: plot('Pictures', 'Hz', 0), latency: plot('Latency', 'ms', 0), cpu: plot('CPU', 'cores', 2), people: plot('People', '', 0),
+};
 const number = (text) => (text === undefined || Number.isNaN(parseFloat(text)) ? null : parseFloat(text));
 
 function showFigures(message) {
