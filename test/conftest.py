@@ -54,7 +54,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if not HAS_ROS:
         terminalreporter.write_line(f'NOT TESTED, for there is no rclpy: {", ".join(NEED_ROS)}', yellow=True)
     if why_no_browser():
-        terminalreporter.write_line(f'NOT TESTED, for there is no browser ({why_no_browser()}): graph/test_studio_page.py', yellow=True)
+        terminalreporter.write_line(f'NOT TESTED, for there is no browser: graph/test_studio_page.py ({why_no_browser()})',
+                                    yellow=True)
     if importlib.util.find_spec('launch_ros') is None:
         terminalreporter.write_line('NOT TESTED, for there is no launch_ros: graph/test_launch_files.py', yellow=True)
 

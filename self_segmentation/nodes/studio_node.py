@@ -117,8 +117,8 @@ class StudioNode(Node):
     def _look(self) -> None:
         """Look what there is, and watch what browsers look at."""
         browsers = self._server.browsers
-        names = [*nodes_with_parameters(self), *self._watched] if browsers else []
-        names = [*dict.fromkeys(sorted(names, key=lambda name: name != self._preferred))]
+        names = [*filter(None, [self._preferred]), *nodes_with_parameters(self), *self._watched] if browsers else []
+        names = [*dict.fromkeys(names)]
         self._privacy.poll(names)
         looked_at = {browser.node for browser in browsers}
         for name in self._watched.keys() - looked_at:

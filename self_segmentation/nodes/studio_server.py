@@ -356,9 +356,11 @@ class Server:
             browser.drew()
         elif 'look' in message:
             node, show = message.get('look'), message.get('show')
+            before = browser.node, browser.show
             browser.node = node if isinstance(node, str) else ''
             browser.show = frozenset(each for each in show if isinstance(each, str)) if isinstance(show, list) else frozenset()
-            self._on_coming()
+            if (browser.node, browser.show) != before:
+                self._on_coming()
         else:
             self._on_message(browser, message)
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ros import Segmentation
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f'no browser: {why_no_browser()}')
 
-# A node of another package: every type of parameter, a range, a picture of its own, a snapshot, and people who are covered if asked.
+# A node of another package: every type of parameter, a range, pictures, a snapshot, and people who are covered if asked.
 OTHER = """
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
@@ -314,8 +315,8 @@ def test_a_look_and_a_background_are_one_click_and_can_be_taken_back(nodes, page
 
 
 def test_the_saved_yaml_starts_a_node_with_the_same_settings(nodes, page, graph, start, tmp_path):
-    changes = {'threshold': 1.0, 'edge.sigma_mask': 0.001, 'background.color': [1, 2, 3], 'people.who': 'central', 'people.most': 4}
-    assert nodes.node.change(**changes) == []
+    assert nodes.node.change(threshold=1.0, edge__sigma_mask=0.001, background__color=[1, 2, 3], people__who='central',
+                             people__most=4) == []
     page.wait(lambda: page.field('people.most').input_value() == '4', 'the settings')
     with page.page.expect_download() as download:
         page.page.locator('#save').click()
@@ -377,21 +378,23 @@ def test_any_node_that_describes_itself_is_served(start, browse):
     page.wait_for_pictures()
     page.wait_for_parameters()
     assert page.page.locator('#looks').is_hidden() and page.page.locator('#backgrounds').is_hidden()
-    for name, wrong, right, shown in (('whole', '13', '14', '14'), ('gain', '9', '3.5', '3.5'), ('numbers', '["a"]', '[1, 2]', '[1,2]'),
-                                      ('names', '[3]', '["a b", "c"]', '["a b","c"]'), ('words', None, 'new "words"', 'new "words"')):
-        field = page.field(name)
-        if wrong is not None:
-            field.fill(wrong)
-            field.press('Enter')
-            page.wait(lambda: page.text(f'[id="row-{name}"] .refused') != '', 'the reason')  # noqa: B023
+    for name, wrong, reason, right in (('whole', '13', 'thirteen', '14'), ('gain', '9', 'gain', '3.5'),
+                                       ('numbers', '["a"]', 'takes a number', '[1,2]'), ('names', '[3]', 'text', '["a b","c"]')):
+        field, refused = page.field(name), page.page.locator(f'[id="row-{name}"] .refused')
+        field.fill(wrong)
+        field.press('Enter')
+        page.wait(lambda: reason in refused.text_content(), 'the reason')  # noqa: B023
         field.fill(right)
         field.press('Enter')
-        page.wait(lambda: field.input_value() == shown and not page.text(f'[id="row-{name}"] .refused'), 'the value')  # noqa: B023
+        page.wait(lambda: field.input_value() == right and not refused.text_content(), 'the value')  # noqa: B023
+    page.field('words').fill('new "words"')
+    page.field('words').press('Enter')
+    page.wait(lambda: page.page.locator('#count').inner_text() == '5', 'the text')
     with page.page.expect_download() as download:
         page.page.locator('#save').click()
     values = yaml.safe_load(Path(download.value.path()).read_text())['/**']['ros__parameters']
-    assert values == {'whole': 14, 'truth': True, 'words': 'new "words"', 'numbers': [1.0, 2.0], 'names': ['a b', 'c'], 'tiny': 1e-7,
-                      'replace': 'background', 'gain': 3.5}
+    assert values == {'whole': 14, 'truth': True, 'words': 'new "words"', 'numbers': [1.0, 2.0], 'names': ['a b', 'c'],
+                      'tiny': 1e-7, 'replace': 'background', 'gain': 3.5}
     page.page.locator('#actions button', has_text='Snapshot').click()
     page.wait(lambda: '/tmp/snapshot' in page.text('#notes'), 'where it is')
     page.page.locator('#actions button', has_text='Pause').click()
@@ -401,10 +404,9 @@ def test_any_node_that_describes_itself_is_served(start, browse):
 def test_where_people_are_covered_no_uncovered_picture_is_shown(start, browse, graph):
     """Neither the input of the node that covers them, nor what another node publishes or makes of the same camera."""
     namespace = unique('covered')
-    start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=[sys.executable, '-c', OTHER])
-    start('', '--ros-args', '-r', f'__ns:=/{namespace}', '-r', '__node:=second', command=[sys.executable, '-c', OTHER])
-    start('', '--ros-args', '-r', f'__ns:=/{namespace}', '-r', '__node:=camera', '-r', 'camera:=image_raw', '-r', 'image_raw:=none',
-          command=[sys.executable, '-c', OTHER])
+    for rules in ([], ['__node:=second'], ['__node:=camera', 'camera:=image_raw', 'image_raw:=none']):
+        start('', '--ros-args', *(part for rule in [f'__ns:=/{namespace}', *rules] for part in ('-r', rule)),
+              command=[sys.executable, '-c', OTHER])
     _, url = started_studio(start, node=f'/{namespace}/other')
     page = browse(url)
     page.wait(lambda: page.page.locator('#views label', has_text='Wipe').count(), 'input and output')
@@ -482,6 +484,16 @@ def test_the_figures_are_those_of_the_node(nodes, page):
                                               .map((each) => [...each.children].map((part) => part.textContent))))"""))
     assert {'rate out (Hz)', 'CPU (cores)', 'people'} <= values.keys()
     page.wait(lambda: page.page.locator('.plot b').all_inner_texts()[3] == '1', 'the person')
+
+
+def test_a_page_at_rest_says_nothing_but_that_it_has_drawn(nodes, page):
+    sent = []
+    page.page.on('websocket', lambda opened: opened.on('framesent', lambda frame: sent.append(frame)))
+    page.page.reload()
+    page.wait_for_pictures(5)
+    sent.clear()
+    page.wait_for_pictures(10)
+    assert sent and {*map(str, sent)} == {'{"drew":1}'}
 
 
 def test_the_token_opens_the_page_and_the_socket(nodes, start, browse):

@@ -151,10 +151,10 @@ def test_nothing_is_done_but_by_get(server, method):
 
 
 @pytest.mark.parametrize('path', [
-    '/../setup.py', '/..%2fsetup.py', '/%2e%2e/setup.py', '//etc/passwd', '/studio_server.py', '/studio/index.html', '/index.html',
+    '/../setup.py', '/..%2fsetup.py', '/%2e%2e/setup.py', '//etc/passwd', '/studio_server.py', '/studio/index.html', '/socket/',
     '/backgrounds/', '/backgrounds/..', '/backgrounds/../room.jpg', '/backgrounds/..%2f..%2fetc%2fpasswd', '/backgrounds/%00',
-    '/backgrounds/notes.txt', '/backgrounds/link.jpg', '/backgrounds/folder.jpg', '/backgrounds/room.jpg%00.png', '/socket/',
-    '/backgrounds/damaged.png', '/backgrounds//etc/passwd', '/backgrounds/%2fetc%2fpasswd', '/backgrounds/room.jpg/..', '/%', '/favicon'])
+    '/backgrounds/notes.txt', '/backgrounds/link.jpg', '/backgrounds/folder.jpg', '/backgrounds/room.jpg%00.png', '/favicon',
+    '/%', '/backgrounds/damaged.png', '/backgrounds//etc/passwd', '/backgrounds/%2fetc%2fpasswd', '/backgrounds/room.jpg/..'])
 def test_no_other_file_is_served(server, path):
     status, _, body = get(server, path)
     assert status in (400, 404) and b'secret' not in body and b'root:' not in body
@@ -298,8 +298,8 @@ def test_a_browser_that_never_reads_is_bounded_and_harms_no_other(server, monkey
     audience = Audience(server, '/n')
     with socket.create_connection(('127.0.0.1', server.port)) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.sendall(f'GET /socket HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-                           'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n'.encode())
+        connection.sendall(b'GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                           b'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n')
         wait_until(lambda: server.browsers, 'the connection')
         [browser] = server.browsers
         browser.node, browser.show = '/n', frozenset(['output'])

@@ -22,6 +22,7 @@ let socket = null;
 let isOpen = false;
 let wait = RETRY[0];
 let lastId = 0;
+let looked = null; // what the studio was told last
 const asked = new Map(); // id to what takes the answer
 
 function connect() {
@@ -30,6 +31,7 @@ function connect() {
   socket.onopen = () => { isOpen = true; wait = RETRY[0]; look(); explain(); };
   socket.onclose = () => {
     isOpen = false;
+    looked = null;
     asked.forEach((take) => take({ done: false, said: 'the studio is gone' }));
     asked.clear();
     setTimeout(connect, wait);
@@ -71,7 +73,10 @@ function take(message) {
 
 /** Say what is looked at: nothing while nobody can see it. */
 function look() {
-  send({ look: node.node, show: document.hidden ? [] : shownKinds() });
+  const view = { look: node.node, show: document.hidden ? [] : shownKinds() };
+  if (!isOpen || same(view, looked)) return;
+  looked = view;
+  send(view);
 }
 
 // ---- nodes, looks, backgrounds
