@@ -135,7 +135,7 @@ class StudioNode(Node):
     def _poll(self) -> None:
         self._ticks += 1
         if self._server.browsers:
-            is_settled = self._privacy.is_sure and all(watched.is_known for watched in self._watched.values())
+            is_settled = self._privacy.is_sure and all(watched.is_settled for watched in self._watched.values())
             if not self._ticks % _SLOW or not is_settled:
                 self._look()
             if not self._ticks % _SLOW:

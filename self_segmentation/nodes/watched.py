@@ -27,6 +27,7 @@ _DESCRIBES = '/describe_parameters'
 _INPUT = 'input'
 _COVERS = ('replace', 'people')  # the parameter of a node that covers people, and its value
 _PATIENCE = 3.0  # seconds for the answer whether a node covers people
+_SETTLING = 5.0  # seconds
 _REPORT_LASTS = 3.0  # seconds
 _MOST_FIGURES, _LONGEST_FIGURE = 60, 200  # of a diagnostic status
 
@@ -154,7 +155,7 @@ class Watched:
         self._kinds: dict[str, Topic] = {}
         self._told: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
-        self._counted = self._reported = time.monotonic()
+        self._since = self._counted = self._reported = time.monotonic()
 
     def close(self) -> None:
         """Subscribe nothing and ask nothing any more."""
@@ -205,9 +206,9 @@ class Watched:
             self._audience.tell('node', told)
 
     @property
-    def is_known(self) -> bool:
-        """Whether its parameters are known."""
-        return bool(self.remote.parameters)
+    def is_settled(self) -> bool:
+        """Whether its parameters are known, and it had the time to subscribe to its camera."""
+        return bool(self.remote.parameters) and time.monotonic() - self._since > _SETTLING
 
     def introduce(self) -> None:
         """Say all of it again: somebody is new."""

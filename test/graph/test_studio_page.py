@@ -75,6 +75,10 @@ class Page:
         end = self.frames + count
         self.wait(lambda: self.frames >= end, 'pictures')
 
+    def wait_for_the_wipe(self) -> None:
+        """The node's input is known once it subscribes to its camera."""
+        self.wait(lambda: self.page.locator('figure[data-kind=input]:not([hidden])').count(), 'input and output')
+
     def wait_for_parameters(self) -> None:
         self.wait(lambda: self.page.locator('.row').count(), 'the parameters')
 
@@ -168,7 +172,7 @@ def nodes(shared_nodes):
 @pytest.fixture
 def page(nodes, browse):
     page = browse(nodes.url)
-    page.wait_for_pictures()
+    page.wait_for_the_wipe()
     return page
 
 
@@ -415,14 +419,14 @@ def test_where_people_are_covered_no_uncovered_picture_is_shown(start, browse, g
     page.field('replace').press('Enter')
     page.wait(lambda: not page.page.locator('figure[data-kind=input]').count(), 'the end of the input')
     page.wait_for_pictures()
-    assert page.page.locator('#views label').all_inner_texts() == ['Camera', 'Output', 'All']
+    assert page.page.locator('#views label').all_inner_texts() == ['Output', 'Camera', 'All']
     for name in ('second', 'camera'):
         page.page.locator('#node').select_option(f'/{namespace}/{name}')
         page.wait(lambda: f'/{namespace}/other covers people' in page.text('#message'), 'the reason')
         assert page.page.locator('figure').count() == 0
     late = browse(url)  # one that comes now gets no single picture more
     late.wait_for_pictures()
-    assert late.page.locator('#views label').all_inner_texts() == ['Camera', 'Output', 'All']
+    assert late.page.locator('#views label').all_inner_texts() == ['Output', 'Camera', 'All']
 
 
 # ---- sizes, keys, colours
@@ -490,7 +494,7 @@ def test_a_page_at_rest_says_nothing_but_that_it_has_drawn(nodes, page):
     sent = []
     page.page.on('websocket', lambda opened: opened.on('framesent', lambda frame: sent.append(frame)))
     page.page.reload()
-    page.wait_for_pictures(5)
+    page.wait_for_the_wipe()
     sent.clear()
     page.wait_for_pictures(10)
     assert sent and {*map(str, sent)} == {'{"drew":1}'}

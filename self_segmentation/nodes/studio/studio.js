@@ -155,7 +155,7 @@ function makeRows() {
   rows = new Map();
   for (const parameter of Object.values(node.parameters)) {
     const made = row(parameter, (value) => set(made, value));
-    made.hear = (value) => { if (!made.isSending) made.show(value); };
+    made.hear = (value) => { if (!made.isSending && !same(value, made.parameter.value)) made.show(value); }; // typing goes on
     made.show(parameter.value);
     rows.set(parameter.name, made);
     const [group] = place(parameter.name);
