@@ -16,10 +16,10 @@ from launch_ros.actions import Node
 
 import self_segmentation.launching as launching
 from launch import LaunchContext, LaunchDescription
-from self_segmentation.launching import BOOLEANS, Argument, words
+from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
-from self_segmentation.settings import TUNABLES
+from self_segmentation.settings import BOOLEANS, TUNABLES
 
 PACKAGE = 'self_segmentation'
 
@@ -35,7 +35,10 @@ ARGUMENTS = {
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
     'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
     'respawn': Argument('true', 'Whether camera and node are started again, after 2 s, when they die.', BOOLEANS),
-    'viewer': Argument('rqt', 'rqt_image_view, a plain window, or none.', words('rqt', 'window', 'none')),
+    'viewer': Argument('rqt', 'rqt_image_view, a plain window, the studio (a web page), or none.',
+                       words('rqt', 'window', 'web', 'none')),
+    'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0 for all of this machine, with a token that is in the log.'),
+    'web_port': Argument('8080', 'Port of the studio.'),
 }
 
 
@@ -66,14 +69,14 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
     }
     if driver == 'none':
         return []
-    package, said = PACKAGE, []
-    added, sentence = image_environment(environment)
+    package, said, added = PACKAGE, [], {}  # our own nodes see to their environment themselves
     if driver != 'opencv' and not installed(driver):
         name = driver.replace('_', '-')
         said.append(LogInfo(msg=f'The camera driver {driver} is not installed (sudo apt install ros-$ROS_DISTRO-{name}): '
                                 "using this package's own, as camera:=opencv does."))
     elif driver != 'opencv':
         package = driver
+        added, sentence = image_environment(environment)
         said.append(LogInfo(msg=sentence))
     executable, own = drivers[package]
     names = {'image_raw': topic, 'image_raw/compressed': f'{topic}/compressed',
@@ -83,10 +86,14 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
                         parameters=[*filter(None, (own, clock))], **common)]
 
 
-def viewer_actions(viewer: str, topic: str, namespace: str) -> list:
+def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str) -> list:
     """Return what starts the viewer, on the fully resolved topic: rqt ignores namespaces and remaps."""
     if viewer == 'none':
         return []
+    if viewer == 'web':
+        return [Node(package=PACKAGE, executable='studio_node', name='studio', namespace=namespace, output='screen',
+                     parameters=[{'node': f'{namespace.rstrip("/")}/segmentation', 'host': host,
+                                  'port': int(port) if port.isdecimal() else port}])]
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return [LogInfo(msg=f'No viewer: there is no display. The picture is on {topic}.')]
     if viewer == 'rqt' and not installed('rqt_image_view'):
@@ -122,9 +129,8 @@ def setup(context: LaunchContext) -> list:
         *(LogInfo(msg=problem) for problem in problems),
         *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, common('camera')),
         Node(package=PACKAGE, executable='segmentation_node', remappings=[('image_raw', topic)],
-             additional_env=image_environment(context.environment)[0],
              parameters=[*filter(None, (parameter_file, settings, clock))], **common('segmentation')),
-        *viewer_actions(given['viewer'], output, namespace),
+        *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port']),
     ]
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError
-from ..picture.decoding import IMAGE_FORMATS, decode
+from ..picture.decoding import decode_file
 from ..picture.pipeline import Assets, Pipeline
-from ..picture.segmenter import EXPECTED, ModelFile
+from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
 from ..settings import Settings
 from .library_lines import library_lines_logged
@@ -71,13 +71,17 @@ def read_model(model: str) -> ModelFile:
     Read the file of a model.
 
     :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
-    :raises ModelError: it cannot be read.
+    :raises ModelError: it cannot be read, or is not the file that the name stands for.
     """
     path = model_path(model)
     try:
-        return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
+        file = ModelFile(str(path), read_file(path, _LARGEST_MODEL))
     except OSError as error:
         raise ModelError(f"model {path} {error.strerror}: give 'general', 'landscape' or the path of {EXPECTED}") from error
+    if model in MODELS and not is_known(file):
+        raise ModelError(f'model {path}: damaged or another file ({len(file.content)} bytes): copy models/ of this package '
+                         f'again, or give the path of {EXPECTED}')
+    return file
 
 
 def model_path(model: str) -> Path:
@@ -100,7 +104,7 @@ def _read_background_image(name: str) -> NDArray[np.uint8] | None:
     if not name:
         return None
     try:
-        return decode(read_file(name, _LARGEST_IMAGE), IMAGE_FORMATS)
+        return decode_file(read_file(name, _LARGEST_IMAGE))
     except (OSError, ImageError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, ...)') from error

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # it needs aiohttp
 __all__ = ['StudioNode', 'main']
 
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
+_PORT = 8080  # if it is taken, any that is free
 _POLL_PERIOD = 0.2  # seconds, while something is not known yet
 _SLOW = 5  # of these, else
 _MOST_UNANSWERED = 16  # requests of one browser
@@ -53,7 +54,7 @@ class StudioNode(Node):
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
-        port = fixed('port', 8080, 'Port to listen on; 0 takes any that is free.', limits=(0, 65535))
+        port = fixed('port', _PORT, 'Port to listen on; 0 takes any that is free.', limits=(0, 65535))
         self._preferred = fixed('node', '', 'Full name of the node that the page shows first; empty takes one with an output.')
         folder = fixed('background_dir', str(share('demo')), 'Folder of the backgrounds to choose from; the node that is to show '
                                                             'them must find it under the same path.')
@@ -75,10 +76,17 @@ class StudioNode(Node):
         self._unanswered: dict[Browser, int] = {}  # requests
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = self.create_guard_condition(self._run_calls)
-        self._server = studio_server.Server(
-            host, port, self._backgrounds,
+        serve = functools.partial(
+            studio_server.Server, host, backgrounds=self._backgrounds,
             on_message=lambda browser, message: self._later(functools.partial(self._on_message, browser, message)),
             on_coming=lambda: self._later(self._follow_browsers))
+        try:
+            self._server = serve(port=port)
+        except SourceError as error:
+            if port != _PORT:
+                raise
+            self._server = serve(port=0)
+            self.get_logger().warning(f'{error}; another one is used')
         self.create_timer(_POLL_PERIOD, self._poll, clock=_STEADY)
         self.get_logger().info(f'open {self._server.url}')
 

@@ -29,7 +29,8 @@ import cv2
 from aiohttp import WSMsgType, web
 
 from ..errors import ImageError, SourceError
-from ..picture.decoding import IMAGE_FORMATS, decode
+from ..io.pictures import picture_kind
+from ..picture.decoding import decode_file, flattened
 from ..resources import read_file
 from .pictures import Bundle
 
@@ -44,6 +45,7 @@ _PATIENCE = 10.0  # seconds for a browser to take what it is sent, and between t
 _MOST_BACKGROUNDS = 200
 _LARGEST_IMAGE = 64 << 20  # bytes of a background
 _THUMBNAIL = 240  # pixels
+_BEHIND = (205, 205, 205)  # transparent parts of a background
 _PAGE = {'/': ('index.html', 'text/html'), '/studio.css': ('studio.css', 'text/css'),
          '/studio.js': ('studio.js', 'text/javascript'), '/parts.js': ('parts.js', 'text/javascript')}
 _HEADERS = {
@@ -62,11 +64,11 @@ class Backgrounds:
 
     def names(self) -> list[str]:
         """Return the names of the images that lie in the folder itself; a link that leads out of it is none of them."""
-        if not self._folder.is_dir():
+        try:
+            found = sorted(path.name for path in self._folder.iterdir() if self._is_inside(path) and picture_kind(path))
+        except OSError:  # it is not there, or may not be read
             return []
-        suffixes = {'.jpg', '.jpeg', *(f'.{each.lower()}' for each in IMAGE_FORMATS)}
-        found = (path.name for path in self._folder.iterdir() if path.suffix.lower() in suffixes and self._is_inside(path))
-        return sorted(found)[:_MOST_BACKGROUNDS]
+        return found[:_MOST_BACKGROUNDS]
 
     def _is_inside(self, path: Path) -> bool:
         return path.is_file() and path.resolve().parent == self._folder.resolve()
@@ -84,7 +86,7 @@ class Backgrounds:
 @functools.lru_cache(maxsize=_MOST_BACKGROUNDS)
 def _thumbnail(path: Path, _changed: int) -> bytes | None:
     try:
-        pixels = decode(read_file(path, _LARGEST_IMAGE), IMAGE_FORMATS)
+        pixels = flattened(decode_file(read_file(path, _LARGEST_IMAGE)), _BEHIND)
     except (OSError, ImageError):
         return None
     height = max(round(_THUMBNAIL * pixels.shape[0] / pixels.shape[1]), 1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
+from .decoding import flattened
 
 __all__ = ['BACKGROUNDS', 'Background', 'Color', 'Image', 'fitted', 'make_background']
 
@@ -46,14 +47,14 @@ class Image:
     """
     An image, fitted to the frame.
 
-    :param image: (h, w, 3) uint8, blue green red.
+    :param image: (h, w, 3) uint8, blue green red; or (h, w, 4) with alpha, then it stands on ``background.color``.
     :raises ValueError: without an image.
     """
 
     def __init__(self, settings: Settings, image: Array | None) -> None:
         if image is None:
             raise ValueError(f"background.type = 'image' needs the content of background.image = {settings.background_image!r}")
-        self._image = image
+        self._image = flattened(image, settings.background_color)
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
         self._fitted: Array = np.empty((0, 0, 3), np.uint8)
 

@@ -11,7 +11,7 @@ from .arrays import Array
 
 __all__ = ['blend', 'edge_corrected']
 
-_REACH = 15  # pixels at a quarter of the frame's size: the box whose mean colour an edge takes; 9 to 25 look alike
+_REACH = 15  # pixels at a quarter of the frame's size: the box whose mean colour an edge takes; 9 and 25 differ by 2 grey levels
 
 
 def blend(frame: Array, alpha: Array, background: Array, out: Array | None = None) -> Array:

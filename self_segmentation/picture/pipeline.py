@@ -17,6 +17,7 @@ from .compositor import blend, edge_corrected
 from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
 from .people import Person
+from .runtimes import Runtime, choose_runtime
 from .segmenter import ModelFile, Segmenter
 from .stills import segment_still
 
@@ -28,7 +29,7 @@ class Assets(NamedTuple):
     The content of the files that settings name.
 
     ``model`` the segmentation model; ``detector`` the person detector, None where ``people.detector`` is false;
-    ``background_image`` (h, w, 3) uint8 blue green red, None where none is named.
+    ``background_image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, None where none is named.
     """
 
     model: ModelFile
@@ -58,18 +59,24 @@ class Pipeline:
     The whole way of a frame.
 
     :raises ModelError: the model cannot be loaded.
+    :raises RuntimeMissingError: the runtime is not there.
     """
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
         self._background = make_background(settings, assets.background_image)
-        self._model = Segmenter(assets.model)
-        self._detector = None if assets.detector is None else PersonDetector(assets.detector)
+        self._model = Segmenter(assets.model, settings.runtime)
+        self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
         self._engine = self._make_engine(settings)
         self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the models."""
+        return choose_runtime(self.settings.runtime)
 
     @property
     def inferences(self) -> int:
@@ -97,11 +104,13 @@ class Pipeline:
         background = self._background
         if assets.background_image is not self.assets.background_image or any(name.startswith('background.') for name in changed):
             background = make_background(settings, assets.background_image)
-        if assets.model is not self.assets.model or assets.detector is not self.assets.detector:
-            model = self._model if assets.model is self.assets.model else Segmenter(assets.model)
+        same_model = 'runtime' not in changed and assets.model is self.assets.model
+        same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
+        if not same_model or not same_detector:
+            model = self._model if same_model else Segmenter(assets.model, settings.runtime)
             detector = self._detector
-            if assets.detector is not self.assets.detector:
-                detector = None if assets.detector is None else PersonDetector(assets.detector)
+            if not same_detector:
+                detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
             self._engine.close()
             for old, new in ((self._model, model), (self._detector, detector)):
                 if old is not None and old is not new:
