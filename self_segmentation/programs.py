@@ -113,6 +113,12 @@ def soak() -> _Main:
 
 
 @_program
+def studio_node() -> _Main:
+    from .nodes.studio_node import main
+    return main
+
+
+@_program
 def viewer_node() -> _Main:
     keep_large_buffers()
     from .nodes.viewer_node import main
