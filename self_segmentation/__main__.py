@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import SelfSegmentationError, SettingsError, SourceError
 from .programs import note_signals
-from .settings import TUNABLES, Settings, Tunable, read_yaml
+from .settings import TUNABLES, Settings, Tunable, imply_type, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
     from .io.sources import Source
@@ -85,8 +85,7 @@ def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[st
     """
     configured = read_yaml(options.config) if options.config else {}
     given = {name: value for name, value in vars(options).items() if name in TUNABLES}
-    if 'background.image' in given:
-        given.setdefault('background.type', 'image')  # what else would it be given for
+    imply_type(given)
     both = {**configured, **given}  # checked together: an option may mend what the file leaves open
     unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
     if unknown:

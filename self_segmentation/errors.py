@@ -40,7 +40,7 @@ class DetectorError(ModelError):
 class BackgroundError(SelfSegmentationError):
     """A background cannot be read."""
 
-    settings = ('background.type', 'background.image')
+    settings = ('background.type', 'background.image', 'background.video')
 
 
 class ImageError(SelfSegmentationError, ValueError):

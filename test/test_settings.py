@@ -48,7 +48,7 @@ def test_every_number_is_refused_just_outside_its_range_and_taken_at_its_ends():
 def test_every_choice_is_taken_and_the_message_lists_them_all():
     for tunable in TUNABLES.values():
         for choice in tunable.choices:
-            Settings().updated({'background.image': 'somewhere.png', tunable.name: choice})
+            Settings().updated({'background.image': 'somewhere.png', 'background.video': 'somewhere.mp4', tunable.name: choice})
         if tunable.choices:
             assert all(choice in problems({tunable.name: 'nonsense'})[tunable.name] for choice in tunable.choices)
 

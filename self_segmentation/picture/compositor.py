@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import Array
 
-__all__ = ['blend', 'edge_corrected']
+__all__ = ['blend', 'cut_out', 'edge_corrected']
 
 _REACH = 15  # pixels at a quarter of the frame's size: the box whose mean colour an edge takes; 9 to 25 look alike
 
@@ -39,6 +39,20 @@ def blend(frame: Array, alpha: Array, background: Array, out: Array | None = Non
         far = background.reshape(-1, run * 3).take(edge, axis=0).reshape(-1, run, 3)
         fraction = alpha.reshape(-1, run).take(edge, axis=0) * np.float32(1 / 255)
         runs[edge] = cv2.blendLinear(near, far, fraction, 1 - fraction).reshape(-1, run * 3)
+    return out
+
+
+def cut_out(frame: Array, alpha: Array, out: Array | None = None) -> Array:
+    """
+    Return a frame with its alpha as a fourth channel: straight, so its colours are those of the frame, and 0 where alpha is 0.
+
+    :param frame: (height, width, 3) uint8.
+    :param alpha: (height, width) uint8.
+    :param out: (height, width, 4) uint8 to write to.
+    """
+    if out is None:
+        out = np.empty((*alpha.shape, 4), np.uint8)
+    cv2.mixChannels([cv2.bitwise_and(frame, frame, mask=alpha), alpha], [out], [0, 0, 1, 1, 2, 2, 3, 3])
     return out
 
 

@@ -21,6 +21,7 @@ from .arrays import Array
 from .detector import Finder, parts_to_look_at
 from .lookout import Lookout
 from .people import People, Person
+from .privacy import Cover, cover_to_alpha, covered, private
 from .roi import Region
 from .segmenter import resize_like_mediapipe
 from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
@@ -41,6 +42,7 @@ _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom
 _REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
+_BLIND = 5  # frames from the first on that are covered whole where people are replaced: until the background is known
 _NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
 
 
@@ -119,6 +121,7 @@ class Engine:
         self._worker = ThreadPoolExecutor(1, 'precompute')
         self._background = BackgroundModel(settings)
         self._people = People()
+        self._cover = Cover()
         self._views: list[View] = []
         self.inferences = 0
         self.configure(settings)
@@ -130,9 +133,11 @@ class Engine:
         return self._people.all
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
-        if settings.flip != self._settings.flip:
+        """Take new settings from the next frame on. What is known of the video stays, unless left and right, or sides, change."""
+        if settings.flip != self._settings.flip or settings.replace != self._settings.replace:
             self.reset()
+        if settings.replace == 'people':
+            settings = private(settings)
         self._settings = settings
         self._curve = matte.alpha_curve(settings.threshold, settings.softness)
         self._background.configure(settings)
@@ -151,6 +156,7 @@ class Engine:
             self._lookout.reset()
         self._background.reset()
         self._people.forget()
+        self._cover.reset()
         self._views = []
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
@@ -160,7 +166,7 @@ class Engine:
 
     def frame(self, bgr: Array, stamp: float | None = None, out: Array | None = None, timer: StageTimer | None = None) -> Array:
         """
-        Return the alpha of the next frame, from this frame and earlier ones.
+        Return the alpha of the next frame, from this frame and earlier ones; where people are replaced, what is covered.
 
         :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
         :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
@@ -174,7 +180,9 @@ class Engine:
         full_frame_map = self._find_people(frame)
         timer.lap('people')
         maps = self._segment(frame, full_frame_map, timer)
-        alpha = self._alpha(maps, frame.region, np.empty(bgr.shape[:2], np.uint8) if out is None else out)
+        out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
+        hides_people = self._settings.replace == 'people'
+        alpha = self._covered(frame, maps, full_frame_map, out) if hides_people else self._alpha(maps, frame.region, out)
         timer.lap('edge')
         self._remember(frame, maps)
         timer.lap('follow')
@@ -343,6 +351,22 @@ class Engine:
             part = out[region.y0:region.y1, region.x0:region.x1]
             cv2.max(part, matte.to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
         return out
+
+    def _covered(self, frame: _Frame, maps: list[_Map], full_frame_map: Array | None, out: Array) -> Array:
+        """Write what is covered, 255, and its soft edge: all of the frame while too little is known."""
+        likely = _on_grid(maps, frame.region)
+        for view in self._views:
+            if view.probability is not None:
+                likely = np.maximum(likely, to_grid(view.probability, view.region, frame.region))
+        if full_frame_map is not None:
+            likely = np.maximum(likely, to_grid(full_frame_map, frame.region, frame.region))
+        if frame.comparison is not None:
+            likely = np.maximum(likely, frame.comparison.other)
+        now = covered(likely, self._people.all, self._settings.privacy_margin, frame.region)
+        held = self._cover.update(now, self._settings.privacy_hold, frame.step)
+        if self._number < _BLIND or self._lookout is None or not self._lookout.has_looked_everywhere(frame.region):
+            held[:] = 1
+        return cover_to_alpha(held, out)
 
     # ---- for the next frame
 
