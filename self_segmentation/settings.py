@@ -32,6 +32,7 @@ _LONGEST = 500  # characters of a value in a message
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
 Value = bool | int | float | str | tuple[int, ...]
 LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
+_FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
 _SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
 
 
@@ -191,8 +192,9 @@ class Settings:
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
                                              'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
-    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, '
-                                              'of the hair above all; 0 is off.', minimum=0.0, maximum=1.0)
+    edge_decontaminate: float = _tunable(-1.0, 'How much of the old background is taken out of the colours of the edge, of the '
+                                               'hair above all; 0 is off, -1 is 1 with image, video and topic, and else 0.',
+                                         minimum=-1.0, maximum=1.0)
     edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
                                       minimum=0.0, maximum=1.0)
     background_type: str = _tunable('color', 'What is put in the place of the background, or of people.',
@@ -246,6 +248,13 @@ class Settings:
             if not self.people_detector:
                 yield 'people.detector', ("people.detector = False does not go with replace = 'people', which needs the person "
                                           'detector: it takes true')
+
+    @property
+    def decontamination(self) -> float:
+        """What ``edge.decontaminate`` amounts to with the type of background that is set, 0..1."""
+        if self.edge_decontaminate >= 0:
+            return self.edge_decontaminate
+        return 1.0 if self.background_type in _FOREIGN else 0.0
 
     def updated(self, changes: Mapping[str, Any], origin: str = '') -> Settings:
         """

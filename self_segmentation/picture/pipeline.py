@@ -217,8 +217,9 @@ class Pipeline:
         behind = self._background.behind(frame, matte, moment)
         if behind is frame:
             return np.copy(frame) if out is None else frame if out is frame else _copied(frame, out)
-        if s.edge_decontaminate or (s.edge_light_wrap and not is_transparent):
-            frame = edge_corrected(frame, matte, behind, s.edge_decontaminate, 0.0 if is_transparent else s.edge_light_wrap)
+        light_wrap = 0.0 if is_transparent else s.edge_light_wrap
+        if s.decontamination > 0 or light_wrap > 0:
+            frame = edge_corrected(frame, matte, behind, s.decontamination, light_wrap, None if is_transparent else out)
         return cut_out(frame, matte, out) if is_transparent else blend(frame, matte, behind, out)
 
     def _infer(self, bgr: Array) -> Array:
