@@ -16,10 +16,10 @@ from launch_ros.actions import Node
 
 import self_segmentation.launching as launching
 from launch import LaunchContext, LaunchDescription
-from self_segmentation.launching import BOOLEANS, Argument, words
+from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
-from self_segmentation.settings import TUNABLES
+from self_segmentation.settings import BOOLEANS, TUNABLES
 
 PACKAGE = 'self_segmentation'
 
@@ -66,14 +66,14 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
     }
     if driver == 'none':
         return []
-    package, said = PACKAGE, []
-    added, sentence = image_environment(environment)
+    package, said, added = PACKAGE, [], {}  # our own nodes see to their environment themselves
     if driver != 'opencv' and not installed(driver):
         name = driver.replace('_', '-')
         said.append(LogInfo(msg=f'The camera driver {driver} is not installed (sudo apt install ros-$ROS_DISTRO-{name}): '
                                 "using this package's own, as camera:=opencv does."))
     elif driver != 'opencv':
         package = driver
+        added, sentence = image_environment(environment)
         said.append(LogInfo(msg=sentence))
     executable, own = drivers[package]
     names = {'image_raw': topic, 'image_raw/compressed': f'{topic}/compressed',
@@ -122,7 +122,6 @@ def setup(context: LaunchContext) -> list:
         *(LogInfo(msg=problem) for problem in problems),
         *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, common('camera')),
         Node(package=PACKAGE, executable='segmentation_node', remappings=[('image_raw', topic)],
-             additional_env=image_environment(context.environment)[0],
              parameters=[*filter(None, (parameter_file, settings, clock))], **common('segmentation')),
         *viewer_actions(given['viewer'], output, namespace),
     ]

@@ -9,15 +9,18 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(self_segmentation())
 
 import argparse
+import contextlib
+import logging
+import mimetypes
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SelfSegmentationError, SettingsError, SourceError
 from .programs import note_signals
-from .settings import TUNABLES, Settings, Tunable, imply_type, read_yaml
+from .resources import as_path
+from .settings import TUNABLES, Settings, Tunable, Value, imply_type, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
     from .io.sources import Source
@@ -25,7 +28,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
-_IMAGE_ENDINGS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+_LOGGER = logging.getLogger('self_segmentation.files')
 _OUTPUTS = ('output', 'mask', 'alpha')
 _UNKNOWN_FPS = 30.0
 
@@ -33,8 +36,10 @@ _UNKNOWN_FPS = 30.0
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__)
     parser.add_argument('input', nargs='?', default='0',
-                        help='camera number or device, video, image, or folder of images (default: camera 0)')
-    parser.add_argument('--output', metavar='FILE|DIR', help='write the composite: an image, an .mp4, or a folder of PNG files')
+                        help='camera number or device, video, stream (rtsp://, http://), image, or folder of images '
+                             '(default: camera 0)')
+    parser.add_argument('--output', metavar='FILE|DIR',
+                        help='write the composite: an image, a video (.mp4, .mkv, .mov), or a folder of PNG files')
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
@@ -61,20 +66,13 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
                            default=argparse.SUPPRESS, help=text.replace('%', '%%'), **more)
 
 
-def _reader(tunable: Tunable) -> Callable[[str], Any]:
-    if isinstance(tunable.default, tuple):
-        return _color
-    return type(tunable.default)
-
-
-def _color(text: str) -> list[int]:
-    """Read ``192,192,192`` or ``#c0c0c0``."""
-    try:
-        if text.startswith('#') and len(text) == 7:
-            return [int(text[i:i + 2], 16) for i in (1, 3, 5)]
-        return [int(part) for part in text.split(',')]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'invalid color {text!r}: give red,green,blue or #rrggbb') from error
+def _reader(tunable: Tunable) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
+        try:
+            return tunable.from_text(text, 'the command line')
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return read
 
 
 def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
@@ -97,6 +95,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
+    logging.basicConfig(format='self_segmentation: %(message)s')
     told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)
@@ -115,47 +114,49 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.window import Window, why_no_window
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
-    source = open_source(options.input)
+    source = open_source(options.input, color=settings.background_color)
     writers = _writers(options, source)
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
+    if no_window and not options.no_window:
+        _LOGGER.warning('no window: %s', no_window)
     if not flip_given:
         settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
-    pipeline = make_pipeline(settings)
-    window = None if no_window else Window()
     failures, due = 0, 0.0
-    try:
-        with tqdm(total=source.count, unit='frame', disable=None) as bar:
-            while not told:
-                try:
-                    frame = source.read()
-                except SourceError as error:
-                    if source.kind != SourceKind.IMAGES:
-                        raise
-                    bar.write(f'self_segmentation: {error}', file=sys.stderr)
-                    failures += 1
-                    continue
-                if frame is None:
-                    break
-                if source.kind == SourceKind.VIDEO and not writers:  # it is watched: at its own speed
-                    due = max(due + (frame.duration or 1 / _UNKNOWN_FPS), time.monotonic())
-                result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
-                for kind, writer in writers.items():
-                    writer.write(frame.name, getattr(result, kind))
-                bar.update()
-                if window and result.composite is not None and not window.show(result.composite, _until(due)):
-                    break
-            if window and source.count == 1:
-                while not told and window.poll(50):
-                    pass
-    finally:
-        pipeline.close()
-        source.close()
-        if window:
-            window.close()
+    with contextlib.ExitStack() as closing:
         for writer in writers.values():
-            writer.close()
+            closing.callback(writer.close)
+        closing.callback(source.close)
+        pipeline = make_pipeline(settings)
+        closing.callback(pipeline.close)
+        window = None if no_window else Window()
+        if window:
+            closing.callback(window.close)
+        bar = closing.enter_context(tqdm(total=source.count, unit='frame', disable=None))
+        while not told:
+            try:
+                frame = source.read()
+            except SourceError as error:
+                if source.kind != SourceKind.IMAGES:
+                    raise
+                bar.write(f'self_segmentation: {error}', file=sys.stderr)
+                failures += 1
+                continue
+            if frame is None:
+                break
+            is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
+            if is_video and not (source.is_live or writers):  # it is watched: at its own speed
+                due = max(due + (frame.duration or 1 / _UNKNOWN_FPS), time.monotonic())
+            result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
+            for kind, writer in writers.items():
+                writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
+            bar.update()
+            if window and result.composite is not None and not window.show(result.composite, _until(due)):
+                break
+        if window and source.count == 1:
+            while not told and window.poll(50):
+                pass
     return 1 if failures else 0
 
 
@@ -167,35 +168,43 @@ def _until(due: float) -> int:
 def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
     from .io.sources import SourceKind
-    from .io.writers import Folder, ImageFile, VideoFile
+    from .io.writers import IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
 
-    places = {name: Path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
+    places = {name: as_path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
+    inputs = {as_path(options.input).resolve(), *(file.resolve() for file in source.files)}
     for name, place in places.items():
-        if place == Path(options.input).resolve():
+        if place in inputs or (place.is_dir() and inputs & {place / f'{file.stem}.png' for file in source.files}):
             raise SourceError(f'--{name} {place} is the input itself: it would be lost')
     if len(set(places.values())) < len(places):
         raise SourceError('--output, --mask and --alpha must be different places: they write files of the same names')
+    is_images = source.kind == SourceKind.IMAGES
     writers: dict[str, Writer] = {}
-    if options.output:
-        path = Path(options.output)
-        ending = path.suffix.lower()
-        if ending == '.mp4':
-            if source.kind == SourceKind.IMAGES:
+    for name in places:
+        path = as_path(getattr(options, name))
+        ending = '' if path.is_dir() else path.suffix.lower()
+        is_file = ending in (*VIDEO_ENDINGS, *IMAGE_ENDINGS)
+        if name != 'output':
+            if is_file:
+                raise SourceError(f'--{name} {path}: give a folder, for PNG files')
+            writers[name] = Folder(path)
+        elif ending in VIDEO_ENDINGS:
+            if is_images:
                 raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
-            writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS)
-        elif ending in _IMAGE_ENDINGS:
+            writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS, source)
+        elif ending in IMAGE_ENDINGS:
             if source.count != 1:
                 raise SourceError(f'--output {path} is one image, and {options.input} has more: give a folder'
-                                  + ('' if source.kind == SourceKind.IMAGES else ' or an .mp4'))
+                                  + ('' if is_images else ' or a video (.mp4)'))
             writers['composite'] = ImageFile(path)
-        elif ending and not path.is_dir():
-            raise SourceError(f'--output {path}: give an .mp4, an image ({", ".join(_IMAGE_ENDINGS)}) or a folder')
+        elif ending and mimetypes.MimeTypes().guess_type(f'x{ending}')[0]:  # not so results_v1.2
+            raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
+                              f'({", ".join(IMAGE_ENDINGS)}) or a folder')
         else:
             writers['composite'] = Folder(path)
-    for name in ('mask', 'alpha'):
-        place = getattr(options, name)
-        if place and Path(place).suffix.lower() in ('.mp4', *_IMAGE_ENDINGS):
-            raise SourceError(f'--{name} {place}: give a folder, for PNG files')
-        if place:
-            writers[name] = Folder(Path(place))
+    if writers and not isinstance(writers.get('composite'), VideoFile):
+        lost = ['sound'] if source.sound else []
+        if source.pixel_aspect != 1:
+            lost.append(f'shape of its pixels ({source.pixel_aspect})')
+        if lost:
+            _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(lost))
     return writers

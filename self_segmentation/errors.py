@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong. Every message names the bad value, where it came from and what is allowed."""
 
-__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'SelfSegmentationError', 'SettingsError',
-           'SourceError']
+__all__ = ['BackgroundError', 'DetectorError', 'ImageError', 'ModelError', 'RuntimeMissingError', 'SelfSegmentationError',
+           'SettingsError', 'SourceError']
 
 
 class SelfSegmentationError(Exception):
@@ -35,6 +35,10 @@ class DetectorError(ModelError):
     """The person detector's file is missing or damaged."""
 
     settings = ('people.detector',)
+
+
+class RuntimeMissingError(SelfSegmentationError):
+    """What should run the models is not there. No setting's default takes its place: another might send what must not be sent."""
 
 
 class BackgroundError(SelfSegmentationError):

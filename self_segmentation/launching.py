@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 from .errors import SettingsError
 from .resources import share
-from .settings import TUNABLES, Tunable, Value, imply_type
+from .settings import TUNABLES, Value, imply_type
 
-__all__ = ['BOOLEANS', 'Argument', 'find_file', 'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown',
-           'remapped', 'setting_from_text', 'words']
+__all__ = ['Argument', 'find_file', 'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped',
+           'words']
 
-BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 _OF_LAUNCH_ITSELF = ('emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'sigkill_timeout', 'sigterm_timeout')
 
 
@@ -53,28 +52,6 @@ def words(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def setting_from_text(tunable: Tunable, text: str) -> Value:
-    """
-    Return the value of a setting that a text stands for; a colour is red,green,blue, in brackets or not, or #rrggbb.
-
-    :raises ValueError: naming the setting, the text and what is allowed.
-    """
-    kind: type = type(tunable.default)
-    value: Any = text
-    try:
-        if kind is bool:
-            value = BOOLEANS.get(text.lower(), text)
-        elif kind is tuple and text.startswith('#') and len(text) == 7:
-            value = tuple(bytes.fromhex(text[1:]))
-        elif kind is tuple:
-            value = tuple(int(part) for part in text.strip('[]() ').split(','))
-        else:
-            value = kind(text)
-    except ValueError:
-        pass  # the text itself is no allowed value, and that is what the message shows
-    return tunable.checked(value, 'a launch argument')
-
-
 def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
                    strict: bool) -> tuple[dict[str, Any], dict[str, Value], list[str]]:
     """
@@ -93,7 +70,7 @@ def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
             if name in arguments:
                 values[name] = arguments[name].value(name, text)
             elif text:
-                settings[name] = setting_from_text(TUNABLES[name], text)
+                settings[name] = TUNABLES[name].from_text(text, 'a launch argument')
         except ValueError as error:
             problems[name] = str(error)
             if name in arguments:

@@ -27,8 +27,8 @@ def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], s
     """
     Return the variables to add to the environment of a process that sends or takes images, and a sentence that says what they do.
 
-    Those of :func:`fast_dds_environment`, and glibc is told what :func:`keep_large_buffers` tells it later, when there are
-    threads already.
+    Those of :func:`fast_dds_environment`, and those that tell glibc what :func:`keep_large_buffers` tells it. Our own nodes need
+    neither: they do both themselves.
 
     :param environment: the variables that are set already; they win.
     """
@@ -77,11 +77,10 @@ def keep_large_buffers() -> None:
     """
     Have glibc keep the megabyte buffers of images, instead of mapping and unmapping each: most of what a message costs.
 
-    And have all threads share one heap, as far as they have none yet: with one each, memory grows with every model that is
-    loaded, until they are all full of holes.
+    And have all threads share one heap: with one each, memory grows with every model that is loaded, until they are all full of
+    holes. To be called before there are other threads, which libraries start when they are imported.
 
-    The same as the ``MALLOC_`` variables of :func:`image_environment`, for a process that was started without
-    them. Does nothing where the C library is another one.
+    The same as the ``MALLOC_`` variables of :func:`image_environment`. Does nothing where the C library is another one.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:

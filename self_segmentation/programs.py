@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .middleware import keep_large_buffers
+
 __all__ = ['ignore_signals', 'note_signals']
 
 _Main = Callable[[], int]
@@ -66,12 +68,14 @@ def benchmark() -> _Main:
 
 @_program
 def camera_node() -> _Main:
+    keep_large_buffers()
     from .nodes.camera_node import main
     return main
 
 
 @_program
 def demo() -> _Main:
+    keep_large_buffers()
     from .tools.demo import main
     return main
 
@@ -84,6 +88,7 @@ def evaluate() -> _Main:
 
 @_program
 def segmentation_node() -> _Main:
+    keep_large_buffers()
     from .nodes.segmentation_node import main
     return main
 
@@ -96,6 +101,7 @@ def soak() -> _Main:
 
 @_program
 def viewer_node() -> _Main:
+    keep_large_buffers()
     from .nodes.viewer_node import main
     return main
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
-__all__ = ['read_file', 'share']
+__all__ = ['as_path', 'read_file', 'share']
 
 _PACKAGE = 'self_segmentation'
 
@@ -31,6 +32,19 @@ def share(*parts: str) -> Path:
     raise FileNotFoundError(f'no share/{_PACKAGE} above {module}: is the package installed with colcon?')
 
 
+def as_path(place: str | Path) -> Path:
+    """
+    Return the path of a file that a user named: ``~`` is the home folder, and ``file://`` may stand before it.
+
+    :raises RuntimeError: there is no such home.
+    """
+    if isinstance(place, str) and place[:7].lower() == 'file://':
+        host, slash, rest = place[7:].partition('/')
+        rest = slash + rest if host.lower() in ('', 'localhost') else host + slash + rest  # file://clip.mp4 lies here
+        place = os.fsdecode(re.sub(rb'%([0-9A-Fa-f]{2})', lambda found: bytes.fromhex(found[1].decode()), os.fsencode(rest)))
+    return Path(place).expanduser()
+
+
 def read_file(path: str | Path, most: int) -> bytes:
     """
     Return the content of a regular file; a pipe, which would block, a device, which has no end, and a folder are refused.
@@ -39,7 +53,7 @@ def read_file(path: str | Path, most: int) -> bytes:
     :raises OSError: with the reason, a half sentence, as ``strerror``.
     """
     try:
-        descriptor = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(as_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, 'does not exist') from error
     except (RuntimeError, ValueError) as error:  # ~ of nobody, a zero byte in the name

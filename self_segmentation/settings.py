@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +22,18 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file
 
-__all__ = ['LEAST_TO_HIDE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml', 'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml', 'read_yaml', 'unknown_name']
 
+BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 _GROUPS = ('background', 'edge', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
+_OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
 _MOST_NAMES = 1000  # in a YAML
 _LONGEST = 500  # characters of a value in a message
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
+_LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
 LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
 _FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
@@ -99,6 +103,30 @@ class Tunable:
             raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}')
         return fitting
 
+    def from_text(self, text: str, origin: str = '') -> Value:
+        """
+        Return the value that a text stands for; a colour is red,green,blue, in brackets or not, or #rrggbb.
+
+        :raises ValueError: naming the text, its origin and what is allowed.
+        """
+        kind: type = type(self.default)
+        value: Any = text
+        try:
+            if kind is bool:
+                value = BOOLEANS.get(text.lower(), text)
+            elif kind is tuple and text.startswith('#') and len(text) == 7:
+                value = tuple(bytes.fromhex(text[1:]))
+            elif kind is tuple:
+                value = tuple(int(part) for part in text.strip('[]() ').split(','))
+            else:
+                value = kind(text)
+        except ValueError:
+            pass  # the text itself is no allowed value, and that is what the message shows
+        try:
+            return self.checked(value, origin)
+        except ValueError as error:
+            raise ValueError(f'{error}{", as 255,0,0 or #rrggbb" if kind is tuple else ""}') from error
+
     def _fits(self, value: Any) -> bool:
         if type(value) is not type(self.default):
             return False
@@ -138,6 +166,9 @@ class Settings:
 
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
                                      'another selfie segmentation .tflite file.')
+    runtime: str = _tunable('auto', 'What runs the models; auto takes MediaPipe where its version sends no usage metrics to '
+                                    'Google, else LiteRT, else MediaPipe.', choices=('auto', 'mediapipe', 'litert'),
+                            read_only=True)
     flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
     threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',
                                 unit='probability', minimum=0.0, maximum=1.0)
@@ -187,7 +218,7 @@ class Settings:
                                         'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0)
     edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
     edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
-                                       minimum=0.1, maximum=1000.0)
+                                       minimum=0.1, maximum=200.0)
     edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
@@ -339,16 +370,19 @@ def load_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise SettingsError({'config': f'configuration {path}: {error.strerror or error}'}) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError({'config': f'configuration {path}: not YAML: {error}'}) from error
+        place, reason = '', str(error)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            place, reason = f', line {error.problem_mark.line + 1}', f'{error.problem}'
+        raise SettingsError({'config': f'configuration {path}{place}: not YAML: {reason}'}) from error
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
 
-    The sections of other nodes than ``/**`` and ``segmentation`` are passed over, and so is what belongs to ROS
-    itself (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to
-    :meth:`Settings.updated`.
+    ``ros2 param dump`` writes it too. Names of nodes may be nested, as namespaces are. The sections of other nodes than ``/**``
+    and ``segmentation`` are passed over, and where none is ours, a line in the log says so. So is what belongs to ROS itself
+    (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to :meth:`Settings.updated`.
 
     :returns: dotted name to value.
     :raises SettingsError: the file cannot be read or has another form.
@@ -356,17 +390,35 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     def fail(reason: str) -> SettingsError:
         return SettingsError({'config': f'configuration {path}: {reason}'})
 
-    document = load_yaml(path)
-    if not isinstance(document, dict) or not all(isinstance(v, dict) and isinstance(v.get(_ROS_KEY), dict)
-                                                 for v in document.values()):
-        raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings")
+    sections = list(_sections(load_yaml(path)))
+    wrong = next((node for node, section in sections if not isinstance(section, dict)), None)
+    if wrong is not None:
+        raise fail(f"takes the form of a ROS 2 parameter file, '/**:' then '{_ROS_KEY}:' then the settings"
+                   + (f'; {_shown(wrong)} has them not' if wrong else ''))
     values: dict[str, Any] = {}
-    for node, section in document.items():
-        if str(node).rpartition('/')[2] in _NODES:
-            values.update(_flat(section[_ROS_KEY]))
+    ours = [section for node, section in sections if node.rpartition('/')[2] in _NODES]
+    for section in ours:
+        values.update(_flat(section))
+    if not ours:
+        _LOGGER.warning('configuration %s: nothing is taken from it: it is for %s, and this is segmentation', path,
+                        _shown(', '.join(dict.fromkeys(node for node, _ in sections))))
     if len(values) > _MOST_NAMES:
         raise fail(f'has {len(values)} names, and there are {len(TUNABLES)} settings')
-    return {name: value for name, value in values.items() if name != 'use_sim_time' and not name.startswith('qos_overrides.')}
+    return {name: value for name, value in values.items() if name not in _OF_ROS and not name.startswith('qos_overrides.')}
+
+
+def _sections(tree: Any, node: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield each node of a parameter file with its parameters; with None where there are none, or where something else stands."""
+    if not isinstance(tree, dict) or not tree:
+        yield node, None
+        return
+    for key, value in tree.items():
+        if key != _ROS_KEY:
+            yield from _sections(value, f'{node}/{key}'.replace('//', '/') if node else str(key))
+        elif value is None and node.rpartition('/')[2] not in _NODES:
+            yield node, {}  # of another node, which has none
+        else:
+            yield node, value
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

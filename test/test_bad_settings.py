@@ -37,7 +37,7 @@ tuned = st.sampled_from(list(TUNABLES.values())).flatmap(lambda tunable: st.tupl
 
 @many(1000)
 @given(tuned)
-def test_a_value_of_any_type_is_taken_in_its_own_type_or_refused_with_name_value_and_what_is_allowed(drawn):
+def test_accepts_or_refuses_value_of_any_type(drawn):
     tunable, value = drawn
     before = Settings()
     with soon():
@@ -56,7 +56,7 @@ def test_a_value_of_any_type_is_taken_in_its_own_type_or_refused_with_name_value
 
 
 @pytest.mark.parametrize('digits', [400, 4000, 40000])
-def test_a_number_of_very_many_digits_is_refused_wherever_a_number_may_stand(digits):
+def test_refuses_number_of_many_digits(digits):
     for tunable in TUNABLES.values():
         for value in (16 ** digits, -16 ** digits, [16 ** digits] * 3):
             with soon(), pytest.raises(SettingsError) as raised:
@@ -80,7 +80,7 @@ def held(text: str | bytes) -> Settings | None:
 
 @many(150)
 @given(document)
-def test_a_parameter_file_of_any_structure_gives_settings_or_is_refused_by_name(structure):
+def test_loads_or_refuses_parameter_file_of_any_structure(structure):
     held(yaml.safe_dump(structure))
 
 
@@ -106,17 +106,17 @@ def written(draw) -> str:
 
 @many(300)
 @given(written())
-def test_a_damaged_parameter_file_gives_settings_or_is_refused_by_name(text):
+def test_loads_or_refuses_damaged_parameter_file(text):
     held(text)
 
 
 @many(200)
 @given(st.text(max_size=200) | st.binary(max_size=200))
-def test_any_text_and_any_bytes_give_settings_or_are_refused_by_name(text):
+def test_loads_or_refuses_any_text_or_bytes(text):
     held(text)
 
 
-def test_a_file_of_very_many_unknown_names_or_of_a_very_long_value_is_refused_in_a_short_message(tmp_path):
+def test_refuses_many_names_or_long_value_briefly(tmp_path):
     path = tmp_path / 'many.yaml'
     for body, most in ((''.join(f'    k{n}: 1\n' for n in range(1500)), 300), (f'    threshold: {"a" * 100000}\n', 2000)):
         path.write_text('/**:\n  ros__parameters:\n' + body)

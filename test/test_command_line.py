@@ -65,7 +65,7 @@ def names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_picture_gives_a_composite_a_mask_and_an_alpha_of_the_astronaut(run, tmp_path, astronaut):
+def test_image_gives_composite_mask_and_alpha(run, tmp_path, astronaut):
     code, said = run(ASTRONAUT, '--output', tmp_path / 'new' / 'out.png', '--mask', tmp_path / 'mask',
                      '--alpha', tmp_path / 'alpha')
     assert code == 0, said
@@ -78,7 +78,7 @@ def test_a_picture_gives_a_composite_a_mask_and_an_alpha_of_the_astronaut(run, t
     assert (picture[alpha == 0] == 192).all() and (alpha == 0).mean() > 0.3
 
 
-def test_flip_mirrors_a_file_and_no_flip_does_not(run, tmp_path, astronaut):
+def test_flip_option_mirrors_file(run, tmp_path, astronaut):
     for option, seen in (('--flip', cv2.flip(astronaut, 1)), ('--no-flip', astronaut)):
         assert run(ASTRONAUT, option, '--output', tmp_path / 'out.png', '--alpha', tmp_path)[0] == 0
         alpha = read(tmp_path / 'astronaut.png')
@@ -86,7 +86,7 @@ def test_flip_mirrors_a_file_and_no_flip_does_not(run, tmp_path, astronaut):
         assert np.array_equal(read(tmp_path / 'out.png')[alpha == 255], seen[alpha == 255])
 
 
-def test_the_tutorials_configuration_is_taken_and_an_option_wins_over_it(run, tmp_path, astronaut):
+def test_option_overrides_configuration(run, tmp_path, astronaut):
     for options, settings in (((), {}), (('--no-flip',), {'flip': False}), (('--threshold', '0.9'), {'threshold': 0.9}),
                               (('--background-color', '1,2,3'), {'background__color': (1, 2, 3)})):
         assert run(ASTRONAUT, '--config', TUTORIAL, *options, '--output', tmp_path / 'out.png', '--mask', tmp_path)[0] == 0
@@ -95,7 +95,7 @@ def test_the_tutorials_configuration_is_taken_and_an_option_wins_over_it(run, tm
         assert np.array_equal(read(tmp_path / 'astronaut.png'), expected.mask), options
 
 
-def test_an_option_may_mend_what_the_configuration_leaves_open(run, tmp_path):
+def test_option_completes_configuration(run, tmp_path):
     config = tmp_path / 'half.yaml'
     config.write_text('/**:\n  ros__parameters:\n    background: {type: image}\n')
     code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
@@ -103,7 +103,7 @@ def test_an_option_may_mend_what_the_configuration_leaves_open(run, tmp_path):
     assert run(ASTRONAUT, '--config', config, '--background-image', ASTRONAUT, '--output', tmp_path / 'out.png')[0] == 0
 
 
-def test_a_background_image_is_shown_unless_another_type_is_asked_for(run, tmp_path):
+def test_background_image_implies_type_image(run, tmp_path):
     image = tmp_path / 'green.png'
     cv2.imwrite(str(image), np.full((9, 9, 3), (0, 200, 0), np.uint8))
     for options, corner in (((), [0, 200, 0]), (('--background-type', 'color'), [192, 192, 192])):
@@ -122,7 +122,7 @@ def folder(tmp_path, sample, astronaut):
     return folder
 
 
-def test_a_folders_pictures_each_come_out_as_they_do_alone(run, folder, tmp_path):
+def test_folder_gives_same_results_as_single_images(run, folder, tmp_path):
     code, said = run(folder, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--alpha', tmp_path / 'alpha')
     assert code == 0, said
     for kind in ('out', 'mask', 'alpha'):
@@ -137,7 +137,7 @@ def test_a_folders_pictures_each_come_out_as_they_do_alone(run, folder, tmp_path
             assert np.array_equal(read(alone / kind / f'{name}.png'), read(tmp_path / kind / f'{name}.png')), name
 
 
-def test_a_video_gives_numbered_pictures(run, clip, tmp_path):
+def test_video_gives_numbered_images(run, clip, tmp_path):
     code, said = run(clip, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--config', TUTORIAL)
     assert code == 0, said
     assert names(tmp_path / 'out') == names(tmp_path / 'mask') == [f'{number:05d}.png' for number in range(COUNT)]
@@ -146,7 +146,7 @@ def test_a_video_gives_numbered_pictures(run, clip, tmp_path):
         assert np.array_equal(read(tmp_path / 'out' / f'{number:05d}.png'), pipeline.process(frame).composite), number
 
 
-def test_a_video_gives_a_video_of_as_many_frames_at_the_same_rate(run, clip, tmp_path, sample):
+def test_video_output_keeps_frame_count_and_rate(run, clip, tmp_path, sample):
     code, said = run(clip, '--output', tmp_path / 'new' / 'out.mp4', '--mask', tmp_path / 'mask', '--background-color', '#00ff00')
     assert code == 0, said
     capture = cv2.VideoCapture(str(tmp_path / 'new' / 'out.mp4'))
@@ -161,7 +161,7 @@ def test_a_video_gives_a_video_of_as_many_frames_at_the_same_rate(run, clip, tmp
     assert np.abs(frames[-1][inside].astype(int) - sample[60 + COUNT - 1][inside]).mean() < 12
 
 
-def test_every_picture_format_is_read_by_its_ending_whatever_its_case(run, tmp_path, astronaut):
+def test_reads_image_formats_by_extension_in_any_case(run, tmp_path, astronaut):
     folder = tmp_path / 'pictures'
     folder.mkdir()
     for ending in ('PNG', 'jpg', 'JPEG', 'bmp', 'webp', 'tiff'):
@@ -173,7 +173,7 @@ def test_every_picture_format_is_read_by_its_ending_whatever_its_case(run, tmp_p
     assert min(iou(masks[0], mask) for mask in masks) > 0.95
 
 
-def test_two_pictures_of_one_name_do_not_overwrite_each_others_results(run, tmp_path, astronaut, sample):
+def test_images_of_same_name_do_not_overwrite_results(run, tmp_path, astronaut, sample):
     folder = tmp_path / 'pictures'
     folder.mkdir()
     cv2.imwrite(str(folder / 'one.png'), astronaut)
@@ -182,7 +182,7 @@ def test_two_pictures_of_one_name_do_not_overwrite_each_others_results(run, tmp_
     assert {read(path).shape for path in (tmp_path / 'out').iterdir()} == {(512, 512, 3), (480, 640, 3)}
 
 
-def test_an_unreadable_picture_is_named_the_others_are_written_and_the_exit_code_tells(run, folder, tmp_path):
+def test_names_unreadable_image_and_writes_others(run, folder, tmp_path):
     (folder / 'b.png').write_text('no picture')
     code, said = run(folder, '--output', tmp_path / 'out')
     assert code == 1 and str(folder / 'b.png') in said and 'Traceback' not in said
@@ -198,13 +198,13 @@ def test_an_unreadable_picture_is_named_the_others_are_written_and_the_exit_code
     (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'bytes']),
     (['--config', ROOT / 'docs' / 'performance.png'], ['performance.png', 'YAML']),
 ], ids=lambda value: '='.join(map(str, value)) if str(value[0]).startswith('--') else '')
-def test_a_wrong_setting_ends_with_exit_code_2_and_says_what_is_allowed(run, tmp_path, options, parts):
+def test_invalid_setting_exits_2_with_allowed_values(run, tmp_path, options, parts):
     code, said = run(ASTRONAUT, '--output', tmp_path / 'out.png', *options)
     assert code == 2 and all(part in said for part in parts) and 'Traceback' not in said, said
     assert names(tmp_path) == []
 
 
-def test_an_unknown_name_in_the_configuration_is_refused_with_the_nearest(run, tmp_path):
+def test_unknown_name_in_configuration_suggests_nearest(run, tmp_path):
     config = tmp_path / 'some.yaml'
     config.write_text('/**:\n  ros__parameters:\n    treshold: 0.5\n')
     code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
@@ -213,7 +213,7 @@ def test_an_unknown_name_in_the_configuration_is_refused_with_the_nearest(run, t
 
 @pytest.mark.parametrize('place', ['missing.mp4', 'missing.png', 'missing', 'empty', 'text.png', 'text.mp4', '/dev/video97',
                                    '97'])
-def test_an_input_that_cannot_be_read_ends_with_exit_code_1_and_is_named(run, tmp_path, place):
+def test_unreadable_input_exits_1_with_its_name(run, tmp_path, place):
     (tmp_path / 'empty').mkdir()
     for name in ('text.png', 'text.mp4'):
         (tmp_path / name).write_text('neither picture nor video')
@@ -223,14 +223,14 @@ def test_an_input_that_cannot_be_read_ends_with_exit_code_1_and_is_named(run, tm
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_missing_model_or_background_ends_with_exit_code_1_and_is_named(run, tmp_path):
+def test_missing_model_or_background_exits_1_with_its_name(run, tmp_path):
     for option in ('--model', '--background-image'):
         code, said = run(ASTRONAUT, option, tmp_path / 'missing', '--output', tmp_path / 'out.png')
         assert code == 1 and str(tmp_path / 'missing') in said and 'give' in said
         assert names(tmp_path) == []
 
 
-def test_masks_and_alphas_go_to_a_folder_and_to_no_file(run, clip, tmp_path):
+def test_mask_and_alpha_need_folder(run, clip, tmp_path):
     for option in ('--mask', '--alpha'):
         for name in ('out.mp4', 'out.png'):
             code, said = run(clip, option, tmp_path / name)
@@ -238,7 +238,7 @@ def test_masks_and_alphas_go_to_a_folder_and_to_no_file(run, clip, tmp_path):
             assert not (tmp_path / name).exists()
 
 
-def test_an_output_that_does_not_fit_the_input_is_refused(run, clip, folder, tmp_path):
+def test_refuses_output_unfit_for_input(run, clip, folder, tmp_path):
     for place, output in ((clip, 'out.png'), (folder, 'out.png'), (folder, 'out.mp4')):
         code, said = run(place, '--output', tmp_path / output)
         assert code == 1 and output in said and 'folder' in said
@@ -246,14 +246,14 @@ def test_an_output_that_does_not_fit_the_input_is_refused(run, clip, folder, tmp
 
 
 @pytest.mark.parametrize('output', ['out.png', 'out.mp4', 'out'])
-def test_an_output_that_cannot_be_written_is_named(run, clip, tmp_path, output):
+def test_unwritable_output_is_named(run, clip, tmp_path, output):
     (tmp_path / 'file').write_text('in the way')
     place = clip if output == 'out.mp4' else ASTRONAUT
     code, said = run(place, '--output', tmp_path / 'file' / output)
     assert code == 1 and str(tmp_path / 'file' / output) in said
 
 
-def test_without_a_window_and_without_an_output_there_is_nothing_to_do(run):
+def test_needs_window_or_output(run):
     code, said = run(ASTRONAUT)
     assert code == 1 and 'nothing to do' in said and '--output' in said
 
@@ -263,13 +263,13 @@ def program(*arguments, **more):
     return [sys.executable, '-m', 'self_segmentation', *map(str, arguments)], {'env': environment, **more}
 
 
-def test_without_a_display_the_reason_is_said():
+def test_explains_missing_display():
     command, more = program(ASTRONAUT)
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
     assert done.returncode == 1 and ('no display' in done.stderr or 'headless' in done.stderr) and 'Traceback' not in done.stderr
 
 
-def test_help_lists_every_setting_of_the_picture_without_waiting_for_opencv_or_mediapipe():
+def test_help_lists_every_setting_without_slow_imports():
     code = ('import sys\nfrom self_segmentation.__main__ import main\ntry:\n    main(["--help"])\n'
             'except SystemExit as end:\n    print(end.code, sorted({"cv2", "mediapipe", "numpy", "rclpy"} & set(sys.modules)))\n')
     done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
@@ -282,7 +282,7 @@ def test_help_lists_every_setting_of_the_picture_without_waiting_for_opencv_or_m
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_during_a_video_leaves_a_playable_video_and_exit_code_0(start, tmp_path, number):
+def test_signal_during_video_leaves_playable_video(start, tmp_path, number):
     slow = '--edge-filter', 'joint_bilateral', '--edge-diameter', '49', '--edge-sigma-space', '20'
     command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *slow)
     running = start('', command=command, **more)
@@ -299,14 +299,14 @@ def test_a_signal_during_a_video_leaves_a_playable_video_and_exit_code_0(start, 
 
 
 @pytest.mark.parametrize('output', ['picture.png', 'picture.jpg', 'video.mp4'])
-def test_a_full_disk_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
+def test_full_disk_exits_1_with_file_name(tmp_path, output):
     path = tmp_path / output
     path.symlink_to('/dev/full')
     assert_fails(path, SAMPLE if output.endswith('.mp4') else ASTRONAUT)
 
 
 @pytest.mark.parametrize('output', ['pictures', 'video.mp4'])
-def test_a_disk_that_becomes_full_ends_the_program_with_an_error_that_names_the_file(tmp_path, output):
+def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
     """By a limit on the size of a file, which takes no right to set."""
     limit = 100_000 if output == 'video.mp4' else 20_000
     assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))

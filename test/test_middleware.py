@@ -6,7 +6,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import ROOT
+from conftest import HAS_ROS, ROOT
 
 from self_segmentation.middleware import advice, fast_dds_environment, image_environment
 
@@ -18,20 +18,20 @@ XML_NAMES = {'p': 'http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles'}
 
 @pytest.mark.parametrize('distribution, names', [('', {OLD, NEW}), ('humble', {OLD}), ('jazzy', {OLD}), ('kilted', {NEW}),
                                                  ('rolling', {NEW})])
-def test_the_profile_is_set_by_the_names_that_the_distribution_knows(distribution, names):
+def test_profile_variable_fits_ros_distribution(distribution, names):
     added, said = image_environment({'ROS_DISTRO': distribution} if distribution else {})
     assert {name for name in (OLD, NEW) if name in added} == names
     assert {added[name] for name in names} == {str(PROFILE)} and str(PROFILE) in said
 
 
 @pytest.mark.parametrize('name', [OLD, NEW])
-def test_a_profile_of_the_users_own_stays_and_is_named(name):
+def test_user_profile_is_kept_and_named(name):
     added, said = image_environment({name: '/home/me/mine.xml'})
     assert OLD not in added and NEW not in added and '/home/me/mine.xml' in said
 
 
 @pytest.mark.parametrize('profile', [PROFILE, LOCAL_PROFILE, f'{ROOT}/config/../config/fastdds.xml'], ids=str)
-def test_own_profile_is_recognised_whichever_it_is(profile):
+def test_own_profile_is_recognised(profile):
     added, said = fast_dds_environment({NEW: str(profile), 'ROS_DISTRO': 'kilted'})
     assert set(added) <= {NEW} and said == f'Fast DDS profile for large images: {PROFILE}'
 
@@ -39,7 +39,7 @@ def test_own_profile_is_recognised_whichever_it_is(profile):
 @pytest.mark.parametrize('distribution, name', [('humble', OLD), ('jazzy', OLD), ('kilted', NEW)])
 @pytest.mark.parametrize('local', [{'ROS_LOCALHOST_ONLY': '1'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
                                    {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}], ids=lambda local: '='.join(*local.items()))
-def test_profile_for_the_loopback_interface_is_taken_where_ros_is_to_stay_on_the_machine(distribution, name, local):
+def test_localhost_profile_is_used_for_localhost_only(distribution, name, local):
     for given in ({}, {name: str(PROFILE)}):  # the other one of our own is replaced
         assert fast_dds_environment({'ROS_DISTRO': distribution, **local, **given})[0] == {name: str(LOCAL_PROFILE)}
     assert fast_dds_environment({'ROS_DISTRO': distribution, **local, name: '/home/me/mine.xml'})[0] == {}
@@ -47,27 +47,27 @@ def test_profile_for_the_loopback_interface_is_taken_where_ros_is_to_stay_on_the
 
 @pytest.mark.parametrize('subnet', [{'ROS_LOCALHOST_ONLY': '0'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}],
                          ids=lambda subnet: '='.join(*subnet.items()))
-def test_usual_profile_is_taken_where_ros_may_leave_the_machine(subnet):
+def test_network_profile_is_used_beyond_localhost(subnet):
     assert fast_dds_environment({'ROS_DISTRO': 'kilted', **subnet})[0] == {NEW: str(PROFILE)}
 
 
 @pytest.mark.parametrize('rmw, part', [('rmw_fastrtps_cpp', 'fastdds.xml'), ('rmw_fastrtps_dynamic_cpp', 'fastdds.xml'),
                                        ('rmw_cyclonedds_cpp', 'SocketReceiveBufferSize'), ('rmw_zenoh_cpp', 'rmw_zenoh_cpp')])
-def test_advice_names_what_the_middleware_in_use_needs(rmw, part):
+def test_advice_fits_middleware_in_use(rmw, part):
     assert part in advice(rmw) and 'No images arrive, or few' in advice(rmw)
     assert ('fastdds.xml' in advice(rmw)) == ('fastrtps' in rmw)
 
 
-def test_another_middleware_gets_no_fast_dds_profile():
+def test_other_middleware_gets_no_fastdds_profile():
     added, said = image_environment({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'})
     assert OLD not in added and NEW not in added and 'rmw_cyclonedds_cpp' in said
 
 
-def test_fast_dds_by_name_gets_the_profile():
+def test_fastdds_by_name_gets_profile():
     assert image_environment({'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp'})[0][NEW] == str(PROFILE)
 
 
-def test_what_is_set_already_is_never_changed():
+def test_existing_variables_are_kept():
     environment = {'MALLOC_TRIM_THRESHOLD_': '1', 'PATH': '/bin'}
     added, _ = image_environment(environment)
     assert not set(added) & set(environment) and 'MALLOC_MMAP_THRESHOLD_' in added
@@ -75,32 +75,48 @@ def test_what_is_set_already_is_never_changed():
     assert image_environment({**environment, **added})[0] == {}
 
 
-HEAPS = """
-import ctypes, threading
+SAY_HEAPS = """
+import ctypes
 libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fopen(b'/dev/stdout', b'w')))
+libc.fflush(None)
+"""
+THREADS = """
+import threading
 done = threading.Barrier(5)
 threads = [threading.Thread(target=lambda: (bytearray(100_000), done.wait())) for _ in range(4)]
 for thread in threads:
     thread.start()
 done.wait()
-libc.fopen.restype = ctypes.c_void_p
-libc.malloc_info(0, ctypes.c_void_p(libc.fopen(b'/dev/stdout', b'w')))
-libc.fflush(None)
+"""
+NODE = """
+import sys
+from self_segmentation.programs import segmentation_node
+sys.argv[1:] = ['--ros-args', '--wrong']
+assert segmentation_node() == 1  # everything is imported
 """
 
 
-def test_a_process_that_is_started_with_it_has_one_heap_for_all_its_threads():
-    def heaps(environment: dict[str, str]) -> int:
-        done = subprocess.run([sys.executable, '-c', HEAPS], env={**os.environ, **environment}, capture_output=True, text=True,
-                              check=True)
-        return done.stdout.count('<heap nr=')
+def heaps(code: str, environment: dict[str, str]) -> int:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith('MALLOC_')}
+    done = subprocess.run([sys.executable, '-c', code + SAY_HEAPS], env={**bare, **environment}, stdout=subprocess.PIPE,
+                          text=True, check=True)
+    return done.stdout.count('<heap nr=')
 
+
+def test_image_environment_gives_threads_one_heap():
     added, _ = image_environment({})
-    assert heaps({'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(added)
+    assert heaps(THREADS, {'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(THREADS, added)
+
+
+@pytest.mark.skipif(not HAS_ROS, reason='no rclpy')
+def test_node_has_one_heap_however_it_is_started():
+    assert heaps(NODE, {}) == 1
 
 
 @pytest.mark.parametrize('profile', [PROFILE, LOCAL_PROFILE], ids=lambda profile: profile.stem)
-def test_the_profile_holds_several_1080p_images_in_shared_memory_and_keeps_udp(profile):
+def test_profile_fits_1080p_in_shared_memory_and_keeps_udp(profile):
     tree = ElementTree.parse(profile)
     transports = {t.findtext('p:type', namespaces=XML_NAMES): t for t in tree.iterfind('.//p:transport_descriptor', XML_NAMES)}
     assert set(transports) == {'SHM', 'UDPv4'}
@@ -114,7 +130,7 @@ def test_the_profile_holds_several_1080p_images_in_shared_memory_and_keeps_udp(p
 
 @pytest.mark.parametrize('module', ['self_segmentation', 'self_segmentation.middleware', 'self_segmentation.resources',
                                     'self_segmentation.settings'])
-def test_importing_what_the_launch_file_needs_brings_neither_opencv_nor_mediapipe_nor_ros(module):
+def test_imports_of_launch_file_are_light(module):
     code = f'import sys, {module}; print(sorted({{"cv2", "mediapipe", "numpy", "rclpy"}} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.strip() == '[]'

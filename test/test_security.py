@@ -79,7 +79,7 @@ def offences(source: str) -> list[str]:
     'import importlib\nimportlib.import_module(name)', 'import importlib\nimportlib.import_module(f"{name}.{__package__}")',
     'import ctypes\nctypes.CDLL(path)', 'import urllib.request',
     'def f():\n    import socket', 'from tempfile import mktemp'], ids=lambda source: source.splitlines()[-1])
-def test_the_check_of_the_source_finds_what_is_forbidden(source):
+def test_source_check_finds_forbidden(source):
     assert offences(source)
 
 
@@ -90,17 +90,17 @@ def test_the_check_of_the_source_finds_what_is_forbidden(source):
     'import importlib\nimportlib.import_module(f"{__package__}.{name}")',
     'import ctypes\nctypes.CDLL(None)'],
     ids=lambda source: source.splitlines()[-1])
-def test_the_check_of_the_source_passes_what_is_allowed(source):
+def test_source_check_passes_allowed(source):
     assert not offences(source)
 
 
-def test_the_check_of_the_source_sees_every_module():
+def test_source_check_sees_every_module():
     folders = {path.parent.name for path in SOURCES}
     assert len(SOURCES) >= 35 and folders >= {'picture', 'temporal', 'io', 'nodes', 'tools', 'launch'}
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.name)
-def test_no_source_evaluates_unpickles_or_starts_a_shell_or_speaks_to_a_network_besides_ros(path):
+def test_source_has_no_eval_pickle_shell_or_network(path):
     assert not offences(path.read_text(encoding='utf-8'))
 
 
@@ -118,7 +118,7 @@ def modules_of(*names: str) -> set[Path]:
     return found
 
 
-def test_the_nodes_start_no_program_but_their_own_interpreter_and_that_without_a_shell():
+def test_nodes_start_own_interpreter_only():
     sources = modules_of(*NODES)
     assert {'segmenter.py', 'resources.py', 'sources.py'} <= {path.name for path in sources}
     for path in sources:
@@ -132,7 +132,7 @@ def test_the_nodes_start_no_program_but_their_own_interpreter_and_that_without_a
 UNITS = {'pixels': 1, 'scans': 1, 'names': 1, 's': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30, 'pixels a byte': 1}
 
 
-def test_the_limits_that_the_documentation_names_are_those_of_the_source():
+def test_documented_limits_match_source():
     text = (ROOT / 'docs' / 'security.md').read_text(encoding='utf-8')
     rows = re.findall(r'\| (\d+) ([\w ]+?) \| `(\w+)\.(\w+)` \|$', text, re.M)
     assert len(rows) >= 8

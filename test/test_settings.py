@@ -27,14 +27,14 @@ def problems(changes: dict, origin: str = '') -> dict[str, str]:
     ('background.color', [math.inf, 2, 3]), ('background.color', [True, 2, 3]), ('background.color', 'red'),
     ('background.color', '123'), ('background.color', 7), ('background.color', None), ('background.color', [[1], [2], [3]]),
 ])
-def test_a_wrong_value_is_refused_with_its_name_its_value_its_origin_and_what_is_allowed(name, value):
+def test_refuses_invalid_value_with_name_origin_and_range(name, value):
     found = problems({name: value}, 'the test')
     assert set(found) == {name}
     for part in (name, repr(value), 'the test', TUNABLES[name].allowed):
         assert part in found[name]
 
 
-def test_every_number_is_refused_just_outside_its_range_and_taken_at_its_ends():
+def test_number_range_includes_its_ends():
     for tunable in TUNABLES.values():
         if tunable.minimum is None:
             continue
@@ -45,7 +45,14 @@ def test_every_number_is_refused_just_outside_its_range_and_taken_at_its_ends():
             assert tunable.allowed in problems({tunable.name: beyond})[tunable.name]
 
 
-def test_every_choice_is_taken_and_the_message_lists_them_all():
+def test_slider_tick_is_smaller_than_default():
+    """rqt_reconfigure's sliders have a hundred. The one setting left out must take the tutorial's 75."""
+    numbers = [tunable for tunable in TUNABLES.values() if type(tunable.default) is float and tunable.default]
+    coarse = {tunable.name for tunable in numbers if (tunable.maximum - tunable.minimum) / 100 >= tunable.default}
+    assert numbers and coarse == {'edge.sigma_mask'}
+
+
+def test_accepts_every_choice_and_lists_them():
     for tunable in TUNABLES.values():
         for choice in tunable.choices:
             Settings().updated({'background.image': 'somewhere.png', 'background.video': 'somewhere.mp4', tunable.name: choice})
@@ -53,40 +60,72 @@ def test_every_choice_is_taken_and_the_message_lists_them_all():
             assert all(choice in problems({tunable.name: 'nonsense'})[tunable.name] for choice in tunable.choices)
 
 
-def test_what_is_allowed_is_said_in_words():
+def test_allowed_values_are_described_in_words():
     assert TUNABLES['threshold'].allowed == 'a number from 0 to 1'
     assert TUNABLES['edge.diameter'].allowed.startswith('a whole number from ')
     assert TUNABLES['flip'].allowed == 'true or false'
     assert 'three whole numbers red, green, blue' in TUNABLES['background.color'].allowed
 
 
-def test_a_whole_number_is_taken_for_a_float():
+def test_accepts_integer_as_float():
     threshold = Settings().updated({'threshold': 1}).threshold
     assert threshold == 1.0 and type(threshold) is float
 
 
 @pytest.mark.parametrize('text, number', [('3e-01', 0.3), ('1', 1.0), ('.5', 0.5), ('1e-4', 0.0001)])
-def test_text_of_a_number_is_taken_for_a_float(text, number):
+def test_accepts_number_text_as_float(text, number):
     assert Settings().updated({'threshold': text}).threshold == number
 
 
-def test_a_colour_may_be_any_sequence_of_three_whole_numbers():
+@pytest.mark.parametrize('text, value', [('true', True), ('True', True), ('TRUE', True), ('1', True), ('on', True), ('Yes', True),
+                                         ('false', False), ('False', False), ('0', False), ('OFF', False), ('no', False)])
+def test_reads_booleans_as_people_and_nav2_write_them(text, value):
+    assert TUNABLES['flip'].from_text(text) is value
+
+
+@pytest.mark.parametrize('name, text, value', [
+    ('threshold', '0.3', 0.3), ('threshold', '1', 1.0), ('edge.epsilon', '1e0', 1.0), ('jpeg_quality', '75', 75),
+    ('model', '5', '5'), ('background.image', '~/a b.jpg', '~/a b.jpg'), ('edge.filter', 'none', 'none'),
+    ('background.color', '0,128,255', (0, 128, 255)), ('background.color', '[0, 128, 255]', (0, 128, 255)),
+    ('background.color', '#0080ff', (0, 128, 255))])
+def test_reads_text_in_type_of_setting(name, text, value):
+    read = TUNABLES[name].from_text(text)
+    assert read == value and type(read) is type(TUNABLES[name].default)
+
+
+@pytest.mark.parametrize('name, text', [('threshold', '2'), ('threshold', 'much'), ('threshold', 'nan'), ('flip', 'maybe'),
+                                        ('jpeg_quality', '7.5'), ('edge.filter', 'guidde'), ('background.color', '1,2'),
+                                        ('background.color', '#12345g'), ('background.color', 'grey')])
+def test_refuses_invalid_text_with_origin_and_range(name, text):
+    with pytest.raises(ValueError) as caught:
+        TUNABLES[name].from_text(text, 'the test')
+    message = str(caught.value)
+    assert message.startswith(f'{name} = ') and '(from the test)' in message and TUNABLES[name].allowed in message
+
+
+def test_every_default_survives_text_round_trip():
+    for tunable in TUNABLES.values():
+        text = ','.join(map(str, tunable.default)) if isinstance(tunable.default, tuple) else str(tunable.default)
+        assert tunable.from_text(text) == tunable.default
+
+
+def test_color_accepts_any_sequence_of_three_integers():
     assert Settings().updated({'background.color': [1, 2, 3]}).background_color == (1, 2, 3)
     assert Settings().updated({'background.color': (0, 255, 9)}).background_color == (0, 255, 9)
 
 
 @pytest.mark.parametrize('name, near', [('treshold', 'threshold'), ('background.colour', 'background.color'),
                                         ('backgroundimage', 'background.image'), ('edge.diametre', 'edge.diameter')])
-def test_an_unknown_name_is_refused_with_the_nearest_one(name, near):
+def test_unknown_name_suggests_nearest(name, near):
     message = problems({name: 1}, 'the test')[name]
     assert name in message and f'did you mean {near}?' in message and 'the test' in message
 
 
-def test_an_unknown_name_like_no_other_is_refused_with_all_names():
+def test_unknown_name_like_no_other_lists_all():
     assert all(name in problems({'zzz': 1})['zzz'] for name in TUNABLES)
 
 
-def test_one_wrong_value_among_good_ones_refuses_all_and_every_wrong_one_is_named():
+def test_one_invalid_value_refuses_all_and_names_each():
     settings = Settings()
     with pytest.raises(SettingsError) as raised:
         settings.updated({'threshold': 0.2, 'softness': 2, 'flip': False, 'treshold': 1, 'background.color': [1, 2]})
@@ -95,7 +134,7 @@ def test_one_wrong_value_among_good_ones_refuses_all_and_every_wrong_one_is_name
     assert settings == Settings()
 
 
-def test_settings_are_never_changed_in_place():
+def test_settings_are_immutable():
     settings = Settings()
     changed = settings.updated({'threshold': 0.2})
     assert (settings.threshold, changed.threshold) == (Settings().threshold, 0.2)
@@ -103,12 +142,12 @@ def test_settings_are_never_changed_in_place():
         settings.threshold = 0.2
 
 
-def test_settings_made_directly_are_checked_as_well():
+def test_constructor_checks_values():
     with pytest.raises(SettingsError, match='threshold = 7'):
         Settings(threshold=7)
 
 
-def test_an_image_background_needs_an_image():
+def test_image_background_needs_image():
     assert 'background.image' in problems({'background.type': 'image'})['background.type']
     both = Settings().updated({'background.type': 'image', 'background.image': 'somewhere.png'})
     with pytest.raises(SettingsError, match='background.image'):
@@ -121,7 +160,7 @@ def written(folder, text: str):
     return path
 
 
-def test_a_parameter_file_is_read_with_its_groups_and_later_sections_win(tmp_path):
+def test_parameter_file_merges_groups_and_sections(tmp_path):
     path = written(tmp_path, '/**:\n  ros__parameters:\n    threshold: 0.3\n    background: {type: color, color: [1, 2, 3]}\n'
                              '/segmentation:\n  ros__parameters:\n    threshold: 0.4\n    edge.filter: none\n')
     assert read_yaml(path) == {'threshold': 0.4, 'background.type': 'color', 'background.color': [1, 2, 3], 'edge.filter': 'none'}
@@ -134,14 +173,23 @@ def test_a_parameter_file_is_read_with_its_groups_and_later_sections_win(tmp_pat
     ('/**:\n  ros__parameters: 5\n', 'ros__parameters'),
     ('/**:\n  ros__parameters:\n', 'ros__parameters'), ('/**:\n  ros__parameters: {threshold: 1}\nb: 5\n', 'ros__parameters'),
 ])
-def test_a_file_that_is_no_parameter_file_is_refused_by_name_with_the_reason(tmp_path, text, reason):
+def test_refuses_invalid_parameter_file_with_reason(tmp_path, text, reason):
     path = written(tmp_path, text)
     with pytest.raises(SettingsError, match=reason) as raised:
         read_yaml(path)
     assert str(path) in str(raised.value)
 
 
-def test_a_parameter_file_that_is_missing_or_a_folder_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize('text, line', [('/**:\n  ros__parameters:\n\tthreshold: 0.3\n', 3), ('a: 1\nb: [1\nc: 2\n', 3),
+                                        ('a: 1\nb: !!bool maybe\n', 2)])
+def test_refuses_invalid_yaml_with_its_line(tmp_path, text, line):
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError) as raised:
+        read_yaml(path)
+    assert f'{path}, line {line}: ' in str(raised.value) and len(str(raised.value).splitlines()) == 1
+
+
+def test_refuses_missing_parameter_file_or_folder(tmp_path):
     for path in (tmp_path / 'missing.yaml', tmp_path):
         with pytest.raises(SettingsError, match=str(path)):
             read_yaml(path)

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
 from ..picture.arrays import Array
 from ..picture.backgrounds import Film, Media
-from ..picture.decoding import IMAGE_FORMATS, decode
+from ..picture.decoding import decode_file
 from ..picture.pipeline import Assets, Pipeline
-from ..picture.segmenter import EXPECTED, ModelFile
+from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
 from ..settings import Settings
 from .films import is_animated, open_animation, open_video
@@ -75,13 +75,17 @@ def read_model(model: str) -> ModelFile:
     Read the file of a model.
 
     :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
-    :raises ModelError: it cannot be read.
+    :raises ModelError: it cannot be read, or is not the file that the name stands for.
     """
     path = model_path(model)
     try:
-        return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
+        file = ModelFile(str(path), read_file(path, _LARGEST_MODEL))
     except OSError as error:
         raise ModelError(f"model {path} {error.strerror}: give 'general', 'landscape' or the path of {EXPECTED}") from error
+    if model in MODELS and not is_known(file):
+        raise ModelError(f'model {path}: damaged or another file ({len(file.content)} bytes): copy models/ of this package '
+                         f'again, or give the path of {EXPECTED}')
+    return file
 
 
 def model_path(model: str) -> Path:
@@ -105,7 +109,7 @@ def _read_background_image(name: str) -> Array | Film | None:
         return None
     try:
         content = read_file(name, _LARGEST_IMAGE)
-        return open_animation(content) if is_animated(content) else decode(content, IMAGE_FORMATS)
+        return open_animation(content) if is_animated(content) else decode_file(content)
     except (OSError, ImageError, SourceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error

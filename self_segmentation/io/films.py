@@ -16,9 +16,12 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import SelfSegmentationError, SourceError
+from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..picture.backgrounds import Fitting, fitted
-from .sources import Frame, Source, SourceKind, open_source
+from ..picture.decoding import PILLOW_ERRORS, flattened, kind_of, open_picture, upright
+from ..settings import Settings
+from .frames import Frame, Source, SourceKind
+from .sources import open_source
 
 __all__ = ['Player', 'is_animated', 'open_animation', 'open_video']
 
@@ -27,7 +30,9 @@ _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
 _SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a picture with a shorter delay, or none, for 0.1 s
 _LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
 _JUMP = 2.0  # seconds between two moments from which it is no time in which the film went on
-_FORMATS = ('GIF', 'WEBP')
+_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')
+_HEAD = 64  # bytes that tell what a file is
+_COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
 
@@ -149,55 +154,56 @@ class Player:
 
 
 class _Animation(Source):
-    """An animated GIF or WebP: its pictures are decoded one after the other, however many there are."""
+    """An animated image: its pictures are decoded one after the other, however many there are."""
 
     kind = SourceKind.VIDEO
 
     def __init__(self, content: bytes) -> None:
-        self._content, self._index = io.BytesIO(content), 0
+        self._content, self._index = content, 0
         self._image = self._opened()
 
     def read(self) -> Frame | None:
         index, self._index = self._index, self._index + 1
         try:
-            if index:
-                self._image.seek(index)
-            pixels = np.ascontiguousarray(np.asarray(self._image.convert('RGB'))[..., ::-1])
+            self._image.seek(index)
+            pixels = flattened(upright(self._image), _COLOR)
         except EOFError:
             return None
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        except PILLOW_ERRORS as error:
             raise SourceError(f'is damaged at picture {index}: {error}') from error
-        delay = (self._image.info.get('duration') or 0) / 1000
+        delay = float(self._image.info.get('duration') or 0) / 1000
         return Frame(pixels, f'{index:05d}', index, None, delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY)
 
     def rewind(self) -> None:
+        self._image.close()
         self._index, self._image = 0, self._opened()
 
     def _opened(self) -> PIL.Image.Image:
-        self._content.seek(0)
         try:
-            image = PIL.Image.open(self._content, formats=_FORMATS)
-        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-            raise SourceError(f'is damaged: {error}') from error
-        width, height = image.size
-        if max(width, height) > _LARGEST_SIDE:  # before any of it is decoded
-            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {_LARGEST_SIDE}')
-        return image
+            return open_picture(io.BytesIO(self._content), _LARGEST_SIDE)
+        except ImageError as error:
+            raise SourceError(str(error)) from error
 
     def close(self) -> None:
         self._image.close()
 
 
 def is_animated(content: bytes) -> bool:
-    """Return whether the bytes of a file are an animated GIF or WebP, or a GIF at all."""
-    return content[:4] == b'GIF8' or (content[:4] == b'RIFF' and content[8:16] == b'WEBPVP8X' and bool(content[20] & 2))
+    """Return whether the bytes of an image file are a film: a GIF, WebP, PNG or AVIF of several images."""
+    if kind_of(content[:_HEAD]) not in _ANIMATED:
+        return False
+    try:
+        with open_picture(io.BytesIO(content), _LARGEST_SIDE) as image:
+            return bool(getattr(image, 'is_animated', False))
+    except (ImageError, *PILLOW_ERRORS):
+        return False  # it is refused where it is read, with the reason
 
 
 def open_animation(content: bytes) -> Player:
     """
     Return an animated image that plays.
 
-    :param content: of a GIF or WebP file.
+    :param content: of the file.
     :raises SourceError: it cannot be read.
     """
     return Player(_Animation(content))

@@ -15,7 +15,8 @@ from ..errors import SelfSegmentationError
 __all__ = ['LOGGER', 'library_lines_logged']
 
 LOGGER = logging.getLogger('self_segmentation.libraries')
-_LINE = re.compile(r'[IWEF]\d{4} |WARNING: All log messages before absl|INFO: Created TensorFlow|'  # MediaPipe's
+_LINE = re.compile(r'[IWEF]\d{4} |WARNING: (All log messages before absl|Logging before InitGoogle)|'  # MediaPipe's
+                   r'INFO: Created TensorFlow|'
                    r'\[ ?\w+:\d+@|VIDEOIO |'  # OpenCV's
                    r'\[[\w, ]+ @ 0x')  # FFmpeg's
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import cv2
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 __all__ = ['TITLE', 'Window', 'why_no_window']
 
 TITLE = 'MediaPipe Selfie Segmentation'
+_TRIAL = 'import cv2; cv2.namedWindow("x")'
+_TRIAL_TIME = 30.0  # seconds
 _END_KEYS = (ord('q'), 27)  # q, Esc
 
 
@@ -23,7 +26,21 @@ def why_no_window() -> str:
         return 'this OpenCV was built without windows (opencv-python-headless)'
     if sys.platform == 'linux' and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return 'there is no display (DISPLAY and WAYLAND_DISPLAY are not set)'
+    # In a process of its own: where the display does not answer, Qt ends it.
+    try:
+        tried = subprocess.run([sys.executable, '-c', _TRIAL], capture_output=True, text=True, errors='replace',
+                               timeout=_TRIAL_TIME)
+    except subprocess.TimeoutExpired:
+        return f'{_display()} does not answer'
+    if tried.returncode:
+        lines = tried.stderr.split('\n', 1) if tried.stderr.startswith('qt') else tried.stderr.strip().rsplit('\n', 1)[::-1]
+        return f'{_display()} cannot be used ({lines[0].strip()})'
     return ''
+
+
+def _display() -> str:
+    names = [name for name in ('DISPLAY', 'WAYLAND_DISPLAY') if os.environ.get(name)]
+    return ', '.join(f'{name}={os.environ[name]}' for name in names) or 'the display'
 
 
 class Window:

@@ -4,33 +4,51 @@
 
 from __future__ import annotations
 
+import logging
+from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SourceError
+from .frames import Source
+from .videos import Sound, Video, av_for
 
-__all__ = ['Folder', 'ImageFile', 'VideoFile', 'Writer']
+__all__ = ['IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+# What OpenCV writes, by the file's ending.
+IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp',
+                 '.webp': '.webp', '.tif': '.tiff', '.tiff': '.tiff'}
+VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg names the containers
+_TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
+_CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
+_BT601 = 6  # as FFmpeg numbers it
+_MPEG_RANGE = 1
 
 
 class Writer(Protocol):
     """Takes images, (height, width[, 3]) uint8 blue green red."""
 
-    def write(self, name: str, image: NDArray[np.uint8]) -> None:
-        """Write one image. :raises SourceError: it cannot be written."""
+    def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
+        """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
 
     def close(self) -> None:
         """Finish the file. :raises SourceError: it is not whole."""
 
 
 def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    ending = IMAGE_ENDINGS[path.suffix.lower()]
     try:
+        is_encoded, data = cv2.imencode(ending, image)
+        if not is_encoded:
+            raise ValueError(f'{image.shape[1]}x{image.shape[0]} pixels are too many for {ending}')
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())  # imwrite does not say when the disk is full
-    except (OSError, cv2.error) as error:
+        path.write_bytes(data.tobytes())  # imwrite does not say when the disk is full
+    except (OSError, ValueError, cv2.error) as error:
         raise SourceError(f'{path} cannot be written: {error}') from error
 
 
@@ -40,7 +58,7 @@ class ImageFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, name: str, image: NDArray[np.uint8]) -> None:
+    def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write the image."""
         _write(self._path, image)
 
@@ -54,7 +72,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, name: str, image: NDArray[np.uint8]) -> None:
+    def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write ``NAME.png``."""
         _write(self._path / f'{name}.png', image)
 
@@ -63,44 +81,99 @@ class Folder:
 
 
 class VideoFile:
-    """An ``.mp4`` of frames of one size."""
+    """
+    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``.
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self._path, self._fps = path, fps
-        self._writer: cv2.VideoWriter | None = None
-        self._count = 0
+    :param fps: frames a second, where they come without times.
+    :param like: the video whose sound and whose pixels' shape are kept.
+    :raises SourceError: PyAV is not there.
+    """
+
+    def __init__(self, path: Path, fps: float, like: Source | None = None) -> None:
+        self._path, self._fps, self._like = path, fps, like
+        self._av = av_for(f'video {str(path)!r}')
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._file: BinaryIO | None = None
+        self._container: Any = None
+        self._stream: Any = None
+        self._sound: Sound | None = None
+        self._sound_stream: Any = None
         self._shape: tuple[int, ...] = ()
+        self._time_base = like.time_base if isinstance(like, Video) else _TIME_BASE
+        self._count, self._last, self._end = 0, -1, 0.0
 
-    def write(self, name: str, image: NDArray[np.uint8]) -> None:
-        """Append a frame."""
-        if self._writer is None:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SourceError(f'{self._path} cannot be written: {error}') from error
-            size, self._shape = image.shape[1::-1], image.shape
-            # The one codec that every build of OpenCV brings.
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'), self._fps, size)  # type: ignore[attr-defined]
-            if not self._writer.isOpened():
-                raise SourceError(f'{self._path} cannot be written as a video: is there room, and may you write there?')
-        if image.shape != self._shape:
-            raise SourceError(f'{self._path}: frame {name} measures {image.shape[1]}x{image.shape[0]}, the first one '
-                              f'{self._shape[1]}x{self._shape[0]}: a video has one size')
-        self._writer.write(image)
-        self._count += 1
+    def _error(self, error: Exception) -> SourceError:
+        reason = getattr(error, 'strerror', None) or error
+        return SourceError(f'{self._path} cannot be written as a video ({reason}): is there room, and may you write there?')
+
+    def _open(self, image: NDArray[np.uint8]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._shape = image.shape
+        self._file = self._path.open('wb')  # by Python, which takes every name
+        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS[self._path.suffix.lower()])
+        rate = Fraction(self._fps).limit_denominator(100000)
+        stream = self._stream = self._container.add_stream(_CODEC, rate=rate, options=_OPTIONS)
+        stream.height, stream.width = image.shape[:2]
+        is_odd = stream.height % 2 or stream.width % 2
+        stream.pix_fmt = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
+        context = stream.codec_context
+        context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
+        if self._like is not None and self._like.pixel_aspect != 1:
+            context.sample_aspect_ratio = self._like.pixel_aspect
+        self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
+        if self._sound is not None:
+            self._add_sound(self._sound)
+
+    def _add_sound(self, sound: Sound) -> None:
+        codec = sound.stream.codec_context.name
+        if codec in self._container.supported_codecs:
+            self._sound_stream = self._container.add_stream_from_template(sound.stream)
+            return
+        _LOGGER.warning('%s: the sound (%s) is left out, which %s does not take; .mkv does', self._path, codec, self._path.suffix)
+        sound.close()
+        self._sound = None
+
+    def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
+        """Append a frame, at its own time where it has one."""
+        try:
+            if self._container is None:
+                self._open(image)
+            if image.shape != self._shape:
+                raise SourceError(f'{self._path}: frame {name} measures {image.shape[1]}x{image.shape[0]}, the first one '
+                                  f'{self._shape[1]}x{self._shape[0]}: a video has one size; give a folder')
+            at = self._count / self._fps if stamp is None else stamp
+            duration = duration or 1 / self._fps
+            frame = self._av.VideoFrame.from_ndarray(image, format='bgr24')
+            frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, dst_colorspace='ITU601')
+            frame.pts = self._last = max(round(at / self._time_base), self._last + 1)
+            frame.time_base, frame.duration = self._time_base, round(duration / self._time_base)
+            self._count, self._end = self._count + 1, at + duration
+            self._mux(self._stream.encode(frame))
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            raise self._error(error) from error
+
+    def _mux(self, packets: list[Any]) -> None:
+        if self._sound is not None:
+            for packet in self._sound.until(self._end):
+                packet.stream = self._sound_stream
+                self._container.mux(packet)
+        self._container.mux(packets)
 
     def close(self) -> None:
         """
         Finish the video.
 
-        :raises SourceError: it is not whole, which OpenCV does not say by itself.
+        :raises SourceError: it cannot be written to its end.
         """
-        if self._writer is None:
+        container, self._container = self._container, None
+        if container is None or self._file is None:
             return
-        self._writer.release()
-        self._writer = None
-        written = cv2.VideoCapture(str(self._path))
-        count = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
-        written.release()
-        if count != self._count:
-            raise SourceError(f'{self._path} has {count} of {self._count} frames: is there room on the disk?')
+        try:
+            with self._file:
+                container.mux(self._stream.encode(None))
+                container.close()
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            raise self._error(error) from error
+        finally:
+            if self._sound is not None:
+                self._sound.close()

@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import SourceError
-from ..io.sources import Frame, Source, SourceKind, open_source
+from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
 from .lifetime import log_library_lines, run
 from .messages import ImageWriter
+from .parameters import wrong_qos_named
 
 __all__ = ['CameraNode', 'main']
 
@@ -39,7 +41,7 @@ _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effor
 
 class CameraNode(Node):
     """
-    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, an image or a
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a stream, an image or a
     folder of images, and ``camera_info`` (sensor_msgs/CameraInfo) beside it where there is a calibration. A camera that went
     away is opened again; a file that is not looped ends the node.
     """
@@ -49,20 +51,19 @@ class CameraNode(Node):
         log_library_lines(self)
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, image or folder of images.')
+        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, '
+                                                                   'http://), image or folder of images.')
         self._width = self._fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', most=MAX_SIDE)
         self._height = self._fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', most=MAX_SIDE)
         self._fps = self._fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", most=1000.0)
         self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
         url = self._fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
-        qos = QoSOverridingOptions.with_default_policies
-        self._publisher = self.create_publisher(Image, 'image_raw', QoSProfile(depth=2), qos_overriding_options=qos())
+        self._publisher = self._offer(Image, 'image_raw')
         self._writer = ImageWriter(Image(), 'bgr8')
         self._info = read_camera_info(url) if url else None
         if self._info is not None:
-            self._info_publisher = self.create_publisher(CameraInfo, 'camera_info', QoSProfile(depth=2),
-                                                         qos_overriding_options=qos())
+            self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
         self._thread.start()
@@ -84,11 +85,16 @@ class CameraNode(Node):
             raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
         return fitting
 
+    def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
+        with wrong_qos_named(self, topic):
+            return self.create_publisher(message_type, topic, QoSProfile(depth=2),
+                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
     def _open(self) -> Source | None:
         try:
             source = open_source(self._place, self._width, self._height, self._fps)
         except SourceError as error:
-            if not (self._place.isdigit() or self._place.startswith('/dev/') or '://' in self._place):
+            if not (self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)):
                 raise
             self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
             return None
@@ -111,6 +117,11 @@ class CameraNode(Node):
             try:
                 source = source or self._open()
                 frame = source.read() if source else None
+                if source and frame is None and self._loop:
+                    if source.kind == SourceKind.STREAM:
+                        self.ending.wait(_BACK_OFF[0])
+                    source.rewind()
+                    continue
             except SourceError as error:
                 if source is None or source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
@@ -128,8 +139,6 @@ class CameraNode(Node):
                 wait = _BACK_OFF[0]
                 due = self._pace(source, frame, due)
                 self._publish(frame.pixels)
-            elif self._loop:
-                source.rewind()
             else:
                 self.get_logger().info(f'end of {self._place}')
                 self._publisher.wait_for_all_acked(Duration(seconds=1))
@@ -139,8 +148,8 @@ class CameraNode(Node):
             source.close()
 
     def _pace(self, source: Source, frame: Frame, due: float) -> float:
-        """Wait until the frame is due; return when the next one is. A camera keeps its own time."""
-        if source.kind == SourceKind.CAMERA and not self._fps:
+        """Wait until the frame is due; return when the next one is. A camera or a live stream keeps its own time."""
+        if source.is_live and not self._fps:
             return due
         unknown = _IMAGES_FPS if source.kind == SourceKind.IMAGES else _UNKNOWN_FPS
         duration = 1 / self._fps if self._fps else frame.duration or 1 / unknown

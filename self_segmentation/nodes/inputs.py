@@ -17,6 +17,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from .messages import BitDepth, compressed_to_bgr, to_bgr
+from .parameters import wrong_qos_named
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -37,6 +38,7 @@ class Input:
     :param transport: ``raw`` or ``compressed``.
     :param on_frame: takes a message, the function that decodes it, and the number that its publisher gave it (None: unknown).
     :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
+    :raises SelfSegmentationError: a QoS override is not allowed.
     """
 
     def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, int | None], None],
@@ -62,11 +64,12 @@ class Input:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
 
         self._node, self.transport, self.topic, self.message_type = node, transport, topic, message_type
-        try:
-            self._subscription = subscribe(
-                event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
-        except UnsupportedEventTypeError:  # not every middleware counts them
-            self._subscription = subscribe()
+        with wrong_qos_named(node, topic):
+            try:
+                self._subscription = subscribe(
+                    event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
+            except UnsupportedEventTypeError:  # not every middleware counts them
+                self._subscription = subscribe()
 
     def close(self) -> None:
         """End the subscription."""

@@ -28,10 +28,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
-from ..errors import SelfSegmentationError
+from ..errors import SelfSegmentationError, SettingsError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
-from ..middleware import fast_dds_environment, keep_large_buffers
+from ..middleware import fast_dds_environment
 from ..programs import ignore_signals, note_signals
+from ..settings import load_yaml
 
 __all__ = ['log_library_lines', 'run']
 
@@ -40,12 +41,15 @@ _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
     'opening YAML file': '(does it exist, may it be read?)',
-    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; a list has one type of values)",
+    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; no section is empty, and a list "
+                         'has one type of values)',
     'parse parameter override rule': '(it takes NAME:=VALUE)',
     'parse remap rule': '(it takes FROM:=TO; __ns:= a name with / at its beginning, __node:= letters, digits and _)',
     'parse log level': '(it takes debug, info, warn, error or fatal)',
     'ROS_DOMAIN_ID': '(it takes a whole number from 0 to 232)',
 }
+_PARAMETER_FILE = re.compile(r"'--params-file (.*?)'\. Error")
+_NO_REASON = 'error not set'
 _FALLBACK_TEMPORARY_FOLDER = '/dev/shm'  # which Fast DDS needs too
 
 
@@ -59,7 +63,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     :returns: the process's exit code.
     """
     told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
-    keep_large_buffers()
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
@@ -93,21 +96,24 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 class _RosHandler(logging.Handler):
-    """Logs at the level DEBUG of a node."""
+    """Logs warnings as a node's, and the rest at the level DEBUG."""
 
     def __init__(self, node: Node) -> None:
         super().__init__()
-        self._logger = node.get_logger().get_child('libraries')
+        self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
-        self._logger.debug(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self._logger.warning(record.getMessage())
+        else:
+            self._logger.get_child('libraries').debug(record.getMessage())
 
 
 def log_library_lines(node: Node) -> None:
-    """Have a node log what MediaPipe, OpenCV and FFmpeg write by themselves, at the level DEBUG."""
+    """Have a node log what the package warns of, and, at the level DEBUG, what libraries write by themselves."""
     LIBRARY_LOGGER.setLevel(logging.DEBUG)
-    LIBRARY_LOGGER.addHandler(_RosHandler(node))
+    logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 
 def _start_ros(args: list[str]) -> None:
@@ -122,12 +128,25 @@ def _start_ros(args: list[str]) -> None:
     try:
         rclpy.init(args=[*args, *_NO_LOG_FILE] if problem else args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy's are private, and differ by distribution
-        reason = _SOURCE_LINE.sub('', str(error))
-        hint = next((f' {hint}' for part, hint in _HINTS.items() if part in reason), '')
-        unknown = 'unknown ROS arguments ' if reason.startswith('[') else ''
-        raise SelfSegmentationError(f'ROS cannot start: {unknown}{reason}{hint}') from error
+        raise SelfSegmentationError(f'ROS cannot start: {_explained(str(error))}') from error
     if problem:
         rclpy.logging.get_logger('self_segmentation').warning(problem)
+
+
+def _explained(reason: str) -> str:
+    """Return what ROS says, without the places in its own source, and with what would be right."""
+    reason = _SOURCE_LINE.sub('', reason)
+    unknown = 'unknown ROS arguments ' if reason.startswith('[') else ''
+    hints = [hint for part, hint in _HINTS.items() if part in reason][:1]
+    if file := _PARAMETER_FILE.search(reason):
+        try:
+            load_yaml(file[1])
+        except SettingsError as error:  # where it is no YAML, ROS counts lines from 0 and does not say what is wrong
+            hints.append(f'({error})')
+    if reason.endswith(_NO_REASON) and os.environ.get('ROS_SECURITY_ENABLE') == 'true':
+        keystore = os.environ.get('ROS_SECURITY_KEYSTORE', '')
+        hints.append(f'(ROS_SECURITY_KEYSTORE = {keystore!r}: it takes the folder that has enclaves/)')
+    return ' '.join([f'{unknown}{reason}', *hints])
 
 
 def _guard_services(node: Node) -> None:

@@ -17,6 +17,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from .messages import ImageWriter, compress
+from .parameters import wrong_qos_named
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
@@ -37,6 +38,7 @@ def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
     Return the outputs of a node: reliable, depth 1, with QoS overrides.
 
     :param on_demand: called when a subscriber comes or goes; never where there are no matched events (Humble).
+    :raises SelfSegmentationError: a QoS override is not allowed.
     """
     return [Output(node, result, on_demand) for result in _TOPICS]
 
@@ -57,8 +59,9 @@ class Output:
         # Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
         def publisher(message_type: type, topic: str) -> Publisher[Any]:
             qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE)
-            return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
-                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            with wrong_qos_named(node, topic):
+                return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
+                                             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
         self._raw = publisher(Image, f'~/{_TOPICS[result]}')
         self.topic = self._raw.topic_name

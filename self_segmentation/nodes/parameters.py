@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -17,7 +18,7 @@ from rclpy.parameter import Parameter
 from ..errors import SelfSegmentationError, SettingsError
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
-__all__ = ['SettingsParameters', 'descriptor']
+__all__ = ['SettingsParameters', 'descriptor', 'wrong_qos_named']
 
 _DECLARED_LATER = 'qos_overrides.'
 _CHANGE = 'a parameter change'
@@ -146,7 +147,8 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are: what
+        ``ros2 param dump`` wrote may be loaded again.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -159,7 +161,7 @@ class SettingsParameters:
                 continue
             if message.name in TUNABLES:
                 changes[message.name] = _plain(parameter.value)
-            else:
+            elif not self._is_as_it_was(parameter):
                 others.append(parameter)
         if problems:
             raise SettingsError(problems)
@@ -173,6 +175,11 @@ class SettingsParameters:
         if problems:
             raise SettingsError(problems)
         return [*new, *others]
+
+
+    def _is_as_it_was(self, parameter: Parameter[Any]) -> bool:
+        has_it = self._node.has_parameter(parameter.name)
+        return has_it and bool(self._node.get_parameter(parameter.name).value == parameter.value)
 
 
 def descriptor(tunable: Tunable) -> ParameterDescriptor:
@@ -189,6 +196,21 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     elif isinstance(tunable.default, int) and not isinstance(tunable.default, bool):
         described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=1)]
     return described
+
+
+@contextlib.contextmanager
+def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
+    """
+    Say which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
+
+    :raises SelfSegmentationError: with rclpy's own reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not node.context.ok():  # it is the shutdown that interrupted it
+            raise
+        raise SelfSegmentationError(f'{_DECLARED_LATER}{node.resolve_topic_name(topic)} is not allowed: {error}') from error
 
 
 def _ros(value: Any) -> Any:

@@ -45,6 +45,10 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
     def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
         try:
             return transition(node, *args, **named)
+        except SelfSegmentationError as error:
+            node._health.fail(str(error))
+            node.get_logger().error(str(error))
+            raise
         except Exception as error:
             if node.context.ok():  # else it is the shutdown that interrupted it
                 node._health.fail(f'{type(error).__name__}: {error}')
@@ -104,11 +108,12 @@ class SegmentationNode(LifecycleNode):
         """Load the model and offer the outputs."""
         try:
             self._pipeline = self._tuning.built(make_pipeline)
+            self._outputs = make_outputs(self, self._follow_demand)
         except SelfSegmentationError as error:
             self._health.fail(str(error))
             self.get_logger().error(f'cannot be configured: {error}')
+            self.on_cleanup(state)
             return TransitionCallbackReturn.FAILURE
-        self._outputs = make_outputs(self, self._follow_demand)
         settings = self._tuning.settings
         self.get_logger().info(f'configured: model {settings.model}, background {settings.background_type}; results on '
                                + ', '.join(output.topic for output in self._outputs))
@@ -172,16 +177,16 @@ class SegmentationNode(LifecycleNode):
         self._follow_background(bool(transport) and self._tuning.settings.background_type == 'topic')
         if transport == (self._input.transport if self._input is not None else ''):
             return
+        new = None
+        if transport and self._pipeline is not None:
+            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
+            self._pipeline.reset()  # what was seen before is long ago
         if self._input is not None:
             self._input.close()
-            self._input = None
-            self.get_logger().info('idle: no result has subscribers')
+        self._input = new
         self._health.reset()
         self._last = None
-        if transport and self._pipeline is not None:
-            self._pipeline.reset()  # what was seen before is long ago
-            self._input = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
-            self.get_logger().info(f'subscribed to {self._input.topic} ({transport})')
+        self.get_logger().info(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
 
     def _follow_background(self, is_wanted: bool) -> None:
         if self._background is not None and not is_wanted:
@@ -222,7 +227,7 @@ class SegmentationNode(LifecycleNode):
             if self._tuning.settings.replace == 'people':
                 pipeline.reset()
             self._supervisor.skip(str(error))
-        except Exception as error:  # OpenCV's, MediaPipe's, by version: no frame may end the node
+        except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             if self.context.ok():  # else it is the shutdown that interrupted it
                 pipeline.reset()
                 self.get_logger().debug(traceback.format_exc())
@@ -264,7 +269,8 @@ class SegmentationNode(LifecycleNode):
         people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
         is_missing = self._background is not None and self._pipeline is not None and self._pipeline.waits_for_background
         missing = self._background.topic if is_missing and self._background is not None else ''
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, missing)
+        runtime = self._pipeline.runtime if self._pipeline is not None else None
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, missing)
 
 
 def _seconds(message: Any) -> float:

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..middleware import advice
+from ..picture.runtimes import Runtime
 from .diagnostics import Health, Recent, Status
 from .inputs import Input
 from .outputs import Output
@@ -46,7 +47,7 @@ class Supervisor:
             self._node.get_logger().error(f'frame skipped: {reason}')
 
     def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
-               people: int | None, missing: str = '') -> Status:
+               people: int | None, runtime: Runtime | None, missing: str = '') -> Status:
         """
         Return the report of the last second, and log what is wrong.
 
@@ -54,12 +55,14 @@ class Supervisor:
         :param source: the subscription of the camera, None while there is none.
         :param coverage: fraction of the last frame that people cover, None where there was none.
         :param people: how many people the last frame shows, None where nobody counts them.
+        :param runtime: what runs the models, None where there are none.
         :param missing: the topic on which a background is waited for; empty where none is missing.
         """
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
         values['person present'] = seen
         values['people'] = 'unknown' if people is None or not recent.went else str(people)
+        values['runtime'] = 'none' if runtime is None else runtime.title
         if recent.came:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = dict(self._troubles(source, outputs, recent))
@@ -68,6 +71,8 @@ class Supervisor:
         for kind, text in troubles.items():
             if self._is_due(kind, _REPEAT_INTERVAL):
                 self._node.get_logger().warning(text)
+        if runtime is not None and runtime.warning:
+            troubles['runtime'] = runtime.warning  # which was logged when it was chosen
         level, message = self._state(inactive, source, recent, bool(troubles))
         return Status(level, '; '.join((message, *troubles.values())), values)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..settings import LEAST_TO_HIDE, Settings
 from .arrays import Array
+from .decoding import flattened
 
 __all__ = ['BACKGROUNDS', 'Background', 'CleanPlate', 'Color', 'Film', 'Fitting', 'Image', 'Live', 'Media', 'NO_MEDIA',
            'fitted', 'make_background']
@@ -90,7 +91,8 @@ class Image:
     """
     An image, fitted to the frame, or a film.
 
-    :param media: of which ``kind`` counts.
+    :param media: of which ``kind`` counts: (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, then it stands on
+        ``background.color``; or a film.
     :raises ValueError: without it.
     """
 
@@ -101,7 +103,7 @@ class Image:
         if content is None:
             name = getattr(settings, f'background_{self.kind}')
             raise ValueError(f'background.type = {self.kind!r} needs the content of background.{self.kind} = {name!r}')
-        self._content = content
+        self._content = flattened(content, settings.background_color) if isinstance(content, np.ndarray) else content
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
         self._fitted: Array = np.empty((0, 0, 3), np.uint8)
 

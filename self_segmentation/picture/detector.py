@@ -3,8 +3,7 @@
 """
 The person detector: boxes of the people in a frame.
 
-EfficientDet-Lite0 (Tan, Pang, Le, "EfficientDet", CVPR 2020) through MediaPipe's Object Detector,
-https://ai.google.dev/edge/mediapipe/solutions/vision/object_detector
+EfficientDet-Lite0 (Tan, Pang, Le, "EfficientDet", CVPR 2020), run by MediaPipe Tasks or LiteRT.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import cv2
 
 from ..errors import DetectorError
 from .arrays import Array
-from .mediapipe_tasks import import_tasks
 from .roi import Region, full_frame
+from .runtimes import choose_runtime
 from .segmenter import ModelFile, resize_like_mediapipe
 
 __all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector', 'parts_to_look_at']
@@ -60,22 +59,20 @@ class PersonDetector:
     EfficientDet-Lite0, its class "person".
 
     :param file: ``models/efficientdet_lite0.tflite``, no other.
+    :param runtime: what runs it, as :func:`~self_segmentation.picture.runtimes.choose_runtime` takes it.
     :raises DetectorError: it is another file, or damaged.
+    :raises RuntimeMissingError: the runtime is not there.
     """
 
-    def __init__(self, file: ModelFile) -> None:
+    def __init__(self, file: ModelFile, runtime: str = 'auto') -> None:
         if hashlib.sha256(file.content).hexdigest() != _SHA256:
             raise DetectorError(f'person detector {file.name}: damaged or another file ({len(file.content)} bytes): copy models/ '
                                 'of this package again, or set people.detector to false')
-        mediapipe, tasks, vision = import_tasks()
-        options = vision.ObjectDetectorOptions(
-            base_options=tasks.BaseOptions(model_asset_buffer=file.content), running_mode=vision.RunningMode.IMAGE,
-            score_threshold=_DOUBTFUL, max_results=100, category_allowlist=['person'])
+        chosen = choose_runtime(runtime)
         try:
-            self._detector = vision.ObjectDetector.create_from_options(options)
+            self._model = chosen.backend.load_detection(file.content, _DOUBTFUL)
         except (RuntimeError, ValueError) as error:
-            raise DetectorError(f'person detector {file.name}: MediaPipe cannot load it ({error})') from error
-        self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
+            raise DetectorError(f'person detector {file.name}: {chosen.title} cannot load it ({error})') from error
 
     def detect(self, bgr: Array) -> list[Detection]:
         """
@@ -85,20 +82,17 @@ class PersonDetector:
         """
         height, width = bgr.shape[:2]
         small = resize_like_mediapipe(bgr, (_SIDE, _SIDE))
-        result = self._detector.detect(self._image(image_format=self._format, data=cv2.cvtColor(small, cv2.COLOR_BGR2RGB)))
         found = []
-        for detection in result.detections:
-            box = detection.bounding_box
-            x0, y0 = box.origin_x * width / _SIDE, box.origin_y * height / _SIDE
-            region = Region(round(x0), round(y0), round(x0 + box.width * width / _SIDE), round(y0 + box.height * height / _SIDE))
-            region = region.intersect(full_frame(bgr.shape))
+        for x0, y0, x1, y1, score in self._model.infer(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)):
+            region = Region(round(x0 * width / _SIDE), round(y0 * height / _SIDE),
+                            round(x1 * width / _SIDE), round(y1 * height / _SIDE)).intersect(full_frame(bgr.shape))
             if region.area > 0:
-                found.append(Detection(region, float(detection.categories[0].score)))
+                found.append(Detection(region, score))
         return sorted(found, key=lambda each: -each.score)
 
     def close(self) -> None:
         """Free the model."""
-        self._detector.close()
+        self._model.close()
 
 
 class Finder:

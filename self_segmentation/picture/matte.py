@@ -199,8 +199,9 @@ def alpha_curve(threshold: float, softness: float) -> Array:
     """
     probability = np.arange(256) / 255.0
     low, high = threshold * (1 - softness), threshold + (1 - threshold) * softness
-    below = np.clip((probability - low) / max(threshold - low, 1e-6), 0, 1) * 127
-    above = 128 + np.clip((probability - threshold) / max(high - threshold, 1e-6), 0, 1) * 127
+    smallest = float(np.finfo(float).tiny)  # a step where there is no softness, however near to 0 or 1 the threshold is
+    below = np.clip((probability - low) / max(threshold - low, smallest), 0, 1) * 127
+    above = 128 + np.clip((probability - threshold) / max(high - threshold, smallest), 0, 1) * 127
     return np.where(probability > threshold, above, below).round().astype(np.uint8)
 
 

@@ -20,6 +20,7 @@ from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
 from .people import Person
 from .privacy import cover_still, private
+from .runtimes import Runtime, choose_runtime
 from .segmenter import ModelFile, Segmenter
 from .stills import segment_still
 
@@ -62,19 +63,25 @@ class Pipeline:
     The whole way of a frame.
 
     :raises ModelError: the model cannot be loaded.
+    :raises RuntimeMissingError: the runtime is not there.
     """
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
         self._background = make_background(settings, assets.media)
-        self._model = Segmenter(assets.model)
-        self._detector = None if assets.detector is None else PersonDetector(assets.detector)
+        self._model = Segmenter(assets.model, settings.runtime)
+        self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
         self._engine = self._make_engine(settings)
         self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
         self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the models."""
+        return choose_runtime(self.settings.runtime)
 
     @property
     def inferences(self) -> int:
@@ -103,11 +110,13 @@ class Pipeline:
         films = [old for old, new in zip(self.assets.media, assets.media) if old is not new]
         if films or any(name == 'replace' or name.startswith('background.') for name in changed):
             background = make_background(settings, assets.media)
-        if assets.model is not self.assets.model or assets.detector is not self.assets.detector:
-            model = self._model if assets.model is self.assets.model else Segmenter(assets.model)
+        same_model = 'runtime' not in changed and assets.model is self.assets.model
+        same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
+        if not same_model or not same_detector:
+            model = self._model if same_model else Segmenter(assets.model, settings.runtime)
             detector = self._detector
-            if assets.detector is not self.assets.detector:
-                detector = None if assets.detector is None else PersonDetector(assets.detector)
+            if not same_detector:
+                detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
             self._engine.close()
             for old, new in ((self._model, model), (self._detector, detector)):
                 if old is not None and old is not new:

@@ -1,34 +1,31 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""
-How likely each pixel is a person: MediaPipe's selfie segmentation models through MediaPipe Tasks.
-
-https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter
-"""
+"""How likely each pixel is a person: MediaPipe's selfie segmentation models, run by MediaPipe Tasks or LiteRT."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import resource
 import struct
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import zipfile
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, SelfSegmentationError
 from .arrays import Array
-from .mediapipe_tasks import import_tasks
+from .runtimes import Runtime, SegmentationModel, choose_runtime
 
-__all__ = ['EXPECTED', 'ModelFile', 'Segmenter', 'resize_like_mediapipe']
+__all__ = ['EXPECTED', 'ModelFile', 'Segmenter', 'is_known', 'resize_like_mediapipe']
 
 _SHA256 = ('9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c',
            'a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd')  # of the two
+_ZIPPED, _LARGEST_ZIP = b'PK\3\4', 1 << 16  # how a zipped file begins; bytes that labels and the like take at most
 _LARGEST_SIDE = 2048  # pixels of a model's input
 _TRIAL_MEMORY = 2 << 30  # bytes; the two take 150 MB
 _TRIAL_PATIENCE = 60.0  # seconds; the two take one
@@ -47,16 +44,19 @@ class Segmenter:
     One model, loaded.
 
     :param file: a selfie segmentation model.
+    :param runtime: what runs it, as :func:`~self_segmentation.picture.runtimes.choose_runtime` takes it.
     :param tried: whether it is known to work; else a file that is neither of the two is first tried in a process of its own,
         which takes a second.
     :raises ModelError: the file is damaged, truncated or another kind of model.
+    :raises RuntimeMissingError: the runtime is not there.
     """
 
-    def __init__(self, file: ModelFile, tried: bool = False) -> None:
+    def __init__(self, file: ModelFile, runtime: str = 'auto', tried: bool = False) -> None:
         self.size = _input_size(file)
-        if not tried and hashlib.sha256(file.content).hexdigest() not in _SHA256:
-            _try(file)
-        self._segmenter, self._as_image = _load(file)
+        chosen = choose_runtime(runtime)
+        if not tried and not is_known(file):
+            _try(file, chosen)
+        self._model = _load(file, chosen)
 
     def probability(self, rgb: Array) -> Array:
         """
@@ -68,23 +68,16 @@ class Segmenter:
         """
         if rgb.shape[1::-1] != self.size:
             rgb = resize_like_mediapipe(rgb, self.size)
-        return self.full_size_probability(np.ascontiguousarray(rgb))
-
-    def full_size_probability(self, rgb: Array) -> Array:
-        """
-        Return the same at the picture's own size, as MediaPipe gives it: the tutorial's way, and slow.
-
-        :param rgb: (height, width, 3) uint8, C-contiguous.
-        :returns: (height, width) float32 in 0..1.
-        """
-        # Confidence mask 0, never the category mask: that one's meaning is inverted.
-        mask = self._segmenter.segment(self._as_image(rgb)).confidence_masks[0]
-        probability: Array = mask.numpy_view().reshape(rgb.shape[:2]).copy()
-        return probability
+        return self._model.infer(np.ascontiguousarray(rgb))
 
     def close(self) -> None:
-        """Free the model. MediaPipe 1.x prints a traceback at the interpreter's end without it."""
-        self._segmenter.close()
+        """Free the model."""
+        self._model.close()
+
+
+def is_known(file: ModelFile) -> bool:
+    """Return whether a file is one of the two, to the last byte."""
+    return hashlib.sha256(file.content).hexdigest() in _SHA256
 
 
 def resize_like_mediapipe(picture: Array, size: tuple[int, int]) -> Array:
@@ -106,54 +99,48 @@ def _corners(width: int, height: int) -> Array:
     return np.array([[0, height], [0, 0], [width, 0], [width, height]], np.float32)
 
 
-def _try(file: ModelFile) -> None:
+def _try(file: ModelFile, runtime: Runtime) -> None:
     """
-    Use a model once in a process of its own: MediaPipe 0.10.21 crashes with many a damaged one, and with one without metadata.
+    Use a model once in a process of its own: many a damaged one ends it, and with MediaPipe one without metadata.
 
     :raises ModelError: it does not work there.
     """
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     try:
-        done = subprocess.run([sys.executable, '-m', __name__, file.name], input=file.content, capture_output=True,
+        done = subprocess.run([sys.executable, '-m', __name__, file.name, runtime.name], input=file.content, capture_output=True,
                               env=environment, timeout=_TRIAL_PATIENCE)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise ModelError(f'model {file.name}: cannot be tried ({error}): give {EXPECTED}') from error
     if done.returncode:
-        crash = f'model {file.name}: MediaPipe crashes with it ({done.returncode}): damaged or without metadata: give {EXPECTED}'
+        crash = (f'model {file.name}: {runtime.title} crashes with it ({done.returncode}): damaged or without metadata: '
+                 f'give {EXPECTED}')
         raise ModelError(done.stdout.decode(errors='replace').strip() or crash)
 
 
-def _trial(path: str) -> int:
+def _trial(path: str, runtime: str) -> int:
     """Load a model and ask it once; say what is wrong with it."""
     resource.setrlimit(resource.RLIMIT_DATA, (_TRIAL_MEMORY, _TRIAL_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        segmenter = Segmenter(ModelFile(path, sys.stdin.buffer.read()), tried=True)
+        segmenter = Segmenter(ModelFile(path, sys.stdin.buffer.read()), runtime, tried=True)
         width, height = segmenter.size
         probability = segmenter.probability(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
         if not (probability.min() >= 0 and probability.max() <= 1):  # NaN neither
             raise ModelError(f'model {path}: what it gives are no probabilities: give {EXPECTED}')
-    except (MemoryError, RuntimeError, ValueError) as error:
-        print(f'model {path}: MediaPipe cannot use it ({error}): give {EXPECTED}')
-    except ModelError as error:
+    except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+        print(f'model {path}: {choose_runtime(runtime).title} cannot use it ({error}): give {EXPECTED}')
+    except SelfSegmentationError as error:
         print(error)
     else:
         return 0
     return 1
 
 
-def _load(file: ModelFile) -> tuple[Any, Callable[[Array], Any]]:  # the types are MediaPipe's, imported late
-    mediapipe, tasks, vision = import_tasks()
-    options = vision.ImageSegmenterOptions(
-        base_options=tasks.BaseOptions(model_asset_buffer=file.content),
-        running_mode=vision.RunningMode.IMAGE, output_confidence_masks=True, output_category_mask=False)
+def _load(file: ModelFile, runtime: Runtime) -> SegmentationModel:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # protobuf's, of a call inside MediaPipe
-            segmenter = vision.ImageSegmenter.create_from_options(options)
+        return runtime.backend.load_segmentation(file.content)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f'model {file.name}: MediaPipe cannot load it ({error}): give {EXPECTED}') from error
-    return segmenter, lambda rgb: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
+        raise ModelError(f'model {file.name}: {runtime.title} cannot load it ({error}): give {EXPECTED}') from error
 
 
 def _input_size(file: ModelFile) -> tuple[int, int]:
@@ -161,12 +148,15 @@ def _input_size(file: ModelFile) -> tuple[int, int]:
     content = file.content
     if content[4:8] != b'TFL3':
         raise ModelError(f'model {file.name}: not a TensorFlow Lite file ({len(content)} bytes): give {EXPECTED}')
+    damaged = f'model {file.name}: damaged or truncated ({len(content)} bytes): fetch or copy it again'
+    if _ZIPPED in content[-_LARGEST_ZIP:] and not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ModelError(damaged)  # of the files that are zipped to its end one is cut, which not every runtime looks at
     try:
         graph = _Table.root(content).tables(2)[0]
         tensors = graph.tables(0)
         inputs, outputs = ([tensors[i].integers(0) for i in graph.integers(field)] for field in (1, 2))
     except (struct.error, IndexError) as error:
-        raise ModelError(f'model {file.name}: damaged or truncated ({len(content)} bytes): fetch or copy it again') from error
+        raise ModelError(damaged) from error
     if not (len(inputs) == len(outputs) == 1 and len(inputs[0]) == len(outputs[0]) == 4 and inputs[0][3] == 3
             and outputs[0] == [*inputs[0][:3], 1] and all(1 <= side <= _LARGEST_SIDE for side in inputs[0])):
         raise ModelError(f'model {file.name}: another kind of model, inputs {inputs}, outputs {outputs}: give {EXPECTED}')
@@ -201,4 +191,4 @@ class _Table:
 
 
 if __name__ == '__main__':
-    raise SystemExit(_trial(sys.argv[1]))
+    raise SystemExit(_trial(*sys.argv[1:]))

@@ -13,6 +13,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(benchmark())
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from ..io.assets import load_assets, make_pipeline, read_model
 from ..picture.backgrounds import BACKGROUNDS
 from ..picture.detector import PersonDetector
 from ..picture.pipeline import Pipeline
+from ..picture.runtimes import choose_runtime, installed_runtimes
 from ..picture.segmenter import Segmenter
 from ..resources import share
 from ..settings import Settings, read_yaml
@@ -36,7 +38,8 @@ from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sam
 
 __all__ = ['tutorial_lines', 'main']
 
-_INFERENCE, _TUTORIAL, _DEFAULT = 'inference alone', "the tutorial's lines", 'our default'
+_INFERENCE, _LOOK = 'inference alone', 'one look of the person detector'
+_TUTORIAL, _DEFAULT = "the tutorial's lines", 'our default'
 _SIZES = ((640, 480), (1280, 720), (1920, 1080))
 _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 2160)), (2, (640, 480)), (4, (640, 480)),
             (2, (1280, 720)))
@@ -85,7 +88,7 @@ class _Stopwatch:
 
 def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
-    model = Segmenter(read_model('general'))
+    models = {_on(runtime.title, _INFERENCE): Segmenter(read_model('general'), runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
     image = {'background.image': str(share('demo', 'background.jpg'))}
     pipelines = {'our tutorial configuration': make_pipeline(tutorial), _DEFAULT: make_pipeline(default)}
@@ -93,28 +96,46 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
         if kind != default.background_type:
             pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**image, 'background.type': kind}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
-        results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, model, pipelines, bar) for size in _SIZES}
-    model.close()
-    for pipeline in pipelines.values():
-        pipeline.close()
+        results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, models, pipelines, bar) for size in _SIZES}
+    _close(*models.values(), *pipelines.values())
     return results
 
 
-def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipelines: dict[str, Pipeline],
+def _on(title: str, what: str) -> str:
+    return f'{what}, {title}'
+
+
+def _close(*loaded: Any) -> None:
+    for each in loaded:
+        each.close()
+
+
+def _full_size(model: Segmenter) -> Callable[[Any], Any]:
+    """Return the tutorial's MediaPipe: a frame of any size to a map of that size. LiteRT stands in where MediaPipe is not."""
+    mediapipe = next((each for each in installed_runtimes() if each.name == 'mediapipe'), None)
+    if mediapipe is None:
+        return lambda rgb: cv2.resize(model.probability(rgb), rgb.shape[1::-1])
+    return mediapipe.backend.load_segmentation(read_model('general').content).infer
+
+
+def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmenter], pipelines: dict[str, Pipeline],
                   bar: tqdm[Any]) -> dict[str, Any]:
     images = sample_frames(size, PERSON_FRAMES[:60])
-    small = cv2.cvtColor(cv2.resize(images[0], model.size), cv2.COLOR_BGR2RGB)
+    inference = _on(choose_runtime('auto').title, _INFERENCE)
+    small = cv2.cvtColor(cv2.resize(images[0], models[inference].size), cv2.COLOR_BGR2RGB)
+    full_size = _full_size(models[inference])
     out, alpha = np.empty_like(images[0]), np.empty(images[0].shape[:2], np.uint8)
     watch = _Stopwatch()
     stages: dict[str, list[float]] = {}
     threads = cv2.getNumThreads()
     for index in range(frames):
         frame = images[index % len(images)]
-        watch.time(_TUTORIAL, tutorial_lines, frame, model.full_size_probability)
+        watch.time(_TUTORIAL, tutorial_lines, frame, full_size)
         cv2.setNumThreads(1)  # as in our processes
         # Each has run once right before it is timed: one pipeline alone does not meet the cold caches that others leave.
-        model.probability(small)
-        watch.time(_INFERENCE, model.probability, small)
+        for name, model in models.items():
+            model.probability(small)
+            watch.time(name, model.probability, small)
         for name, pipeline in pipelines.items():
             pipeline.process(images[(index - 1) % len(images)], composite=out, alpha=alpha, mask=False)
             result = watch.time(name, pipeline.process, frame, composite=out, alpha=alpha, mask=False)
@@ -127,13 +148,13 @@ def _measure_size(size: tuple[int, int], frames: int, model: Segmenter, pipeline
     return {'p50_ms': medians,
             'p95_ms': {name: float(np.percentile(values, 95)) for name, values in watch.times.items()},
             'times_faster_than_tutorial': {name: medians[_TUTORIAL] / value for name, value in medians.items()},
-            'times_inference': {name: value / medians[_INFERENCE] for name, value in medians.items()},
+            'times_inference': {name: value / medians[inference] for name, value in medians.items()},
             'stages_p50_ms': {name: float(np.median(values)) for name, values in stages.items()}}
 
 
 def measure_cpu(blocks: int) -> dict[str, float]:
     """
-    Return the CPU time of an inference in milliseconds, and what costs how many inferences.
+    Return the CPU time of an inference of the default runtime in milliseconds, and what costs how many of these.
 
     CPU time is that of all threads of the process, which hardly depends on what else the machine does. Blocks of what is compared
     and of inferences take turns, and the median of the ratios counts.
@@ -141,12 +162,16 @@ def measure_cpu(blocks: int) -> dict[str, float]:
     settings = _configuration('segmentation')
     assets = load_assets(settings)
     assert assets.detector is not None  # the default has one
-    model, detector = Segmenter(assets.model), PersonDetector(assets.detector)
+    model = Segmenter(assets.model)
+    runtimes = installed_runtimes()
+    segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
+    detectors = {_on(each.title, _LOOK): PersonDetector(assets.detector, each.name) for each in runtimes}
     videos = {name: _Video(settings, numbers) for name, numbers in _SHOWN.items()}
     frame = sample_frames(_Video.SIZE, PERSON_FRAMES[:1])[0]
     small = cv2.cvtColor(cv2.resize(frame, model.size), cv2.COLOR_BGR2RGB)
     compared: dict[str, tuple[int, Callable[[], object]]] = {
-        'one look of the person detector': (_LOOKS, lambda: detector.detect(frame)),
+        **{name: (_INFERENCES, functools.partial(each.probability, small)) for name, each in segmenters.items()},
+        **{name: (_LOOKS, functools.partial(each.detect, frame)) for name, each in detectors.items()},
         **{name: (_BLOCK, video.show) for name, video in videos.items()}}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # as in our processes
@@ -159,10 +184,7 @@ def measure_cpu(blocks: int) -> dict[str, float]:
             inferences.append(_cpu_seconds(_INFERENCES, lambda: model.probability(small)))
             ratios[name].append(_cpu_seconds(count, work) / inferences[-1])
     cv2.setNumThreads(threads)
-    model.close()
-    detector.close()
-    for video in videos.values():
-        video.close()
+    _close(model, *segmenters.values(), *detectors.values(), *videos.values())
     return {'inference_ms': 1e3 * float(np.median(inferences)), **{name: float(np.median(each)) for name, each in ratios.items()}}
 
 

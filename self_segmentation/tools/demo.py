@@ -27,7 +27,6 @@ from sensor_msgs.msg import Image
 
 from ..io.window import why_no_window
 from ..io.writers import VideoFile
-from ..middleware import image_environment
 from ..nodes.lifetime import run
 from ..nodes.messages import to_bgr
 from ..resources import share
@@ -120,9 +119,6 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--folder', type=Path, default=Path('demo'), help='where output.mp4 and output.png go')
     options = parser.parse_args(args)
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
-    added, said = image_environment(os.environ)
-    os.environ.update(added)
-    print(said, flush=True)
     options.folder.mkdir(parents=True, exist_ok=True)
     no_window = why_no_window()
     if no_window:

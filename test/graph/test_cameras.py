@@ -54,7 +54,7 @@ def cameras(graph, start, astronaut, tmp_path):
         graph.node.destroy_subscription(camera.subscription)
 
 
-def test_each_of_four_cameras_gets_its_own_pictures_back_and_its_own_parameters(graph, cameras):
+def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
     reports: dict[str, str] = {}
 
     def on_report(report: DiagnosticArray) -> None:

@@ -59,7 +59,7 @@ def assert_serves(node, astronaut, expected):
     assert np.array_equal(node.pictures(astronaut)['mask'], expected.mask)
 
 
-def test_a_camera_that_is_killed_is_missed_aloud_and_served_again_when_it_is_back(graph, start):
+def test_recovers_when_camera_restarts(graph, start):
     namespace = unique('camera')
     program = start.node('segmentation_node', namespace)
     received, subscription = graph.listen(f'/{namespace}/segmentation/output')
@@ -74,7 +74,7 @@ def test_a_camera_that_is_killed_is_missed_aloud_and_served_again_when_it_is_bac
     graph.node.destroy_subscription(subscription)
 
 
-def test_a_camera_may_change_size_encoding_and_rate_at_any_frame(node, astronaut):
+def test_accepts_change_of_size_encoding_and_rate(node, astronaut):
     grey = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
     yuv = cv2.cvtColor(astronaut, cv2.COLOR_BGR2YUV_YUY2)
     for width, (picture, encoding) in itertools.product((512, 200, 302), (
@@ -87,7 +87,7 @@ def test_a_camera_may_change_size_encoding_and_rate_at_any_frame(node, astronaut
 
 @pytest.mark.parametrize('stamps', [[50.0] * 6, [50.0 - n for n in range(6)], [0.0] * 6, [50.0, 1e9, 3.0, 2e9, 0.0, 7.0]],
                          ids=['equal', 'decreasing', 'zero', 'jumping'])
-def test_frames_with_strange_stamps_are_all_served_and_keep_them(default_node, sample, stamps):
+def test_serves_frames_with_odd_stamps(default_node, sample, stamps):
     for number, stamp in enumerate(stamps):
         message = message_of(sample[60 + number])
         message.header.frame_id = f'{number}'
@@ -97,7 +97,7 @@ def test_frames_with_strange_stamps_are_all_served_and_keep_them(default_node, s
         assert area(picture_of(result)) > 0.2
 
 
-def test_simulated_time_may_jump_back_or_stand_still(graph, start, sample):
+def test_serves_when_simulated_time_jumps_back_or_stops(graph, start, sample):
     namespace = unique('time')
     node = Segmentation(graph, namespace, start.node('segmentation_node', namespace, use_sim_time='true'), kinds=('mask',))
     clock = graph.node.create_publisher(Clock, '/clock', 10)
@@ -113,7 +113,7 @@ def test_simulated_time_may_jump_back_or_stand_still(graph, start, sample):
     node.wait_until(lambda: 'no camera frames' in node.program.said, 'the complaint, though the clock stands')
 
 
-def test_a_subscriber_that_stands_still_costs_the_others_nothing(node, start, sample):
+def test_stalled_subscriber_does_not_slow_others(node, start, sample):
     namespace = node.name.split('/')[1]
     listener = start('', command=[sys.executable, '-c', LISTENER, namespace, 'segmentation/output'])
     node.listen('mask')
@@ -131,7 +131,7 @@ def test_a_subscriber_that_stands_still_costs_the_others_nothing(node, start, sa
     node.wait_until(lambda: node.results(message_of(sample[60])) and listener.said.count('picture') > seen + 2, 'it to go on')
 
 
-def test_a_node_that_is_killed_and_started_again_serves_the_same_subscribers(graph, start, astronaut, expected):
+def test_restarted_node_serves_same_subscribers(graph, start, astronaut, expected):
     namespace = unique('killed')
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     node = Segmentation(graph, namespace, program)
@@ -142,7 +142,7 @@ def test_a_node_that_is_killed_and_started_again_serves_the_same_subscribers(gra
     assert_serves(node, astronaut, expected)
 
 
-def test_a_model_file_that_is_removed_is_not_missed_until_it_is_asked_for(graph, start, astronaut, expected, tmp_path):
+def test_keeps_serving_after_model_file_is_removed(graph, start, astronaut, expected, tmp_path):
     model = tmp_path / 'model.tflite'
     shutil.copy(ROOT / 'models' / 'selfie_segmentation.tflite', model)
     namespace = unique('model')
@@ -178,8 +178,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize('spoil, reason', SPOILT.values(), ids=list(SPOILT))
-def test_a_background_file_that_is_spoilt_while_in_use_is_refused_at_once_and_the_old_picture_stays(node, astronaut, tmp_path,
-                                                                                                   spoil, reason):
+def test_refuses_corrupted_background_and_keeps_old_one(node, astronaut, tmp_path, spoil, reason):
     path = tmp_path / 'background.png'
     cv2.imwrite(str(path), np.full((48, 64, 3), (10, 200, 30), np.uint8))
     assert node.change(background__image=str(path)) == node.change(background__type='image') == []
@@ -195,7 +194,7 @@ def test_a_background_file_that_is_spoilt_while_in_use_is_refused_at_once_and_th
     assert np.array_equal(node.pictures(astronaut)['output'], before)
 
 
-def test_a_background_file_that_was_replaced_is_taken_when_it_is_set_again(node, astronaut, tmp_path):
+def test_loads_replaced_background_when_set_again(node, astronaut, tmp_path):
     path = tmp_path / 'background.png'
     for color in ((10, 200, 30), (200, 0, 100)):
         cv2.imwrite(str(path), np.full((48, 64, 3), color, np.uint8))
@@ -203,7 +202,7 @@ def test_a_background_file_that_was_replaced_is_taken_when_it_is_set_again(node,
         assert (node.pictures(astronaut)['output'][0, 0] == color).all()
 
 
-def test_a_parameter_storm_never_shows_half_of_a_change_and_costs_no_frames(node, astronaut, expected):
+def test_parameter_storm_is_atomic_and_drops_no_frame(node, astronaut, expected):
     """Two states: nothing is kept and all is dark, or the person is kept and what is behind her is not dark."""
     inside = tuple(np.argwhere(expected.alpha == 255)[1000])
     dark, light = [1, 2, 3], [250, 251, 252]

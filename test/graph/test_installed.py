@@ -33,7 +33,7 @@ def sourced(workspace: Path, *command: str) -> tuple[list[str], dict[str, str]]:
     return ['bash', '-c', f'source {workspace}/install/setup.bash && cd / && exec "$@"', '-', *map(str, command)], environment
 
 
-def test_colcon_installs_models_configuration_launch_file_and_demo_whole(workspace):
+def test_colcon_installs_models_config_launch_and_demo(workspace):
     share = workspace / 'install' / 'self_segmentation' / 'share' / 'self_segmentation'
     for pattern in ('models/*', 'config/*', 'launch/**/*.launch.py', 'demo/sample*', 'demo/background*'):
         files = [path for path in ROOT.glob(pattern) if path.is_file()]
@@ -44,14 +44,14 @@ def test_colcon_installs_models_configuration_launch_file_and_demo_whole(workspa
     assert (share.parent / 'ament_index' / 'resource_index' / 'packages' / 'self_segmentation').is_file()
 
 
-def test_colcon_installs_every_program_where_ros2_run_looks(workspace):
+def test_colcon_installs_every_executable(workspace):
     folder = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation'
     programs = {path.name for path in folder.iterdir()}
     assert programs >= {'camera_node', 'segmentation_node', 'self_segmentation', 'viewer_node'}
     assert all(os.access(folder / program, os.X_OK) for program in programs)
 
 
-def test_the_installed_package_finds_its_own_files(workspace):
+def test_installed_package_finds_own_files(workspace):
     code = ('import self_segmentation.resources as r; from self_segmentation.middleware import image_environment as e; '
             'print(r.__file__, r.share("models"), e({})[0]["FASTDDS_DEFAULT_PROFILES_FILE"])')
     command, environment = sourced(workspace, sys.executable, '-c', code)
@@ -60,7 +60,7 @@ def test_the_installed_package_finds_its_own_files(workspace):
     assert len(paths) == 3 and all(path.is_relative_to(installed) and path.exists() for path in paths), paths
 
 
-def test_the_installed_node_segments_a_frame_and_ends_on_sigint(workspace, graph, start, astronaut):
+def test_installed_node_segments_and_exits_on_sigint(workspace, graph, start, astronaut):
     namespace = unique('installed')
     executable = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation' / 'segmentation_node'
     command, environment = sourced(workspace, executable, '--ros-args', '-r', f'__ns:=/{namespace}', '--params-file', TUTORIAL)
@@ -71,7 +71,7 @@ def test_the_installed_node_segments_a_frame_and_ends_on_sigint(workspace, graph
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
 
-def test_the_installed_program_works_without_ros_around_it(workspace, tmp_path):
+def test_installed_program_runs_without_ros(workspace, tmp_path):
     executable = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation' / 'self_segmentation'
     command, environment = sourced(workspace, executable, ASTRONAUT, '--no-window', '--mask', tmp_path)
     assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL).returncode == 0

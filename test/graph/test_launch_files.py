@@ -128,7 +128,7 @@ def launch(start, prefix, tmp_path):
     return launch
 
 
-def test_starts_camera_and_node_with_the_settings_that_are_given(launch, graph):
+def test_launches_camera_and_node_with_given_settings(launch, graph):
     namespace = unique('launched')
     pictures, _ = graph.listen(f'/{namespace}/segmentation/output')
     running = launch(SEGMENT, 'camera:=opencv', f'video_device:={SAMPLE}', 'viewer:=none', f'namespace:={namespace}', 'flip:=off',
@@ -147,12 +147,12 @@ def test_starts_camera_and_node_with_the_settings_that_are_given(launch, graph):
     ('camera:=usbcam', "camera = 'usbcam' is not allowed: it takes usb_cam, v4l2_camera, camera_ros, opencv, none"),
     ('threshold:=2', 'threshold = 2.0 (from a launch argument) is not allowed: it takes a number from 0 to 1'),
     ('params_file:=config/nowhere.yaml', str(ROOT / 'config' / 'nowhere.yaml'))])
-def test_a_wrong_argument_stops_with_the_reason(launch, argument, reason):
+def test_wrong_launch_argument_stops_with_reason(launch, argument, reason):
     running = launch(SEGMENT, argument)
     assert running.program.exit_code() == 1 and reason in running.said and 'STARTED' not in running.said, running.said
 
 
-def test_a_camera_driver_gets_the_environment_for_images_and_nobody_else(launch):
+def test_only_camera_driver_gets_image_environment(launch):
     running = launch('[segment(viewer="none"), ExecuteProcess(cmd=["sleep", "1000"])]')
     driver, node, later = running.started('usb_cam_node_exe', 'segmentation_node', 'sleep')
     assert driver.environment['MALLOC_ARENA_MAX'] == '1'
@@ -160,7 +160,7 @@ def test_a_camera_driver_gets_the_environment_for_images_and_nobody_else(launch)
     assert not {*node.environment, *later.environment} & set(IMAGE_VARIABLES)
 
 
-def test_a_parents_arguments_of_the_same_names_neither_abort_nor_double(launch):
+def test_tolerates_parent_arguments_of_same_name(launch):
     running = launch("""[
         DeclareLaunchArgument('camera', default_value='front'), DeclareLaunchArgument('namespace', default_value='robot1'),
         DeclareLaunchArgument('use_sim_time', default_value='True'), DeclareLaunchArgument('respawn', default_value='0'),
@@ -172,13 +172,13 @@ def test_a_parents_arguments_of_the_same_names_neither_abort_nor_double(launch):
     assert 'The picture is on /robot1/segmentation/output' in running.said
 
 
-def test_its_arguments_do_not_reach_what_the_parent_includes_next(launch):
+def test_launch_arguments_do_not_leak_to_parent(launch):
     running = launch("""[segment(viewer='none'), LogInfo(msg=['later: ', LaunchConfiguration('params_file', default='none')])]""")
     running.started('segmentation_node')
     assert 'later: none' in running.said
 
 
-def test_in_a_pushed_namespace_a_remap_reaches_camera_node_and_viewer(launch):
+def test_remap_in_pushed_namespace_reaches_every_node(launch):
     running = launch("""[PushRosNamespace('robot1'), SetRemap('image_raw', 'front/image'), SetRemap('~/output', '/shown'),
                          segment(viewer='window')]""", DISPLAY=':99')
     driver, node, viewer = running.started('usb_cam_node_exe', 'segmentation_node', 'viewer_node')
@@ -189,14 +189,14 @@ def test_in_a_pushed_namespace_a_remap_reaches_camera_node_and_viewer(launch):
     assert viewer.rules['image'] == '/shown' and viewer.rules['__ns'] == '/robot1'
 
 
-def test_the_image_topic_moves_all_that_the_camera_publishes(launch):
+def test_image_topic_remaps_every_camera_topic(launch):
     running = launch(SEGMENT, 'image_topic:=front/image_raw', 'viewer:=none')
     driver, node = running.started('usb_cam_node_exe', 'segmentation_node')
     assert node.rules['image_raw'] == driver.rules['image_raw'] == driver.rules['~/image_raw'] == '/front/image_raw'
     assert driver.rules['image_raw/compressed'] == driver.rules['~/image_raw/compressed'] == '/front/image_raw/compressed'
 
 
-def test_the_log_level_is_that_of_our_logger_and_not_of_ros(launch, graph):
+def test_log_level_sets_own_logger_only(launch, graph):
     running = launch(SEGMENT, 'camera:=none', 'viewer:=none', 'namespace:=a/b', 'log_level:=DEBUG')
     [node] = running.started('segmentation_node')
     assert node.levels == ['a.b.segmentation:=debug']
@@ -204,7 +204,7 @@ def test_the_log_level_is_that_of_our_logger_and_not_of_ros(launch, graph):
     assert '[rcl]' not in running.said
 
 
-def test_the_example_of_two_cameras_serves_both_in_simulated_time(launch, graph, astronaut):
+def test_two_cameras_example_serves_both_in_simulated_time(launch, graph, astronaut):
     running = launch(ROOT / 'launch' / 'examples' / 'two_cameras.launch.py')
     masks = {side: graph.listen(f'/{side}/segmentation/mask')[0] for side in ('front', 'rear')}
     cameras = [graph.node.create_publisher(Image, f'/{side}_camera/image_raw', 1) for side in masks]
@@ -223,7 +223,7 @@ def test_the_example_of_two_cameras_serves_both_in_simulated_time(launch, graph,
     assert all(parameters['use_sim_time'] is True for parameters in by_namespace.values())
 
 
-def test_the_example_with_a_lifecycle_manager_leaves_the_start_to_it(launch):
+def test_lifecycle_manager_example_disables_autostart(launch):
     node, manager = launch(ROOT / 'launch' / 'examples' / 'lifecycle_manager.launch.py').started(
         'segmentation_node', 'lifecycle_manager')
     assert node.parameters['autostart'] is False

@@ -62,7 +62,7 @@ def listening_addresses(pid: int) -> set[str]:
 
 
 @pytest.mark.parametrize('local', LOCAL.values(), ids=list(LOCAL))
-def test_nodes_listen_on_the_loopback_interface_alone_and_large_images_arrive(start, local):
+def test_listens_on_loopback_only_with_large_images(start, local):
     host = Host(start, local)
     host.wait_for_images()
     for node in host.nodes:
@@ -70,7 +70,7 @@ def test_nodes_listen_on_the_loopback_interface_alone_and_large_images_arrive(st
 
 
 @pytest.mark.parametrize('local', LOCAL.values(), ids=list(LOCAL))
-def test_nothing_crosses_to_another_host(start, local):
+def test_sends_nothing_to_another_host(start, local):
     try:
         hosts = TwoHosts()
     except NotAllowedError as error:

@@ -41,7 +41,7 @@ def compressed(graph, start_shared):
 
 
 @pytest.mark.parametrize('ending', ['.png', '.jpg'])
-def test_compressed_images_give_the_results_of_the_same_raw_ones(compressed, astronaut, expected, ending):
+def test_compressed_input_matches_raw(compressed, astronaut, expected, ending):
     results = {kind: picture_of(m) for kind, m in compressed.results(compressed_of(astronaut, ending)).items()}
     assert iou(results['mask'], expected.mask) > 0.98
     if ending == '.png':
@@ -52,7 +52,7 @@ BAD = {'empty': b'', 'noise': bytes(range(256)) * 40, 'a header alone': b'\x89PN
 
 
 @pytest.mark.parametrize('data', BAD.values(), ids=list(BAD))
-def test_what_is_no_picture_is_skipped_and_said_and_the_next_one_served(compressed, astronaut, expected, data):
+def test_skips_and_logs_undecodable_compressed_image(compressed, astronaut, expected, data):
     bad = compressed_of(astronaut, data=array.array('B', data), format='jpeg')
 
     def complaints() -> list[str]:
@@ -65,7 +65,7 @@ def test_what_is_no_picture_is_skipped_and_said_and_the_next_one_served(compress
     assert np.array_equal(picture_of(compressed.results(compressed_of(astronaut))['mask']), expected.mask)
 
 
-def test_the_transport_is_changed_live_and_back(node, graph, astronaut, expected):
+def test_switches_image_transport_live(node, graph, astronaut, expected):
     senders = {'raw': node._sender, 'compressed': graph.node.create_publisher(CompressedImage, f'{node.topic}/compressed', 1)}
     for transport in ('compressed', 'raw', 'compressed', 'raw'):
         assert node.change(image_transport=transport) == []
@@ -78,7 +78,7 @@ def test_the_transport_is_changed_live_and_back(node, graph, astronaut, expected
     graph.node.destroy_publisher(senders['compressed'])
 
 
-def test_a_remapped_image_topic_has_its_compressed_one_beside_it(graph, start):
+def test_remapped_image_topic_has_compressed_topic(graph, start):
     namespace = unique('remapped')
     program = start.node('segmentation_node', namespace, '-r', f'image_raw:=/{namespace}/front/picture',
                          '-r', f'~/output:=/{namespace}/seen', image_transport='compressed')
@@ -90,7 +90,7 @@ def test_a_remapped_image_topic_has_its_compressed_one_beside_it(graph, start):
     graph.node.destroy_subscription(subscription)
 
 
-def test_compressed_results_are_what_the_raw_ones_are_and_named_as_image_transport_names_them(node, astronaut, expected):
+def test_compressed_output_matches_raw(node, astronaut, expected):
     node.listen('output/compressed', 'mask/compressed')  # nobody wants the raw ones
     message = message_of(astronaut)
     results = node.results(message)
@@ -104,7 +104,7 @@ def test_compressed_results_are_what_the_raw_ones_are_and_named_as_image_transpo
     assert len(node.results(message_of(astronaut))['output/compressed'].data) < 0.6 * len(output.data)
 
 
-def test_every_camera_is_met_and_every_quality_of_service_can_be_overridden(graph, start, astronaut):
+def test_qos_fits_every_camera_and_can_be_overridden(graph, start, astronaut):
     namespace = unique('qos')
     program = start.node('segmentation_node', namespace, **{
         f'qos_overrides./{namespace}/segmentation/output.publisher.depth': 7,
@@ -127,7 +127,7 @@ def test_every_camera_is_met_and_every_quality_of_service_can_be_overridden(grap
 
 
 @pytest.mark.parametrize('overridden', ['raw', 'compressed'])
-def test_override_of_one_transports_subscription_is_no_other_ones(graph, start, overridden):
+def test_qos_override_affects_one_transport_only(graph, start, overridden):
     namespace = unique('qos')
     topics = {'raw': f'/{namespace}/image_raw', 'compressed': f'/{namespace}/image_raw/compressed'}
     program = start.node('segmentation_node', namespace, **{

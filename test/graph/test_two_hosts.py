@@ -88,14 +88,14 @@ def flow(flows, request):
         other.camera.send(signal.SIGCONT)
 
 
-def test_pictures_cross_to_the_other_host_and_their_results_come_back(hosts, flow):
+def test_images_and_results_cross_hosts(hosts, flow):
     sent = {name: hosts.sent(name) for name in TwoHosts.NAMES}
     size = sum(picture.size for picture in flow.wait_for(20, 'pictures from the other host'))
     assert hosts.sent('far') - sent['far'] > size  # nothing has gone around the cable
     assert hosts.sent('near') - sent['near'] > size / 4
 
 
-def test_a_cable_that_was_cut_for_5_seconds_costs_these_5_seconds_and_nothing_else(hosts, flows):
+def test_recovers_when_network_is_cut(hosts, flows):
     for flow in flows.values():
         flow.wait_for(5, 'pictures')
     for flow in flows.values():
@@ -112,7 +112,7 @@ def test_a_cable_that_was_cut_for_5_seconds_costs_these_5_seconds_and_nothing_el
         assert len(meanwhile) < FEW  # of 75: nothing queues
 
 
-def test_on_a_slow_cable_compressed_pictures_keep_their_rate_and_raw_ones_get_fewer_but_not_older(hosts, flow):
+def test_slow_network_keeps_compressed_rate_and_raw_latency(hosts, flow):
     """100 Mbit/s take 14 raw pictures of 640x480 a second and hundreds of compressed ones; the way back takes half as many."""
     first_possible('a slow cable', functools.partial(hosts.slow, near='100mbit', far='50mbit'), as_it_is)
     try:

@@ -21,7 +21,7 @@ def user_of(pid: int) -> int:
     return int(re.search(r'^Uid:\s+(\d+)', Path(f'/proc/{pid}/status').read_text(), re.M).group(1))
 
 
-def test_an_unprivileged_user_who_has_no_home_is_served(start):
+def test_serves_unprivileged_user_without_home(start):
     """Camera, segmentation and viewer are all this user's: shared memory is for one user."""
     user = first_possible('an unprivileged user', as_nobody, as_nobody_who_may_read, as_it_is)
     namespace = unique('nobody')
@@ -44,7 +44,7 @@ def test_an_unprivileged_user_who_has_no_home_is_served(start):
     assert viewer.code is None, viewer.said
 
 
-def test_the_node_serves_where_no_file_can_be_written_but_in_dev_shm(graph, start, astronaut):
+def test_serves_when_only_dev_shm_is_writable(graph, start, astronaut):
     files = first_possible('a read-only file system', read_only, as_it_is)
     namespace = unique('fixed')
     command = [*files, sys.executable, '-m', 'self_segmentation.nodes.segmentation_node']
@@ -57,7 +57,7 @@ def test_the_node_serves_where_no_file_can_be_written_but_in_dev_shm(graph, star
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
 
-def test_the_log_file_is_written_where_ros_writes_it_and_missed_aloud_where_it_cannot(start, tmp_path):
+def test_writes_log_file_where_ros_does_or_warns(start, tmp_path):
     folders = {('ROS_LOG_DIR', 'own'): 'own', ('ROS_HOME', 'ros'): 'ros/log', ('HOME', 'home'): 'home/.ros/log'}
     started = [(Path(root) / below, start('camera_node', '--ros-args', '-p', f'video_device:={ASTRONAUT}', '-p', 'loop:=false',
                                           env=environment(**{variable: f'{root}/{name}'})))

@@ -34,7 +34,7 @@ def background(path: Path) -> np.ndarray | None:
     return picture
 
 
-def test_undamaged_pictures_of_each_kind_are_read(tmp_path):
+def test_reads_undamaged_backgrounds(tmp_path):
     """Without it the tests of damaged ones could all pass by refusing everything."""
     for content in JPEGS + PNGS + OTHERS:
         (tmp_path / 'picture').write_bytes(content)
@@ -44,7 +44,7 @@ def test_undamaged_pictures_of_each_kind_are_read(tmp_path):
 
 @many(500)
 @given(damaged(JPEGS + PNGS + OTHERS))
-def test_a_damaged_background_is_shown_or_refused_by_its_path(content):
+def test_reads_or_refuses_damaged_background(content):
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
@@ -55,7 +55,7 @@ PATHS = ['~no_such_user/x', '~', '/proc/self/mem', '/dev/zero', '\0', '\ud800', 
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_a_path_that_leads_to_no_file_is_refused(path):
+def test_refuses_path_without_file(path):
     for name, error in (('background.image', BackgroundError), ('model', ModelError)):
         with soon(), pytest.raises(error, match='give'):
             make_pipeline(Settings().updated({name: path}))
@@ -66,7 +66,7 @@ def test_a_path_that_leads_to_no_file_is_refused(path):
 @example(model_of_size(50000, 50000))
 @example(model_of_size(-1, 0))
 @given(damaged([model_path('general').read_bytes(), model_path('landscape').read_bytes()], head=2 ** 20))
-def test_of_a_damaged_model_a_sensible_size_is_read_or_it_is_refused_by_its_path(content):
+def test_reads_sensible_size_or_refuses_damaged_model(content):
     path = 'some.tflite'
     with soon():
         try:
@@ -96,7 +96,7 @@ for path in sys.argv[1:]:
 """
 
 
-def test_a_damaged_model_works_or_is_refused_by_its_path_and_never_ends_the_process(tmp_path):
+def test_damaged_model_never_ends_process(tmp_path):
     paths = []
     for name, content in damaged_models().items():
         paths.append(tmp_path / f'{name}.tflite')

@@ -25,7 +25,7 @@ def frames_of(source):
     return list(itertools.takewhile(lambda frame: frame is not None, iter(source.read, object())))
 
 
-def test_gif_is_a_video_with_the_delays_of_its_frames(tmp_path):
+def test_gif_is_video_with_frame_delays(tmp_path):
     source = open_source(write_gif(tmp_path / 'waves.GIF', 100, 500, 40, 60))
     assert (source.kind, source.count) == (SourceKind.VIDEO, 4)
     assert source.fps == pytest.approx(4 / 0.7)
@@ -38,18 +38,18 @@ def test_gif_is_a_video_with_the_delays_of_its_frames(tmp_path):
         source.rewind()
 
 
-def test_gif_without_delays_runs_at_ten_frames_a_second(tmp_path):
+def test_gif_without_delays_runs_at_10_fps(tmp_path):
     source = open_source(write_gif(tmp_path / 'fast.gif', 0, 10, 0))
     assert [frame.stamp for frame in frames_of(source)] == pytest.approx([0, 0.1, 0.2])
 
 
-def test_gif_of_one_frame_is_an_image(tmp_path):
+def test_gif_of_one_frame_is_image(tmp_path):
     source = open_source(write_gif(tmp_path / 'still.gif', 0))
     [frame] = frames_of(source)
     assert (source.kind, source.count, frame.name, frame.stamp) == (SourceKind.IMAGES, 1, 'still', None)
 
 
-def test_damaged_gif_is_refused_with_its_name(tmp_path):
+def test_refuses_damaged_gif_by_name(tmp_path):
     whole = (tmp_path / 'whole.gif')
     write_gif(whole, 100, 100, 100)
     for name, data in (('text.gif', b'GIF?'), ('short.gif', whole.read_bytes()[:20]), ('cut.gif', whole.read_bytes()[:-9])):

@@ -17,7 +17,7 @@ ros = st.one_of(st.booleans(), whole, st.floats(), words, *(st.lists(kind, min_s
                                                            for kind in (st.booleans(), whole, st.floats(), words)))
 
 
-def test_a_running_node_refuses_every_wrong_value_by_name_and_goes_on_as_it_was(graph, start, astronaut, tmp_path):
+def test_running_node_refuses_every_invalid_parameter(graph, start, astronaut, tmp_path):
     namespace = unique('bad')
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     node = Segmentation(graph, namespace, program)

@@ -50,7 +50,7 @@ def assert_ends_with_one_line(program, *parts):
     assert len(lines) == 1 and 'Traceback' not in program.said, program.said
 
 
-def test_a_picture_comes_again_and_again_as_bgr8_with_rising_stamps(graph, camera, astronaut):
+def test_publishes_image_file_repeatedly_as_bgr8(graph, camera, astronaut):
     before = graph.node.get_clock().now()
     program, received = camera(video_device=ASTRONAUT, frame_id='some_frame', framerate=50)
     wait_for(graph, program, received, 5)
@@ -62,7 +62,7 @@ def test_a_picture_comes_again_and_again_as_bgr8_with_rising_stamps(graph, camer
         assert message.header.frame_id == 'some_frame' and np.array_equal(picture_of(message), astronaut)
 
 
-def test_a_folders_pictures_come_by_name_and_begin_again(graph, camera, tmp_path):
+def test_publishes_folder_by_name_and_loops(graph, camera, tmp_path):
     for number, name in enumerate(('b.png', 'a.png', 'c.bmp')):
         cv2.imwrite(str(tmp_path / name), np.full((4, 6, 3), 10 * number, np.uint8))
     (tmp_path / 'notes.txt').write_text('no picture')
@@ -73,7 +73,7 @@ def test_a_folders_pictures_come_by_name_and_begin_again(graph, camera, tmp_path
     assert seen == [(10, 0, 20)[(first + n) % 3] for n in range(len(seen))]
 
 
-def test_a_folders_unreadable_picture_is_named_and_the_others_come(graph, camera, tmp_path):
+def test_skips_and_names_unreadable_image_in_folder(graph, camera, tmp_path):
     for number, name in enumerate(('a.png', 'c.png')):
         cv2.imwrite(str(tmp_path / name), np.full((4, 6, 3), 10 * number, np.uint8))
     (tmp_path / 'b.png').write_text('no picture')
@@ -83,7 +83,7 @@ def test_a_folders_unreadable_picture_is_named_and_the_others_come(graph, camera
     assert 'b.png' in program.said
 
 
-def test_a_video_that_is_not_looped_comes_to_its_last_frame_and_ends_the_node(graph, camera, sample):
+def test_video_without_loop_ends_after_last_frame(graph, camera, sample):
     program, received = camera(video_device=SAMPLE, loop='false', framerate=60)
     graph.wait_until(lambda: program.code is not None, 'the end of the video')
     graph.wait_until(lambda: received and np.array_equal(picture_of(received[-1]), sample[-1]), 'the last frame')
@@ -92,7 +92,7 @@ def test_a_video_that_is_not_looped_comes_to_its_last_frame_and_ends_the_node(gr
     assert numbers == sorted({*numbers})  # each once and in order; a subscriber that is late or slow misses some
 
 
-def test_a_video_comes_in_order_and_begins_again(graph, camera, sample):
+def test_video_plays_in_order_and_loops(graph, camera, sample):
     program, received = camera(video_device=SAMPLE, framerate=50)
     graph.wait_until(lambda: len(received) > len(sample) or program.code is not None, 'more images than the file has frames')
     assert program.code is None, program.said
@@ -101,12 +101,12 @@ def test_a_video_comes_in_order_and_begins_again(graph, camera, sample):
     assert all(steps) and sorted(steps)[len(steps) // 2] < len(sample) / 2  # in order, round and round
 
 
-def test_a_picture_that_is_not_looped_ends_the_node(camera):
+def test_image_without_loop_ends_node(camera):
     program, _ = camera(video_device=ASTRONAUT, loop='false')
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
 
-def test_width_and_height_resize_the_frame(graph, camera, astronaut):
+def test_image_width_and_height_resize_frame(graph, camera, astronaut):
     program, received = camera(video_device=ASTRONAUT, image_width=200, image_height=100)
     wait_for(graph, program, received, 1)
     picture = picture_of(received[0])
@@ -114,7 +114,7 @@ def test_width_and_height_resize_the_frame(graph, camera, astronaut):
     assert np.abs(picture.astype(int) - cv2.resize(astronaut, (200, 100), interpolation=cv2.INTER_AREA)).mean() < 12
 
 
-def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera):
+def test_framerate_is_not_exceeded(graph, camera):
     """It is lower on a machine that has other things to do, and a few frames make up for that."""
     program, received = camera(video_device=EMPTY_ROOM, framerate=10)
     wait_for(graph, program, received, 30)
@@ -122,14 +122,14 @@ def test_the_frame_rate_is_never_much_higher_than_asked_for(graph, camera):
     assert len(received) <= 10 * (last - first) + 10
 
 
-def test_a_missing_file_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
+def test_missing_file_ends_node_with_one_line(camera, tmp_path):
     for name in ('missing.mp4', 'missing.png', 'missing'):
         program, _ = camera(video_device=tmp_path / name)
         assert_ends_with_one_line(program, str(tmp_path / name), 'does not exist')
         assert program.said.strip().count('\n') == program.said.count('[rmw_fastrtps')
 
 
-def test_an_empty_folder_or_no_video_ends_the_node_with_one_line_that_names_it(camera, tmp_path):
+def test_empty_folder_or_invalid_video_ends_node_with_one_line(camera, tmp_path):
     (tmp_path / 'text.mp4').write_text('no video')
     (tmp_path / 'folder').mkdir()
     for name in ('text.mp4', 'folder'):
@@ -137,7 +137,7 @@ def test_an_empty_folder_or_no_video_ends_the_node_with_one_line_that_names_it(c
         assert_ends_with_one_line(program, str(tmp_path / name))
 
 
-def test_no_picture_ends_the_node_with_its_name_and_not_as_a_success(camera, tmp_path):
+def test_invalid_image_ends_node_with_error(camera, tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
     program, _ = camera(video_device=tmp_path / 'text.png')
     assert program.exit_code() == 1
@@ -147,14 +147,14 @@ def test_no_picture_ends_the_node_with_its_name_and_not_as_a_success(camera, tmp
 @pytest.mark.parametrize('given', [{'image_width': -1}, {'image_height': 20000}, {'framerate': -1.0}, {'framerate': '.nan'},
                                    {'image_width': 'wide'}, {'camera_info_url': '/missing.yaml'}],
                          ids=lambda given: '='.join(map(str, *given.items())))
-def test_a_wrong_parameter_ends_the_node_with_a_message_that_names_it_and_no_traceback(camera, given):
+def test_invalid_parameter_ends_node_with_its_name(camera, given):
     program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
     assert program.exit_code() == 1
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
 
 
-def test_a_camera_that_is_not_there_is_waited_for_with_a_warning(graph, camera):
+def test_waits_for_missing_camera_with_warning(graph, camera):
     program, received = camera(video_device='/dev/video97')
     graph.wait_until(lambda: '/dev/video97' in program.said and 'trying again' in program.said, 'the warning')
     assert '[WARN]' in program.said and program.code is None
@@ -162,7 +162,7 @@ def test_a_camera_that_is_not_there_is_waited_for_with_a_warning(graph, camera):
     assert program.exit_code() == 0 and 'Traceback' not in program.said and not received
 
 
-def test_a_camera_that_comes_later_is_opened_and_one_that_goes_away_is_waited_for(graph, camera):
+def test_opens_late_camera_and_reopens_unplugged_one(graph, camera):
     """A video among the devices stands for a camera: it comes, gives its frames, is gone, and comes again."""
     device = Path(f'/dev/shm/self_segmentation_{os.getpid()}.mp4')
     coming = device.with_suffix('.coming.mp4')
@@ -193,7 +193,7 @@ projection_matrix: {rows: 3, cols: 4, data: [500, 0, 256, 0, 0, 510, 256, 0, 0, 
 """
 
 
-def test_calibration_is_published_beside_each_image_with_its_header(graph, camera, tmp_path):
+def test_publishes_camera_info_with_image_header(graph, camera, tmp_path):
     (tmp_path / 'camera.yaml').write_text(CALIBRATION)
     infos: list[CameraInfo] = []
     program, received = camera(video_device=ASTRONAUT, framerate=50, camera_info_url=f'file://{tmp_path}/camera.yaml')
@@ -211,7 +211,7 @@ def test_calibration_is_published_beside_each_image_with_its_header(graph, camer
     graph.node.destroy_subscription(subscription)
 
 
-def test_calibration_for_another_size_is_not_published_and_that_is_said(graph, camera, tmp_path):
+def test_skips_camera_info_of_another_size(graph, camera, tmp_path):
     (tmp_path / 'camera.yaml').write_text(CALIBRATION)
     program, received = camera(video_device=ASTRONAUT, image_width=100, camera_info_url=tmp_path / 'camera.yaml')
     graph.wait_until(lambda: '512x512' in program.said and '100x512' in program.said, 'the complaint')
@@ -220,7 +220,7 @@ def test_calibration_for_another_size_is_not_published_and_that_is_said(graph, c
 
 @pytest.mark.parametrize('text, part', [('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'),
                                         (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix')])
-def test_damaged_calibration_is_refused_with_its_place(tmp_path, text, part):
+def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
     path = tmp_path / 'camera.yaml'
     path.write_text(text)
     with pytest.raises(SourceError) as raised:

@@ -51,7 +51,7 @@ def node(watched):
     return watched
 
 
-def test_a_report_comes_once_a_second_with_the_nodes_full_name(node):
+def test_reports_every_second_with_full_node_name(node):
     node.report(OK, 'no subscribers')
     node.wait_until(lambda: len(node.own()) >= 4, 'four reports')
     stamps = [array.header.stamp for array in node.reports if array.status[0] in node.own()]
@@ -61,7 +61,7 @@ def test_a_report_comes_once_a_second_with_the_nodes_full_name(node):
     assert {status.name for status in node.own()} == {f'{node.name[1:]}: frames'}
 
 
-def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody_is_there(graph, start, astronaut, sample):
+def test_reports_rates_latencies_and_person_present(graph, start, astronaut, sample):
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL), kinds=('output',))
     for picture, somebody in ((astronaut, 'yes'), (sample[0], 'no')):
@@ -76,7 +76,7 @@ def test_frames_that_flow_are_reported_with_rates_latencies_and_whether_somebody
         assert values['frames dropped'] == '0' and values['last error'] == 'none'
 
 
-def test_frames_that_come_faster_than_they_are_served_are_counted_as_dropped(node, astronaut):
+def test_counts_dropped_frames(node, astronaut):
     node.listen('mask')
     node.results(message_of(astronaut))
     kinds = ['frames dropped', 'frames dropped: replaced by newer ones', 'frames dropped: lost on the way']
@@ -96,7 +96,7 @@ def test_frames_that_come_faster_than_they_are_served_are_counted_as_dropped(nod
     assert counted[0] == counted[1] + counted[2] == sent - len(received)
 
 
-def test_numbers_of_several_cameras_on_one_topic_or_of_one_that_starts_again_are_no_drops():
+def test_several_or_restarted_cameras_count_no_drops():
     health = Health()
     for number in (7, 8, 5000, 9, 5001, 10, 1, 2, 3):
         health.arrive(number)
@@ -105,7 +105,7 @@ def test_numbers_of_several_cameras_on_one_topic_or_of_one_that_starts_again_are
     assert health.replaced == 1
 
 
-def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_that_are(graph, start):
+def test_warns_of_missing_camera_with_topics(graph, start):
     namespace = unique('watched')
     nothing = f'/{namespace}/nothing'
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '-r', f'image_raw:={nothing}'))
@@ -119,7 +119,7 @@ def test_a_camera_that_is_not_there_is_a_warning_that_names_the_topic_and_those_
     graph.node.destroy_subscription(subscription)
 
 
-def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(node, astronaut):
+def test_reports_unusable_frames_as_error_until_good_ones(node, astronaut):
     node.listen('mask')
     bad = message_of(astronaut, encoding='bgr8', step=7)
     bad.header.frame_id = 'bad'
@@ -129,13 +129,13 @@ def test_frames_that_cannot_be_used_are_an_error_in_words_until_good_ones_come(n
     assert 'step = 7' in values['last error']
 
 
-def test_a_node_that_does_not_serve_is_stale(graph, start):
+def test_unconfigured_node_reports_stale(graph, start):
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, autostart='false'))
     node.report(STALE, 'unconfigured')
 
 
-def test_two_nodes_of_one_name_are_a_warning_that_says_so_whatever_else_is(node, start):
+def test_warns_of_duplicate_node_name(node, start):
     node.report(OK, 'no subscribers')
     node.listen('mask')
     node.report(WARN, 'no camera frames')
@@ -158,7 +158,7 @@ rclpy.spin(node)
 """
 
 
-def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_warning_that_names_it(graph, start):
+def test_warns_when_camera_lacks_fastdds_profile(graph, start):
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
@@ -169,7 +169,7 @@ def test_a_camera_that_runs_without_the_profile_and_loses_its_large_images_is_a_
     graph.node.destroy_subscription(subscription)
 
 
-def test_reports_go_on_while_simulated_time_stands_still(graph, start):
+def test_reports_while_simulated_time_stands_still(graph, start):
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, use_sim_time='true'))
     for _ in range(3):

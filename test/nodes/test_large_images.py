@@ -11,7 +11,7 @@ from ros import Segmentation, message_of
 
 @pytest.mark.parametrize('reliability', [QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE],
                          ids=['best effort', 'reliable'])
-def test_60_of_60_full_hd_frames_go_through_the_node(graph, start, astronaut, reliability):
+def test_drops_no_full_hd_frame(graph, start, astronaut, reliability):
     namespace = unique('large')
     program = start.node('segmentation_node', namespace, '--params-file', str(TUTORIAL))
     node = Segmentation(graph, namespace, program, kinds=('output',), reliability=reliability)

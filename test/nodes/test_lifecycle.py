@@ -64,7 +64,7 @@ def managed(nodes, graph, start_shared):
     return managed
 
 
-def test_a_node_brings_itself_up(graph, start, astronaut):
+def test_autostart_activates_node(graph, start, astronaut):
     namespace = unique('managed')
     node = Managed(graph, namespace, start.node('segmentation_node', namespace))
     node.wait_until(lambda: node.state == 'active', 'the node to come up')
@@ -72,7 +72,7 @@ def test_a_node_brings_itself_up(graph, start, astronaut):
     assert node.pictures(astronaut)['mask'].any()
 
 
-def test_without_autostart_nothing_is_there_until_the_manager_says_so(managed, astronaut):
+def test_without_autostart_waits_for_manager(managed, astronaut):
     assert managed.state == 'unconfigured' and managed.outputs == 0
     managed.subscribe('output')
     assert managed.change_state('configure') and managed.state == 'inactive'
@@ -85,21 +85,22 @@ def test_without_autostart_nothing_is_there_until_the_manager_says_so(managed, a
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
 
 
-def test_says_in_one_line_each_what_it_is(managed):
+def test_logs_one_line_per_lifecycle_state(managed):
+    before = len(managed.program.said)
     for label in ('configure', 'activate'):
         assert managed.change_state(label)
     managed.listen('mask')
     managed.listen()
     for label in ('deactivate', 'cleanup'):
         assert managed.change_state(label)
-    lines = [line.split(']: ')[1] for line in managed.program.said.splitlines() if line.startswith('[INFO]')]
+    lines = [line.split(']: ')[1] for line in managed.program.said[before:].splitlines() if line.startswith('[INFO]')]
     topics = ', '.join(f'{managed.name}/{kind}' for kind in ('output', 'mask', 'alpha'))
     assert lines[0] == f'configured: model general, background color; results on {topics}'
     assert [line.split()[0] for line in lines[1:]] == ['active:', 'subscribed', 'idle:', 'inactive', 'unconfigured']
     assert lines[2] == f'subscribed to {managed.topic} (raw)'
 
 
-def test_debug_level_of_its_own_logger_tells_of_libraries_changes_and_times(graph, start, astronaut):
+def test_debug_log_level_shows_libraries_changes_and_timings(graph, start, astronaut):
     namespace = unique('debug')
     level = '--log-level', f'{namespace}.segmentation:=debug'
     node = Managed(graph, namespace, start.node('segmentation_node', namespace, *level))
@@ -113,7 +114,7 @@ def test_debug_level_of_its_own_logger_tells_of_libraries_changes_and_times(grap
     assert said('libraries', 'XNNPACK') and said('threshold = 0.4') and '[rcl]' not in node.program.said
 
 
-def test_deactivated_it_subscribes_nothing_and_goes_on_where_it_was(managed, astronaut):
+def test_deactivate_unsubscribes_and_activate_resumes(managed, astronaut):
     assert managed.change_state('configure') and managed.change_state('activate')
     managed.listen('mask')
     before = managed.pictures(astronaut)['mask']
@@ -124,7 +125,7 @@ def test_deactivated_it_subscribes_nothing_and_goes_on_where_it_was(managed, ast
     assert np.array_equal(managed.pictures(astronaut)['mask'], before)
 
 
-def test_cleaned_up_it_gives_its_memory_back_every_time(managed, astronaut):
+def test_cleanup_releases_memory(managed, astronaut):
     status = Path(f'/proc/{managed.program.pid}/statm')
 
     def memory() -> int:
@@ -144,7 +145,7 @@ def test_cleaned_up_it_gives_its_memory_back_every_time(managed, astronaut):
     assert idle[-1] - idle[-2] < len(large.data), idle
 
 
-def test_parameters_are_kept_and_checked_in_every_state(managed, astronaut):
+def test_checks_and_keeps_parameters_in_every_state(managed, astronaut):
     assert managed.change(background__color=[1, 2, 3]) == []
     assert managed.change(threshold=7.0) != []
     assert managed.change_state('configure')
@@ -156,13 +157,13 @@ def test_parameters_are_kept_and_checked_in_every_state(managed, astronaut):
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
 
 
-def test_a_wrong_transition_is_refused_and_the_state_stays(managed):
+def test_refuses_invalid_transition(managed):
     assert not managed.change_state('activate') and managed.state == 'unconfigured'
     assert managed.change_state('configure')
     assert not managed.change_state('configure') and managed.state == 'inactive'
 
 
-def test_shut_down_it_is_finalized_and_its_process_ends_on_sigint(managed):
+def test_shutdown_finalizes_and_sigint_ends_process(managed):
     assert managed.change_state('configure') and managed.change_state('activate') and managed.change_state('shutdown')
     assert managed.state == 'finalized'
     managed.wait_until(lambda: managed.outputs == 0, 'the end of the outputs')

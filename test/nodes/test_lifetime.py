@@ -27,7 +27,7 @@ def press(programs: list[Program], numbers: list[int]) -> None:
 
 @pytest.mark.parametrize('numbers', SIGNALS.values(), ids=list(SIGNALS))
 @pytest.mark.parametrize('state', ['idle', 'while frames flow'])
-def test_a_signal_ends_both_nodes_cleanly(graph, start, state, numbers):
+def test_signal_ends_nodes_cleanly(graph, start, state, numbers):
     namespace = unique('lifetime')
     flows = state == 'while frames flow'
     programs = [start.node('segmentation_node', namespace),
@@ -46,7 +46,7 @@ def test_a_signal_ends_both_nodes_cleanly(graph, start, state, numbers):
         graph.node.destroy_subscription(subscription)
 
 
-def test_a_terminals_ctrl_c_ends_the_demo_and_every_node_it_started(tmp_path):
+def test_ctrl_c_ends_demo_and_its_nodes(tmp_path):
     """To a whole foreground group, as a terminal sends it; and no process of the demo stays behind."""
     environment = {**os.environ, 'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
     command = [sys.executable, '-m', 'self_segmentation.tools.demo', '--seconds', '60', '--folder', str(tmp_path)]
@@ -110,7 +110,7 @@ def has_mapped(pid: int, library: str) -> bool:
 
 
 @pytest.mark.parametrize('name, library', [(name, library) for name in STARTED for library in LIBRARIES[name]])
-def test_four_signals_while_a_program_starts_end_it_without_a_word(start, name, library):
+def test_repeated_signals_during_startup_end_quietly(start, name, library):
     environment = {**os.environ, 'DISPLAY': '', 'WAYLAND_DISPLAY': ''}
     program = start('', *STARTED[name], command=[sys.executable], env=environment)
     wait_until(lambda: program.code is not None or has_mapped(program.pid, library), f'{library} in the process')
@@ -152,7 +152,7 @@ raise SystemExit(run(make_node, []))
 
 @pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
 @pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made'])
-def test_a_signal_that_comes_while_a_node_starts_ends_it_too(start, moment, number):
+def test_signal_during_node_creation_ends_process(start, moment, number):
     program = start('', moment, number, command=[sys.executable, '-c', EARLY])
     assert program.exit_code() == 0, program.said
     assert 'Traceback' not in program.said, program.said
@@ -165,10 +165,10 @@ FILES = {
     'empty_section.yaml': 'camera:\n  ros__parameters:\nother:\n  ros__parameters:\n    fps: 1.0\n',
 }
 WRONG = {  # arguments, environment, what the reason names
-    'a tab': (['--params-file', 'tab.yaml'], {}, ['tab.yaml', 'line 2', 'spaces']),
+    'a tab': (['--params-file', 'tab.yaml'], {}, ['tab.yaml', 'line 3', 'spaces']),
     'no ros__parameters': (['--params-file', 'flat.yaml'], {}, ['flat.yaml', 'line 2', 'ros__parameters']),
     'a list of two types': (['--params-file', 'mixed.yaml'], {}, ['mixed.yaml', '4', 'one type']),
-    'an empty section': (['--params-file', 'empty_section.yaml'], {}, ['empty_section.yaml', 'line']),
+    'an empty section': (['--params-file', 'empty_section.yaml'], {}, ['empty_section.yaml', 'line', 'empty']),
     'a missing file': (['--params-file', 'missing.yaml'], {}, ['missing.yaml', 'exist']),
     'a parameter': (['-p', 'threshold=0.3'], {}, ['threshold=0.3', 'NAME:=VALUE']),
     'a relative namespace': (['-r', '__ns:=robot1'], {}, ['__ns:=robot1', '/']),
@@ -179,11 +179,13 @@ WRONG = {  # arguments, environment, what the reason names
     'a domain': ([], {'ROS_DOMAIN_ID': 'abc'}, ['ROS_DOMAIN_ID', '232']),
     'a keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce', 'ROS_SECURITY_KEYSTORE': '/missing'},
                    ['/missing']),
+    'no keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'},
+                    ['ROS_SECURITY_KEYSTORE', 'enclaves']),
 }
 
 
 @pytest.mark.parametrize('arguments, environment, parts', WRONG.values(), ids=list(WRONG))
-def test_wrong_ros_argument_ends_a_node_with_exit_code_1_and_the_reason(start, tmp_path, arguments, environment, parts):
+def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, environment, parts):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     arguments = [str(tmp_path / each) if each.endswith('.yaml') else each for each in arguments]
@@ -192,6 +194,22 @@ def test_wrong_ros_argument_ends_a_node_with_exit_code_1_and_the_reason(start, t
     assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
     last = program.said.strip().splitlines()[-1]
     assert all(part in last for part in parts) and '.c:' not in last, program.said
+
+
+@pytest.mark.parametrize('node, topic, name, value', [
+    ('camera_node', 'image_raw', 'publisher.reliability', 'good'),
+    ('segmentation_node', 'segmentation/mask', 'publisher.depth', 'two'),
+    ('segmentation_node', 'image_raw', 'subscription.depth', '-3'),
+    ('segmentation_node', 'image_raw', 'subscription.history', 'all')])
+def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, topic, name, value):
+    namespace = unique('qos')
+    override = f'qos_overrides./{namespace}/{topic}'
+    _, subscription = graph.listen(f'/{namespace}/segmentation/output')  # the node subscribes for it
+    program = start.node(node, namespace, video_device=SAMPLE, **{f'{override}.{name}': value})
+    graph.wait_until(lambda: program.code is not None, 'the end')
+    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.said.strip().splitlines()[-1].startswith(f'{override} is not allowed: '), program.said
+    graph.node.destroy_subscription(subscription)
 
 
 UNANSWERABLE = """
@@ -213,7 +231,7 @@ raise SystemExit(run(make_node))
 """
 
 
-def test_request_that_a_service_trips_over_is_refused_and_the_node_goes_on(graph, start):
+def test_failing_service_request_does_not_end_node(graph, start):
     name = unique('strict')
     program = start('', '--ros-args', '-r', f'__node:={name}', command=[sys.executable, '-c', UNANSWERABLE])
     client = graph.node.create_client(ChangeState, f'/{name}/change_state')
@@ -239,7 +257,7 @@ def shared_memory(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize('name', ['segmentation_node', 'camera_node'])
-def test_node_that_is_started_without_any_environment_has_shared_memory_for_large_images(start, name):
+def test_node_without_environment_has_large_shared_memory(start, name):
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
     program = start(name, '--ros-args', '-r', f'__ns:=/{unique("bare")}', '-p', f'video_device:={SAMPLE}', env=bare)
     wait_until(lambda: program.code is not None or max(shared_memory(program.pid), default=0) >= 64 << 20, 'the shared memory')

@@ -52,7 +52,7 @@ def refused(message) -> str:
 @pytest.mark.parametrize('encoding, order', [('bgr8', [0, 1, 2]), ('rgb8', [2, 1, 0]),
                                              ('bgra8', [0, 1, 2]), ('rgba8', [2, 1, 0]), ('8UC3', [0, 1, 2]),
                                              ('8UC4', [0, 1, 2])])
-def test_colours_are_put_in_order_and_a_padded_row_is_cut_off(encoding, order, size, padding):
+def test_reorders_colour_channels_and_cuts_padding(encoding, order, size, padding):
     pixels = noise(*size, BYTES[encoding])
     picture = to_bgr(message_of(pixels, encoding, padding))
     assert picture.dtype == np.uint8 and np.array_equal(picture, pixels[..., order])
@@ -68,7 +68,7 @@ def test_grey_becomes_three_equal_channels(encoding, size, padding):
 
 @pytest.mark.parametrize('size', SIZES)
 @pytest.mark.parametrize('encoding, channels', [('bgr8', 3), ('rgb8', 3), ('bgra8', 4), ('rgba8', 4), ('mono8', 1)])
-def test_the_picture_is_the_one_that_cv_bridge_makes(encoding, channels, size):
+def test_conversion_matches_cv_bridge(encoding, channels, size):
     pixels = noise(*size, channels) if channels > 1 else noise(*size)
     message = message_of(pixels, encoding)
     assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
@@ -78,7 +78,7 @@ def test_the_picture_is_the_one_that_cv_bridge_makes(encoding, channels, size):
 @pytest.mark.parametrize('size', EVEN_SIZES)
 @pytest.mark.parametrize('encoding, places', [('yuv422_yuy2', (0, 1, 3)), ('yuyv', (0, 1, 3)), ('yuv422', (1, 0, 2)),
                                               ('uyvy', (1, 0, 2))])
-def test_packed_yuv_has_its_brightness_and_colours_in_their_places(encoding, places, size, padding):
+def test_decodes_luma_and_chroma_of_packed_yuv(encoding, places, size, padding):
     height, width = size
     y, u, v = noise(height, width).clip(16), noise(height, width // 2), np.flip(noise(height, width // 2))
     first, at_u, at_v = places
@@ -90,7 +90,7 @@ def test_packed_yuv_has_its_brightness_and_colours_in_their_places(encoding, pla
 
 @pytest.mark.parametrize('padding', PADDINGS)
 @pytest.mark.parametrize('size', EVEN_SIZES)
-def test_nv12_has_its_colours_below_the_picture(size, padding):
+def test_decodes_chroma_plane_of_nv12(size, padding):
     height, width = size
     y, uv = noise(height, width).clip(16), noise(height // 2, width // 2, 2)
     message = message_of(np.vstack([y, uv.reshape(height // 2, width)]), 'nv12', padding)
@@ -102,7 +102,7 @@ def test_nv12_has_its_colours_below_the_picture(size, padding):
 @pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
 @pytest.mark.parametrize('big', [False, True])
 @pytest.mark.parametrize('padding', [0, 1, 6])
-def test_of_16_bits_the_upper_8_are_taken_in_either_byte_order(encoding, big, padding):
+def test_mono16_uses_upper_byte_in_either_byte_order(encoding, big, padding):
     values = np.array([[0, 255, 256, 257], [0x1234, 0x8000, 0xff00, 0xffff], [1, 2, 3, 0xabcd]], '>u2' if big else '<u2')
     message = message_of(values[..., None].view(np.uint8).reshape(3, 4, 2), encoding, padding, is_bigendian=big)
     assert np.array_equal(to_bgr(message), np.stack([(values >> 8).astype(np.uint8)] * 3, axis=-1))
@@ -110,7 +110,7 @@ def test_of_16_bits_the_upper_8_are_taken_in_either_byte_order(encoding, big, pa
 
 @pytest.mark.parametrize('bits, shift', [(10, 2), (12, 4), (14, 6), (16, 8)])
 @pytest.mark.parametrize('big', [False, True])
-def test_of_16_bits_those_are_taken_that_the_camera_uses(bits, shift, big):
+def test_mono16_uses_bit_depth_of_camera(bits, shift, big):
     values = np.array([[0, 5, (1 << bits) - 1, 1 << (bits - 1)]], '>u2' if big else '<u2')
     said = []
     depth = BitDepth(lambda *change: said.append(change))
@@ -120,7 +120,7 @@ def test_of_16_bits_those_are_taken_that_the_camera_uses(bits, shift, big):
     assert said == [(bits, (1 << bits) - 1)]
 
 
-def test_bits_of_a_camera_grow_with_its_brightest_value_and_never_shrink():
+def test_bit_depth_grows_with_brightest_value_only():
     said = []
     depth = BitDepth(lambda *change: said.append(change))
     used = [depth.of(np.array([[0, brightest]], np.uint16)) for brightest in (0, 1023, 1024, 12, 65535, 3)]
@@ -129,7 +129,7 @@ def test_bits_of_a_camera_grow_with_its_brightest_value_and_never_shrink():
 
 
 @pytest.mark.parametrize('order', ['rggb', 'bggr', 'gbrg'])  # the fourth one it does not know
-def test_a_bayer_image_is_the_one_that_cv_bridge_makes(order):
+def test_bayer_matches_cv_bridge(order):
     message = message_of(noise(12, 16), f'bayer_{order}8')
     assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
 
@@ -138,7 +138,7 @@ def test_a_bayer_image_is_the_one_that_cv_bridge_makes(order):
 @pytest.mark.parametrize('order', BAYER)
 @pytest.mark.parametrize('bits', [8, 16])
 @pytest.mark.parametrize('padding', [0, 6])
-def test_a_scene_of_one_colour_has_it_through_every_bayer_filter(bits, order, color, padding):
+def test_every_bayer_order_keeps_uniform_colour(bits, order, color, padding):
     mosaic = np.zeros((12, 16), np.uint8)
     for place, letter in enumerate(order):
         mosaic[place // 2::2, place % 2::2] = color['bgr'.index(letter)]
@@ -146,13 +146,13 @@ def test_a_scene_of_one_colour_has_it_through_every_bayer_filter(bits, order, co
     assert (to_bgr(message_of(values, f'bayer_{order}{bits}', padding))[2:-2, 2:-2] == color).all()
 
 
-def test_every_encoding_is_tested_here():
+def test_every_encoding_is_tested():
     assert set(ENCODINGS) == {'bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', '8UC3', '8UC4', '8UC1', 'yuv422_yuy2', 'yuyv', 'yuv422',
                               'uyvy', 'nv12', *(f'bayer_{order}8' for order in BAYER)}
 
 
 @pytest.mark.parametrize('encoding', ['yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'])
-def test_an_odd_size_is_refused_where_pixels_share_their_colour(encoding):
+def test_refuses_odd_size_of_subsampled_encodings(encoding):
     message = message_of(noise(6, 7, 2), encoding)
     assert encoding in refused(message) and '7x6' in refused(message) and 'even' in refused(message)
     if encoding == 'nv12':
@@ -163,7 +163,7 @@ def test_an_odd_size_is_refused_where_pixels_share_their_colour(encoding):
 @pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', 'bayer_rggb8', 'nonsense'])
 @pytest.mark.parametrize('width, height', [(0, 0), (0, 480), (640, 0), (20000, 20000), (MAX_SIDE + 1, 1), (1, MAX_SIDE + 1),
                                            (2 ** 32 - 1, 2 ** 32 - 1)])
-def test_a_zero_or_absurd_size_is_refused_with_the_size_and_takes_no_memory(encoding, width, height):
+def test_refuses_zero_or_absurd_size_without_allocating(encoding, width, height):
     message = Image(width=width, height=height, step=min(width * 4, 2 ** 32 - 1), encoding=encoding)
     message.data = array.array('B', bytes(100))
     tracemalloc.start()
@@ -173,14 +173,14 @@ def test_a_zero_or_absurd_size_is_refused_with_the_size_and_takes_no_memory(enco
     assert f'{width}x{height}' in reason and str(MAX_SIDE) in reason and peak < 1e6
 
 
-def test_a_side_of_the_largest_size_is_taken():
+def test_accepts_largest_size():
     for size in ((1, MAX_SIDE), (MAX_SIDE, 1)):
         assert to_bgr(message_of(noise(*size), 'mono8')).shape == (*size, 3)
 
 
 @pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', '16UC1'])
 @pytest.mark.parametrize('kept', [0, 1, -1])
-def test_data_that_is_too_short_is_refused_with_its_length(encoding, kept):
+def test_refuses_short_data_with_its_length(encoding, kept):
     message = message_of(noise(6, 8, 4), encoding)
     message.step = 8 * BYTES[encoding]
     whole = message.step * (9 if encoding == 'nv12' else 6)
@@ -190,7 +190,7 @@ def test_data_that_is_too_short_is_refused_with_its_length(encoding, kept):
     assert f'{len(message.data)} bytes' in refused(message) and encoding in refused(message) and '8x6' in refused(message)
 
 
-def test_the_padding_of_the_last_row_may_be_missing():
+def test_padding_of_last_row_is_optional():
     pixels = noise(5, 7, 3)
     message = message_of(pixels, 'bgr8', 11)
     message.data = message.data[:-11]
@@ -198,7 +198,7 @@ def test_the_padding_of_the_last_row_may_be_missing():
 
 
 @pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16'])
-def test_a_step_that_is_less_than_a_row_is_refused_with_what_it_takes(encoding):
+def test_refuses_step_below_row_length(encoding):
     message = message_of(noise(6, 8, 4), encoding)
     row = 8 * BYTES[encoding]
     for step in (0, 1, row - 1):
@@ -207,18 +207,18 @@ def test_a_step_that_is_less_than_a_row_is_refused_with_what_it_takes(encoding):
 
 
 @pytest.mark.parametrize('encoding', ['nonsense', '', 'BGR8', 'jpeg', 'rgb', '32FC1', '8UC5'])
-def test_an_unknown_encoding_is_refused_with_those_that_are_known(encoding):
+def test_refuses_unknown_encoding_with_known_ones(encoding):
     reason = refused(message_of(noise(4, 6, 4), encoding))
     assert repr(encoding) in reason and all(known in reason for known in [*ENCODINGS, 'mono16'])
 
 
-def test_short_data_is_refused_for_an_encoding_of_cv_bridge_too():
+def test_refuses_short_data_of_cv_bridge_encoding():
     message = message_of(noise(12, 16, 2), '8UC2')
     message.data = message.data[:50]
     assert '8UC2' in refused(message)
 
 
-def test_a_bgr8_message_is_not_copied_and_cannot_be_written_to():
+def test_bgr8_is_zero_copy_and_read_only():
     for padding in (0, 8):
         message = message_of(noise(6, 8, 3), 'bgr8', padding)
         picture = to_bgr(message)
@@ -226,7 +226,7 @@ def test_a_bgr8_message_is_not_copied_and_cannot_be_written_to():
 
 
 @pytest.mark.parametrize('encoding, channels', [('bgr8', 3), ('mono8', 1)])
-def test_a_written_message_has_the_pixels_and_the_right_form(encoding, channels):
+def test_image_writer_fills_message(encoding, channels):
     writer = ImageWriter(Image(), encoding)
     for height, width in ((5, 7), (480, 640), (5, 7)):
         pixels = noise(height, width, 3) if channels == 3 else noise(height, width)
@@ -237,7 +237,7 @@ def test_a_written_message_has_the_pixels_and_the_right_form(encoding, channels)
         assert np.array_equal(to_bgr(message), pixels if channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
 
 
-def test_a_writer_uses_its_buffer_again_until_the_size_changes():
+def test_image_writer_reuses_buffer_until_size_changes():
     writer = ImageWriter(Image(), 'bgr8')
     first = writer.pixels(64, 48)
     place = writer.message.data.buffer_info()

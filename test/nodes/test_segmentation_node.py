@@ -11,7 +11,7 @@ from conftest import EMPTY_ROOM, ROOT, TUTORIAL, area, iou, tutorial_settings, u
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
@@ -33,7 +33,7 @@ def ros(values: dict) -> dict:
     return {name.replace('.', '__'): list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def test_every_result_has_the_very_header_of_its_frame_and_the_right_form(node, astronaut):
+def test_results_keep_header_of_frame(node, astronaut):
     message = message_of(astronaut)
     message.header.frame_id = 'some_camera_optical_frame'
     message.header.stamp.sec, message.header.stamp.nanosec = 1234567890, 123456789
@@ -45,7 +45,7 @@ def test_every_result_has_the_very_header_of_its_frame_and_the_right_form(node, 
         assert (result.width, result.height, result.encoding, result.step) == (512, 512, encoding, 512 * channels)
 
 
-def test_the_astronaut_stays_and_her_background_becomes_grey(node, astronaut, expected):
+def test_keeps_person_and_replaces_background(node, astronaut, expected):
     results = node.pictures(astronaut)
     assert 0.4 < area(results['mask']) < 0.7 and set(np.unique(results['mask'])) == {0, 255}
     assert (results['output'][results['alpha'] == 0] == 192).all()
@@ -54,13 +54,13 @@ def test_the_astronaut_stays_and_her_background_becomes_grey(node, astronaut, ex
         assert np.array_equal(results[kind], picture), kind
 
 
-def test_an_empty_room_gives_an_empty_mask_and_a_grey_picture(node, sample):
+def test_empty_room_gives_empty_mask_and_grey_composite(node, sample):
     assert node.change(flip=True) == []  # as in the tutorial; the other way round its model sees a speck in this room
     results = node.pictures(sample[0])
     assert not results['mask'].any() and not results['alpha'].any() and (results['output'] == 192).all()
 
 
-def test_the_defaults_find_the_astronaut_mirror_her_and_leave_an_empty_room_empty(graph, start, astronaut, sample):
+def test_defaults_find_person_and_leave_room_empty(graph, start, astronaut, sample):
     namespace = unique('defaults')
     node = Segmentation(graph, namespace, start.node('segmentation_node', namespace))
     assert node.values() == dict(Settings().items())
@@ -80,7 +80,7 @@ def test_the_defaults_find_the_astronaut_mirror_her_and_leave_an_empty_room_empt
     {'threshold': 0.9}, {'threshold': 1}, {'flip': True}, {'background.color': [10, 100, 250]}, {'model': 'landscape'},
     {'softness': 1.0, 'edge.filter': 'none'}, {'background.image': str(EMPTY_ROOM), 'background.type': 'image'},
 ], ids=lambda changes: '+'.join(changes))
-def test_a_parameter_change_acts_on_the_next_frame(node, astronaut, expected, changes):
+def test_parameter_change_acts_on_next_frame(node, astronaut, expected, changes):
     assert node.change(**ros(changes)) == []
     results = node.pictures(astronaut)
     changed = make_pipeline(tutorial_settings(**{'flip': False, **ros(changes)})).process(astronaut)
@@ -89,7 +89,7 @@ def test_a_parameter_change_acts_on_the_next_frame(node, astronaut, expected, ch
         assert np.array_equal(results[kind], picture), kind
 
 
-def test_flip_mirrors_mask_and_picture(node, astronaut):
+def test_flip_mirrors_mask_and_composite(node, astronaut):
     plain = node.pictures(astronaut)
     assert node.change(flip=True) == []
     mirrored = node.pictures(astronaut)
@@ -98,7 +98,7 @@ def test_flip_mirrors_mask_and_picture(node, astronaut):
     assert np.array_equal(mirrored['output'][both], cv2.flip(plain['output'], 1)[both])
 
 
-def test_several_parameters_are_changed_at_once_or_not_at_all(node):
+def test_parameters_change_atomically(node):
     def change(**values):
         parameters = [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]
         return node.call(lambda: node.parameters.set_parameters_atomically(parameters)).result
@@ -122,7 +122,7 @@ def test_several_parameters_are_changed_at_once_or_not_at_all(node):
     ('background.type', 'image', ['background.type', 'background.image']),
     ('model', '/missing.tflite', ['/missing.tflite', "'general', 'landscape'"]), ('model', '', ['model']),
 ])
-def test_a_wrong_change_is_refused_with_the_reason_and_frames_go_on_as_before(node, astronaut, expected, name, value, reasons):
+def test_refuses_invalid_parameter_and_keeps_serving(node, astronaut, expected, name, value, reasons):
     [reason] = node.change(**ros({name: value}))
     assert all(part in reason for part in reasons), reason
     assert node.values() == USUAL
@@ -135,26 +135,26 @@ def describe(node, name):
 
 
 @pytest.mark.parametrize('name, value, taken', [('threshold', 1, 1.0), ('threshold', '3e-01', 0.3), ('edge.epsilon', '1', 1.0)])
-def test_whole_numbers_and_texts_of_numbers_are_taken_as_floats_and_the_parameter_stays_one(node, name, value, taken):
+def test_accepts_integer_and_text_as_float(node, name, value, taken):
     before = describe(node, name)
     assert node.change(**ros({name: value})) == []
     assert node.values()[name] == taken and type(node.values()[name]) is float
     assert describe(node, name) == before
 
 
-def test_refused_change_leaves_the_description_as_it_was(node):
+def test_refused_change_keeps_parameter_description(node):
     before = describe(node, 'threshold')
     [reason] = node.change(threshold=True)
     assert 'threshold = True' in reason and describe(node, 'threshold') == before
 
 
-def test_read_only_setting_says_so_and_may_be_set_to_what_it_is(node):
+def test_read_only_parameter_refuses_change(node):
     [reason] = node.change(autostart=False)
     assert 'autostart' in reason and 'read-only' in reason
     assert node.change(autostart=True) == [] and node.values() == USUAL
 
 
-def test_settings_of_one_request_may_come_in_any_order(node):
+def test_one_request_takes_parameters_in_any_order(node):
     complaints = node.program.said.count('needs background.image')
     image = {'background.type': 'image', 'background.image': str(EMPTY_ROOM)}
     assert node.change(**ros(image)) == []
@@ -165,15 +165,26 @@ def test_settings_of_one_request_may_come_in_any_order(node):
     assert node.program.said.count('needs background.image') == complaints
 
 
-def test_shipped_configuration_is_loaded_whole_as_ros2_param_load_sends_it(node):
+def test_ros2_param_load_takes_shipped_configuration(node):
     """Its client makes texts of numbers with an exponent, and sends one request in the order of the file."""
     values = read_yaml(ROOT / 'config' / 'segmentation.yaml')
     texts = {name: f'{value:e}' if type(value) is float else value for name, value in values.items()}
     assert node.change(**ros(texts)) == [] and node.values() == dict(Settings().items())
 
 
+def test_ros2_param_dump_can_be_loaded_again(node):
+    names = node.call(lambda: node.parameters.list_parameters()).result.names
+    values = node.call(lambda: node.parameters.get_parameters(names)).values
+    dumped = {name: parameter_value_to_python(value) for name, value in zip(names, values)}
+    assert any(name.startswith('qos_overrides.') for name in dumped) and 'use_sim_time' in dumped
+    assert node.change(**ros(dumped)) == [] and node.values() == USUAL
+    [override] = [name for name in dumped if name.endswith('segmentation/mask.publisher.depth')]
+    [reason] = node.change(**{override: 5})
+    assert override in reason and 'read-only' in reason
+
+
 @pytest.mark.parametrize('service', [SetParameters, SetParametersAtomically])
-def test_parameter_of_an_unknown_type_is_refused_and_the_node_goes_on(node, graph, service):
+def test_refuses_parameter_of_unknown_type(node, graph, service):
     name = {SetParameters: 'set_parameters', SetParametersAtomically: 'set_parameters_atomically'}[service]
     client = graph.node.create_client(service, f'{node.name}/{name}')
     node.wait_until(client.service_is_ready, 'the service')
@@ -185,12 +196,12 @@ def test_parameter_of_an_unknown_type_is_refused_and_the_node_goes_on(node, grap
     graph.node.destroy_client(client)
 
 
-def test_a_setting_cannot_be_deleted(node):
+def test_parameter_cannot_be_deleted(node):
     node.call(lambda: node.parameters.delete_parameters(['threshold']))
     assert node.values() == USUAL
 
 
-def test_every_setting_is_a_parameter_with_its_description_and_range(node):
+def test_every_parameter_has_description_and_range(node):
     described = node.call(lambda: node.parameters.describe_parameters(list(TUNABLES))).descriptors
     assert [d.name for d in described] == list(TUNABLES)
     for descriptor, tunable in zip(described, TUNABLES.values()):
@@ -214,7 +225,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('bad', BAD.values(), ids=list(BAD))
-def test_a_bad_image_is_logged_with_its_value_and_the_next_good_one_comes_out(node, astronaut, expected, bad):
+def test_logs_bad_image_and_serves_next(node, astronaut, expected, bad):
     width, height, encoding, length, named = bad
     bad = Image(width=width, height=height, step=width * 3, encoding=encoding, data=array.array('B', bytes(length)))
 
@@ -230,7 +241,7 @@ def test_a_bad_image_is_logged_with_its_value_and_the_next_good_one_comes_out(no
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgra8', 'mono8', 'yuv422_yuy2'])
-def test_other_encodings_and_padded_rows_give_the_picture_of_bgr8(node, astronaut, expected, encoding):
+def test_other_encodings_match_bgr8(node, astronaut, expected, encoding):
     conversion = {'rgb8': cv2.COLOR_BGR2RGB, 'bgra8': cv2.COLOR_BGR2BGRA, 'mono8': cv2.COLOR_BGR2GRAY,
                   'yuv422_yuy2': cv2.COLOR_BGR2YUV_YUY2}[encoding]
     results = node.pictures(cv2.cvtColor(astronaut, conversion), encoding, 24)
@@ -243,14 +254,14 @@ def test_other_encodings_and_padded_rows_give_the_picture_of_bgr8(node, astronau
         assert np.abs(results['output'][both].astype(int) - expected.composite[both]).mean() < 3
 
 
-def test_a_frame_of_another_size_comes_out_in_its_own_size(node, astronaut):
+def test_results_follow_frame_size(node, astronaut):
     for size in ((641, 479), (320, 240), (641, 479)):
         results = node.pictures(cv2.resize(astronaut, size))
         assert {kind: picture.shape[:2] for kind, picture in results.items()} == dict.fromkeys(results, size[::-1])
         assert 0.4 < area(results['mask']) < 0.7
 
 
-def test_the_camera_is_subscribed_only_while_somebody_wants_a_result(node, graph):
+def test_subscribes_camera_only_while_results_are_wanted(node, graph):
     assert graph.node.count_subscribers(node.topic) == 1
     node.listen()
     graph.wait_until(lambda: graph.node.count_subscribers(node.topic) == 0, 'the end of the subscription')
@@ -261,7 +272,7 @@ def test_the_camera_is_subscribed_only_while_somebody_wants_a_result(node, graph
     graph.wait_until(lambda: graph.node.count_subscribers(node.topic) == 0, 'the end of the subscription')
 
 
-def test_a_node_that_nobody_has_listened_to_yet_does_not_subscribe_the_camera(graph, start, astronaut):
+def test_does_not_subscribe_camera_before_first_listener(graph, start, astronaut):
     namespace = unique('fresh')
     node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=())
     for _ in range(3):  # long after all of the node's own topics have been found
@@ -272,14 +283,14 @@ def test_a_node_that_nobody_has_listened_to_yet_does_not_subscribe_the_camera(gr
     assert node.pictures(astronaut)
 
 
-def test_a_subscriber_of_one_result_gets_it_alone(node, astronaut, expected):
+def test_publishes_only_subscribed_results(node, astronaut, expected):
     for kind, picture in (('mask', expected.mask), ('alpha', expected.alpha), ('output', expected.composite)):
         node.listen(kind)
         results = node.pictures(astronaut)
         assert set(results) == {kind} and np.array_equal(results[kind], picture)
 
 
-def test_a_later_subscriber_gets_no_result_of_an_earlier_frame(node, astronaut):
+def test_late_subscriber_gets_no_earlier_frame(node, astronaut):
     node.listen('mask')
     early = [node.results(message_of(astronaut))['mask'].header for _ in range(3)]
     node.listen('mask', 'output')
@@ -288,7 +299,7 @@ def test_a_later_subscriber_gets_no_result_of_an_earlier_frame(node, astronaut):
     assert late not in early and {m.header.frame_id for m in node.received['output']} == {late.frame_id}
 
 
-def test_two_nodes_in_namespaces_of_their_own_do_not_meet(node, graph, start, astronaut, sample, expected):
+def test_namespaces_keep_nodes_apart(node, graph, start, astronaut, sample, expected):
     namespace = unique('other')
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false', background__color='[1, 2, 3]')
     other = Segmentation(graph, namespace, program)
@@ -303,7 +314,7 @@ def test_two_nodes_in_namespaces_of_their_own_do_not_meet(node, graph, start, as
     assert other.change(threshold=0.9) == [] and node.values() == USUAL
 
 
-def test_wrong_values_at_start_up_are_logged_and_their_defaults_used(graph, start, astronaut):
+def test_invalid_parameters_at_startup_fall_back_to_defaults(graph, start, astronaut):
     namespace = unique('wrong')
     program = start.node('segmentation_node', namespace, threshold='1', softness='.nan', edge__diameter='99',
                          edge__filter='median', background__color='[1, 2]', background__type='image',
@@ -324,7 +335,7 @@ def test_wrong_values_at_start_up_are_logged_and_their_defaults_used(graph, star
 @pytest.mark.parametrize('given', [{'threshold': 'much'}, {'flip': '3'}, {'background__type': 'image'},
                                    {'background__type': 'image', 'background__color': '[1, 2]'}, {'background__type': '7'}],
                          ids=lambda given: '+'.join(f'{name}={value}' for name, value in given.items()))
-def test_values_that_cannot_go_together_or_have_another_type_do_not_stop_the_node(graph, start, given):
+def test_starts_with_conflicting_or_mistyped_parameters(graph, start, given):
     namespace = unique('wrong')
     program = start.node('segmentation_node', namespace, **given)
     mask = f'/{namespace}/segmentation/mask'
@@ -337,13 +348,13 @@ def test_values_that_cannot_go_together_or_have_another_type_do_not_stop_the_nod
     assert program.exit_code() == 0
 
 
-def test_a_parameter_file_is_taken_and_what_is_given_beside_it_wins(node):
+def test_argument_overrides_parameter_file(node):
     assert node.values() == USUAL  # started with config/tutorial.yaml and flip:=false
     assert tutorial_settings().flip is True
 
 
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
-def test_16_bit_image_is_as_bright_as_its_camera_made_it_and_that_is_said(graph, start, astronaut, bits):
+def test_scales_16_bit_image_by_camera_bit_depth(graph, start, astronaut, bits):
     namespace = unique('deep')
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     node = Segmentation(graph, namespace, program, kinds=('output', 'mask'))

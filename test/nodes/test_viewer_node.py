@@ -5,7 +5,7 @@ import os
 from self_segmentation.io.window import why_no_window
 
 
-def test_without_a_display_the_viewer_ends_with_one_clear_line(start):
+def test_viewer_without_display_ends_with_one_line(start):
     environment = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
     program = start('viewer_node', env=environment)
     assert program.exit_code() == 1
@@ -14,7 +14,7 @@ def test_without_a_display_the_viewer_ends_with_one_clear_line(start):
     assert 'DISPLAY' in lines[0] or 'headless' in lines[0]
 
 
-def test_why_there_is_no_window_is_said_in_words(monkeypatch):
+def test_explains_missing_window(monkeypatch):
     monkeypatch.delenv('DISPLAY', raising=False)
     monkeypatch.delenv('WAYLAND_DISPLAY', raising=False)
     assert 'no display' in why_no_window() or 'headless' in why_no_window()

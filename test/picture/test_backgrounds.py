@@ -31,14 +31,14 @@ def image_settings(path, **more) -> Settings:
     return Settings().updated({'background.type': 'image', 'background.image': str(path), **more})
 
 
-def test_cover_crops_the_middle_out_of_a_wider_or_taller_image():
+def test_cover_crops_centre():
     wide, tall = picture(400, 200), picture(200, 400)
     assert np.array_equal(fitted(wide, (200, 200), 'cover'), wide[:, 100:300])
     assert np.array_equal(fitted(tall, (200, 200), 'cover'), tall[100:300])
     assert np.array_equal(fitted(wide, (400, 100), 'cover'), wide[50:150])
 
 
-def test_contain_puts_bars_beside_or_above_the_whole_image():
+def test_contain_adds_bars():
     wide, tall = picture(400, 200), picture(200, 400)
     above = fitted(wide, (400, 300), 'contain', BARS)
     assert np.array_equal(above[50:250], wide) and (above[:50] == BARS).all() and (above[250:] == BARS).all()
@@ -46,12 +46,12 @@ def test_contain_puts_bars_beside_or_above_the_whole_image():
     assert np.array_equal(beside[:, 50:250], tall) and (beside[:, :50] == BARS).all() and (beside[:, 250:] == BARS).all()
 
 
-def test_stretch_distorts_the_whole_image_to_the_frame():
+def test_stretch_distorts_image_to_frame():
     stretched = fitted(quarters(400, 200), (100, 300), 'stretch', BARS)
     assert np.array_equal(stretched, quarters(100, 300))
 
 
-def test_an_image_is_scaled_to_the_frame_before_it_is_cropped_or_barred():
+def test_fit_scales_before_crop_or_bars():
     assert np.array_equal(fitted(quarters(400, 200), (100, 100), 'cover'), quarters(100, 100))
     contained = fitted(quarters(400, 200), (100, 100), 'contain', BARS)
     assert np.array_equal(contained[25:75], quarters(100, 50))
@@ -62,19 +62,19 @@ def test_an_image_is_scaled_to_the_frame_before_it_is_cropped_or_barred():
 
 
 @pytest.mark.parametrize('fit', ['cover', 'contain', 'stretch'])
-def test_every_odd_size_is_filled_to_the_pixel(fit):
+def test_fit_fills_every_odd_size(fit):
     for image_size in ((640, 480), (1, 1), (200, 3), (3, 200), (333, 77)):
         for size in ((641, 479), (1, 1), (7, 200), (200, 7), (333, 77)):
             assert fitted(picture(*image_size), size, fit, BARS).shape == (size[1], size[0], 3), (image_size, size)
 
 
-def test_an_image_of_the_frames_own_size_is_left_as_it_is():
+def test_image_of_frame_size_is_unchanged():
     for fit in ('cover', 'contain', 'stretch'):
         behind = background_of(image_settings(EMPTY_ROOM, **{'background.fit': fit})).behind(FRAME)
         assert np.array_equal(behind, cv2.imread(str(EMPTY_ROOM)))
 
 
-def test_the_background_follows_a_frame_of_another_size():
+def test_background_follows_frame_size():
     background = background_of(image_settings(ASTRONAUT))
     for size in ((480, 640), (240, 320), (480, 640), (1, 1)):
         assert background.behind(np.zeros((*size, 3), np.uint8)).shape == (*size, 3)
@@ -83,7 +83,7 @@ def test_the_background_follows_a_frame_of_another_size():
         assert color.behind(np.zeros((*size, 3), np.uint8)).shape == (*size, 3)
 
 
-def test_colours_are_set_as_red_green_blue_and_frames_are_blue_green_red():
+def test_background_color_is_rgb_in_bgr_frame():
     settings = Settings().updated({'background.color': [1, 2, 3]})
     assert (background_of(settings).behind(FRAME) == (3, 2, 1)).all()
     settings = image_settings(ASTRONAUT, **{'background.color': [1, 2, 3], 'background.fit': 'contain'})
@@ -91,7 +91,7 @@ def test_colours_are_set_as_red_green_blue_and_frames_are_blue_green_red():
     assert (bars[:, :80] == (3, 2, 1)).all() and (bars[:, -80:] == (3, 2, 1)).all()
 
 
-def test_the_pipeline_puts_the_image_unmirrored_behind_the_mirrored_person(astronaut):
+def test_flip_leaves_background_unmirrored(astronaut):
     room = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (512, 384), interpolation=cv2.INTER_AREA)
     for flip, seen in ((True, cv2.flip(astronaut, 1)), (False, astronaut)):
         settings = tutorial_settings(flip=flip, background__type='image', background__image=str(EMPTY_ROOM),
@@ -103,14 +103,14 @@ def test_the_pipeline_puts_the_image_unmirrored_behind_the_mirrored_person(astro
         assert np.array_equal(result.composite[result.alpha == 0], behind[result.alpha == 0])
 
 
-def test_a_path_with_spaces_and_accents_is_read(tmp_path):
+def test_reads_path_with_spaces_and_accents(tmp_path):
     path = tmp_path / 'ein Büro.png'
     path.write_bytes(ASTRONAUT.read_bytes())
     behind = background_of(image_settings(path)).behind(np.zeros((512, 512, 3), np.uint8))
     assert np.array_equal(behind, cv2.imread(str(ASTRONAUT)))
 
 
-def test_a_folder_a_missing_file_and_no_picture_are_refused_with_the_path_and_what_to_give(tmp_path):
+def test_refuses_folder_missing_file_or_invalid_image(tmp_path):
     text = tmp_path / 'text.png'
     text.write_text('no picture')
     (tmp_path / 'empty.png').touch()
@@ -121,12 +121,12 @@ def test_a_folder_a_missing_file_and_no_picture_are_refused_with_the_path_and_wh
         assert str(path) in str(raised.value) and 'background.image' in str(raised.value) and 'give' in str(raised.value)
 
 
-def test_a_wrong_path_is_refused_when_it_is_set_even_where_it_is_not_used_yet(tmp_path):
+def test_refuses_wrong_path_even_if_unused(tmp_path):
     with pytest.raises(BackgroundError, match='folder'):
         background_of(Settings().updated({'background.image': str(tmp_path)}))
 
 
-def test_a_pipeline_that_is_refused_new_settings_keeps_the_old_ones(astronaut, tmp_path):
+def test_pipeline_keeps_old_settings_when_new_are_refused(astronaut, tmp_path):
     pipeline = make_pipeline(tutorial_settings())
     before = pipeline.process(astronaut)
     for changes in ({'background.type': 'image', 'background.image': str(tmp_path)}, {'model': str(tmp_path / 'missing.tflite')}):

@@ -21,7 +21,7 @@ def scene(size, seed=1):
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_the_frame_stays_where_alpha_is_255_the_background_comes_where_it_is_0_and_a_blend_between(size):
+def test_alpha_blends_frame_over_background(size):
     frame, alpha, background = scene(size)
     picture = blend(frame, alpha, background)
     share = alpha[..., None] / 255.0
@@ -30,7 +30,7 @@ def test_the_frame_stays_where_alpha_is_255_the_background_comes_where_it_is_0_a
     assert np.array_equal(picture[alpha == 0], background[alpha == 0])
 
 
-def test_every_value_of_alpha_blends_right_between_black_and_white():
+def test_every_alpha_value_blends_correctly():
     alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
     black, white = np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), 255, np.uint8)
     for frame, background, expected in ((white, black, alpha), (black, white, 255 - alpha)):
@@ -39,7 +39,7 @@ def test_every_value_of_alpha_blends_right_between_black_and_white():
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_the_picture_is_written_in_place_and_nothing_else_is_written_to(size):
+def test_writes_composite_in_place_and_nothing_else(size):
     frame, alpha, background = scene(size)
     kept = frame.copy(), alpha.copy(), background.copy()
     expected, out = blend(frame, alpha, background), np.full_like(frame, 77)
@@ -50,7 +50,7 @@ def test_the_picture_is_written_in_place_and_nothing_else_is_written_to(size):
     assert all(np.array_equal(now, before) for now, before in zip((frame, alpha, background), kept))
 
 
-def test_the_picture_may_be_written_over_the_frame():
+def test_composite_may_overwrite_frame():
     frame, alpha, background = scene((48, 64))
     expected = blend(frame, alpha, background)
     assert blend(frame, alpha, background, frame) is frame
@@ -58,7 +58,7 @@ def test_the_picture_may_be_written_over_the_frame():
 
 
 @pytest.mark.parametrize('flip', [False, True])
-def test_the_pipeline_writes_to_the_arrays_it_is_given_and_never_to_the_frame(flip, astronaut):
+def test_pipeline_writes_to_given_arrays_not_to_frame(flip, astronaut):
     pipeline, frame = make_pipeline(tutorial_settings(flip=flip, softness=0.5)), astronaut.copy()
     expected = pipeline.process(frame)
     frame.setflags(write=False)
@@ -69,7 +69,7 @@ def test_the_pipeline_writes_to_the_arrays_it_is_given_and_never_to_the_frame(fl
     assert np.array_equal(frame, astronaut)
 
 
-def test_the_pipeline_makes_only_what_is_asked_for(astronaut):
+def test_pipeline_makes_only_requested_results(astronaut):
     pipeline = make_pipeline(tutorial_settings())
     full = pipeline.process(astronaut)
     for kind in ('composite', 'mask', 'alpha'):
@@ -78,7 +78,7 @@ def test_the_pipeline_makes_only_what_is_asked_for(astronaut):
         assert [other for other in ('composite', 'mask', 'alpha') if getattr(result, other) is not None] == [kind]
 
 
-def test_the_pipelines_picture_is_the_blend_by_its_own_alpha_and_its_mask_where_alpha_is_above_one_half(astronaut):
+def test_pipeline_composite_and_mask_follow_alpha(astronaut):
     result = make_pipeline(tutorial_settings(flip=False, softness=1.0, background__color=(10, 100, 250))).process(astronaut)
     assert ((result.alpha > 0) & (result.alpha < 255)).sum() > 1000
     share = result.alpha[..., None] / 255.0

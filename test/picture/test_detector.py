@@ -44,7 +44,7 @@ FRAME = np.zeros((480, 640, 3), np.uint8)
 BOX = Region(200, 100, 300, 400)
 
 
-def test_the_astronaut_is_one_box_in_pixels_of_the_frame(detector, astronaut):
+def test_detector_gives_one_box_in_frame_pixels(detector, astronaut):
     frame = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1024, 768))
     frame[200:712, 300:812] = astronaut
     best, *others = detector.detect(frame)
@@ -52,22 +52,22 @@ def test_the_astronaut_is_one_box_in_pixels_of_the_frame(detector, astronaut):
     assert 280 <= best.box.x0 < 450 and 650 < best.box.x1 <= 830 and best.box.height > 350
 
 
-def test_nobody_is_found_in_an_empty_room(detector, sample):
+def test_detector_finds_nobody_in_empty_room(detector, sample):
     for frame in (cv2.imread(str(EMPTY_ROOM)), sample[0]):
         assert Finder(detector).find(frame, 0.25, 0.0) == []
 
 
-def test_a_person_lying_on_the_side_is_found(detector, astronaut):
+def test_detector_finds_lying_person(detector, astronaut):
     lying = cv2.rotate(astronaut, cv2.ROTATE_90_CLOCKWISE)
     assert Finder(detector).find(lying, 0.25, 0.0)
 
 
-def test_a_doubtful_one_counts_when_the_close_up_is_clear():
+def test_close_up_confirms_doubtful_detection():
     found = Finder(Scripted([Detection(BOX, 0.1)], close_up=0.8)).find(FRAME, 0.25, 0.0)
     assert len(found) == 1 and found[0].box.iou(BOX) > 0.6 and found[0].score == 0.8
 
 
-def test_a_doubtful_one_is_nobody_when_the_close_up_is_not_clear_and_is_not_looked_at_again():
+def test_unclear_close_up_drops_detection_and_is_not_repeated():
     detector = Scripted([Detection(BOX, 0.2)], close_up=0.4)
     finder = Finder(detector)
     assert finder.find(FRAME, 0.25, 0.0) == [] and len(detector.looks) == 2
@@ -76,23 +76,23 @@ def test_a_doubtful_one_is_nobody_when_the_close_up_is_not_clear_and_is_not_look
     assert finder.find(FRAME, 0.25, 0.0) == [] and len(detector.looks) == 5
 
 
-def test_a_doubtful_one_is_believed_where_somebody_is_known():
+def test_known_person_confirms_doubtful_detection():
     detector = Scripted([Detection(BOX, 0.1)], close_up=0.0)
     assert Finder(detector).find(FRAME, 0.25, 0.0, known=[BOX.moved(5, 5)]) == [Detection(BOX, 0.1)]
 
 
-def test_a_part_of_somebody_who_is_found_is_nobody_else():
+def test_drops_part_of_detected_person():
     whole, head = Detection(BOX, 0.9), Detection(Region(220, 110, 280, 180), 0.2)
     detector = Scripted([whole, head], close_up=0.9)
     assert Finder(detector).find(FRAME, 0.25, 0.0) == [whole] and len(detector.looks) == 1
 
 
-def test_small_people_are_left_out():
+def test_drops_small_detections():
     detector = Scripted([Detection(BOX, 0.9), Detection(Region(10, 10, 20, 40), 0.8)])
     assert Finder(detector).find(FRAME, 0.25, 0.1) == [Detection(BOX, 0.9)]
 
 
-def test_a_large_frame_is_looked_at_in_parts_that_cover_it():
+def test_large_frame_is_covered_by_parts():
     assert parts_to_look_at(Region(0, 0, 640, 480)) == [Region(0, 0, 640, 480)]
     whole, *parts = parts_to_look_at(Region(0, 0, 1920, 1080))
     assert whole == (0, 0, 1920, 1080) and len(parts) == 4
@@ -102,7 +102,7 @@ def test_a_large_frame_is_looked_at_in_parts_that_cover_it():
     assert seen.all()
 
 
-def test_a_far_person_of_a_large_frame_is_found_in_a_part(detector, astronaut):
+def test_detector_finds_far_person_in_part_of_large_frame(detector, astronaut):
     frame = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1920, 1080))
     frame[700:770, 1300:1370] = cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA)
     there = Region(1300, 700, 1370, 770)
@@ -114,12 +114,12 @@ OTHER = ROOT / 'models' / 'selfie_segmentation.tflite'
 
 @pytest.mark.parametrize('content', [b'', b'no model', FILE.read_bytes()[:-1], OTHER.read_bytes()],
                          ids=['empty', 'a text', 'cut by a byte', 'another model'])
-def test_another_or_a_damaged_file_is_refused_with_its_name_and_advice(content):
+def test_refuses_wrong_or_damaged_detector_file(content):
     with pytest.raises(DetectorError, match=r'some\.tflite.*damaged or another file.*people\.detector'):
         PersonDetector(ModelFile('some.tflite', content))
 
 
-def test_a_missing_file_is_refused_with_its_path_and_advice(tmp_path, monkeypatch):
+def test_refuses_missing_detector_file(tmp_path, monkeypatch):
     from self_segmentation.io import assets
     from self_segmentation.settings import Settings
     shutil.copytree(ROOT / 'models', tmp_path / 'models')

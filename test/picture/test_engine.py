@@ -56,14 +56,14 @@ def noisy(frame, seed=1, grey_levels=1.0):
     return cv2.add(frame, noise, dtype=cv2.CV_8U)
 
 
-def test_an_empty_room_stays_empty_and_costs_no_inference(sample):
+def test_empty_room_stays_empty_without_inference(sample):
     pipeline = make()
     for seed in range(60):
         assert not mask_of(pipeline, noisy(sample[seed % 20], seed)).any()
     assert pipeline.inferences == 0
 
 
-def test_the_person_of_the_sample_is_found_within_eight_frames_and_gone_with_them(sample):
+def test_finds_sample_person_within_8_frames(sample):
     pipeline = make()
     areas = [mask_of(pipeline, frame, stamp=number / 15).mean() for number, frame in enumerate(sample)]
     assert max(areas[:27]) == 0 and max(areas[-8:]) == 0
@@ -73,14 +73,14 @@ def test_the_person_of_the_sample_is_found_within_eight_frames_and_gone_with_the
     assert first - 27 - alone.index(True) <= 8
 
 
-def test_a_video_gives_the_same_masks_each_time(sample):
+def test_video_gives_same_masks_each_time(sample):
     pipelines = make(), make()
     for frame in sample[20:100]:
         assert np.array_equal(*(mask_of(pipeline, frame) for pipeline in pipelines))
 
 
 @pytest.mark.parametrize('width, left', [(160, 200), (300, 500), (600, 300)])
-def test_a_far_or_near_person_is_cut_out(room, cut_out, width, left):
+def test_segments_far_and_near_person(room, cut_out, width, left):
     frame, truth = placed(room, cut_out, width, left)
     pipeline = make()
     for seed in range(5):
@@ -88,7 +88,7 @@ def test_a_far_or_near_person_is_cut_out(room, cut_out, width, left):
     assert iou(found * 255, truth * 255) > 0.8
 
 
-def test_two_people_far_apart_are_two_with_boxes_of_their_own(room, cut_out):
+def test_finds_two_separate_people_with_boxes(room, cut_out):
     frame, truth = placed(room, cut_out, 300, 100)
     frame, other = placed(frame, cut_out, 300, 850)
     pipeline = make()
@@ -100,7 +100,7 @@ def test_two_people_far_apart_are_two_with_boxes_of_their_own(room, cut_out):
     assert pipeline.inferences == 2
 
 
-def test_a_newcomer_beside_a_known_person_is_found(room, cut_out):
+def test_finds_newcomer_beside_known_person(room, cut_out):
     alone, _ = placed(room, cut_out, 300, 150)
     pipeline = make()
     for seed in range(20):
@@ -111,7 +111,7 @@ def test_a_newcomer_beside_a_known_person_is_found(room, cut_out):
     assert mask[newcomer].mean() > 0.8
 
 
-def test_ids_stay_with_people_who_move_and_are_not_given_again(room, cut_out):
+def test_ids_follow_moving_people_and_are_not_reused(room, cut_out):
     pipeline, seen = make(), []
     for left in range(100, 500, 10):
         frame, _ = placed(room, cut_out, 300, left)
@@ -123,7 +123,7 @@ def test_ids_stay_with_people_who_move_and_are_not_given_again(room, cut_out):
     assert len(again) == 2 and not again & seen[-1]
 
 
-def test_who_counts_acts_on_the_next_frame(room, cut_out):
+def test_people_who_acts_on_next_frame(room, cut_out):
     frame, small = placed(room, cut_out, 200, 550)
     frame, large = placed(frame, cut_out, 400, 20)
     pipeline = make()
@@ -135,7 +135,7 @@ def test_who_counts_acts_on_the_next_frame(room, cut_out):
         assert (result.mask[there] > 127).mean() > 0.8 and not result.mask[other].any()
 
 
-def test_no_more_inferences_are_made_than_are_allowed_and_nobody_is_left_out(room, cut_out):
+def test_people_most_limits_inferences_and_misses_nobody(room, cut_out):
     frame, everybody = room, np.zeros(room.shape[:2], bool)
     for left in (20, 360, 700, 1040):
         frame, there = placed(frame, cut_out, 220, left)
@@ -147,13 +147,13 @@ def test_no_more_inferences_are_made_than_are_allowed_and_nobody_is_left_out(roo
     assert mask[everybody].mean() > 0.75
 
 
-def test_a_small_person_counts_only_as_far_as_is_set(room, cut_out):
+def test_people_smallest_excludes_small_person(room, cut_out):
     frame, _ = placed(room, cut_out, 200, 500)
     assert len(counts(make(), frame)) == 1
     assert not counts(make(people__smallest=0.5), frame)
 
 
-def test_without_the_detector_the_model_sees_the_full_frame(sample):
+def test_without_detector_segments_full_frame(sample):
     pipeline, model = make(people__detector=False, edge__filter='none', softness=0.0, **{
         name.replace('.', '__'): value for name, value in WITHOUT_MEMORY.items()}), Segmenter(read_model('general'))
     for frame in sample[60:63]:
@@ -163,7 +163,7 @@ def test_without_the_detector_the_model_sees_the_full_frame(sample):
         assert iou(result.mask, expected * 255) > 0.99 and result.people == []
 
 
-def test_a_still_outline_is_still_under_camera_noise(sample):
+def test_still_outline_flickers_less_under_camera_noise(sample):
     frames = [noisy(sample[80], seed) for seed in range(16)]
 
     def flicker(settings):
@@ -174,7 +174,7 @@ def test_a_still_outline_is_still_under_camera_noise(sample):
     assert flicker({}) < 0.8 * flicker(WITHOUT_MEMORY)
 
 
-def test_somebody_who_is_gone_leaves_no_ghost(sample):
+def test_person_who_left_leaves_no_ghost(sample):
     pipeline = make()
     for frame in sample[:91]:
         mask = mask_of(pipeline, frame)
@@ -185,7 +185,7 @@ def test_somebody_who_is_gone_leaves_no_ghost(sample):
 
 @pytest.mark.parametrize('change', ['size', 'time', 'scene'])
 @pytest.mark.parametrize('memory', [{}, WITHOUT_MEMORY], ids=['default', 'without memory'])
-def test_another_size_a_jump_back_in_time_and_another_scene_start_over(sample, astronaut, change, memory):
+def test_new_size_time_jump_or_scene_resets_memory(sample, astronaut, change, memory):
     settings = {name.replace('.', '__'): value for name, value in memory.items()}
     after = {'size': cv2.resize(sample[80], (320, 240)), 'time': sample[80],
              'scene': cv2.resize(astronaut[..., ::-1].copy(), (640, 480))}
@@ -199,7 +199,7 @@ def test_another_size_a_jump_back_in_time_and_another_scene_start_over(sample, a
 
 @pytest.mark.parametrize('model', ['general', 'landscape'])
 @pytest.mark.parametrize('size', [(1, 1), (7, 3), (64, 400), (641, 479)])
-def test_any_size_of_frame_goes_through_both_models(astronaut, model, size):
+def test_any_frame_size_passes_both_models(astronaut, model, size):
     frame = cv2.resize(astronaut, size)
     pipeline = make(model=model)
     for still in (False, False, True):
@@ -222,7 +222,7 @@ class Failing:
         return self.model.probability(rgb)
 
 
-def test_an_error_is_that_of_its_own_frame_and_the_next_one_is_served(sample):
+def test_failed_frame_does_not_affect_next(sample):
     model = Failing()
     engine = Engine(model, None, Settings())
     engine.frame(sample[60])

@@ -5,7 +5,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from self_segmentation.picture.matte import (
@@ -41,32 +41,32 @@ def cv2_disc(diameter, sigma):
 
 # ---- guided filter
 
-def test_guided_filter_keeps_an_edge_that_the_image_has():
+def test_guided_filter_keeps_image_edge():
     step = (HALVES > 100).astype(np.float32)
     assert np.abs(guided(colored(HALVES))(step) - step).max() < 0.1
 
 
-def test_guided_filter_pulls_a_blurred_edge_to_the_images():
+def test_guided_filter_pulls_blurred_edge_to_image_edge():
     step = (HALVES > 100).astype(np.float32)
     blurred = cv2.blur(step, (9, 9))
     found = guided(colored(HALVES))(blurred)
     assert np.abs(found - step)[:, 28:36].mean() < 0.6 * np.abs(blurred - step)[:, 28:36].mean()
 
 
-def test_guided_filter_smooths_noise_where_the_image_is_plain():
+def test_guided_filter_smooths_noise_in_plain_image():
     noise = (0.5 + RNG.normal(0, 0.1, (64, 64))).astype(np.float32)
     found = guided(np.full((64, 64, 3), 128, np.uint8))(noise)
     assert found.std() < 0.2 * noise.std() and abs(found.mean() - noise.mean()) < 0.01
 
 
-def test_guided_filter_smooths_across_edges_fainter_than_epsilon():
+def test_guided_filter_smooths_edges_fainter_than_epsilon():
     faint = np.where(HALVES > 100, 102, 98).astype(np.uint8)
     step = (HALVES > 100).astype(np.float32)
     contrast = {epsilon: np.ptp(guided(colored(faint), epsilon=epsilon)(step)[32, 28:36]) for epsilon in (0.5, 40.0)}
     assert contrast[0.5] > 0.8 and contrast[40.0] < contrast[0.5] - 0.1
 
 
-def test_guided_filter_is_the_papers_with_the_systems_solved_by_another():
+def test_guided_filter_matches_paper():
     guide = cv2.GaussianBlur(RNG.integers(0, 256, (32, 48, 3), np.uint8), (0, 0), 2)
     probability, epsilon = cv2.GaussianBlur(RNG.random((32, 48), np.float32), (0, 0), 2), 5.0
     low, p = downsample_by_4(guide).astype(np.float64), downsample_by_4(probability).astype(np.float64)
@@ -85,20 +85,20 @@ def test_guided_filter_is_the_papers_with_the_systems_solved_by_another():
     assert np.abs(GuidedFilter(guide, downsample_by_4(guide), 1, epsilon)(probability) - expected).max() < 1e-3
 
 
-def test_guided_filter_counts_what_is_outside_of_0_to_1_as_0_or_1():
+def test_guided_filter_clips_probability():
     step = (HALVES > 100).astype(np.float32)
     smooth = guided(colored(HALVES))
     assert np.array_equal(smooth(step * 1.6 - 0.3), smooth(step))
 
 
-def test_guided_filter_gives_the_map_at_the_size_of_the_target():
+def test_guided_filter_gives_target_size():
     large = cv2.resize(colored(HALVES), (200, 160), interpolation=cv2.INTER_NEAREST)
     found = guided(colored(HALVES))((HALVES > 100).astype(np.float32), large)
     assert found.shape == (160, 200) and found.dtype == np.float32
     assert np.abs(found - (np.arange(200) >= 100)).max() < 0.1
 
 
-def test_downsampling_by_4_gives_the_mean_of_blocks():
+def test_downsample_by_4_averages_blocks():
     values = RNG.random((16, 24), np.float32)
     assert np.allclose(downsample_by_4(values), values.reshape(4, 4, 6, 4).mean(axis=(1, 3)), atol=1e-6)
     assert downsample_by_4(np.zeros((18, 27, 3), np.uint8)).shape == (4, 6, 3)
@@ -107,7 +107,7 @@ def test_downsampling_by_4_gives_the_mean_of_blocks():
 # ---- bilateral filters
 
 @given(st.floats(1, 49), st.floats(0.1, 1000), st.floats(0.01, 8), st.floats(0.01, 8))
-def test_bilateral_kernels_sum_to_1_are_odd_symmetric_and_at_most_25_wide(diameter, sigma, scale_x, scale_y):
+def test_bilateral_kernel_is_normalised_odd_and_symmetric(diameter, sigma, scale_x, scale_y):
     kernel = bilateral_kernel(diameter, sigma, scale_x, scale_y)
     assert kernel.sum() == pytest.approx(1, abs=1e-5) and (kernel >= 0).all()
     assert all(side % 2 == 1 and side <= 25 for side in kernel.shape)
@@ -115,19 +115,19 @@ def test_bilateral_kernels_sum_to_1_are_odd_symmetric_and_at_most_25_wide(diamet
 
 
 @pytest.mark.parametrize('diameter, sigma', [(5, 1.5), (7, 3.0), (9, 4.0), (9, 75.0), (15, 4.0), (21, 6.0)])
-def test_at_the_frames_own_scale_the_kernel_is_opencvs_disc_but_for_its_rim(diameter, sigma):
+def test_bilateral_kernel_matches_opencv_at_full_scale(diameter, sigma):
     kernel, disc = bilateral_kernel(diameter, sigma, 1.0, 1.0), cv2_disc(diameter, sigma)
     assert kernel.shape == disc.shape == (diameter, diameter)
     assert np.abs(kernel - disc).sum() < 0.2
 
 
 @pytest.mark.parametrize('scale', [1.0, 0.13, 0.02])
-def test_a_kernel_of_one_pixel_is_that_pixel(scale):
+def test_bilateral_kernel_of_one_pixel_is_identity(scale):
     assert bilateral_kernel(1, 0.1, scale, scale).tolist() == [[1.0]]
 
 
 @pytest.mark.parametrize('scale', [0.25, 0.5, 2.0])
-def test_a_kernel_reaches_as_far_in_the_frame_at_any_scale(scale):
+def test_bilateral_kernel_reaches_equally_far_at_any_scale(scale):
     def spread(factor):
         kernel = bilateral_kernel(15, 4.0, factor, factor)
         distance = (np.arange(len(kernel)) - len(kernel) // 2) / factor
@@ -136,7 +136,7 @@ def test_a_kernel_reaches_as_far_in_the_frame_at_any_scale(scale):
     assert spread(scale) == pytest.approx(spread(1.0), rel=0.15)
 
 
-def test_guided_by_itself_the_joint_bilateral_filter_is_opencvs_bilateral():
+def test_self_guided_joint_bilateral_matches_opencv():
     probability = cv2.GaussianBlur(RNG.random((30, 40), np.float32), (0, 0), 1.5)
     probability = cv2.normalize(probability, None, 0, 1, cv2.NORM_MINMAX)
     found = joint_bilateral(probability, cv2.convertScaleAbs(probability, alpha=255), cv2_disc(7, 3.0), 255 * 0.1)
@@ -145,7 +145,7 @@ def test_guided_by_itself_the_joint_bilateral_filter_is_opencvs_bilateral():
     assert np.abs(probability - expected).max() > 0.05
 
 
-def test_joint_bilateral_filter_is_the_weighted_mean_of_its_definition():
+def test_joint_bilateral_matches_definition():
     values, guide = RNG.random((6, 7), np.float32), RNG.integers(0, 256, (6, 7), np.uint8)
     kernel, sigma = bilateral_kernel(5, 2.0, 1.0, 0.6), 40.0
     down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
@@ -162,7 +162,7 @@ def test_joint_bilateral_filter_is_the_weighted_mean_of_its_definition():
 # ---- the filter that the settings ask for
 
 @pytest.mark.parametrize('kind', TUNABLES['edge.filter'].choices)
-def test_every_edge_filter_smooths_noise_and_leaves_a_plain_map_alone(kind):
+def test_every_edge_filter_smooths_noise_and_keeps_plain_map(kind):
     guide = np.full((64, 64, 3), 128, np.uint8)
     smooth = edge_filter(guide, downsample_by_4(guide), (256, 256), Settings(edge_filter=kind, edge_diameter=49))
     noise = (0.5 + RNG.normal(0, 0.05, (64, 64))).astype(np.float32)
@@ -172,7 +172,7 @@ def test_every_edge_filter_smooths_noise_and_leaves_a_plain_map_alone(kind):
 
 
 @pytest.mark.parametrize('kind', ['bilateral', 'joint_bilateral'])
-def test_the_bilateral_filters_size_is_in_pixels_of_the_frame(kind):
+def test_bilateral_diameter_is_in_frame_pixels(kind):
     guide, noise = np.full((64, 64, 3), 128, np.uint8), (0.5 + RNG.normal(0, 0.05, (64, 64))).astype(np.float32)
 
     def rest(side):
@@ -182,7 +182,7 @@ def test_the_bilateral_filters_size_is_in_pixels_of_the_frame(kind):
 
 
 @pytest.mark.parametrize('kind, keeps', [('guided', True), ('joint_bilateral', True), ('bilateral', False)])
-def test_guided_and_joint_bilateral_keep_an_edge_of_the_image_and_bilateral_one_of_the_mask_alone(kind, keeps):
+def test_only_guided_and_joint_bilateral_keep_image_edge(kind, keeps):
     guide = colored(HALVES)
     faint = np.where(HALVES > 100, 0.53, 0.47).astype(np.float32)
     smooth = edge_filter(guide, downsample_by_4(guide), (64, 64), Settings(edge_filter=kind))
@@ -190,7 +190,7 @@ def test_guided_and_joint_bilateral_keep_an_edge_of_the_image_and_bilateral_one_
     assert (found[32] - found[31] > 0.03) == keeps
 
 
-def test_a_wide_sigma_of_the_mask_is_a_blur_and_continues_the_bilateral_filter():
+def test_large_sigma_mask_turns_bilateral_into_blur():
     noise = RNG.random((64, 64), np.float32)
     guide = np.zeros((64, 64, 3), np.uint8)
     found = [edge_filter(guide, guide, (64, 64), Settings(edge_filter='bilateral', edge_sigma_mask=sigma))(noise)
@@ -201,7 +201,7 @@ def test_a_wide_sigma_of_the_mask_is_a_blur_and_continues_the_bilateral_filter()
 # ---- alpha
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_alpha_rises_with_probability_and_is_above_127_exactly_above_the_threshold(threshold, softness):
+def test_alpha_rises_and_passes_127_at_threshold(threshold, softness):
     curve = alpha_curve(threshold, softness)
     assert curve.shape == (256,) and curve.dtype == np.uint8
     assert (np.diff(curve.astype(int)) >= 0).all()
@@ -209,12 +209,14 @@ def test_alpha_rises_with_probability_and_is_above_127_exactly_above_the_thresho
 
 
 @given(st.floats(0, 1))
-def test_without_softness_alpha_is_0_or_255(threshold):
+@example(np.nextafter(1.0, 0.0))
+@example(np.nextafter(0.0, 1.0))
+def test_zero_softness_gives_binary_alpha(threshold):
     above = np.arange(256) / 255 > threshold
     assert np.array_equal(alpha_curve(threshold, 0.0), np.where(above, 255, 0))
 
 
-def test_softness_sets_where_the_soft_edge_begins_and_ends():
+def test_softness_sets_ends_of_soft_edge():
     curve = alpha_curve(0.4, 0.5)
     probability = np.arange(256) / 255
     assert (curve[probability <= 0.2] == 0).all() and (curve[probability >= 0.7] == 255).all()
@@ -224,7 +226,7 @@ def test_softness_sets_where_the_soft_edge_begins_and_ends():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 90), st.integers(1, 90), st.floats(0, 1), st.integers(0, 9))
-def test_alpha_has_the_size_that_is_asked_for_and_without_softness_no_value_between(height, width, tall, wide, softness, seed):
+def test_alpha_has_target_size_and_is_binary_without_softness(height, width, tall, wide, softness, seed):
     probability = np.random.default_rng(seed).random((height, width), np.float32)
     alpha = to_alpha(probability, (wide, tall), alpha_curve(0.5, softness))
     assert alpha.shape == (tall, wide) and alpha.dtype == np.uint8
@@ -232,7 +234,7 @@ def test_alpha_has_the_size_that_is_asked_for_and_without_softness_no_value_betw
 
 
 @pytest.mark.parametrize('softness', [0.0, 1.0])
-def test_probabilities_outside_of_0_to_1_count_as_0_or_1(softness):
+def test_alpha_clips_probability(softness):
     curve = alpha_curve(0.5, softness)
     probability = np.array([[-3.0, -0.6, 0.0, 0.3, 1.0, 1.4, 9.0]], np.float32)
     assert np.array_equal(to_alpha(probability, (7, 1), curve), to_alpha(np.clip(probability, 0, 1), (7, 1), curve))
@@ -240,7 +242,7 @@ def test_probabilities_outside_of_0_to_1_count_as_0_or_1(softness):
 
 
 @pytest.mark.parametrize('softness', [0.0, 1.0])
-def test_alpha_is_written_to_the_array_that_is_given(softness):
+def test_alpha_is_written_to_given_array(softness):
     probability, curve = RNG.random((8, 8), np.float32), alpha_curve(0.5, softness)
     frame = np.full((40, 40), 77, np.uint8)
     part = frame[4:36, 10:30]

@@ -32,37 +32,37 @@ def look(people, *found, supported=(), before=None) -> dict[int, Region]:
 
 # ---- matching
 
-def test_whoever_is_found_first_is_new_with_box_and_score():
+def test_first_detection_gets_id_box_and_score():
     assert people_at(LEFT, RIGHT).all == [Person(1, LEFT, 0.9), Person(2, RIGHT, 0.9)]
 
 
-def test_ids_stay_with_people_who_move_a_little_in_whatever_order_they_are_found():
+def test_ids_follow_people_detected_in_any_order():
     people = people_at(LEFT, RIGHT)
     for step in range(1, 6):
         left, right = LEFT.moved(20 * step, 0), RIGHT.moved(-20 * step, 0)
         assert look(people, *((left, right) if step % 2 else (right, left))) == {1: left, 2: right}
 
 
-def test_the_nearer_of_two_detections_is_the_known_person():
+def test_nearest_detection_matches_known_person():
     near, far = LEFT.moved(5, 0), LEFT.moved(45, 0)
     assert look(people_at(LEFT), far, near) == {1: near, 2: far}
 
 
-def test_a_person_of_whom_a_part_was_known_grows_into_the_whole():
+def test_known_part_grows_into_whole_person():
     head = Region(80, 100, 120, 150)
     assert look(people_at(head), LEFT) == {1: LEFT}
 
 
-def test_a_part_of_a_known_person_is_nobody_new():
+def test_part_of_known_person_gets_no_id():
     head = Region(80, 100, 120, 150)
     assert look(people_at(LEFT), LEFT, head) == {1: LEFT}
 
 
-def test_somebody_elsewhere_is_new():
+def test_detection_elsewhere_is_new_person():
     assert look(people_at(LEFT), LEFT, RIGHT) == {1: LEFT, 2: RIGHT}
 
 
-def test_a_box_goes_on_with_whoever_moved_since_the_detector_looked():
+def test_late_detection_moves_with_person():
     people = people_at(LEFT)
     before = boxes(people)
     people.move(1, LEFT.moved(30, 4))
@@ -70,7 +70,7 @@ def test_a_box_goes_on_with_whoever_moved_since_the_detector_looked():
     assert look(people, larger, before=before) == {1: larger.moved(30, 4)}
 
 
-def test_whoever_came_since_the_detector_looked_is_not_missed_by_it():
+def test_late_detection_does_not_miss_newcomer():
     people = people_at(LEFT)
     before = boxes(people)
     people.appear(RIGHT, 0.5)
@@ -79,7 +79,7 @@ def test_whoever_came_since_the_detector_looked_is_not_missed_by_it():
     assert boxes(people) == {1: LEFT, 2: RIGHT}
 
 
-def test_whoever_was_forgotten_since_the_detector_looked_comes_back_under_another_id():
+def test_forgotten_person_returns_with_new_id():
     people = people_at(LEFT)
     before = boxes(people)
     people.forget()
@@ -88,14 +88,14 @@ def test_whoever_was_forgotten_since_the_detector_looked_comes_back_under_anothe
 
 # ---- patience
 
-def test_two_looks_without_somebody_are_bridged_and_a_third_forgets_them():
+def test_third_missed_detection_forgets_person():
     people = people_at(LEFT, RIGHT)
     for _ in range(2):
         assert set(look(people, RIGHT)) == {1, 2} and people.doubted
     assert look(people, RIGHT) == {2: RIGHT} and not people.doubted
 
 
-def test_a_look_with_somebody_begins_their_patience_anew():
+def test_detection_resets_missed_count():
     people = people_at(LEFT)
     for _ in range(5):
         look(people)
@@ -103,13 +103,13 @@ def test_a_look_with_somebody_begins_their_patience_anew():
         assert look(people, LEFT) == {1: LEFT} and not people.doubted
 
 
-def test_whoever_is_known_to_be_there_by_other_means_is_not_forgotten():
+def test_supported_person_is_not_forgotten():
     people = people_at(LEFT)
     for _ in range(10):
         assert look(people, supported=[1]) == {1: LEFT} and not people.doubted
 
 
-def test_a_look_at_another_part_of_the_frame_neither_misses_nor_confirms_somebody():
+def test_detection_in_other_part_neither_misses_nor_confirms():
     people, right_half = people_at(LEFT), Region(320, 0, 640, 480)
     for _ in range(2):
         look(people)
@@ -120,7 +120,7 @@ def test_a_look_at_another_part_of_the_frame_neither_misses_nor_confirms_somebod
     assert not people.all
 
 
-def test_where_a_frame_is_looked_at_in_parts_more_looks_are_bridged():
+def test_detection_in_parts_allows_more_misses():
     people = people_at(LEFT)
     for _ in range(14):
         people.merge([], boxes(people), part=FRAME, parts=5)
@@ -129,7 +129,7 @@ def test_where_a_frame_is_looked_at_in_parts_more_looks_are_bridged():
     assert not people.all
 
 
-def test_a_part_that_was_taken_for_somebody_goes_however_it_is_supported():
+def test_duplicate_part_is_removed_despite_support():
     people = people_at(LEFT)
     people.appear(Region(80, 100, 120, 150), 0.5)
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_part_that_was_taken_for_somebody_goes_however_it_is_supported():
     assert boxes(people) == {1: LEFT}
 
 
-def test_ids_are_not_given_again():
+def test_ids_are_not_reused():
     people = people_at(LEFT)
     for _ in range(3):
         look(people)
@@ -147,7 +147,7 @@ def test_ids_are_not_given_again():
 
 
 @pytest.mark.parametrize('hold_time, frames', [(0.0, 16), (1.5, 46)])
-def test_somebody_of_whom_the_mask_shows_nothing_is_forgotten_after_the_hold_time(hold_time, frames):
+def test_person_without_mask_is_forgotten_after_hold_time(hold_time, frames):
     people = people_at(LEFT, RIGHT)
     for _ in range(frames - 2):
         people.cover({1: 0.0, 2: 0.9}, 1 / 30, hold_time)
@@ -175,13 +175,13 @@ SMALL_IN_THE_MIDDLE, LARGE_AT_THE_SIDE = person(1, Region(300, 200, 340, 300)), 
 
 
 @pytest.mark.parametrize('who, expected', [('all', [1, 2]), ('central', [1]), ('largest', [2])])
-def test_who_counts_as_is_set(who, expected):
+def test_people_who_selects_people(who, expected):
     assert chosen(Settings(people_who=who), SMALL_IN_THE_MIDDLE, LARGE_AT_THE_SIDE) == expected
     assert chosen(Settings(people_who=who)) == []
 
 
 @pytest.mark.parametrize('who', ['largest', 'central'])
-def test_whoever_counts_goes_on_until_somebody_else_is_clearly_more(who):
+def test_people_who_has_hysteresis(who):
     settings = Settings(people_who=who)
     old, new = person(1, Region(200, 100, 300, 300), True), person(2, Region(336, 96, 440, 304), False)  # by a tenth
     assert chosen(settings, old, new) == [1]
@@ -190,7 +190,7 @@ def test_whoever_counts_goes_on_until_somebody_else_is_clearly_more(who):
     assert chosen(settings, old, clearly) == [2]
 
 
-def test_who_counted_is_remembered_from_frame_to_frame():
+def test_people_who_is_remembered_between_frames():
     people, settings = people_at(LEFT, RIGHT), Settings(people_who='largest')
     people.choose(settings, FRAME)
     assert [each.counts for each in people.all] == [True, False]

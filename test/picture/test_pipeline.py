@@ -27,7 +27,7 @@ def assert_whole(result, frame, channels=3):
 
 @pytest.mark.parametrize('base', [Settings(), tutorial_settings()], ids=['default', 'tutorial'])
 @pytest.mark.parametrize('name, value', [*ENDS, *CHOICES], ids=lambda value: str(value))
-def test_every_choice_and_both_ends_of_every_range_give_a_picture(name, value, base, sample):
+def test_every_choice_and_range_limit_gives_results(name, value, base, sample):
     pipeline = make_pipeline(base)
     pipeline.process(sample[0])
     more = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
@@ -38,19 +38,19 @@ def test_every_choice_and_both_ends_of_every_range_give_a_picture(name, value, b
         assert_whole(pipeline.process(sample[index]), sample[index], pipeline.channels)
 
 
-def test_a_higher_threshold_keeps_less(astronaut):
+def test_higher_threshold_shrinks_mask(astronaut):
     thresholds = (0.0, 0.1, 0.5, 0.9, 1.0)
     areas = [area(make_pipeline(tutorial_settings(threshold=threshold)).process(astronaut).mask) for threshold in thresholds]
     assert areas == sorted(areas, reverse=True) and areas[-1] == 0 and areas[0] - areas[3] > 0.02
 
 
-def test_a_frame_of_another_size_may_follow_at_any_time(sample, astronaut):
+def test_frame_size_may_change_at_any_frame(sample, astronaut):
     pipeline = make_pipeline(Settings())
     for frame in (sample[60], astronaut, sample[60][:100, :101], sample[61], sample[62][::2, ::2]):
         assert_whole(pipeline.process(frame), frame)
 
 
-def test_a_frames_memory_may_be_used_again_as_soon_as_its_result_is_there(sample):
+def test_frame_buffer_may_be_reused(sample):
     kept, reused = make_pipeline(Settings()), make_pipeline(Settings())
     camera = np.empty_like(sample[0])
     for frame in sample[45:75]:
@@ -60,7 +60,7 @@ def test_a_frames_memory_may_be_used_again_as_soon_as_its_result_is_there(sample
         assert np.array_equal(result.alpha, expected.alpha)
 
 
-def test_a_result_stays_what_it_is_when_the_next_frame_comes(sample):
+def test_results_survive_next_frame(sample):
     pipeline = make_pipeline(Settings())
     first = pipeline.process(sample[60])
     copies = first.composite.copy(), first.mask.copy(), first.alpha.copy()
@@ -69,7 +69,7 @@ def test_a_result_stays_what_it_is_when_the_next_frame_comes(sample):
     assert all(np.array_equal(*pair) for pair in zip((first.composite, first.mask, first.alpha), copies))
 
 
-def test_the_person_of_the_sample_is_found_and_its_empty_room_stays_empty(sample):
+def test_finds_sample_person_and_keeps_room_empty(sample):
     """The main job, with the defaults, over the whole clip."""
     pipeline = make_pipeline(Settings())
     areas = [area(pipeline.process(frame, stamp=number / 15).mask) for number, frame in enumerate(sample)]
@@ -93,7 +93,7 @@ for size in ((1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
 
 
 @pytest.mark.parametrize('settings', ['tutorial', 'default'])
-def test_a_tiny_or_very_long_frame_is_segmented_like_any_other(settings):
+def test_segments_tiny_and_very_long_frames(settings):
     program = subprocess.Popen([sys.executable, '-c', TINY, settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                cwd=ROOT, start_new_session=True)
     try:

@@ -36,27 +36,27 @@ def coordinates(region, size):
 
 
 @given(regions(), regions())
-def test_intersection_and_iou_are_those_of_the_painted_masks(a, b):
+def test_intersection_and_iou_match_painted_masks(a, b):
     both = painted(a) & painted(b)
     assert np.array_equal(painted(a.intersect(b)), both)
     assert a.intersect(b).area == both.sum()
     assert a.iou(b) == b.iou(a) == both.sum() / (painted(a) | painted(b)).sum()
 
 
-def test_iou_of_a_region_with_itself_is_1_and_of_two_empty_ones_0():
+def test_iou_is_1_with_itself_and_0_when_empty():
     assert FRAME.iou(FRAME) == 1.0
     assert Region(3, 3, 3, 3).iou(Region(5, 5, 5, 9)) == 0.0
 
 
 @given(regions(), st.floats(0, 2))
-def test_padding_adds_the_margin_on_every_side_as_far_as_the_frame_reaches(region, margin):
+def test_padding_adds_margin_within_frame(region, margin):
     pad = int(margin * max(region.width, region.height))
     expected = Region(max(0, region.x0 - pad), max(0, region.y0 - pad), min(40, region.x1 + pad), min(30, region.y1 + pad))
     assert region.padded(margin, FRAME) == expected
 
 
 @given(st.lists(regions(), min_size=1, max_size=4))
-def test_union_is_the_smallest_region_that_covers_all(parts):
+def test_union_is_smallest_covering_region(parts):
     rows, columns = np.nonzero(np.any([painted(part) for part in parts], axis=0))
     assert union(parts) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
@@ -65,7 +65,7 @@ def test_union_of_nothing_is_none():
     assert union([]) is None
 
 
-def test_components_are_found_with_their_place_in_the_frame_and_their_fraction_of_the_map():
+def test_components_have_region_and_fraction():
     probability = np.zeros((10, 20), np.float32)
     probability[2:4, 3:8] = 0.9
     probability[6:10, 15:20] = 0.6
@@ -75,7 +75,7 @@ def test_components_are_found_with_their_place_in_the_frame_and_their_fraction_o
     assert np.array_equal(first.pixels | second.pixels, probability > 0.5) and not (first.pixels & second.pixels).any()
 
 
-def test_components_leave_out_what_is_small_or_not_above_the_level():
+def test_components_skip_small_and_faint():
     probability = np.zeros((10, 20), np.float32)
     probability[2:4, 3:8] = 0.9
     probability[6:10, 15:20] = 0.6
@@ -85,42 +85,42 @@ def test_components_leave_out_what_is_small_or_not_above_the_level():
     assert components(np.zeros((10, 20), np.float32), frame, 0.0) == []
 
 
-def test_components_join_pixels_that_touch_at_a_corner():
+def test_components_are_8_connected():
     assert len(components(np.eye(5, dtype=np.float32), FRAME, 0.0)) == 1
 
 
 VGA = Region(0, 0, 640, 480)
 
 
-def test_around_adds_a_margin_of_the_longer_side():
+def test_around_adds_margin_of_longer_side():
     assert around(Region(300, 200, 340, 300), VGA, 0.2, 0.85) == (280, 180, 360, 320)
     assert around(Region(300, 0, 340, 100), VGA, 0.2, 0.85) == (280, 0, 360, 120)
 
 
 @pytest.mark.parametrize('person', [Region(0, 100, 200, 480), Region(6, 100, 200, 480), Region(500, 180, 640, 480),
                                     Region(500, 180, 634, 480), Region(0, 300, 200, 380)])
-def test_around_somebody_near_who_is_cut_by_the_left_or_right_border_is_the_full_frame(person):
+def test_around_near_person_cut_by_side_is_full_frame(person):
     assert around(person, VGA, 0.1, 0.85) == VGA
 
 
-def test_around_somebody_far_who_is_cut_by_the_border_is_a_crop():
+def test_around_far_person_cut_by_border_is_crop():
     assert around(Region(0, 200, 60, 400), VGA, 0.1, 0.85) == (0, 180, 80, 420)
 
 
-def test_around_is_the_full_frame_where_the_region_would_be_more_than_the_limit():
+def test_around_above_limit_is_full_frame():
     person = Region(100, 50, 500, 480)
     assert around(person, VGA, 0.1, 0.85) != VGA
     assert around(person, VGA, 0.1, 0.7) == VGA
 
 
-def test_a_box_is_given_room_where_it_touches_the_border_of_its_region_but_not_that_of_the_frame():
+def test_box_grows_at_roi_border_but_not_at_frame_border():
     region = Region(100, 100, 300, 480)
     assert grown(Region(150, 200, 250, 300), region, 0.2, VGA) == (150, 200, 250, 300)
     assert grown(Region(100, 200, 250, 480), region, 0.1, VGA) == (72, 200, 250, 480)
     assert grown(Region(0, 200, 640, 480), VGA, 0.1, VGA) == (0, 200, 640, 480)
 
 
-def test_a_region_suits_until_the_margin_is_half_used_or_it_is_much_larger_than_wanted():
+def test_roi_is_kept_until_margin_is_half_used():
     box = Region(200, 150, 300, 350)
     wanted = around(box, VGA, 0.2, 0.85)
     assert suits(wanted, box, wanted, 0.2, VGA)
@@ -132,14 +132,14 @@ def test_a_region_suits_until_the_margin_is_half_used_or_it_is_much_larger_than_
     assert not suits(wanted, small, around(small, VGA, 0.2, 0.85), 0.2, VGA)
 
 
-def test_the_full_frame_is_left_only_for_a_clear_gain():
+def test_full_frame_is_left_only_for_clear_gain():
     assert suits(VGA, Region(50, 50, 560, 470), Region(20, 20, 600, 480), 0.1, VGA)
     assert not suits(VGA, Region(200, 150, 300, 350), Region(160, 110, 340, 390), 0.2, VGA)
     assert not suits(Region(160, 110, 340, 390), Region(0, 10, 630, 470), VGA, 0.2, VGA)
 
 
 @given(regions(), regions())
-def test_part_of_a_map_shows_the_cells_of_a_box_and_may_be_written_to(region, box):
+def test_part_of_map_is_writable_view_of_box(region, box):
     cells = np.zeros((24, 32), np.float32)
     shown = part(cells, box, region)
     assert shown.size > 0
@@ -151,7 +151,7 @@ def test_part_of_a_map_shows_the_cells_of_a_box_and_may_be_written_to(region, bo
 
 
 @given(regions(), regions())
-def test_warped_maps_hold_at_each_pixel_what_the_source_held_at_that_place_of_the_frame(source, target):
+def test_warp_keeps_place_in_frame(source, target):
     size = 32, 24
     known = coordinates(target, size)
     margin = 0.5 * np.array([source.width / size[0], source.height / size[1]])
@@ -162,7 +162,7 @@ def test_warped_maps_hold_at_each_pixel_what_the_source_held_at_that_place_of_th
         assert np.abs(warped - known[..., channel])[inside].max(initial=0) < tolerance
 
 
-def test_a_map_warped_there_and_back_is_the_same_where_both_regions_show():
+def test_warp_round_trip_keeps_map():
     source, target = Region(0, 0, 320, 240), Region(40, 30, 280, 210)
     person = cv2.GaussianBlur(np.pad(np.ones((20, 20), np.float32), 22), (0, 0), 3)
     back = warp(warp(person, source, target, 0.0), target, source, 0.0)
@@ -170,6 +170,6 @@ def test_a_map_warped_there_and_back_is_the_same_where_both_regions_show():
     assert warp(person, source, source, 0.0) is person
 
 
-def test_warping_to_where_the_source_shows_nothing_gives_the_value_for_outside():
+def test_warp_outside_source_gives_fill_value():
     warped = warp(np.ones((8, 8), np.float32), Region(0, 0, 80, 80), Region(40, 0, 120, 80), -512.0)
     assert (warped[:, :4] == 1).all() and (warped[:, 4:] == -512).all()

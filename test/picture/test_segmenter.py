@@ -40,7 +40,7 @@ def load(paths) -> list[str]:
 
 
 @pytest.mark.parametrize('name, size', [('general', (256, 256)), ('landscape', (256, 144))])
-def test_both_models_find_the_astronaut_in_a_map_of_their_own_size(name, size, astronaut):
+def test_both_models_segment_astronaut(name, size, astronaut):
     segmenter = Segmenter(read_model(name))
     assert segmenter.size == size
     for picture in (cv2.cvtColor(astronaut, cv2.COLOR_BGR2RGB), cv2.cvtColor(cv2.resize(astronaut, size), cv2.COLOR_BGR2RGB)):
@@ -51,11 +51,11 @@ def test_both_models_find_the_astronaut_in_a_map_of_their_own_size(name, size, a
         assert probability[size[1] // 2, size[0] // 2] > 0.9 and probability[5, 5] < 0.1  # her jumpsuit; the corner
 
 
-def test_the_map_is_a_persons_and_not_the_backgrounds(sample):
+def test_model_gives_low_probability_in_empty_room(sample):
     assert Segmenter(read_model('general')).probability(cv2.cvtColor(sample[0], cv2.COLOR_BGR2RGB)).max() < 0.5
 
 
-def test_a_map_stays_as_it_is_when_the_next_picture_is_segmented(astronaut):
+def test_probability_map_survives_next_inference(astronaut):
     segmenter = Segmenter(read_model('general'))
     first = segmenter.probability(astronaut)
     kept = first.copy()
@@ -63,14 +63,14 @@ def test_a_map_stays_as_it_is_when_the_next_picture_is_segmented(astronaut):
     assert np.array_equal(first, kept)
 
 
-def test_a_model_is_taken_by_its_path_too(astronaut, tmp_path):
+def test_loads_model_by_path(astronaut, tmp_path):
     copy = tmp_path / 'näm e.tflite'
     copy.write_bytes(model_path('landscape').read_bytes())
     copied, shipped = Segmenter(read_model(str(copy))), Segmenter(read_model('landscape'))
     assert np.array_equal(copied.probability(astronaut), shipped.probability(astronaut))
 
 
-def test_a_truncated_model_is_refused_by_path_with_advice(tmp_path):
+def test_refuses_truncated_model(tmp_path):
     paths = []
     for name in MODELS:
         whole = model_path(name).read_bytes()
@@ -84,7 +84,7 @@ def test_a_truncated_model_is_refused_by_path_with_advice(tmp_path):
         assert str(path) in message and ('give' in message or 'fetch' in message)
 
 
-def test_a_foreign_file_is_refused_by_path_with_advice(tmp_path):
+def test_refuses_foreign_model_file(tmp_path):
     dice = random.Random(1)
     contents = {'text': b'This is no model.\n' * 100, 'header_only': b'\x1c\0\0\0TFL3', 'zeros': bytes(4) + b'TFL3' + bytes(5000)}
     contents |= {f'noise{n}': dice.randbytes(4) + b'TFL3' + dice.randbytes(dice.choice([10, 100, 10000])) for n in range(30)}
@@ -96,7 +96,7 @@ def test_a_foreign_file_is_refused_by_path_with_advice(tmp_path):
         assert message and str(path) in message and ('give' in message or 'fetch' in message)
 
 
-def test_a_model_with_other_tensors_is_refused_with_their_shapes(tmp_path):
+def test_refuses_model_with_other_tensor_shapes(tmp_path):
     """The general model with its input's four numbers edited: 1x256x256x3 becomes 1x256x256x4."""
     shape = np.array([1, 256, 256, 3], '<i4').tobytes()
     content = model_path('general').read_bytes()
@@ -107,14 +107,14 @@ def test_a_model_with_other_tensors_is_refused_with_their_shapes(tmp_path):
     assert str(path) in message and '[1, 256, 256, 4]' in message and 'give' in message
 
 
-def test_a_missing_model_or_a_folder_is_refused_by_path_with_advice(tmp_path):
+def test_refuses_missing_model_or_folder(tmp_path):
     for path in (tmp_path / 'missing.tflite', tmp_path):
         with pytest.raises(ModelError, match="'general', 'landscape'") as raised:
             Segmenter(read_model(str(path)))
         assert str(path) in str(raised.value)
 
 
-def test_the_models_are_those_whose_sha256_their_readme_names():
+def test_models_match_sha256_in_readme():
     rows = [line for line in (ROOT / 'models' / 'README.md').read_text(encoding='utf-8').splitlines() if line.startswith('|')]
     files = sorted((ROOT / 'models').glob('*.tflite'))
     assert {file.name for file in files} == {*MODELS.values(), 'efficientdet_lite0.tflite'}

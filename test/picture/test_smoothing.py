@@ -37,18 +37,18 @@ def part_moves(columns=32):
     return image
 
 
-def test_the_first_map_is_returned_as_it_is():
+def test_first_map_is_unchanged():
     assert np.array_equal(step(TemporalSmoother(Settings()), IMAGE, flat(0.3)), flat(0.3))
 
 
-def test_a_still_image_is_smoothed_over_time():
+def test_still_image_is_smoothed_over_time():
     smoother = TemporalSmoother(SMOOTHING)
     step(smoother, IMAGE, flat(1.0))
     assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.7, atol=1e-6)
     assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.49, atol=1e-6)
 
 
-def test_noise_below_the_motion_threshold_is_smoothed_and_a_change_of_twice_as_much_is_not():
+def test_smooths_below_motion_threshold_only():
     for change, still in ((6, True), (12, False)):
         smoother = TemporalSmoother(SMOOTHING.updated({'temporal.motion_threshold': 6.0}))
         step(smoother, np.full((64, 64, 3), 100, np.uint8), flat(1.0))
@@ -56,39 +56,39 @@ def test_noise_below_the_motion_threshold_is_smoothed_and_a_change_of_twice_as_m
         assert np.allclose(found, 0.7 if still else 0.0, atol=1e-6), change
 
 
-def test_where_the_image_moves_the_newest_map_counts():
+def test_moving_pixels_take_newest_map():
     smoother = TemporalSmoother(SMOOTHING)
     step(smoother, IMAGE, flat(1.0))
     found = step(smoother, part_moves(12), flat(0.0))
     assert found[:, :8].max() < 0.2 and np.allclose(found[:, 20:], 0.7, atol=1e-6)
 
 
-def test_when_everything_moves_nothing_of_the_last_map_stays():
+def test_full_motion_discards_last_map():
     smoother = TemporalSmoother(Settings(temporal_smoothing=0.7, temporal_hysteresis=0.2))
     step(smoother, np.zeros_like(IMAGE), flat(1.0))
     assert np.allclose(step(smoother, np.full_like(IMAGE, 255), flat(0.0)), 0.0, atol=1e-6)
 
 
-def test_hysteresis_holds_a_pixel_on_its_side_of_the_threshold_until_it_is_clear():
+def test_hysteresis_holds_pixel_until_clear():
     smoother = TemporalSmoother(HYSTERESIS)
     sides = [bool((step(smoother, IMAGE, flat(value)) > 0.5).all()) for value in (0.55, 0.45, 0.35, 0.25, 0.45, 0.65, 0.75)]
     assert sides == [True, True, True, False, False, False, True]
 
 
-def test_hysteresis_does_not_hold_where_the_image_moves():
+def test_hysteresis_releases_moving_pixels():
     smoother = TemporalSmoother(HYSTERESIS)
     step(smoother, IMAGE, flat(0.55))
     found = step(smoother, part_moves(), flat(0.45))
     assert (found[:, :24] < 0.5).all() and (found[:, 40:] > 0.5).all()
 
 
-def test_hysteresis_follows_the_threshold():
+def test_hysteresis_follows_threshold():
     smoother = TemporalSmoother(HYSTERESIS.updated({'threshold': 0.2}))
     step(smoother, IMAGE, flat(0.25))
     assert (step(smoother, IMAGE, flat(0.1)) > 0.2).all()
 
 
-def test_a_change_of_the_settings_counts_from_the_next_frame_on_and_the_last_map_stays_known():
+def test_settings_act_on_next_frame_and_keep_last_map():
     smoother = TemporalSmoother(OFF)
     step(smoother, IMAGE, flat(1.0))
     smoother.configure(SMOOTHING)
@@ -97,7 +97,7 @@ def test_a_change_of_the_settings_counts_from_the_next_frame_on_and_the_last_map
     assert np.array_equal(step(smoother, IMAGE, flat(0.0)), flat(0.0))
 
 
-def test_the_last_map_is_taken_from_another_region_at_its_place_in_the_frame():
+def test_last_map_is_warped_from_other_roi():
     """A still scene of which the frame after shows the middle half: a map that follows the scene is smoothed as if still."""
     large, middle = Region(0, 0, 256, 256), Region(64, 64, 192, 192)
     x = np.linspace(0, 1, 256, dtype=np.float32)
@@ -115,7 +115,7 @@ def test_the_last_map_is_taken_from_another_region_at_its_place_in_the_frame():
     assert np.abs(found - 0.7 * seen(probability, middle)).max() < 0.02
 
 
-def test_what_the_last_region_did_not_show_takes_the_newest_map():
+def test_newly_visible_pixels_take_newest_map():
     smoother = TemporalSmoother(Settings(temporal_smoothing=0.7, temporal_hysteresis=0.2))
     image = np.full_like(IMAGE, 90)
     step(smoother, image, flat(1.0), Region(0, 0, 160, 320))
@@ -124,7 +124,7 @@ def test_what_the_last_region_did_not_show_takes_the_newest_map():
 
 
 @pytest.mark.parametrize('settings', [Settings(), OFF], ids=['smoothing', 'off'])
-def test_the_change_from_frame_to_frame_is_measured_whether_anything_is_smoothed_or_not(settings):
+def test_mean_change_is_measured_without_smoothing_too(settings):
     smoother = TemporalSmoother(settings)
     assert smoother.estimate_motion(IMAGE, REGION).mean_change == 0.0
     step(smoother, IMAGE, flat(0.5))
@@ -133,7 +133,7 @@ def test_the_change_from_frame_to_frame_is_measured_whether_anything_is_smoothed
     assert smoother.estimate_motion(part_moves(16), REGION).mean_change == pytest.approx(128 / 4)
 
 
-def test_the_change_is_measured_only_where_both_frames_show_something():
+def test_mean_change_is_measured_in_overlap_only():
     smoother = TemporalSmoother(OFF)
     step(smoother, np.full_like(IMAGE, 90), flat(0.5), Region(0, 0, 160, 320))
     assert smoother.estimate_motion(np.full_like(IMAGE, 100), REGION).mean_change == pytest.approx(10, abs=0.5)
@@ -141,13 +141,13 @@ def test_the_change_is_measured_only_where_both_frames_show_something():
 
 
 @pytest.mark.parametrize('settings', [SMOOTHING, OFF], ids=['smoothing', 'off'])
-def test_a_penalty_is_taken_from_the_result_and_does_not_enter_the_average(settings):
+def test_penalty_does_not_enter_average(settings):
     smoother = TemporalSmoother(settings)
     assert np.allclose(step(smoother, IMAGE, flat(0.6), penalty=flat(0.4)), 0.2, atol=1e-6)
     assert np.allclose(step(smoother, IMAGE, flat(0.6)), 0.6, atol=1e-6)
 
 
-def test_nothing_is_remembered_before_the_update():
+def test_nothing_is_remembered_before_update():
     smoother = TemporalSmoother(SMOOTHING)
     step(smoother, IMAGE, flat(1.0))
     for _ in range(2):  # a frame whose model failed
@@ -155,7 +155,7 @@ def test_nothing_is_remembered_before_the_update():
     assert np.allclose(step(smoother, IMAGE, flat(0.0)), 0.7, atol=1e-6)
 
 
-def test_after_a_reset_the_next_frame_is_the_first():
+def test_reset_makes_next_frame_first():
     smoother = TemporalSmoother(Settings())
     step(smoother, IMAGE, flat(1.0))
     smoother.reset()

@@ -43,13 +43,13 @@ def placed(frame, cut_out, height, left, bottom):
 # ---- on pictures
 
 @pytest.mark.parametrize('height', [80, 130, 200])
-def test_a_far_person_is_found(pipeline, sample, astronaut_cut_out, height):
+def test_finds_far_person(pipeline, sample, astronaut_cut_out, height):
     frame, truth = placed(sample[0], astronaut_cut_out, height, 300, 400)
     result = pipeline.process(frame, still=True)
     assert len(result.people) == 1 and iou(result.mask, truth * 255) > 0.75
 
 
-def test_everybody_of_a_group_is_found(pipeline, sample, astronaut_cut_out, sample_cut_out):
+def test_finds_everybody_in_group(pipeline, sample, astronaut_cut_out, sample_cut_out):
     frame, truths = sample[0], []
     for cut_out, height, left, bottom in ((sample_cut_out, 140, 0, 480), (astronaut_cut_out, 180, 150, 460),
                                           (sample_cut_out, 140, 300, 440), (astronaut_cut_out, 180, 450, 420)):
@@ -61,7 +61,7 @@ def test_everybody_of_a_group_is_found(pipeline, sample, astronaut_cut_out, samp
     assert iou(result.mask, np.logical_or.reduce(truths) * 255) > 0.85
 
 
-def test_somebody_behind_somebody_else_is_found(pipeline, sample, astronaut_cut_out, sample_cut_out):
+def test_finds_person_behind_another(pipeline, sample, astronaut_cut_out, sample_cut_out):
     frame, behind = placed(sample[0], sample_cut_out, 220, 250, 400)
     frame, before = placed(frame, astronaut_cut_out, 360, 80, 480)
     result = pipeline.process(frame, still=True)
@@ -70,18 +70,18 @@ def test_somebody_behind_somebody_else_is_found(pipeline, sample, astronaut_cut_
 
 
 @pytest.mark.parametrize('turn', [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])
-def test_a_lying_person_is_found(pipeline, sample_cut_out, turn):
+def test_finds_lying_person(pipeline, sample_cut_out, turn):
     picture, truth = (cv2.rotate(part, turn) for part in sample_cut_out)
     assert iou(pipeline.process(picture, still=True).mask, truth) > 0.9
 
 
-def test_nobody_is_in_an_empty_room(pipeline, sample):
+def test_finds_nobody_in_empty_room(pipeline, sample):
     for picture in (sample[0], cv2.imread(str(EMPTY_ROOM))):
         result = pipeline.process(picture, still=True)
         assert result.people == [] and not result.alpha.any()
 
 
-def test_a_poster_of_a_person_is_taken_for_a_person(pipeline, sample, astronaut):
+def test_poster_is_taken_for_person(pipeline, sample, astronaut):
     """As docs/quality.md says: neither the detector nor the model can tell a picture on the wall."""
     frame, there = sample[0].copy(), np.s_[60:220, 60:220]
     frame[54:226, 54:226] = 20
@@ -127,20 +127,20 @@ def segmented(infer, *boxes, **settings):
     return segment_still(FRAME, infer, Finder(Sees(*boxes)), (64, 64), settings)
 
 
-def test_an_empty_picture_costs_no_inference():
+def test_empty_image_costs_no_inference():
     infer = Infers()
     alpha, people = segmented(infer)
     assert not alpha.any() and people == [] and infer.asked == []
 
 
-def test_nothing_far_from_a_person_is_theirs_whatever_the_map_says():
+def test_alpha_stays_near_detected_person():
     alpha, people = segmented(Infers(), LEFT)
     ys, xs = np.nonzero(alpha)
     painted = Region(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
     assert [person.box for person in people] == [LEFT] and painted == LEFT.padded(0.08, Region(0, 0, 640, 480))
 
 
-def test_people_who_do_not_count_are_background_and_cost_nothing():
+def test_uncounted_people_are_background_without_inference():
     infer = Infers()
     alpha, people = segmented(infer, LEFT, RIGHT, people_who='largest')
     assert [(person.box, person.counts) for person in people] == [(LEFT, True), (RIGHT, False)]
@@ -148,7 +148,7 @@ def test_people_who_do_not_count_are_background_and_cost_nothing():
 
 
 @pytest.mark.parametrize('shows', ['full frame', 'wider crop'])
-def test_where_the_crop_shows_nobody_what_shows_most_counts(shows):
+def test_falls_back_to_wider_crop_or_full_frame(shows):
     def of_size(width, height):
         return float({'full frame': width == 640, 'wider crop': 250 < height < 480}[shows])
 
@@ -157,18 +157,18 @@ def test_where_the_crop_shows_nobody_what_shows_most_counts(shows):
     assert alpha[225, 430] == 255 and len(set(infer.asked)) == 3 and len(infer.asked) == 6
 
 
-def test_a_person_whom_no_map_shows_is_left_out_of_the_alpha_alone():
+def test_person_missed_by_model_is_still_listed():
     alpha, people = segmented(Infers(lambda width, height: 0.0), LEFT)
     assert not alpha.any() and [person.box for person in people] == [LEFT]
 
 
-def test_the_map_of_the_full_frame_is_asked_for_once_for_all():
+def test_full_frame_is_inferred_once_for_all_people():
     infer = Infers(lambda width, height: float(width == 640))
     alpha, _ = segmented(infer, LEFT, RIGHT)
     assert infer.asked.count((640, 480)) == 2 and alpha[200, 150] == alpha[225, 430] == 255
 
 
-def test_without_a_detector_the_full_frame_is_segmented_once():
+def test_without_detector_full_frame_is_inferred_once():
     infer = Infers()
     alpha, people = segment_still(FRAME, infer, None, (64, 64), Settings(edge_filter='none'))
     assert (alpha == 255).all() and people == [] and infer.asked == [(640, 480)]

@@ -4,13 +4,15 @@
 import warnings
 
 import cv2
-import mediapipe
 import numpy as np
 import pytest
 from conftest import ASTRONAUT, ROOT, area, iou, tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline
 
+mediapipe = pytest.importorskip('mediapipe')
+if not hasattr(mediapipe, 'solutions'):
+    pytest.skip('NOT TESTED, for MediaPipe has no solutions from 0.10.30 on', allow_module_level=True)
 FRAMES = (30, 45, 60, 80, 100, 118, 130)
 PICTURES = [ASTRONAUT, *sorted((ROOT.parent / 'shared' / 'eval' / 'images').glob('*.*'))]
 
@@ -50,24 +52,24 @@ def compared(tutorial, ours, frame):
 
 
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
-def test_a_picture_comes_out_as_in_the_tutorial(path, tutorial, ours):
+def test_image_matches_tutorial(path, tutorial, ours):
     likeness, share = compared(tutorial, ours, cv2.imread(str(path)))
     assert share > 0.05 and likeness >= 0.99
 
 
-def test_a_videos_frames_come_out_as_in_the_tutorial_and_none_is_remembered(tutorial, ours, sample):
+def test_video_frames_match_tutorial_without_memory(tutorial, ours, sample):
     for index in (*FRAMES, *reversed(FRAMES)):
         likeness, share = compared(tutorial, ours, sample[index])
         assert share > 0.01 and likeness >= 0.99, index
 
 
-def test_a_frame_of_another_size_comes_out_as_in_the_tutorial(tutorial, ours, astronaut):
+def test_other_frame_sizes_match_tutorial(tutorial, ours, astronaut):
     for size in ((1280, 720), (321, 243), (240, 640)):
         likeness, share = compared(tutorial, ours, cv2.resize(astronaut, size, interpolation=cv2.INTER_AREA))
         assert share > 0.05 and likeness >= 0.99, size
 
 
-def test_an_empty_room_comes_out_empty_and_all_grey_as_in_the_tutorial(tutorial, ours, sample):
+def test_empty_room_matches_tutorial(tutorial, ours, sample):
     for index in (0, 13, 26, 140, 149):
         mask, picture = tutorial(sample[index])
         result = ours.process(sample[index])

@@ -26,41 +26,41 @@ def shown(views) -> list[set[int]]:
 
 # ---- where
 
-def test_a_view_shows_a_person_with_room_around_them():
+def test_view_shows_person_with_margin():
     [view] = views_of(person(1, 300))
     assert view.region == person(1, 300).box.padded(SETTINGS.roi_margin, FRAME) and view.ids == {1}
 
 
-def test_people_who_stand_close_share_a_view_and_far_ones_do_not():
+def test_close_people_share_view():
     assert shown(views_of(person(1, 100), person(2, 150), person(3, 500))) == [{1, 2}, {3}]
     assert shown(views_of(person(1, 100), person(2, 300), person(3, 500))) == [{1}, {2}, {3}]
 
 
-def test_a_shared_view_shows_each_person_nearly_as_large_as_one_of_their_own():
+def test_small_person_does_not_share_view_of_large_one():
     near, far = person(1, 100, 20, 200, 400), person(2, 180, 300, 20, 50)
     assert shown(views_of(near, far)) == [{1}, {2}]  # the far one would be lost in it
 
 
-def test_who_does_not_count_has_no_view():
+def test_uncounted_person_has_no_view():
     assert shown(views_of(person(1, 100), person(2, 500, counts=False))) == [{1}]
     assert views_of(person(1, 100, counts=False)) == views_of() == []
 
 
-def test_whoever_fills_the_frame_is_seen_in_all_of_it():
+def test_person_filling_frame_gets_full_frame():
     [view] = views_of(person(1, 20, 10, 600, 460))
     assert view.region == FRAME
 
 
 # ---- from frame to frame
 
-def test_a_view_and_its_region_stay_while_its_person_hardly_moves():
+def test_view_and_roi_stay_under_small_movement():
     [view] = views_of(person(1, 300))
     region = view.region
     for x in (303, 298, 305):
         assert views_of(person(1, x), old=[view]) == [view] and view.region == region
 
 
-def test_a_region_follows_its_person():
+def test_roi_follows_person():
     [view] = views_of(person(1, 300))
     for x in range(310, 500, 10):
         [same] = views_of(person(1, x), old=[view])
@@ -68,25 +68,25 @@ def test_a_region_follows_its_person():
         assert same is view and box.inside(view.region) == 1.0 and view.region.area < 3 * box.area
 
 
-def test_a_view_ends_with_its_person():
+def test_view_ends_with_person():
     views = views_of(person(1, 100), person(2, 500))
     assert views_of(person(2, 500), old=views) == [views[1]]
 
 
-def test_people_who_part_get_a_view_each_and_one_keeps_the_memory():
+def test_parting_people_get_own_views():
     [together] = views_of(person(1, 200), person(2, 260))
     parted = views_of(person(1, 100), person(2, 400), old=[together])
     assert shown(parted) == [{1}, {2}] and together in parted and parted[0].smoother is not parted[1].smoother
 
 
-def test_people_who_meet_share_a_view_that_one_of_them_had():
+def test_meeting_people_share_existing_view():
     views = views_of(person(1, 100), person(2, 400))
     [together] = views_of(person(1, 200), person(2, 260), old=views)
     assert together in views and together.ids == {1, 2}
     assert all(each.box.inside(together.region) == 1.0 for each in (person(1, 200), person(2, 260)))
 
 
-def test_where_the_map_misses_somebody_more_is_looked_at_around_them_then_all_then_the_crop_again():
+def test_roi_widens_then_returns_when_map_misses_person():
     [view] = views_of(person(1, 300))
     crop, regions = view.region, []
     for view.tries in range(1, 4):
@@ -98,7 +98,7 @@ def test_where_the_map_misses_somebody_more_is_looked_at_around_them_then_all_th
 
 # ---- whose map
 
-def test_a_view_shows_one_only_while_nobody_else_is_in_its_region():
+def test_shows_only_is_false_while_others_are_in_roi():
     alone, beside, behind = person(1, 300), person(2, 500), person(3, 320, 220, 20, 60)
     [view] = views_of(alone)
     assert view.shows_only([alone]) and view.shows_only([alone, beside])
@@ -107,7 +107,7 @@ def test_a_view_shows_one_only_while_nobody_else_is_in_its_region():
     assert not together.shows_only([])
 
 
-def test_covered_is_the_fraction_of_each_box_in_which_the_map_shows_somebody():
+def test_covered_is_fraction_of_box_in_map():
     [view] = views_of(person(1, 200), person(2, 260))
     people = {each.id: each for each in (person(1, 200), person(2, 260))}
     assert view.covered(people) == {}
@@ -125,19 +125,19 @@ def blobs(*corners) -> np.ndarray:
     return probability
 
 
-def test_a_piece_that_is_nobodys_is_left_out_and_everybodys_stays_as_it_is():
+def test_without_others_removes_pieces_outside_boxes():
     probability, box = blobs((100, 100), (500, 300)), Region(90, 90, 180, 160)
     kept = without_others(probability, FRAME, [box])
     assert np.array_equal(kept, blobs((100, 100)))
     assert not without_others(probability, FRAME, []).any()
 
 
-def test_a_map_that_shows_only_people_is_the_very_same():
+def test_without_others_keeps_map_of_people_only():
     probability = blobs((100, 100), (500, 300))
     assert without_others(probability, FRAME, [Region(90, 90, 180, 160), Region(490, 290, 570, 350)]) is probability
 
 
-def test_a_piece_that_grows_out_of_a_box_is_its_persons():
+def test_without_others_keeps_piece_growing_out_of_box():
     probability = blobs((100, 100), (164, 100), (228, 100))
     assert without_others(probability, FRAME, [Region(100, 100, 164, 148)]) is probability
     small = Region(100, 100, 140, 130)  # holds a tenth, all of it filled

@@ -25,18 +25,18 @@ def square(left, side=40, size=100):
 NOBODY = square(0, 0)
 
 
-def test_the_iou_of_half_overlapping_squares_is_a_third():
+def test_iou_of_half_overlapping_squares_is_one_third():
     assert iou(square(10), square(30)) == pytest.approx(1 / 3)
     assert iou(np.zeros((5, 5), bool), np.zeros((5, 5), bool)) == 1.0
 
 
-def test_the_boundary_iou_forgives_no_shift_that_the_iou_hardly_sees():
+def test_boundary_iou_sees_small_shift():
     shifted = boundary_iou(square(10, 60), square(13, 60))
     assert boundary_iou(square(10), square(10)) == 1.0
     assert shifted < 0.7 < iou(square(10, 60), square(13, 60))
 
 
-def test_flicker_counts_what_changes_where_the_truth_is_still_and_only_that():
+def test_flicker_counts_changes_of_still_truth_only():
     truth = [square(10)] * 3
     assert flicker_still(truth, truth) == 0.0
     flash = square(10)
@@ -47,14 +47,14 @@ def test_flicker_counts_what_changes_where_the_truth_is_still_and_only_that():
 
 
 @pytest.mark.parametrize('lag', [0, 1, 3])
-def test_the_ghost_lag_is_by_how_many_frames_the_area_comes_late(lag):
+def test_ghost_lag_counts_late_frames(lag):
     sides = [20 + int(15 * np.sin(t / 3)) for t in range(40)]
     truth = [square(10, side) for side in sides]
     late = [square(10, side) for side in [sides[0]] * lag + sides[:len(sides) - lag]]
     assert ghost_lag(late, truth) == lag
 
 
-def test_a_person_enters_when_the_truth_rises_above_1_percent_and_is_found_when_half_of_them_is_covered():
+def test_entries_count_frames_until_half_is_covered():
     there = square(10)
     half, less = there.copy(), there.copy()
     half[:, 30:] = False
@@ -68,7 +68,7 @@ def test_a_person_enters_when_the_truth_rises_above_1_percent_and_is_found_when_
     assert entries([NOBODY] * 3, [NOBODY, speck, speck]) == []
 
 
-def test_an_outline_is_polygons_or_runs_down_the_columns():
+def test_outline_reads_polygons_and_runs():
     polygons = outline([[10, 20, 19, 20, 19, 29, 10, 29], [15, 25, 39, 25, 39, 29, 15, 29]], 60, 50)
     expected = np.zeros((50, 60), bool)
     expected[20:30, 10:20] = expected[25:30, 15:40] = True
@@ -79,7 +79,7 @@ def test_an_outline_is_polygons_or_runs_down_the_columns():
     assert np.array_equal(outline({'counts': [*runs, 6 * 4 - sum(runs)]}, 6, 4), expected)
 
 
-def test_people_are_found_whose_half_is_in_the_mask_by_their_height():
+def test_people_tally_counts_found_by_height():
     tally, small = PeopleTally(), square(80, 10)
     tally.add(square(30), [(square(10), 0.7), (small, 0.1), (square(50), None)])
     figures = tally.figures()
@@ -91,7 +91,7 @@ def test_people_are_found_whose_half_is_in_the_mask_by_their_height():
     assert figures['beside'] == pytest.approx(0.5 * 20 * 20 / 1e4)  # of two images; the first has none
 
 
-def test_a_mask_next_to_people_is_beside_them_and_one_without_people_is_false():
+def test_people_tally_separates_beside_from_false_area():
     tally = PeopleTally()
     tally.add(square(6, 48), [(square(10), 0.4)])
     assert 0 < tally.figures()['beside'] < 0.1
@@ -102,7 +102,7 @@ def test_a_mask_next_to_people_is_beside_them_and_one_without_people_is_false():
     assert (figures['above_1_percent'], figures['empty']) == (1, 3)
 
 
-def test_a_folder_is_judged_side_by_side_and_the_worst_cases_are_drawn(tmp_path, capsys):
+def test_evaluates_folder_and_draws_worst_cases(tmp_path, capsys):
     for part in ('images', 'masks', 'empty', 'videos/talk_mattes'):
         (tmp_path / part).mkdir(parents=True)
     shutil.copy(ASTRONAUT, tmp_path / 'images' / 'astronaut.png')
@@ -137,7 +137,7 @@ def people_folder(folder, **images):
     return str(folder)
 
 
-def test_a_folder_with_peoples_outlines_is_judged_person_by_person(tmp_path, capsys):
+def test_evaluates_folder_with_outlines_per_person(tmp_path, capsys):
     settings = Settings(flip=False)
     astronaut = make_pipeline(settings).process(cv2.imread(str(ASTRONAUT)), still=True).mask
     contours = cv2.findContours(astronaut, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
@@ -157,12 +157,12 @@ def test_a_folder_with_peoples_outlines_is_judged_person_by_person(tmp_path, cap
 
 @pytest.mark.parametrize('images', [{'astronaut': {'width': 512}}, {'astronaut': []}, {'nobody': {'people': []}}],
                          ids=['without people', 'a list', 'an image that is not there'])
-def test_a_people_json_of_another_form_or_without_its_images_is_refused_by_name(tmp_path, capsys, images):
+def test_refuses_invalid_people_json(tmp_path, capsys, images):
     folder = people_folder(tmp_path, **images)
     assert main([folder]) == 1
     assert folder in capsys.readouterr().err
 
 
-def test_a_folder_with_nothing_to_judge_is_refused_by_name(tmp_path, capsys):
+def test_refuses_folder_without_data(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err

@@ -34,7 +34,7 @@ def allowed(policy: str) -> dict[str, dict[tuple[str, str], set[str]]]:
     return found
 
 
-def test_the_policy_allows_the_nodes_what_they_have_and_nothing_else(graph, start):
+def test_policy_allows_exactly_what_nodes_use(graph, start):
     """Looked at from outside while they run and a result is wanted: of raw pictures, and then of compressed ones."""
     expected = allowed(POLICY.read_text(encoding='utf-8'))
     programs = [start('segmentation_node', '--ros-args', '-p', 'use_sim_time:=true'),
@@ -73,7 +73,7 @@ def test_the_policy_allows_the_nodes_what_they_have_and_nothing_else(graph, star
     graph.node.destroy_subscription(subscription)
 
 
-def test_the_policy_is_the_one_that_make_reference_makes():
+def test_policy_matches_make_reference():
     done = subprocess.run([sys.executable, '-m', 'self_segmentation.tools.policy'], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == POLICY.read_text(encoding='utf-8')
     assert 'self_segmentation.tools.policy > config/policy.xml' in (ROOT / 'Makefile').read_text(encoding='utf-8')
@@ -84,5 +84,5 @@ def test_the_policy_is_the_one_that_make_reference_makes():
     ('/rosout', '/front', '/rosout'), ('/front/image_raw', '/front', 'image_raw'),
     ('/image_raw/compressed', '/', '/image_raw/compressed'),
     ('/front/image_raw/compressed', '/front', 'image_raw/compressed'), ('/cutter/mask', '/', '/cutter/mask')])
-def test_names_are_shortened_as_sros2_writes_them(full, namespace, short):
+def test_names_are_shortened_as_sros2_does(full, namespace, short):
     assert shortened(full, 'cut', namespace) == short

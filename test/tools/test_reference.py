@@ -12,29 +12,29 @@ from self_segmentation.settings import TUNABLES, Settings, read_yaml
 from self_segmentation.tools.reference import as_markdown, as_yaml, renewed
 
 
-def test_the_shipped_configuration_is_the_one_made_from_the_settings():
+def test_shipped_configuration_matches_settings():
     assert (ROOT / 'config' / 'segmentation.yaml').read_text(encoding='utf-8') == as_yaml()
 
 
-def test_the_shipped_configuration_is_every_setting_at_its_default():
+def test_shipped_configuration_has_every_default():
     values = read_yaml(ROOT / 'config' / 'segmentation.yaml')
     assert list(values) == list(TUNABLES)
     assert Settings().updated(values) == Settings()
 
 
-def test_the_readmes_table_is_the_one_made_from_the_settings():
+def test_readme_table_matches_settings():
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
     assert as_markdown() in readme
     assert renewed(readme) == readme
 
 
-def test_a_stale_table_is_renewed_and_the_text_around_it_stays():
+def test_stale_table_is_renewed_in_place():
     text = f'before\n{renewed("")}after\n'
     stale = text.replace('| `threshold` |', '| `old` |')
     assert stale != text and renewed(stale) == text
 
 
-def test_the_table_has_a_row_with_default_and_meaning_for_each_setting():
+def test_table_has_row_for_each_setting():
     rows = as_markdown().splitlines()[2:]
     assert len(rows) == len(TUNABLES)
     for row, tunable in zip(rows, TUNABLES.values()):
@@ -42,13 +42,13 @@ def test_the_table_has_a_row_with_default_and_meaning_for_each_setting():
 
 
 @pytest.mark.parametrize('name', sorted(path.name for path in (ROOT / 'config').glob('*.yaml')))
-def test_a_shipped_configuration_has_known_settings_with_allowed_values_only(name):
+def test_shipped_configurations_have_allowed_values_only(name):
     values = read_yaml(ROOT / 'config' / name)
     assert set(values) <= set(TUNABLES)
     Settings().updated(values)
 
 
-def test_the_command_line_has_an_option_for_each_setting_of_the_picture():
+def test_command_line_has_option_for_each_setting():
     parser = argparse.ArgumentParser()
     add_setting_options(parser)
     options = {action.dest: action for action in parser._actions if action.dest != 'help'}
@@ -57,10 +57,10 @@ def test_the_command_line_has_an_option_for_each_setting_of_the_picture():
         assert '--' + name.replace('.', '-').replace('_', '-') in action.option_strings
         assert TUNABLES[name].text in action.help.replace('%%', '%')
     given = parser.parse_args(['--threshold', '0.25', '--no-flip', '--background-color', '#0102ff', '--edge-diameter', '7'])
-    assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': [1, 2, 255], 'edge.diameter': 7}
+    assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': (1, 2, 255), 'edge.diameter': 7}
 
 
-def test_the_reference_prints_what_make_reference_writes():
+def test_reference_prints_what_make_writes():
     for form, text in (('yaml', as_yaml()), ('markdown', as_markdown())):
         command = [sys.executable, '-m', 'self_segmentation.tools.reference', form]
         assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == text

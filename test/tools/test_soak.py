@@ -56,14 +56,14 @@ def soak(graph, start, tmp_path):
     return started
 
 
-def test_a_soak_whose_time_is_over_ends_and_says_that_no_image_came(start, tmp_path):
+def test_soak_without_time_reports_no_image(start, tmp_path):
     program = start('soak', '--minutes', '0', '--json', tmp_path / 'figures.json')
     assert program.exit_code() == 1, program.said
     assert list(json.loads((tmp_path / 'figures.json').read_text())['faults']) == ['no image']
     assert '| frames in, images out, lost | 0, 0, 0 |' in program.said and 'no image: none came at all' in program.said
 
 
-def test_ctrl_c_ends_a_soak_with_the_table_so_far_and_no_process_stays(soak, graph, tmp_path):
+def test_ctrl_c_ends_soak_with_table_and_every_process(soak, graph, tmp_path):
     """Once each thing that a soak does was done."""
     run = soak('--minutes', '30', '--restart-every', '4', '--seed', '5', '--keep', tmp_path)
 
@@ -93,7 +93,7 @@ def test_ctrl_c_ends_a_soak_with_the_table_so_far_and_no_process_stays(soak, gra
     assert not [name for name, child in run.children.items() if is_running(child)]
 
 
-def test_a_wrong_picture_an_error_in_the_log_and_a_node_that_dies_are_found(graph, soak):
+def test_finds_wrong_image_logged_error_and_dead_node(graph, soak):
     run = soak('--minutes', '30')
     frames = graph.node.create_publisher(Image, f'{run.space}/image_raw', 1)
     pictures = graph.node.create_publisher(Image, f'{run.space}/segmentation/output', 1)
@@ -152,12 +152,12 @@ def causes(frames: list[Frame], lost: set[str], done: dict[str, float] | None = 
     return {frame.name: cause for frame, cause in Evidence(frames, done, came, list(changed), threads, begin).losses()}
 
 
-def test_a_frame_that_is_lost_for_nothing_has_no_named_cause():
+def test_unexplained_loss_has_no_named_cause():
     assert causes(frames_of(10), {'1.5'}) == {'1.5': NO_CAUSE}
     assert causes(frames_of(10), set()) == {}
 
 
-def test_a_node_that_is_still_at_work_when_the_next_frame_comes_is_busy_and_one_that_is_not_is_not():
+def test_busy_node_explains_loss_only_while_working():
     frames = frames_of(10)
     late = frames[6].gone
     assert causes(frames, {'1.5'}, {'1.4': late}) == {'1.5': 'node busy'}
@@ -165,7 +165,7 @@ def test_a_node_that_is_still_at_work_when_the_next_frame_comes_is_busy_and_one_
     assert causes(frames, {'1.5', '1.6'}, {'1.4': late}) == {'1.5': 'node busy', '1.6': NO_CAUSE}
 
 
-def test_a_node_that_takes_far_too_long_for_a_frame_needs_a_cause_for_that():
+def test_slow_frame_needs_cause():
     frames = frames_of(20)
     lost = {frame.name for frame in frames[5:10]}
     slow = frames[4].gone, frames[10].gone - 0.001
@@ -175,7 +175,7 @@ def test_a_node_that_takes_far_too_long_for_a_frame_needs_a_cause_for_that():
     assert excused == dict.fromkeys(lost, 'middleware held up by a process that came')
 
 
-def test_frames_around_the_end_and_the_start_of_a_camera_are_lost_to_its_restart_and_later_ones_are_not():
+def test_camera_restart_explains_losses_around_it_only():
     frames = frames_of(10, 400)
     assert causes(frames, {'1.9', '2.0', '2.1'}) == dict.fromkeys(('1.9', '2.0', '2.1'), 'camera restart')
     assert causes(frames, {'1.8', '2.5'}) == {'1.8': NO_CAUSE, '2.5': NO_CAUSE}
@@ -183,13 +183,13 @@ def test_frames_around_the_end_and_the_start_of_a_camera_are_lost_to_its_restart
     assert never['2.299'] == 'camera restart' and never['2.310'] == NO_CAUSE
 
 
-def test_the_first_frames_are_lost_to_the_subscribers_start_for_a_while():
+def test_subscriber_start_explains_first_losses():
     frames = frames_of(400)
     lost = causes(frames, {frame.name for frame in frames}, begin=100.5)
     assert '1.0' not in lost and lost['1.20'] == "subscriber's own start" and lost['1.350'] == NO_CAUSE
 
 
-def test_frames_that_come_while_a_model_is_loaded_are_lost_to_that_change():
+def test_model_change_explains_losses_while_loading():
     frames = frames_of(10)
     change = Change(frames[5].sent - 0.005, frames[6].gone + 0.01, ('threshold', 'model'))
     assert causes(frames, {'1.5'}, changed=(change,)) == {'1.5': 'change of model'}
@@ -198,14 +198,14 @@ def test_frames_that_come_while_a_model_is_loaded_are_lost_to_that_change():
     assert causes(frames, {'1.5'}, changed=(other,)) == {'1.5': 'change of other settings'}
 
 
-def test_frames_are_lost_to_a_change_of_transport_until_the_first_that_comes_by_the_new_one():
+def test_transport_change_explains_losses_until_first_frame():
     frames = frames_of(20)
     change = Change(frames[5].sent, frames[5].sent + 0.02, ('image_transport',))
     lost = causes(frames, {'1.5', '1.6', '1.7', '1.12'}, changed=(change,))
     assert lost == {**dict.fromkeys(('1.5', '1.6', '1.7'), 'change of image_transport'), '1.12': NO_CAUSE}
 
 
-def test_a_node_without_a_cpu_or_with_its_middleware_held_up_is_excused_for_that_time_only():
+def test_busy_machine_or_middleware_explains_losses():
     frames = frames_of(20)
     span = [(frames[5].sent, frames[6].gone)]
     for threads, cause in ((SimpleNamespace(waits=span, held=[]), 'machine busy'),
@@ -216,7 +216,7 @@ def test_a_node_without_a_cpu_or_with_its_middleware_held_up_is_excused_for_that
     assert causes(frames, {'1.5'}, threads=short) == {'1.5': NO_CAUSE}
 
 
-def test_nothing_that_the_node_runs_sleeps_but_the_middleware():
+def test_only_middleware_sleeps_in_node():
     """So a sleep in its threads is that of Fast DDS."""
     code = ('import sys, self_segmentation.nodes.segmentation_node\n'
             'print(*[module.__file__ for name, module in sys.modules.items() if name.startswith("self_segmentation")])')
@@ -225,7 +225,7 @@ def test_nothing_that_the_node_runs_sleeps_but_the_middleware():
     assert not [file for file in files if 'sleep' in Path(file).read_text()]
 
 
-def test_a_result_that_was_published_is_lost_by_the_listener_only_while_that_is_late():
+def test_late_listener_explains_loss_of_published_result():
     frames = frames_of(10)
     published = {'1.5': frames[5].sent + WORK}
     assert causes(frames, {'1.5'}, published, {'1.4': published['1.5'] + 0.01}) == {'1.5': 'listener busy'}
@@ -236,7 +236,7 @@ def memory_of(own=lambda second: 150.0, shared=lambda second: 160.0, seconds: in
     return [(second, own(second) + shared(second), shared(second)) for second in range(seconds)]
 
 
-def test_memory_that_grows_is_a_leak_and_memory_that_comes_and_goes_is_not():
+def test_growing_memory_is_leak_but_fluctuating_is_not():
     for leak in (memory_of(own=lambda second: 150 + second / 30), memory_of(shared=lambda second: 160 + second / 30)):
         assert slope(leak) == pytest.approx(2.0, abs=0.05) and leaks(leak)
         assert slope(leak[:400]) == pytest.approx(2.0, abs=0.05) and not leaks(leak[:400])  # too short to say
@@ -255,7 +255,7 @@ def test_memory_that_grows_is_a_leak_and_memory_that_comes_and_goes_is_not():
 
 # ---- parameter changes
 
-def test_the_changes_are_what_they_say_and_the_same_again_from_the_same_seed():
+def test_changes_match_labels_and_seed():
     made = list(islice(changes(random.Random('one')), 1500))
     assert made == list(islice(changes(random.Random('one')), 1500)) != list(islice(changes(random.Random('two')), 1500))
     settings, seen = Settings(), {True: set(), False: set()}

@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Images, folders of them, and animated ones."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError, SourceError
+from ..picture.decoding import MAX_FILE_SIDE, PILLOW_ERRORS, decode_file, flattened, kind_of, open_picture, upright
+from ..resources import read_file
+from .frames import Frame, Source, SourceKind
+
+__all__ = ['Animation', 'PictureFiles', 'is_animated', 'picture_kind', 'pictures_of']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+_IMAGE_ENDINGS = {'.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpe', '.jpeg', '.jpg', '.mpo', '.png', '.tif', '.tiff',
+                  '.webp'}
+_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')  # an MPO's and a TIFF's other images are no film
+_HEAD = 64  # bytes that tell what a file is
+_LARGEST_FILE = 1 << 30  # bytes
+_SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a GIF's frame with a shorter delay, or none, for 0.1 s
+_SHOWN = 3  # names in a message
+
+
+def picture_kind(path: Path) -> str:
+    """Return what format of images a file has by its content, as Pillow names it; nothing where it is no image."""
+    try:
+        with path.open('rb') as file:
+            return kind_of(file.read(_HEAD))
+    except OSError:
+        return ''
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """
+    Return a folder's images, by name. What is hidden (a Mac's ``._`` files too) is passed over; what is none is said.
+
+    :raises SourceError: there is none, or the folder cannot be read.
+    """
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and file.is_file())
+    except OSError as error:
+        raise SourceError(f'folder {str(folder)!r} cannot be read: {error.strerror}') from error
+    pictures = [file for file in files if file.suffix.lower() in _IMAGE_ENDINGS or picture_kind(file)]
+    if not pictures:
+        raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF '
+                          'files')
+    others = sorted({*files} - {*pictures})
+    if others:
+        names = ', '.join(repr(file.name) for file in others[:_SHOWN]) + (', ...' if len(others) > _SHOWN else '')
+        _LOGGER.warning('folder %r: passed over %d that %s no image: %s', str(folder), len(others),
+                        'is' if len(others) == 1 else 'are', names)
+    return pictures
+
+
+class PictureFiles(Source):
+    """Image files, independent of each other; of an animated one the first image."""
+
+    kind = SourceKind.IMAGES
+
+    def __init__(self, files: list[Path], color: tuple[int, ...]) -> None:
+        self.files, self._color, self._index = tuple(files), color, 0
+        self._last: tuple[Path, NDArray[np.uint8]] | None = None
+        self._stems = Counter(file.stem for file in files)  # a.jpg and a.png must not become the same a.png
+        self.count = len(files)
+
+    def read(self) -> Frame | None:
+        """Read the next file."""
+        if self._index == len(self.files):
+            return None
+        path, self._index = self.files[self._index], self._index + 1
+        if self._last is None or self._last[0] != path:  # a looped single image is read once
+            try:
+                pixels = flattened(decode_file(read_file(path, _LARGEST_FILE), MAX_FILE_SIDE), self._color)
+            except (OSError, ImageError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise SourceError(f'image {str(path)!r} cannot be read: it {reason}: give a PNG or JPEG file') from error
+            self._last = (path, pixels)
+        return Frame(self._last[1], path.stem if self._stems[path.stem] == 1 else path.name, self._index - 1)
+
+    def rewind(self) -> None:
+        """Start again at the first one."""
+        self._index = 0
+
+
+def is_animated(path: Path) -> bool:
+    """Return whether an image file is a film: a GIF, WebP, PNG or AVIF of several images."""
+    try:
+        image = open_picture(path)
+    except (ImageError, *PILLOW_ERRORS):
+        return False  # it is refused where it is read, with the reason
+    with image:
+        try:
+            return image.format in _ANIMATED and getattr(image, 'n_frames', 1) > 1
+        except PILLOW_ERRORS:
+            return True  # likewise
+
+
+class Animation(Source):
+    """An animated image: a video whose frames have delays of their own."""
+
+    kind = SourceKind.VIDEO
+
+    def __init__(self, path: Path, color: tuple[int, ...]) -> None:
+        self._path, self._color, self._index = path, color, 0
+        try:
+            self._image = open_picture(io.BytesIO(read_file(path, _LARGEST_FILE)), MAX_FILE_SIDE)
+            delays = [self._delay(index) for index in range(getattr(self._image, 'n_frames', 1))]
+        except (ImageError, *PILLOW_ERRORS) as error:
+            raise SourceError(f'{self._what} cannot be read: {error}') from error
+        self.count, self.fps = len(delays), len(delays) / sum(delays)
+        self._stamps = np.cumsum([0.0, *delays]).tolist()
+
+    @property
+    def _what(self) -> str:
+        return f'animated image {str(self._path)!r}'
+
+    def _delay(self, index: int) -> float:
+        self._image.seek(index)
+        if self._image.format != 'GIF':
+            self._image.load()  # Pillow learns only then how long it is shown
+        delay = float(self._image.info.get('duration', 0)) / 1000
+        return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
+
+    def read(self) -> Frame | None:
+        """Decode the next image."""
+        index = self._index
+        if index == self.count:
+            return None
+        self._index += 1
+        try:
+            self._image.seek(index)
+            pixels = flattened(upright(self._image), self._color)
+        except PILLOW_ERRORS as error:
+            raise SourceError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
+        stamp, end = self._stamps[index:index + 2]
+        return Frame(pixels, f'{index:05d}', index, stamp, end - stamp)
+
+    def rewind(self) -> None:
+        """Start again at the first one."""
+        self._index = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._image.close()

@@ -1,0 +1,284 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Video files and streams from the network, read by PyAV, which brings FFmpeg."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from ..errors import SourceError
+from ..picture.arrays import Array
+from ..picture.decoding import MAX_FILE_SIDE, flattened
+from .frames import Frame, Source, SourceKind
+
+__all__ = ['Sound', 'Video', 'av_for']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+_OLDEST = 14  # of PyAV's versions: earlier ones do not say how a frame is turned
+_TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
+_UNKNOWN_FPS = 30.0
+_SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
+_HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
+_ALPHA = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # FFmpeg's own decoders of these leave the alpha out
+
+
+def av_for(what: str) -> Any:
+    """
+    Return PyAV's module.
+
+    :param what: what it is for, for the message.
+    :raises SourceError: it is not installed, or too old.
+    """
+    mend = f'install PyAV: {sys.executable} -m pip install --no-deps av'
+    try:
+        import av
+    except ImportError as error:
+        raise SourceError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
+    if int(av.__version__.partition('.')[0]) < _OLDEST:
+        raise SourceError(f'{what}: videos and streams need PyAV {_OLDEST} or later, and this is {av.__version__}; {mend}')
+    return av
+
+
+class Video(Source):
+    """
+    A video file, or a stream from the network.
+
+    :param place: the path of a file, or the address of a stream.
+    :param color: red, green, blue, 0..255: what is seen through transparent parts.
+
+    ``time_base`` is the unit of its times, in seconds.
+    """
+
+    def __init__(self, place: Path | str, color: tuple[int, ...]) -> None:
+        self.kind = SourceKind.STREAM if isinstance(place, str) else SourceKind.VIDEO
+        self._place, self._color, self._has_said = place, color, False
+        self._av = av_for(f'{self.kind} {str(place)!r}')
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._open()
+        trc = self._stream.codec_context.color_trc
+        if trc in _HDR:
+            _LOGGER.warning('%s is HDR (%s): its colours are shown as they are, which is pale', self._what, _HDR[trc])
+
+    @property
+    def _what(self) -> str:
+        return f'{self.kind} {str(self._place)!r}'
+
+    def _open(self) -> None:
+        self._container = _opened(self._place, self._what, self._av)
+        videos = [stream for stream in self._container.streams.video
+                  if stream.codec_context is not None and not stream.disposition & self._av.stream.Disposition.attached_pic]
+        if not videos:
+            self._container.close()
+            raise SourceError(f'{self._what} has no picture in it that can be decoded: give a video or an image')
+        stream = self._stream = videos[0]
+        stream.thread_type = 'AUTO'
+        self._decoder = stream.codec_context
+        if stream.metadata.get('alpha_mode') == '1' and self._decoder.name in _ALPHA:
+            self._decoder = self._av.CodecContext.create(_ALPHA[self._decoder.name], 'r')
+            self._decoder.extradata = stream.codec_context.extradata
+        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
+        self.is_live = self.kind == SourceKind.STREAM and not self._declared
+        self.count = stream.frames or round(self._declared * self.fps) or None
+        self.time_base = stream.time_base
+        self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
+        self._index, self._decoded = 0, self._decode()
+        self._start: int | None = None  # the first frame's time
+
+    def _decode(self) -> Iterator[Any]:
+        """
+        Yield the decoded frames that are whole.
+
+        :raises SourceError: at the end, if there was something that is not.
+        """
+        faults, is_lost, count = int(isinstance(self._place, Path) and _is_cut_off(self._place)), False, 0
+        begin, end = float('inf'), 0.0  # of all that is in the file, in seconds
+        is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except self._av.FFmpegError as error:
+                _LOGGER.debug('%s: %s', self._what, error)
+                faults += 1
+                packet = None  # what the decoder still holds comes out
+            time = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+            if time is not None:
+                begin = min(begin, float(time * packet.time_base))
+                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
+            if packet is None or (packet.stream.index == self._stream.index and (packet.size or packet.dts is None)):
+                is_damaged = packet is not None and packet.is_corrupt and not is_joined
+                is_lost = is_damaged or (is_lost and not (packet is not None and packet.is_keyframe))
+                faults += is_damaged
+                try:
+                    frames = [] if is_lost and packet is not None and packet.size else self._decoder.decode(packet)
+                except self._av.FFmpegError as error:
+                    if not isinstance(error, self._av.EOFError):
+                        _LOGGER.debug('%s: %s', self._what, error)
+                        faults, is_lost, frames = faults + 1, True, []
+                for frame in frames:
+                    is_whole = is_joined or not frame.is_corrupt
+                    faults += not is_whole
+                    if is_whole:
+                        count += 1
+                        yield frame
+            if packet is None:
+                break
+        is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or _UNKNOWN_FPS))
+        if not count or (not self.is_live and (faults or is_short)):
+            of = f' of {self.count}' if self.count and self.count > count else ''
+            raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
+                              'from')
+        if self.kind == SourceKind.STREAM and not self._has_said:
+            self._has_said = True  # not again after a rewind
+            _LOGGER.warning('%s has ended after %d frames', self._what, count)
+
+    def read(self) -> Frame | None:
+        """Decode the next frame."""
+        frame = next(self._decoded, None)
+        if frame is None:
+            return None
+        if max(frame.width, frame.height) > MAX_FILE_SIDE:
+            raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
+                              f'{MAX_FILE_SIDE}')
+        unit = self.time_base
+        index, self._index = self._index, self._index + 1
+        duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or _UNKNOWN_FPS)
+        if self._start is None:
+            self._start = frame.pts or 0
+        stamp = index * duration if frame.pts is None else float((frame.pts - self._start) * unit)
+        return Frame(self._pixels(frame), f'{index:05d}', index, stamp, duration)
+
+    def _pixels(self, frame: Any) -> Array:
+        """Return the pixels of a decoded frame, the right way up."""
+        has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.name == 'pal8'
+        kind = 'bgra' if has_alpha else 'bgr24'
+        pixels = self._reformatter.reformat(frame, format=kind, src_color_range=frame.color_range or None).to_ndarray()
+        pixels = flattened(pixels, self._color)
+        matrix = frame.side_data.get(self._av.sidedata.sidedata.Type.DISPLAYMATRIX)
+        if matrix is None:
+            return pixels
+        (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3)  # a point (x, y) is seen at (ax + cy, bx + dy)
+        if abs(b) > abs(a):
+            pixels, a, d = np.asarray(cv2.transpose(pixels), np.uint8), c, b
+            self.pixel_aspect = 1 / self._aspect
+        if a < 0 or d < 0:
+            pixels = np.asarray(cv2.flip(pixels, -1 if a < 0 and d < 0 else int(a < 0)), np.uint8)
+        return pixels
+
+    def open_sound(self) -> Sound | None:
+        """Return the sound from the first frame on, which must have been read; None where there is none."""
+        if self.sound is None:
+            return None
+        return Sound(self.sound, float((self._start or 0) * self.time_base), self._av)
+
+    def rewind(self) -> None:
+        """Open it again."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close the file or the connection."""
+        self._decoded.close()  # type: ignore[attr-defined]
+        self._container.close()
+
+
+class Sound:
+    """
+    The sound of a video file as it is, packet by packet.
+
+    :param start: seconds of the file that become 0.
+    """
+
+    def __init__(self, path: Path, start: float, av: Any) -> None:
+        self._container = _opened(path, f'video {str(path)!r}', av)
+        self.stream = self._container.streams.audio[0]
+        self._offset = round(start / self.stream.time_base)
+        self._packets, self._av = self._container.demux(self.stream), av
+        self._next = self._read()
+
+    def _read(self) -> Any:
+        """Return the next packet, with its new times; None after the last one that can be read."""
+        try:
+            for packet in self._packets:
+                if packet.dts is not None and packet.pts is not None and packet.pts + (packet.duration or 0) > self._offset:
+                    packet.pts -= self._offset
+                    packet.dts -= self._offset
+                    return packet
+        except self._av.FFmpegError as error:
+            _LOGGER.debug('sound: %s', error)  # the pictures' damage is said
+        return None
+
+    def until(self, seconds: float) -> Iterator[Any]:
+        """Yield the packets that begin before then and were not yet given."""
+        while self._next is not None and float(self._next.pts * self.stream.time_base) < seconds:
+            packet, self._next = self._next, self._read()
+            yield packet
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Return whether a file is shorter than it says itself: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not tell."""
+    length = path.stat().st_size
+    with path.open('rb') as file:
+        head = file.read(12)
+        if head[:4] == b'\x1a\x45\xdf\xa3':  # EBML: a header, then one segment
+            file.seek(4)
+            file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
+            size = _ebml_size(file) if file.read(4) == b'\x18\x53\x80\x67' else None
+            return size is not None and file.tell() + size > length
+        is_riff, at = head[:4] == b'RIFF', 0
+        if not is_riff and head[4:8] not in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip'):
+            return False
+        while at + 8 <= length:  # boxes or chunks, one after the other
+            file.seek(at)
+            head = file.read(16)
+            size = 8 + int.from_bytes(head[4:8], 'little') if is_riff else int.from_bytes(head[:4], 'big')
+            if not is_riff and size == 1:
+                size = int.from_bytes(head[8:16], 'big')
+            if size < 8:  # 0 is all that follows
+                return False
+            at += size
+        return at > length + is_riff  # the last chunk's padding need not be there
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """Read the size of an EBML element; None where it is left open."""
+    first = file.read(1)[0]
+    more = 8 - first.bit_length()
+    value = int.from_bytes(bytes([first & (0x7f >> more)]) + file.read(more), 'big')
+    return None if value == (1 << 7 * (more + 1)) - 1 else value
+
+
+def _opened(place: Path | str, what: str, av: Any) -> Any:
+    """
+    Return PyAV's container of a file or stream. Files are opened by Python, which takes every name.
+
+    :raises SourceError: it cannot be opened.
+    """
+    try:
+        if isinstance(place, Path):
+            return av.open(place.open('rb'), metadata_errors='replace')
+        options = {'rtsp_transport': 'tcp'} if place.lower().startswith('rtsp') else {}
+        return av.open(place, metadata_errors='replace', timeout=_TIMEOUT, options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        if isinstance(place, Path):
+            raise SourceError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
+                              'recorded to its end, or something else') from error
+        raise SourceError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error

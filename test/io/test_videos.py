@@ -1,0 +1,296 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Videos as telephones, slow-motion cameras, browsers and bad disks give them: read right, or refused by name."""
+import functools
+import http.server
+import logging
+import os
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from conftest import ROOT, SAMPLE
+from media import COUNT, FPS, corners, quarters, write_video
+
+from self_segmentation.errors import SourceError
+from self_segmentation.io.sources import SourceKind, open_source
+from self_segmentation.io.writers import VideoFile
+
+
+def frames_of(source) -> list:
+    return list(iter(source.read, None))
+
+
+def copied(path, to):
+    """A video through the package's own reader and writer."""
+    source = open_source(str(path))
+    writer = VideoFile(to, source.fps, source)
+    for frame in iter(source.read, None):
+        writer.write(frame.name, frame.pixels, frame.stamp, frame.duration)
+    writer.close()
+    return to
+
+
+@pytest.mark.parametrize('turn, seen', [(0, 'rgbw'), (90, 'gwrb'), (180, 'wbgr'), (270, 'brwg')])
+def test_rotates_phone_video_upright(tmp_path, turn, seen):
+    source = open_source(str(write_video(tmp_path / 'portrait.mp4', turn=turn)))
+    for _ in range(2):
+        frames = frames_of(source)
+        assert [corners(frame.pixels) for frame in frames] == [seen] * COUNT
+        assert {frame.pixels.shape for frame in frames} == {(48, 64, 3) if turn % 180 == 0 else (64, 48, 3)}
+        source.rewind()
+
+
+def test_mirrored_video_is_mirrored_back(tmp_path):
+    path = tmp_path / 'selfie.mp4'
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('libx264', rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p'
+        stream.set_display_rotation(90, hflip=True)
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(quarters(), format='rgb24')))
+        file.mux(stream.encode(None))
+    assert corners(open_source(str(path)).read().pixels) in ('rbgw', 'wgbr')  # along one of the diagonals
+
+
+@pytest.mark.parametrize('name', [b'caf\xe9.mp4', 'Käse – 日本.mp4'.encode(), b'a:b.mp4', b'concat:x', b'%05d.mp4', b'no ending', b'CLIP.MP4',
+                                  b'clip.jpg', b'2024'])
+@pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
+def test_reads_and_writes_video_of_any_name(tmp_path, name, locale):
+    path, to = tmp_path / os.fsdecode(name), tmp_path / os.fsdecode(b'to ' + name + b'.mp4')
+    write_video(tmp_path / 'clip.mp4').rename(path)
+    code = ('import os, sys\nfrom self_segmentation.io.sources import open_source\nfrom self_segmentation.io.writers import VideoFile\n'
+            'from pathlib import Path\nsource, writer = open_source(sys.argv[1]), VideoFile(Path(sys.argv[2]), 10)\n'
+            'for frame in iter(source.read, None):\n    writer.write(frame.name, frame.pixels)\nwriter.close()\nprint(source.kind)')
+    environment = {**os.environ, 'LC_ALL': locale, 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+    done = subprocess.run([sys.executable, '-c', code, os.path.relpath(path, tmp_path), to], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'video\n'), done.stderr
+    assert len(frames_of(open_source(str(to)))) == COUNT
+
+
+def test_file_url_is_read_as_file(tmp_path):
+    write_video(tmp_path / 'a b.mp4')
+    for place in (f'file://{tmp_path}/a%20b.mp4', f'file://localhost{tmp_path}/a b.mp4', f'FILE://{tmp_path}/a b.mp4'):
+        source = open_source(place)
+        assert (source.kind, len(frames_of(source))) == (SourceKind.VIDEO, COUNT)
+    with pytest.raises(SourceError, match='none.mp4'):
+        open_source('file:///none.mp4')
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The address of a server of the test's folder."""
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
+    write_video(tmp_path / 'clip.mp4')
+    source = open_source(f'{server}/clip.mp4')
+    assert (source.kind, source.fps) == (SourceKind.STREAM, FPS)
+    for _ in range(2):
+        assert len(frames_of(source)) == COUNT
+        source.rewind()
+    assert [record.message for record in caplog.records if 'ended' in record.message] == [
+        f"stream '{server}/clip.mp4' has ended after {COUNT} frames"]
+
+
+def test_refuses_missing_stream_by_address(server):
+    for address in (f'{server}/none.mp4', 'rtsp://127.0.0.1:9/none'):
+        with pytest.raises(SourceError, match=address):
+            open_source(address)
+
+
+CONTAINERS = [('mp4', 'libx264', {'movflags': 'faststart'}), ('mov', 'mpeg4', {'movflags': 'faststart'}), ('mkv', 'libx264', {}),
+              ('webm', 'libvpx', {}), ('avi', 'mpeg4', {}), ('avi', 'mjpeg', {}),
+              ('mp4', 'libx264', {'movflags': 'frag_keyframe+empty_moov'})]
+
+
+@pytest.mark.parametrize('ending, codec, options', CONTAINERS)
+@pytest.mark.parametrize('kept', [0.4, 0.75, 0.95])
+def test_truncated_video_gives_whole_frames_and_their_count(tmp_path, ending, codec, options, kept):
+    rng = np.random.default_rng(1)
+    frames = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(COUNT)]
+    whole = write_video(tmp_path / f'whole.{ending}', frames, codec=codec, pixels='yuvj420p' if codec == 'mjpeg' else 'yuv420p',
+                        options={'g': '5'}, **options)
+    expected = [frame.pixels for frame in frames_of(open_source(str(whole)))]
+    assert len(expected) == COUNT
+    path = tmp_path / f'cut.{ending}'
+    path.write_bytes(whole.read_bytes()[:int(kept * whole.stat().st_size)])
+    source, got = open_source(str(path)), []
+    with pytest.raises(SourceError, match=r'cut\.\w+.* is damaged or cut off: (\d+) of \d+ frames') as raised:
+        for frame in iter(source.read, None):
+            got.append(frame.pixels)
+    says = 'frag' not in str(options)  # how many it has: a fragmented one knows only what was written until then
+    assert f' {len(got)} of {COUNT if says else ""}' in str(raised.value) and len(got) < COUNT
+    assert all(np.array_equal(one, other) for one, other in zip(got, expected))
+
+
+def test_refuses_recording_without_index(tmp_path):
+    path = write_video(tmp_path / 'clip.mp4')  # with its index at the end
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(SourceError, match='clip.mp4.*neither an image nor a video'):
+        open_source(str(path))
+
+
+def test_decodes_frames_after_damage_and_reports_it(tmp_path):
+    rng = np.random.default_rng(1)
+    whole = write_video(tmp_path / 'whole.mp4', [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(COUNT)],
+                        options={'g': '5'})
+    expected = {frame.stamp: frame.pixels for frame in frames_of(open_source(str(whole)))}
+    data = bytearray(whole.read_bytes())
+    at = data.index(b'mdat') + len(data) // 3
+    data[at:at + 40] = bytes(40)
+    (tmp_path / 'bad.mp4').write_bytes(data)
+    source, got = open_source(str(tmp_path / 'bad.mp4')), []
+    with pytest.raises(SourceError, match='frames could be read'):
+        for frame in iter(source.read, None):
+            got.append(frame)
+    assert COUNT / 2 <= len(got) < COUNT and got[-1].stamp == max(expected)
+    assert all(np.array_equal(frame.pixels, expected[frame.stamp]) for frame in got)
+
+
+def test_refuses_file_without_video_stream(tmp_path):
+    path = tmp_path / 'sound.m4a'
+    with av.open(str(path), 'w', format='mp4') as file:
+        stream = file.add_stream('aac', rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format='fltp', layout='mono')
+        frame.sample_rate = 48000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    with pytest.raises(SourceError, match='sound.m4a.*no picture'):
+        open_source(str(path))
+
+
+def test_follows_changes_of_size_and_pixel_format(tmp_path):
+    """In a transport stream two recordings may follow each other as they are."""
+    parts = [write_video(tmp_path / f'{name}.ts', [quarters(*size)] * 5, pixels=pixels)
+             for name, size, pixels in (('a', (64, 48), 'yuv420p'), ('b', (96, 80), 'yuv444p'))]
+    path = tmp_path / 'both.ts'
+    path.write_bytes(b''.join(part.read_bytes() for part in parts))
+    frames = [frame.pixels for frame in frames_of(open_source(str(path)))]
+    assert [corners(frame) for frame in frames] == ['rgbw'] * 10
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 5 + [(80, 96, 3)] * 5
+    with pytest.raises(SourceError, match='new.mp4: frame 00005 measures 96x80, the first one 64x48'):
+        copied(path, tmp_path / 'new.mp4')
+
+
+@pytest.mark.parametrize('rate', [Fraction(119903, 1000), Fraction(239857, 1000), Fraction(30000, 1001), Fraction(24000, 1001), 7])
+def test_keeps_video_rate(tmp_path, rate):
+    source = open_source(str(copied(write_video(tmp_path / 'slow.mp4', rate=rate), tmp_path / 'new.mp4')))
+    assert source.fps == pytest.approx(float(rate), rel=1e-5) and len(frames_of(source)) == COUNT
+
+
+@pytest.mark.parametrize('ending', ['mp4', 'mkv', 'mov'])
+def test_keeps_variable_frame_rate(tmp_path, ending):
+    times = [0, 0.033, 0.066, 0.5, 0.533, 1.2, 2.0]
+    path = write_video(tmp_path / 'phone.mp4', [quarters()] * len(times), rate=30, times=times)
+    assert [frame.stamp for frame in frames_of(open_source(str(path)))] == pytest.approx(times, abs=0.001)
+    new = copied(path, tmp_path / f'new.{ending}')
+    assert [frame.stamp for frame in frames_of(open_source(str(new)))] == pytest.approx(times, abs=0.001)
+
+
+def test_untimed_frames_use_frame_rate(tmp_path):
+    writer = VideoFile(tmp_path / 'new.mp4', 119.903)
+    for number in range(COUNT):
+        writer.write(str(number), quarters()[..., ::-1].copy())
+    writer.close()
+    source = open_source(str(tmp_path / 'new.mp4'))
+    assert source.fps == pytest.approx(119.903, abs=0.01) and len(frames_of(source)) == COUNT
+
+
+@pytest.mark.parametrize('turn', [0, 90])
+def test_keeps_pixel_aspect_ratio(tmp_path, turn):
+    path = write_video(tmp_path / 'tv.mp4', aspect=Fraction(16, 11), turn=turn)
+    source = open_source(str(copied(path, tmp_path / 'new.mp4')))
+    assert source.pixel_aspect == (Fraction(16, 11) if turn == 0 else Fraction(11, 16))
+
+
+@pytest.mark.parametrize('size', [(321, 241), (321, 240), (320, 241), (1, 1)])
+def test_keeps_odd_sizes(tmp_path, size):
+    path = tmp_path / 'odd.mp4'
+    writer = VideoFile(path, FPS)
+    writer.write('0', quarters(*size)[..., ::-1].copy())
+    writer.close()
+    assert open_source(str(path)).read().pixels.shape == (size[1], size[0], 3)
+
+
+def sound_of(path):
+    with av.open(str(path)) as file:
+        return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in file.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize('ending, codec, to', [('mp4', 'aac', 'mp4'), ('webm', 'libopus', 'mp4'), ('mov', 'pcm_s16le', 'mkv'),
+                                               ('mkv', 'aac', 'mov')])
+def test_copies_sound_unchanged(tmp_path, ending, codec, to):
+    path = write_video(tmp_path / f'talk.{ending}', sound=codec, codec='libvpx' if ending == 'webm' else 'libx264')
+    before, after = sound_of(path), sound_of(copied(path, tmp_path / f'new.{to}'))
+    assert len(after) >= len(before) - 1 and [data for _, data in after] == [data for _, data in before][-len(after):]
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before][-len(after):], abs=0.002)
+
+
+def test_drops_unsupported_sound_with_warning(tmp_path, caplog):
+    path = write_video(tmp_path / 'talk.avi', sound='adpcm_ms', codec='mpeg4')
+    with av.open(str(copied(path, tmp_path / 'new.mp4'))) as file:
+        assert not file.streams.audio and file.streams.video[0].frames == COUNT
+    assert [record.message for record in caplog.records if 'sound' in record.message and 'adpcm_ms' in record.message]
+
+
+@pytest.mark.parametrize('codec, pixels, ending', [('qtrle', 'argb', 'mov'), ('libvpx-vp9', 'yuva420p', 'webm'), ('png', 'rgba', 'mov')])
+def test_transparent_video_is_blended_over_background_color(tmp_path, codec, pixels, ending):
+    rgba = np.full((48, 64, 4), (255, 0, 255, 0), np.uint8)
+    rgba[:, :32] = (200, 0, 0, 255)
+    path = write_video(tmp_path / f'logo.{ending}', [rgba] * 3, codec=codec, pixels=pixels, layout='rgba')
+    pixels = open_source(str(path), color=(0, 200, 0)).read().pixels
+    assert np.abs(pixels[24, 10].astype(int) - (0, 0, 200)).max() < 12
+    assert np.abs(pixels[24, 50].astype(int) - (0, 200, 0)).max() < 12
+
+
+@pytest.mark.parametrize('colorspace, full', [(1, False), (6, False), (6, True), (1, True)])
+def test_colours_follow_matrix_and_range_of_video(tmp_path, colorspace, full):
+    path = tmp_path / 'colour.mp4'
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('libx264', rate=FPS, options={'crf': '5'})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p'
+        stream.codec_context.colorspace, stream.codec_context.color_range = colorspace, 2 if full else 1
+        frame = av.VideoFrame.from_ndarray(quarters(), format='rgb24').reformat(
+            format='yuv420p', dst_colorspace='ITU709' if colorspace == 1 else 'ITU601', dst_color_range=2 if full else 1)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    pixels = open_source(str(path)).read().pixels
+    for (y, x) in ((10, 10), (10, 50), (38, 10), (38, 50)):
+        assert np.abs(pixels[y, x].astype(int) - quarters()[y, x, ::-1]).max() < 8, (pixels[y, x], quarters()[y, x, ::-1])
+
+
+def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
+    code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.__main__ import main\n'
+            'print(main([sys.argv[1], "--no-window", "--output", sys.argv[2]]))\nprint(main([sys.argv[3], "--no-window", "--output", '
+            'sys.argv[4]]))')
+    done = subprocess.run([sys.executable, '-c', code, ROOT / 'test' / 'data' / 'astronaut.png', tmp_path / 'out.png', SAMPLE,
+                           tmp_path / 'out'], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['0', '1'] and (tmp_path / 'out.png').exists()
+    assert 'sample.mp4' in done.stderr and 'pip install --no-deps av' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_warns_of_hdr(tmp_path, caplog):
+    path = tmp_path / 'hdr.mp4'
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('libx264', rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p10le'
+        stream.codec_context.color_trc = 18
+        frame = av.VideoFrame.from_ndarray(quarters(), format='rgb24').reformat(format='yuv420p10le')
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    with caplog.at_level(logging.WARNING):
+        assert corners(open_source(str(path)).read().pixels) == 'rgbw'
+    assert any('HDR (HLG)' in record.message for record in caplog.records)

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole programs on one runtime alone, and the sockets that they open."""
+import subprocess
+import sys
+
+import cv2
+import pytest
+from conftest import ASTRONAUT, ROOT, SAMPLE, area
+from tracing import needs_strace, sockets, traced
+
+from self_segmentation.picture import runtimes
+
+INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]
+NEEDS = {'litert': {'mediapipe', 'matplotlib', 'google.protobuf', 'absl', 'flatbuffers', 'attr'}, 'mediapipe': {'ai_edge_litert'}}
+PROGRAM = """
+import sys
+sys.modules.update(dict.fromkeys({absent!r}))
+from self_segmentation.__main__ import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def program(*arguments, absent=(), **more) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-c', PROGRAM.format(absent=sorted(absent)), *map(str, arguments), '--no-window']
+    return subprocess.run([*more.pop('before', []), *command], capture_output=True, text=True, **more)
+
+
+@pytest.mark.parametrize('name', INSTALLED)
+def test_program_runs_with_one_runtime_alone(name, tmp_path):
+    done = program(ASTRONAUT, '--mask', tmp_path, absent=NEEDS[name])
+    assert done.returncode == 0, done.stderr
+    assert 0.45 < area(cv2.imread(str(tmp_path / 'astronaut.png'), 0)) < 0.65
+
+
+def test_program_without_runtime_says_what_to_install(tmp_path):
+    done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
+    assert done.returncode == 1
+    assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
+                                   'pip install --no-deps ai-edge-litert')
+
+
+@needs_strace
+@pytest.mark.parametrize('name', INSTALLED)
+def test_program_opens_no_socket_without_warning(name, tmp_path):
+    model = tmp_path / 'own.tflite'  # none of the two: it is tried in a process of its own
+    model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
+    done = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--runtime', name, '--model', model,
+                   before=traced(tmp_path / 'trace'))
+    assert done.returncode == 0, done.stderr
+    opened, warning = sockets(tmp_path / 'trace'), runtimes.choose_runtime(name).warning
+    assert bool(opened) == bool(warning) and warning in done.stderr, (opened, done.stderr)
+
+
+@needs_strace
+def test_trace_shows_opened_socket(tmp_path):
+    code = 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 53))'
+    subprocess.run([*traced(tmp_path / 'trace'), sys.executable, '-c', code], check=True)
+    assert any(each.startswith('socket AF_INET, SOCK_DGRAM') for each in sockets(tmp_path / 'trace'))
+    assert 'to INET 192.0.2.1 53' in sockets(tmp_path / 'trace')
