@@ -223,9 +223,10 @@ class Settings:
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
                                              'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
-    edge_decontaminate: float = _tunable(-1.0, 'How much of the old background is taken out of the colours of the edge, of the '
-                                               'hair above all; 0 is off, -1 is 1 with image, video and topic, and else 0.',
-                                         minimum=-1.0, maximum=1.0)
+    edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, a '
+                                       'video or a topic is put behind and it is 0.')
+    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, of the '
+                                              'hair above all; 0 is off.', minimum=0.0, maximum=1.0)
     edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
                                       minimum=0.0, maximum=1.0)
     background_type: str = _tunable('color', 'What is put in the place of the background, or of people.',
@@ -283,9 +284,8 @@ class Settings:
     @property
     def decontamination(self) -> float:
         """What ``edge.decontaminate`` amounts to with the type of background that is set, 0..1."""
-        if self.edge_decontaminate >= 0:
-            return self.edge_decontaminate
-        return 1.0 if self.background_type in _FOREIGN else 0.0
+        has_preset = self.edge_preset and self.background_type in _FOREIGN
+        return self.edge_decontaminate or float(has_preset)
 
     def updated(self, changes: Mapping[str, Any], origin: str = '') -> Settings:
         """
