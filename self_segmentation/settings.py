@@ -20,11 +20,13 @@ from typing import Any
 import yaml
 
 from .errors import SettingsError
-from .resources import read_file
+from .resources import read_file, share
 
-__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml', 'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml', 'look_file',
+           'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
+LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
 _GROUPS = ('background', 'edge', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
@@ -223,8 +225,8 @@ class Settings:
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
                                              'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
-    edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, a '
-                                       'video or a topic is put behind and it is 0.')
+    edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, '
+                                       'a video or a topic is put behind and it is 0.')
     edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, of the '
                                               'hair above all; 0 is off.', minimum=0.0, maximum=1.0)
     edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
@@ -312,6 +314,11 @@ class Settings:
     def items(self) -> Iterator[tuple[str, Value]]:
         """Iterate over the dotted names and their values."""
         return ((name, getattr(self, tunable.attribute)) for name, tunable in TUNABLES.items())
+
+
+def look_file(look: str) -> Path:
+    """Return the path of the YAML file of one of :data:`LOOKS`."""
+    return share('config', 'segmentation.yaml' if look == 'default' else f'{look}.yaml')
 
 
 def imply_type(values: dict[str, Any]) -> None:
