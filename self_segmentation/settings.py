@@ -22,8 +22,8 @@ import yaml
 from .errors import SettingsError
 from .resources import read_file, share
 
-__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml', 'look_file',
-           'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml',
+           'look_file', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
@@ -39,7 +39,7 @@ _LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
 LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
 _FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
-_SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
+SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,10 +275,10 @@ class Settings:
                 yield 'background.type', (f'background.type = {kind!r} needs background.{kind}, the path of {article} {kind}: '
                                           'set that first')
         if self.replace == 'people':
-            if self.background_type in _SHOWS_PEOPLE:
+            if self.background_type in SHOWS_PEOPLE:
                 yield 'background.type', (f'background.type = {self.background_type!r} may show the people whom replace = '
                                           "'people' hides: it takes " + ', '.join(
-                                              kind for kind in TUNABLES['background.type'].choices if kind not in _SHOWS_PEOPLE))
+                                              kind for kind in TUNABLES['background.type'].choices if kind not in SHOWS_PEOPLE))
             if not self.people_detector:
                 yield 'people.detector', ("people.detector = False does not go with replace = 'people', which needs the person "
                                           'detector: it takes true')

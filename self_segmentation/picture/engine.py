@@ -43,6 +43,8 @@ _REACH = 0.1  # fraction of a box's longer side around it that belongs to its pe
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced: until the background is known
+_AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
+_SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
 _NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
 
 
@@ -222,13 +224,15 @@ class Engine:
             self._people.merge(seen.found, seen.before, self._standing_before_background(frame), seen.part, parts)
         unexplained = self._unexplained(frame)
         full_frame_map = None
-        if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:
+        hides_blindly = self._settings.replace == 'people' and not _shows_background(frame.comparison)
+        if hides_blindly or (unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY):
             self._read = self._number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region))
+        if full_frame_map is not None and unexplained is not None:
             self._take_newcomers(to_grid(full_frame_map, frame.region, frame.region), unexplained, frame.region)
         self._people.choose(self._settings, frame.region)
         self._views = arrange(self._views, self._people.all, frame.region, self._settings)
-        interval = self._interval(frame, unexplained is not None)
+        interval = _AT_ONCE if hides_blindly else self._interval(frame, unexplained is not None)
         self._lookout.look(self._number, frame.bgr, self._people.all, self._settings, interval)
         return full_frame_map
 
@@ -388,6 +392,11 @@ class Engine:
                 if box is not None:
                     self._people.move(next(iter(view.ids)), box)
         self._people.cover(covered, frame.step, self._settings.temporal_hold_time)
+
+
+def _shows_background(comparison: Comparison | None) -> bool:
+    """Whether so much of the known background is seen that whoever comes stands out from it: not where the camera moves."""
+    return comparison is not None and cv2.countNonZero(comparison.same) > _SHOWN * comparison.same.size
 
 
 def _on_grid(maps: list[_Map], frame: Region) -> Array:
