@@ -113,8 +113,8 @@ def damaged_models() -> dict[str, bytes]:
 def is_allowed(tunable, value) -> bool:
     """By what the tunable says in words."""
     kind = type(tunable.default)
-    if tunable.name == 'background.type' and value == 'image':
-        return False  # without background.image
+    if tunable.name == 'background.type' and value in ('image', 'video'):
+        return False  # without its file
     if tunable.choices or kind in (bool, str):
         return type(value) is kind and value in (tunable.choices or [value])
     if kind is tuple:

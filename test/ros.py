@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import rclpy
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from conftest import Program, unique, wait_until
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -35,7 +35,7 @@ def message_of(picture: np.ndarray, encoding: str = 'bgr8', padding: int = 0, **
 
 def picture_of(message: Image) -> np.ndarray:
     """The pixels of a bgr8 or mono8 message, read without the package's own code."""
-    channels = {'bgr8': 3, 'mono8': 1}[message.encoding]
+    channels = {'bgr8': 3, 'bgra8': 4, 'mono8': 1}[message.encoding]
     assert message.step == message.width * channels and len(message.data) == message.step * message.height
     return np.array(message.data, np.uint8).reshape(message.height, message.width, channels).squeeze(2 if channels == 1 else ())
 

@@ -32,8 +32,8 @@ def workspace(tmp_path_factory) -> Path:
         place.symlink_to(sys.prefix)
         python = place / 'bin' / python.name
     environment['PATH'] = f'{python.parent}:{environment["PATH"]}'
-    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
     assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout
     return workspace
 
@@ -58,7 +58,7 @@ def test_colcon_installs_models_config_launch_and_demo(workspace):
 def test_colcon_installs_every_executable(workspace):
     folder = workspace / 'install' / 'self_segmentation' / 'lib' / 'self_segmentation'
     programs = {path.name for path in folder.iterdir()}
-    assert programs >= {'camera_node', 'segmentation_node', 'self_segmentation', 'viewer_node'}
+    assert programs >= {'benchmark', 'camera_node', 'evaluate', 'segmentation_node', 'self_segmentation', 'soak', 'viewer_node'}
     assert all(os.access(folder / program, os.X_OK) for program in programs)
 
 
