@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,8 +20,11 @@ from conftest import wait_until
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from self_segmentation.__main__ import main
+from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
+from self_segmentation.io.recordings import Recording
 from self_segmentation.settings import Settings
+from self_segmentation.tools.recordings import Choice, _chosen, _left_out
 
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
@@ -282,3 +286,16 @@ def test_in_place_replaces_images_of_every_publisher(run, tmp_path, frames):
     assert code == 0, said
     images = images_of(tmp_path / 'new', TOPIC)
     assert len(images) == COUNT and not any(np.array_equal(pixels_of(image), frame) for image, frame in zip(images, frames))
+
+
+@pytest.mark.parametrize('in_place', [False, True])
+def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in_place):
+    place = write_bag(tmp_path / 'talk', frames[:1], topics=('/left', '/right', '/third'))
+    with contextlib.closing(Recording(place)) as recording:
+        source, settings = _chosen(recording, '/left'), SimpleNamespace(replace='people')
+        left_out = _left_out(recording, source, settings, Choice(in_place=in_place, keep=('/third',)))
+        assert left_out == ({'/right'} if in_place else {'/left', '/right'})
+        assert '/right' in caplog.text and '--keep' in caplog.text
+        assert not _left_out(recording, source, SimpleNamespace(replace='background'), Choice())
+        with pytest.raises(SourceError, match='/fourth'):
+            _left_out(recording, source, settings, Choice(keep=('/fourth',)))
