@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import SelfSegmentationError, SettingsError, SourceError
 from .programs import note_signals
 from .resources import as_path
-from .settings import TUNABLES, Settings, Tunable, Value, read_yaml
+from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
     from .io.sources import Source
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
+    parser.add_argument('--look', choices=LOOKS, help='settings that go together; those of --config and options win over them')
     parser.add_argument('--config', metavar='FILE', help="the node's YAML; options given here win over it")
     _add_recording_options(parser)
     add_setting_options(parser)
@@ -95,15 +96,15 @@ def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[st
 
     :raises SettingsError: a value in the configuration or on the command line is wrong.
     """
-    configured = read_yaml(options.config) if options.config else {}
+    configured = {**(read_yaml(look_file(options.look)) if options.look else {}),
+                  **(read_yaml(options.config) if options.config else {})}
     given = {name: value for name, value in vars(options).items() if name in TUNABLES}
-    if 'background.image' in given:
-        given.setdefault('background.type', 'image')  # what else would it be given for
+    imply_type(given)
     both = {**configured, **given}  # checked together: an option may mend what the file leaves open
     unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
     if unknown:
         Settings().updated(unknown, options.config)
-    return Settings().updated(both, 'the command line' if not configured else f'{options.config} or the command line'), set(both)
+    return Settings().updated(both, f'{options.config} or the command line' if options.config else 'the command line'), set(both)
 
 
 def main(args: list[str] | None = None) -> int:
