@@ -110,7 +110,7 @@ def test_runtime_dependencies_are_declared():
 
 
 def test_tests_named_in_documentation_exist():
-    named = {name for path in (ROOT / 'docs').glob('*.md')
+    named = {name for path in (*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'))
              for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
     tests = {name for path in (ROOT / 'test').rglob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}
