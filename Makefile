@@ -8,6 +8,7 @@
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
 # make soak              half an hour among faults, MINUTES=30
+# make pictures          docs/looks.jpg and docs/backgrounds.jpg, for the README
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
@@ -29,7 +30,7 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENT
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
 
-.PHONY: demo test check lint fuzz bench soak reference window clean
+.PHONY: demo test check lint fuzz bench soak reference pictures window clean
 
 demo: window
 	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
@@ -52,6 +53,9 @@ bench: .venv/.complete
 
 soak: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.soak --minutes $(MINUTES)
+
+pictures: .venv/.complete
+	@$(RUN) -m self_segmentation.tools.pictures
 
 reference: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml
