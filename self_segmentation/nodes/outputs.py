@@ -113,8 +113,9 @@ class Output:
 
     def close(self) -> None:
         """End publishing."""
-        for publisher in filter(None, (self._raw, self._compressed)):
-            self._node.destroy_publisher(publisher)
+        for publisher in (self._raw, self._compressed):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
 
 
 def _subscribers(publisher: Publisher[Any] | None) -> int:

@@ -25,6 +25,7 @@ _PRESENT = 0.001  # fraction of the frame that a person covers at least
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
 
+
 class Supervisor:
     """
     Says it in the log, without flooding it, and on ``/diagnostics``.
@@ -111,6 +112,9 @@ class Supervisor:
         publishers = self._node.count_publishers(source.topic)
         if publishers:
             return f'{begin}: {publishers} publisher(s). Is the camera still running, is the network down? {self._advice}'
+        for transport, topic in source.topics.items():
+            if self._node.count_publishers(topic):
+                return f'{begin}: no publishers, but there are some on {topic}: set image_transport to {transport}'
         name = f'sensor_msgs/msg/{source.message_type.__name__}'
         others = [topic for topic, types in self._node.get_topic_names_and_types()
                   if name in types and topic not in own | {source.topic}]

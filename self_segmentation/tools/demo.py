@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``make demo``: a real graph of camera_node, segmentation_node and a viewer, measured and recorded from outside."""
+"""``make demo``: a real graph of camera_node, segmentation_node, studio and a viewer, measured and recorded from outside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(demo())
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -143,6 +144,8 @@ def main(args: list[str] | None = None) -> int:
     no_window = why_no_window()
     if no_window:
         print(f'no window: {no_window}', flush=True)
+    print(f'The page of the studio ends with the demo, after {options.seconds:g} s (make demo DEMO_SECONDS=600 for ten minutes).',
+          flush=True)
     children: list[subprocess.Popen[bytes]] = []
     nodes: list[DemoNode] = []
 
@@ -174,6 +177,8 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
            '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
-    yield 'camera_node', '-p', f"video_device:='{camera or share('demo', 'sample.mp4')}'"
+    place = json.dumps(camera or str(share('demo', 'sample.mp4')), ensure_ascii=False)  # YAML, whatever stands in it
+    yield 'camera_node', '-p', f'video_device:={place}'
+    yield 'studio_node', '--log-level', 'studio:=info', '-p', 'node:=/segmentation'  # it says its address
     if has_window:
         yield 'viewer_node', '-r', 'image:=segmentation/output'

@@ -318,7 +318,6 @@ def _tables(results: dict[str, Any], all_names: list[str]) -> Iterator[str]:
         yield from table('Clips: frames until half of a person who enters is covered, worst / mean of how many; ids of people',
                          *((clip, figures, _entering) for clip, figures in videos.items()))
 
-
     if privacy := results['privacy']:
         yield from table('Nobody to be seen: of people left visible, mean / worst frame; frames with more than 1 %; people with '
                          'more than 10 %; covered without need, of the frame', *((part, figures, _LEAK.format_map)
