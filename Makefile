@@ -8,9 +8,8 @@
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
-# make pictures          the screenshots of docs/ (needs chromium)
+# make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
 # make soak              half an hour among faults, MINUTES=30
-# make pictures          docs/looks.jpg and docs/backgrounds.jpg, for the README
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
@@ -57,13 +56,11 @@ bench: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
 
 pictures: .venv/.complete
+	@$(RUN) -m self_segmentation.tools.pictures
 	@$(RUN) test/studio.py pictures docs
 
 soak: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.soak --minutes $(MINUTES)
-
-pictures: .venv/.complete
-	@$(RUN) -m self_segmentation.tools.pictures
 
 reference: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml

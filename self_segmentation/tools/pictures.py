@@ -20,7 +20,7 @@ from ..settings import LOOKS, Settings, look_file, read_yaml
 
 __all__ = ['main']
 
-_FRAMES = 20, 56  # from the empty room on, so that it is learnt, to the person in the middle
+_FRAMES = 20, 84  # from the empty room on, so that it is learnt, to the person in the middle
 _CELL = 400, 300  # pixels
 _CHECKS = 12  # pixels of the pattern behind what is transparent
 _TYPES: tuple[dict[str, Any], ...] = (
