@@ -41,7 +41,7 @@ def test_launch_file_imports_light_modules_only():
 def test_launch_file_starts_installed_programs():
     text = (ROOT / 'launch' / 'segment.launch.py').read_text(encoding='utf-8')
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
-    for program in ('camera_node', 'segmentation_node', 'viewer_node'):
+    for program in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
         assert repr(program) in text
         assert f'{program} = {{NAME}}.programs:{program}' in setup
 
@@ -94,7 +94,8 @@ def test_version_is_same_everywhere():
 def test_runtime_dependencies_are_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
-             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
+             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil',
+             'aiohttp': 'python3-aiohttp'}
     optional = {'av', 'pillow_heif', 'rosbags'}  # no rosdep key: README's pip lines name them, and what needs them says so
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
