@@ -30,7 +30,7 @@ from self_segmentation.middleware import image_environment  # noqa: E402
 
 SIZES = {'studio': (1440, 900, 'dark'), 'studio_light': (1440, 900, 'light'), 'studio_telephone': (390, 844, 'dark')}
 _TICK = os.sysconf('SC_CLK_TCK')
-_WARM_UP = 8.0  # seconds
+_WARM_UP = 5.0  # seconds
 
 
 @contextlib.contextmanager
