@@ -5,6 +5,7 @@
 # make demo CAMERA=0     ... on a camera
 # make test              lint, types and all tests; the studio's page in a browser: sudo apt install chromium
 # make check             lint, types and the tests that start no processes: for the one who edits
+# make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
 # make pictures          the screenshots of docs/ (needs chromium)
@@ -20,8 +21,8 @@ MINUTES ?= 30
 WORKERS ?= 4
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip -qq --disable-pip-version-check
-PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
-	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3.13 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
 OPENCV = $$(sed -n 's/^opencv-contrib-python\(==[0-9.]*\).*/\1/p' .ci/requirements.txt)
 
@@ -30,7 +31,7 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENT
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
 
-.PHONY: demo test check lint fuzz bench pictures soak reference window clean
+.PHONY: demo test check lint test-matrix fuzz bench pictures soak reference window clean
 
 demo: window
 	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
@@ -44,6 +45,9 @@ check: lint
 lint: .venv/.complete
 	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .
 	@$(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
+
+test-matrix: .venv/.matrix
+	@env -u AMENT_PREFIX_PATH -u ROS_DISTRO $(RUN) -m nox --noxfile .ci/noxfile.py $(if $(SESSIONS),--sessions '$(SESSIONS)')
 
 fuzz: .venv/.fuzz
 	@$(RUN) test/fuzz/run.py $(SECONDS)
@@ -62,12 +66,12 @@ reference: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.reference readme README.md
 	@$(RUN) -m self_segmentation.tools.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
 
-.venv/.complete: .ci/requirements.txt .ci/requirements-mediapipe.txt
-	@test -n '$(PYTHON)' || { echo 'Python 3.10, 3.11 or 3.12 with venv is needed: sudo apt install python3 python3-venv'; exit 1; }
-	@echo 'Setting up .venv with ROS 2, MediaPipe and OpenCV from PyPI (once, about a minute) ...'
+.venv/.complete: .ci/requirements.txt .ci/requirements-kilted.txt .ci/requirements-test.txt .ci/requirements-runtimes.txt
+	@test -n '$(PYTHON)' || { echo 'Python 3.10 to 3.13 with venv is needed: sudo apt install python3 python3-venv'; exit 1; }
+	@echo 'Setting up .venv with ROS 2, OpenCV, MediaPipe and LiteRT from PyPI (once, about a minute) ...'
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install -r .ci/requirements.txt
-	@$(PIP) install --no-deps -r .ci/requirements-mediapipe.txt
+	@$(PIP) install --no-deps -r .ci/requirements-runtimes.txt
 	@$(RUN) -c 'import cv2' 2>/dev/null || { \
 		echo 'No libGL or glib here, so no window: OpenCV without windows is taken (sudo apt install libgl1 libglib2.0-0 for one).'; \
 		$(PIP) uninstall --yes opencv-contrib-python && $(PIP) install "opencv-contrib-python-headless$(OPENCV)"; }
@@ -81,9 +85,9 @@ window: .venv/.complete
 		$(PIP) download --no-deps --dest .venv/opencv "opencv-contrib-python$(OPENCV)" \
 		&& $(PIP) uninstall --yes opencv-contrib-python-headless && $(PIP) install --no-deps .venv/opencv/*.whl; }
 
-.venv/.fuzz: .ci/requirements-fuzz.txt .venv/.complete
-	@$(PIP) install -r .ci/requirements-fuzz.txt
+.venv/.fuzz .venv/.matrix: .venv/.%: .ci/requirements-%.txt .venv/.complete
+	@$(PIP) install -r $<
 	@touch $@
 
 clean:
-	rm -rf .venv build install log demo/output.mp4 demo/output.png
+	rm -rf .venv .nox build install log demo/output.mp4 demo/output.png

@@ -2,15 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ament_python package self_segmentation."""
 
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = 'self_segmentation'
+PROGRAMS = [
+    f'benchmark = {NAME}.programs:benchmark',
+    f'camera_node = {NAME}.programs:camera_node',
+    f'evaluate = {NAME}.programs:evaluate',
+    f'segmentation_node = {NAME}.programs:segmentation_node',
+    f'self_segmentation = {NAME}.programs:self_segmentation',
+    f'soak = {NAME}.programs:soak',
+    f'studio_node = {NAME}.programs:studio_node',
+    f'viewer_node = {NAME}.programs:viewer_node',
+]
+if not {'install', 'develop'} & set(sys.argv):  # colcon's, into lib/self_segmentation; a wheel's programs go to everybody's bin
+    PROGRAMS = [program if program.startswith(NAME) else f'{NAME}-{program}' for program in PROGRAMS]
 
 setup(
     name=NAME,
-    version='0.1.0',
+    version='0.1.0',  # catkin_prepare_release sets it here and in package.xml, which the program reads
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={f'{NAME}.nodes': ['studio/*']},
     data_files=[
@@ -22,23 +36,39 @@ setup(
         (f'share/{NAME}/models', glob('models/*')),
         (f'share/{NAME}/demo', glob('demo/sample*') + glob('demo/background*') + glob('demo/*.md')),
     ],
-    install_requires=['setuptools'],
-    extras_require={'test': ['pytest']},  # without it `colcon test` runs no test and passes
-    zip_safe=True,
+    python_requires='>=3.10',
+    install_requires=[
+        'ai-edge-litert>=2',  # sends nothing, as later versions of MediaPipe do
+        'av>=12',
+        'numpy>=1.21',
+        'opencv-contrib-python>=4.5',  # the one that MediaPipe requires too: two of OpenCV's share a folder
+        'pillow>=9',
+        'PyYAML>=5.4',
+        'tqdm>=4.57',
+    ],
+    extras_require={
+        'mediapipe': ['mediapipe<=0.10.21; python_version < "3.13"'],  # the last that sends nothing
+        'heic': ['pillow-heif'],
+        'recordings': ['rosbags>=0.10'],
+        'studio': ['aiohttp>=3.8'],
+        'plot': ['matplotlib>=3.5'],
+        'ros-wheels': [  # Kilted, x86-64; from apt otherwise
+            'ros-ament-index-python==1.11.0',
+            'ros-diagnostic-msgs==5.5.1',
+            'ros-lifecycle-msgs==2.3.0',
+            'ros-rclpy==9.1.2',
+            'ros-rmw-fastrtps-cpp==9.3.3',
+            'ros-sensor-msgs==5.5.1',
+            'ros-std-srvs==5.5.1',
+        ],
+        'test': ['pytest', 'hypothesis'],  # without pytest here `colcon test` runs no test and passes
+    },
+    zip_safe=False,
     author='self_segmentation contributors',
     maintainer='self_segmentation contributors',
-    description='The ROS 2 node that takes the person out of a camera picture and puts any background behind them.',
+    description='Takes people out of a camera image and puts any background behind them; a ROS 2 node and a program without ROS.',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
     license='Apache-2.0',
-    entry_points={
-        'console_scripts': [
-            f'benchmark = {NAME}.programs:benchmark',
-            f'camera_node = {NAME}.programs:camera_node',
-            f'evaluate = {NAME}.programs:evaluate',
-            f'segmentation_node = {NAME}.programs:segmentation_node',
-            f'self_segmentation = {NAME}.programs:self_segmentation',
-            f'soak = {NAME}.programs:soak',
-            f'studio_node = {NAME}.programs:studio_node',
-            f'viewer_node = {NAME}.programs:viewer_node',
-        ],
-    },
+    entry_points={'console_scripts': PROGRAMS},
 )

@@ -19,7 +19,7 @@ from launch import LaunchContext, LaunchDescription
 from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
-from self_segmentation.settings import BOOLEANS, TUNABLES
+from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES, look_file
 
 PACKAGE = 'self_segmentation'
 
@@ -31,6 +31,8 @@ ARGUMENTS = {
     'image_topic': Argument('image_raw', 'Topic of the camera images, which the camera publishes and the node subscribes.'),
     'params_file': Argument(str(share('config', 'segmentation.yaml')),
                             "YAML with the node's parameters; a relative path is looked for in the package's share folder too."),
+    'look': Argument('', 'Settings that go together, which win over params_file; arguments of their own win over them.',
+                     words(*LOOKS)),
     'namespace': Argument('', 'Namespace of all nodes.'),
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
     'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
@@ -117,6 +119,7 @@ def setup(context: LaunchContext) -> list:
     remaps = [*inherited.get('ros_remaps', []), ('image_raw', given['image_topic'])]
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
     parameter_file = launching.find_file(given['params_file'])
+    look = str(look_file(given['look'])) if given['look'] else None
     clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
 
     def common(name: str) -> dict:
@@ -129,7 +132,7 @@ def setup(context: LaunchContext) -> list:
         *(LogInfo(msg=problem) for problem in problems),
         *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, common('camera')),
         Node(package=PACKAGE, executable='segmentation_node', remappings=[('image_raw', topic)],
-             parameters=[*filter(None, (parameter_file, settings, clock))], **common('segmentation')),
+             parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
         *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port']),
     ]
 

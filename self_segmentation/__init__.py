@@ -11,6 +11,14 @@ The way of a frame, and the only direction of imports::
 the ROS 2 nodes, ``tools`` programs on top. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
 """
 
-__all__ = ['__version__']
+__all__ = ['__version__']  # noqa: F822  by __getattr__
 
-__version__ = '0.1.0'
+
+def __getattr__(name: str) -> str:
+    """Return the version, which stands in package.xml."""
+    if name != '__version__':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from xml.etree import ElementTree
+
+    from .resources import share
+    return ElementTree.parse(share('package.xml')).findtext('version', 'unknown')

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
 
+_SYSTEM_LIBRARIES = ('libGL.so', 'libgthread-2.0.so', 'libglib-2.0.so')  # that OpenCV with windows needs
 _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -49,14 +51,25 @@ def _program(load: Callable[[], _Main]) -> _Main:
     @functools.wraps(load)
     def program() -> int:
         _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
-        main = load()
-        _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
         try:
-            return main()
+            main = load()
+            _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
+            code = main()
         except KeyboardInterrupt:
-            return 0
+            code = 0
+        except ImportError as error:
+            if not str(error).startswith(_SYSTEM_LIBRARIES):
+                raise
+            print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or take '
+                  'opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
+            code = 1
         finally:
             ignore_signals()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # All is closed. Threads that are still in a camera driver's call, and what libraries do while the interpreter ends, have
+        # crashed or held up processes that were done.
+        os._exit(code)
     return program
 
 

@@ -102,7 +102,7 @@ def own_domain() -> Iterator[int]:
 
 def background_of(settings: Settings) -> Background:
     """The background that settings ask for, with its file read."""
-    return make_background(settings, load_assets(settings).background_image)
+    return make_background(settings, load_assets(settings).media)
 
 
 def tutorial_settings(**changes) -> Settings:

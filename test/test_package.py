@@ -96,7 +96,7 @@ def test_runtime_dependencies_are_declared():
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
              'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil',
              'aiohttp': 'python3-aiohttp'}
-    optional = {'av', 'pillow_heif', 'rosbags'}  # no rosdep key: README's pip lines name them, and what needs them says so
+    optional = {'apsw', 'av', 'pillow_heif', 'rosbags'}  # no rosdep keys: the README's pip lines name them
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation', 'ai_edge_litert'}  # which may take MediaPipe's place

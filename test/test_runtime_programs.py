@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """Whole programs on one runtime alone, and the sockets that they open."""
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,16 @@ def test_program_without_runtime_says_what_to_install(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
                                    'pip install --no-deps ai-edge-litert')
+
+
+@pytest.mark.parametrize('module', ['self_segmentation', 'self_segmentation.tools.evaluate'])
+def test_names_missing_system_library(module, tmp_path):
+    reason = 'libGL.so.1: cannot open shared object file: No such file or directory'
+    (tmp_path / 'cv2.py').write_text(f'raise ImportError({reason!r})\n')
+    done = subprocess.run([sys.executable, '-m', module, str(ASTRONAUT)], capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'})
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert reason in done.stderr and 'sudo apt install libgl1 libglib2.0-0' in done.stderr
 
 
 @needs_strace

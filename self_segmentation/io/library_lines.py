@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What MediaPipe, OpenCV and FFmpeg write to stderr by themselves while they open something: to the log, not to the console."""
+"""What MediaPipe, LiteRT, OpenCV and FFmpeg write to stderr while they open something: to the log, not to the console."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ['LOGGER', 'library_lines_logged']
 
 LOGGER = logging.getLogger('self_segmentation.libraries')
 _LINE = re.compile(r'[IWEF]\d{4} |WARNING: (All log messages before absl|Logging before InitGoogle)|'  # MediaPipe's
-                   r'INFO: Created TensorFlow|'
+                   r'INFO: Created TensorFlow|'  # LiteRT's
                    r'\[ ?\w+:\d+@|VIDEOIO |'  # OpenCV's
                    r'\[[\w, ]+ @ 0x')  # FFmpeg's
 

@@ -41,9 +41,10 @@ _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effor
 
 class CameraNode(Node):
     """
-    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a stream, an image or a
-    folder of images, and ``camera_info`` (sensor_msgs/CameraInfo) beside it where there is a calibration. A camera that went
-    away is opened again; a file that is not looped ends the node.
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera, a video, a stream, an image or a folder of images.
+
+    Where there is a calibration ``camera_info`` (sensor_msgs/CameraInfo) comes beside it. A camera that went away is opened
+    again; a file that is not looped ends the node.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -63,14 +63,16 @@ class SettingsParameters:
             defaults = {name: TUNABLES[name].default for name in error.settings}
             if all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items()):
                 raise  # the default itself cannot be had
-            self._log_start_up_problems([str(error)])
+            self._log_start_up_problems({'': str(error)})
             self.settings = self.settings.updated(defaults)
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)
 
-    def _log_start_up_problems(self, problems: Collection[str]) -> None:
-        for reason in dict.fromkeys(problems):
-            self._node.get_logger().error(f'{reason}; going on with the default')
+    def _log_start_up_problems(self, problems: Mapping[str, str]) -> None:
+        for name, reason in problems.items():
+            fallback = TUNABLES[name].fallback if name in TUNABLES else None
+            instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
+            self._node.get_logger().error(f'{reason}; going on with {instead}')
 
     def _declare(self) -> Settings:
         origin = 'the start-up parameters'
@@ -85,7 +87,8 @@ class SettingsParameters:
             except SettingsError as error:
                 problems.update(error.problems)
                 values = {name: value for name, value in values.items() if name not in error.problems}
-        self._log_start_up_problems(problems.values())
+                values |= {name: TUNABLES[name].fallback for name in error.problems if TUNABLES[name].fallback is not None}
+        self._log_start_up_problems(problems)
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
         for name in given:
@@ -145,8 +148,9 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are: what
-        ``ros2 param dump`` wrote may be loaded again.
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+
+        So what ``ros2 param dump`` wrote may be loaded again.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -173,7 +177,6 @@ class SettingsParameters:
         if problems:
             raise SettingsError(problems)
         return [*new, *others]
-
 
     def _is_as_it_was(self, parameter: Parameter[Any]) -> bool:
         has_it = self._node.has_parameter(parameter.name)

@@ -259,4 +259,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or '\0' in value or any('\ud800' <= letter <= '\udfff' for letter in value):
         raise ValueError('it takes text')
     return value
-

@@ -392,4 +392,3 @@ def _is_loopback(host: str) -> bool:
 def _is_wildcard(host: str) -> bool:
     address = _address(host)
     return not host or (address is not None and address.is_unspecified)
-

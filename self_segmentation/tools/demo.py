@@ -18,10 +18,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -36,6 +40,12 @@ __all__ = ['main']
 
 _REPORT_EVERY = 2.0  # seconds
 _VIDEO_FPS = 15.0
+_TURNS = (  # what is shown by turns, and how it is said
+    ('another picture behind the person', {'replace': 'background', 'background.type': 'image'}),
+    ('the room blurred', {'replace': 'background', 'background.type': 'blur'}),
+    ('the room in cells', {'replace': 'background', 'background.type': 'pixelate'}),
+    ('people covered', {'replace': 'people', 'background.type': 'image'}),
+)
 _QOS = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
@@ -58,6 +68,8 @@ class DemoNode(Node):
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
         self.create_subscription(Image, 'segmentation/output', self._on_output, _QOS)
+        self._turn = 0
+        self._tuning: Any = self.create_client(SetParametersAtomically, 'segmentation/set_parameters_atomically')
         self.create_timer(0.1, self._tick)
 
     def _on_input(self, message: Image) -> None:
@@ -78,7 +90,7 @@ class DemoNode(Node):
         self.images += 1
         self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
-        if before is not None and mask is not None and mask.mean() > self._best_area:
+        if before is not None and mask is not None and self._turn == 0 and mask.mean() > self._best_area:
             self._best_area = mask.mean()
             self._best = np.hstack([before, mask, composite])
 
@@ -91,6 +103,14 @@ class DemoNode(Node):
                   f'   camera stamp to composite {latency}', flush=True)
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
+        turn = min(int((now - self._start) / self._seconds * len(_TURNS)), len(_TURNS) - 1)
+        if turn != self._turn and self._tuning.service_is_ready():
+            self._turn = turn
+            text, values = _TURNS[turn]
+            print(text, flush=True)
+            self._tuning.call_async(SetParametersAtomically.Request(parameters=[
+                ParameterMessage(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
+                for name, value in values.items()]))
         if now - self._start >= self._seconds:
             self.ending.set()
 

