@@ -3,11 +3,12 @@
 #
 # make demo              the main job on the built-in sample, DEMO_SECONDS=20
 # make demo CAMERA=0     ... on a camera
-# make test              lint, types and all tests
+# make test              lint, types and all tests; the studio's page in a browser: sudo apt install chromium
 # make check             lint, types and the tests that start no processes: for the one who edits
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
+# make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
 # make soak              half an hour among faults, MINUTES=30
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
@@ -30,7 +31,7 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENT
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
 
-.PHONY: demo test check lint test-matrix fuzz bench soak reference window clean
+.PHONY: demo test check lint test-matrix fuzz bench pictures soak reference window clean
 
 demo: window
 	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
@@ -53,6 +54,10 @@ fuzz: .venv/.fuzz
 
 bench: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
+
+pictures: .venv/.complete
+	@$(RUN) -m self_segmentation.tools.pictures
+	@$(RUN) test/studio.py pictures docs
 
 soak: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.soak --minutes $(MINUTES)

@@ -16,6 +16,7 @@ PROGRAMS = [
     f'segmentation_node = {NAME}.programs:segmentation_node',
     f'self_segmentation = {NAME}.programs:self_segmentation',
     f'soak = {NAME}.programs:soak',
+    f'studio_node = {NAME}.programs:studio_node',
     f'viewer_node = {NAME}.programs:viewer_node',
 ]
 if not {'install', 'develop'} & set(sys.argv):  # colcon's, into lib/self_segmentation; a wheel's programs go to everybody's bin
@@ -25,6 +26,7 @@ setup(
     name=NAME,
     version='0.1.0',  # catkin_prepare_release sets it here and in package.xml, which the program reads
     packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={f'{NAME}.nodes': ['studio/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -47,6 +49,8 @@ setup(
     extras_require={
         'mediapipe': ['mediapipe<=0.10.21; python_version < "3.13"'],  # the last that sends nothing
         'heic': ['pillow-heif'],
+        'recordings': ['rosbags>=0.10', 'apsw'],
+        'studio': ['aiohttp>=3.8'],
         'plot': ['matplotlib>=3.5'],
         'ros-wheels': [  # Kilted, x86-64; from apt otherwise
             'ros-ament-index-python==1.11.0',
@@ -55,6 +59,7 @@ setup(
             'ros-rclpy==9.1.2',
             'ros-rmw-fastrtps-cpp==9.3.3',
             'ros-sensor-msgs==5.5.1',
+            'ros-std-srvs==5.5.1',
         ],
         'test': ['pytest', 'hypothesis'],  # without pytest here `colcon test` runs no test and passes
     },

@@ -19,7 +19,7 @@ from launch import LaunchContext, LaunchDescription
 from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
-from self_segmentation.settings import BOOLEANS, TUNABLES
+from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES, look_file
 
 PACKAGE = 'self_segmentation'
 
@@ -31,11 +31,16 @@ ARGUMENTS = {
     'image_topic': Argument('image_raw', 'Topic of the camera images, which the camera publishes and the node subscribes.'),
     'params_file': Argument(str(share('config', 'segmentation.yaml')),
                             "YAML with the node's parameters; a relative path is looked for in the package's share folder too."),
+    'look': Argument('', 'Settings that go together, which win over params_file; arguments of their own win over them.',
+                     words(*LOOKS)),
     'namespace': Argument('', 'Namespace of all nodes.'),
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
     'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
     'respawn': Argument('true', 'Whether camera and node are started again, after 2 s, when they die.', BOOLEANS),
-    'viewer': Argument('rqt', 'rqt_image_view, a plain window, or none.', words('rqt', 'window', 'none')),
+    'viewer': Argument('rqt', 'rqt_image_view, a plain window, the studio (a web page), or none.',
+                       words('rqt', 'window', 'web', 'none')),
+    'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0 for all of this machine, with a token that is in the log.'),
+    'web_port': Argument('8080', 'Port of the studio.'),
 }
 
 
@@ -83,10 +88,14 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
                         parameters=[*filter(None, (own, clock))], **common)]
 
 
-def viewer_actions(viewer: str, topic: str, namespace: str) -> list:
+def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str) -> list:
     """Return what starts the viewer, on the fully resolved topic: rqt ignores namespaces and remaps."""
     if viewer == 'none':
         return []
+    if viewer == 'web':
+        return [Node(package=PACKAGE, executable='studio_node', name='studio', namespace=namespace, output='screen',
+                     parameters=[{'node': f'{namespace.rstrip("/")}/segmentation', 'host': host,
+                                  'port': int(port) if port.isdecimal() else port}])]
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return [LogInfo(msg=f'No viewer: there is no display. The picture is on {topic}.')]
     if viewer == 'rqt' and not installed('rqt_image_view'):
@@ -110,6 +119,7 @@ def setup(context: LaunchContext) -> list:
     remaps = [*inherited.get('ros_remaps', []), ('image_raw', given['image_topic'])]
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
     parameter_file = launching.find_file(given['params_file'])
+    look = str(look_file(given['look'])) if given['look'] else None
     clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
 
     def common(name: str) -> dict:
@@ -122,8 +132,8 @@ def setup(context: LaunchContext) -> list:
         *(LogInfo(msg=problem) for problem in problems),
         *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, common('camera')),
         Node(package=PACKAGE, executable='segmentation_node', remappings=[('image_raw', topic)],
-             parameters=[*filter(None, (parameter_file, settings, clock))], **common('segmentation')),
-        *viewer_actions(given['viewer'], output, namespace),
+             parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
+        *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port']),
     ]
 
 

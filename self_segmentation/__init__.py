@@ -11,7 +11,7 @@ The way of a frame, and the only direction of imports::
 the ROS 2 nodes, ``tools`` programs on top. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
 """
 
-__all__ = ['__version__']
+__all__ = ['__version__']  # noqa: F822  by __getattr__
 
 
 def __getattr__(name: str) -> str:

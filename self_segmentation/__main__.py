@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import SelfSegmentationError, SettingsError, SourceError
 from .programs import note_signals
 from .resources import as_path
-from .settings import TUNABLES, Settings, Tunable, Value, read_yaml
+from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
     from .io.sources import Source
@@ -43,9 +43,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
+    parser.add_argument('--look', choices=LOOKS, help='settings that go together; those of --config and options win over them')
     parser.add_argument('--config', metavar='FILE', help="the node's YAML; options given here win over it")
+    _add_recording_options(parser)
     add_setting_options(parser)
     return parser
+
+
+def _add_recording_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('recordings', 'The input may be a rosbag2 recording (.mcap, .db3 or a folder), or a folder '
+                                                    'of them; --output is one too.')
+    group.add_argument('--topic', default='', help='the image topic (default: the only one)')
+    group.add_argument('--add', dest='in_place', action='store_false', default=False,
+                       help='add /segmentation/output, mask and alpha to what is there (default)')
+    group.add_argument('--in-place', action='store_true', help='put the composite in the place of the images of the topic')
+    group.add_argument('--keep', metavar='TOPIC', action='append', default=[],
+                       help='an image topic to keep although people are covered; may be given again')
+    group.add_argument('--resume', action='store_true', help='do not make again what is there already')
+    group.add_argument('--workers', type=int, default=2, help='processes for a folder of recordings (default: 2)')
 
 
 def add_setting_options(parser: argparse.ArgumentParser) -> None:
@@ -81,15 +96,15 @@ def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[st
 
     :raises SettingsError: a value in the configuration or on the command line is wrong.
     """
-    configured = read_yaml(options.config) if options.config else {}
+    configured = {**(read_yaml(look_file(options.look)) if options.look else {}),
+                  **(read_yaml(options.config) if options.config else {})}
     given = {name: value for name, value in vars(options).items() if name in TUNABLES}
-    if 'background.image' in given:
-        given.setdefault('background.type', 'image')  # what else would it be given for
+    imply_type(given)
     both = {**configured, **given}  # checked together: an option may mend what the file leaves open
     unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
     if unknown:
         Settings().updated(unknown, options.config)
-    return Settings().updated(both, 'the command line' if not configured else f'{options.config} or the command line'), set(both)
+    return Settings().updated(both, f'{options.config} or the command line' if options.config else 'the command line'), set(both)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -111,12 +126,15 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from tqdm import tqdm
 
     from .io.assets import make_pipeline
-    from .io.sources import SourceKind, open_source
+    from .io.recordings import is_recording
+    from .io.sources import SourceKind, is_stream, open_source
     from .io.window import Window, why_no_window
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
+    if not is_stream(options.input) and is_recording(as_path(options.input)):
+        return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
     source = open_source(options.input, color=settings.background_color)
-    writers = _writers(options, source)
+    writers = _writers(options, source, settings.background_type == 'transparent')
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
@@ -161,15 +179,28 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     return 1 if failures else 0
 
 
+def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[int]) -> int:
+    from .tools.recordings import Choice, process_recordings
+
+    if not options.output or options.mask or options.alpha:
+        raise SourceError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
+                          'topics in it')
+    place, output = as_path(options.input), as_path(options.output)
+    if output.resolve() == place.resolve():
+        raise SourceError(f'--output {output} is the input itself: it would be lost')
+    choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
+    return process_recordings(place, output, settings, choice, told)
+
+
 def _until(due: float) -> int:
     """Return the milliseconds until then, at least 1."""
     return max(1, round(1e3 * (due - time.monotonic())))
 
 
-def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
+def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
     from .io.sources import SourceKind
-    from .io.writers import IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
+    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
 
     places = {name: as_path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
     inputs = {as_path(options.input).resolve(), *(file.resolve() for file in source.files)}
@@ -183,12 +214,16 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     for name in places:
         path = as_path(getattr(options, name))
         ending = '' if path.is_dir() else path.suffix.lower()
-        is_file = ending in (*VIDEO_ENDINGS, *IMAGE_ENDINGS)
+        is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
+        is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
             if is_file:
                 raise SourceError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
-        elif ending in VIDEO_ENDINGS:
+        elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
+            raise SourceError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                              f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+        elif is_video:
             if is_images:
                 raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
             writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS, source)

@@ -44,7 +44,7 @@ class RuntimeMissingError(SelfSegmentationError):
 class BackgroundError(SelfSegmentationError):
     """A background cannot be read."""
 
-    settings = ('background.type', 'background.image')
+    settings = ('background.type', 'background.image', 'background.video')
 
 
 class ImageError(SelfSegmentationError, ValueError):

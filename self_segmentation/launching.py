@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .errors import SettingsError
 from .resources import share
-from .settings import TUNABLES, Value
+from .settings import TUNABLES, Value, imply_type
 
 __all__ = ['Argument', 'find_file', 'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped',
            'words']
@@ -77,8 +77,7 @@ def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
                 values[name] = arguments[name].value(name, arguments[name].default)
     if problems and strict:
         raise SettingsError(problems)
-    if 'background.image' in settings:
-        settings.setdefault('background.type', 'image')  # what else would it be given for
+    imply_type(settings)
     return values, settings, [f'{problem}. It is ignored, as if the launch file that includes this one meant its own {name}.'
                               for name, problem in problems.items()]
 

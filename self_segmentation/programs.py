@@ -54,17 +54,22 @@ def _program(load: Callable[[], _Main]) -> _Main:
         try:
             main = load()
             _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
-            return main()
+            code = main()
         except KeyboardInterrupt:
-            return 0
+            code = 0
         except ImportError as error:
             if not str(error).startswith(_SYSTEM_LIBRARIES):
                 raise
             print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or take '
                   'opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
-            return 1
+            code = 1
         finally:
             ignore_signals()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # All is closed. Threads that are still in a camera driver's call, and what libraries do while the interpreter ends, have
+        # crashed or held up processes that were done.
+        os._exit(code)
     return program
 
 
@@ -104,6 +109,13 @@ def segmentation_node() -> _Main:
 @_program
 def soak() -> _Main:
     from .tools.soak import main
+    return main
+
+
+@_program
+def studio_node() -> _Main:
+    keep_large_buffers()
+    from .nodes.studio_node import main
     return main
 
 

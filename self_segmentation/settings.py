@@ -20,12 +20,14 @@ from typing import Any
 import yaml
 
 from .errors import SettingsError
-from .resources import read_file
+from .resources import read_file, share
 
-__all__ = ['BOOLEANS', 'TUNABLES', 'Settings', 'Tunable', 'load_yaml', 'read_yaml', 'unknown_name']
+__all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml',
+           'look_file', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
-_GROUPS = ('background', 'edge', 'people', 'roi', 'temporal')
+LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
+_GROUPS = ('background', 'edge', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
@@ -35,6 +37,9 @@ _LONGEST = 500  # characters of a value in a message
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
 _LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
+LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
+_FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
+SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Tunable:
 
     ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
     that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
-    something to the ROS node only, ``read_only`` for what is decided when it starts.
+    something to the ROS node only, ``read_only`` for what is decided when it starts. ``fallback`` is taken at start-up in
+    the place of a value that is wrong, where that is not the default.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Tunable:
     choices: tuple[str, ...] = ()
     node: bool = False
     read_only: bool = False
+    fallback: Value | None = None
 
     @property
     def allowed(self) -> str:
@@ -169,12 +176,15 @@ class Settings:
                                 unit='probability', minimum=0.0, maximum=1.0)
     softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
                                minimum=0.0, maximum=1.0)
+    replace: str = _tunable('background', 'What is replaced: the background, so that people stay, or people, so that the room '
+                                          'stays and nobody is seen in it.', choices=('background', 'people'), fallback='people')
     image_transport: str = _tunable('raw', 'How the camera images come: raw (sensor_msgs/Image on image_raw) or compressed '
                                            '(JPEG or PNG, sensor_msgs/CompressedImage on image_raw/compressed).',
                                     choices=('raw', 'compressed'), node=True)
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True, read_only=True)
+    save_dir: str = _tunable('~/self_segmentation', 'Folder in which ~/save writes its PNG files.', node=True)
     people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
                                            'it the model always sees the full frame, as in the MediaPipe tutorial.')
     people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
@@ -215,18 +225,33 @@ class Settings:
                                            '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
                                              'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
-    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, '
-                                              'of the hair above all; 0 is off.', minimum=0.0, maximum=1.0)
+    edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, '
+                                       'a video or a topic is put behind and it is 0.')
+    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, of the '
+                                              'hair above all; 0 is off.', minimum=0.0, maximum=1.0)
     edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
                                       minimum=0.0, maximum=1.0)
-    background_type: str = _tunable('color', 'What is put behind the person.', choices=('color', 'image'))
-    background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, and of the bars beside an '
-                                                                  'image that is fitted with contain.',
+    background_type: str = _tunable('color', 'What is put in the place of the background, or of people.',
+                                    choices=('color', 'image', 'blur', 'pixelate', 'video', 'topic', 'transparent', 'clean_plate',
+                                             'none'))
+    background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, of the bars beside an image that is '
+                                                                  'fitted with contain, and of what has no other yet.',
                                                  unit='red, green, blue')
-    background_image: str = _tunable('', 'Path of the image that background.type image shows.')
-    background_fit: str = _tunable('cover', 'How the image is fitted to the frame: cover fills it and crops, contain '
-                                            'shows all of the image, stretch distorts.',
-                                   choices=('cover', 'contain', 'stretch'))
+    background_image: str = _tunable('', 'Path of the image that background.type image shows; an animated GIF or WebP plays.')
+    background_video: str = _tunable('', 'Path of the video that background.type video plays, over and over.')
+    background_fit: str = _tunable('cover', 'How image, video and topic are fitted to the frame: cover fills it and crops, '
+                                            'contain shows all of it, stretch distorts, tile repeats it at its own size.',
+                                   choices=('cover', 'contain', 'stretch', 'tile'))
+    background_blur: float = _tunable(0.025, 'Standard deviation of background.type blur; at least '
+                                             f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
+                                      minimum=0.002, maximum=0.5)
+    background_cell: float = _tunable(0.04, 'Side of the cells of background.type pixelate; at least '
+                                            f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
+                                      minimum=0.005, maximum=1.0)
+    privacy_margin: float = _tunable(0.03, 'What is covered around people where people are replaced.',
+                                     unit="fraction of the person's height", minimum=0.0, maximum=0.5)
+    privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
+                                        'replaced.', unit='seconds', minimum=0.0, maximum=10.0)
 
     def __post_init__(self) -> None:
         self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')
@@ -238,11 +263,31 @@ class Settings:
                 object.__setattr__(self, tunable.attribute, tunable.checked(values[tunable.attribute], origin))
             except ValueError as error:
                 problems[tunable.name] = str(error)
-        if not problems and self.background_type == 'image' and not self.background_image:
-            problems['background.type'] = ("background.type = 'image' needs background.image, the path of an image: "
-                                           'set that first')
+        problems = problems or dict(self._conflicts())
         if problems:
             raise SettingsError(problems)
+
+    def _conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield what does not fit together, by the setting that has to change."""
+        for kind, path in (('image', self.background_image), ('video', self.background_video)):
+            if self.background_type == kind and not path:
+                article = 'an' if kind == 'image' else 'a'
+                yield 'background.type', (f'background.type = {kind!r} needs background.{kind}, the path of {article} {kind}: '
+                                          'set that first')
+        if self.replace == 'people':
+            if self.background_type in SHOWS_PEOPLE:
+                yield 'background.type', (f'background.type = {self.background_type!r} may show the people whom replace = '
+                                          "'people' hides: it takes " + ', '.join(
+                                              kind for kind in TUNABLES['background.type'].choices if kind not in SHOWS_PEOPLE))
+            if not self.people_detector:
+                yield 'people.detector', ("people.detector = False does not go with replace = 'people', which needs the person "
+                                          'detector: it takes true')
+
+    @property
+    def decontamination(self) -> float:
+        """What ``edge.decontaminate`` amounts to with the type of background that is set, 0..1."""
+        has_preset = self.edge_preset and self.background_type in _FOREIGN
+        return self.edge_decontaminate or float(has_preset)
 
     def updated(self, changes: Mapping[str, Any], origin: str = '') -> Settings:
         """
@@ -269,6 +314,18 @@ class Settings:
     def items(self) -> Iterator[tuple[str, Value]]:
         """Iterate over the dotted names and their values."""
         return ((name, getattr(self, tunable.attribute)) for name, tunable in TUNABLES.items())
+
+
+def look_file(look: str) -> Path:
+    """Return the path of the YAML file of one of :data:`LOOKS`."""
+    return share('config', 'segmentation.yaml' if look == 'default' else f'{look}.yaml')
+
+
+def imply_type(values: dict[str, Any]) -> None:
+    """Set ``background.type`` where only the file of a background is given: what else would it be given for."""
+    for kind in ('image', 'video'):
+        if f'background.{kind}' in values:
+            values.setdefault('background.type', kind)
 
 
 def unknown_name(name: str, origin: str = '') -> str:

@@ -13,6 +13,7 @@ import importlib.util
 import itertools
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,7 +43,9 @@ PATIENCE = 120.0  # seconds for anything that is waited for: a loaded machine is
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
+ONE_PIXEL = [] if cv2.__version__ == '4.5.4' else [(1, 1)]  # Ubuntu 22.04's OpenCV takes no array of 1x1x3
 _numbers = itertools.count(1)
 hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
 hypothesis.settings.load_profile('repeatable')
@@ -51,8 +54,18 @@ hypothesis.settings.load_profile('repeatable')
 def pytest_terminal_summary(terminalreporter) -> None:
     if not HAS_ROS:
         terminalreporter.write_line(f'NOT TESTED, for there is no rclpy: {", ".join(NEED_ROS)}', yellow=True)
+    if why_no_browser():
+        terminalreporter.write_line(f'NOT TESTED, for there is no browser: graph/test_studio_page.py ({why_no_browser()})',
+                                    yellow=True)
     if importlib.util.find_spec('launch_ros') is None:
         terminalreporter.write_line('NOT TESTED, for there is no launch_ros: graph/test_launch_files.py', yellow=True)
+
+
+def why_no_browser() -> str:
+    """What is missing to look at the studio in a real browser; nothing where it is all there."""
+    if not CHROMIUM:
+        return 'sudo apt install chromium'
+    return '' if importlib.util.find_spec('playwright') else 'pip install playwright'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,7 +103,7 @@ def own_domain() -> Iterator[int]:
 
 def background_of(settings: Settings) -> Background:
     """The background that settings ask for, with its file read."""
-    return make_background(settings, load_assets(settings).background_image)
+    return make_background(settings, load_assets(settings).media)
 
 
 def tutorial_settings(**changes) -> Settings:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import rclpy
 from conftest import Program, unique, wait_until
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -34,7 +35,7 @@ def message_of(picture: np.ndarray, encoding: str = 'bgr8', padding: int = 0, **
 
 def picture_of(message: Image) -> np.ndarray:
     """The pixels of a bgr8 or mono8 message, read without the package's own code."""
-    channels = {'bgr8': 3, 'mono8': 1}[message.encoding]
+    channels = {'bgr8': 3, 'bgra8': 4, 'mono8': 1}[message.encoding]
     assert message.step == message.width * channels and len(message.data) == message.step * message.height
     return np.array(message.data, np.uint8).reshape(message.height, message.width, channels).squeeze(2 if channels == 1 else ())
 
@@ -67,6 +68,42 @@ class Graph:
         rclpy.shutdown()
 
 
+class Parameters:
+    """A node's parameter services, each answered in a future; rclpy's own client is not in Humble."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._clients = {service: node.create_client(service, f'{name}/{place}') for service, place in (
+            (SetParameters, 'set_parameters'), (SetParametersAtomically, 'set_parameters_atomically'),
+            (GetParameters, 'get_parameters'), (DescribeParameters, 'describe_parameters'), (ListParameters, 'list_parameters'))}
+
+    def services_are_ready(self) -> bool:
+        return all(client.service_is_ready() for client in self._clients.values())
+
+    def _ask(self, service: type, **fields):
+        return self._clients[service].call_async(service.Request(**fields))
+
+    def set_parameters(self, parameters: list[Parameter]):
+        return self._ask(SetParameters, parameters=[each.to_parameter_msg() for each in parameters])
+
+    def set_parameters_atomically(self, parameters: list[Parameter]):
+        return self._ask(SetParametersAtomically, parameters=[each.to_parameter_msg() for each in parameters])
+
+    def get_parameters(self, names: list[str]):
+        return self._ask(GetParameters, names=names)
+
+    def describe_parameters(self, names: list[str]):
+        return self._ask(DescribeParameters, names=names)
+
+    def list_parameters(self):
+        return self._ask(ListParameters)
+
+
+def publishers(node: Node, subscription) -> int:
+    """How many publishers a subscription has; in Humble it does not know them itself."""
+    return (subscription.get_publisher_count() if hasattr(subscription, 'get_publisher_count')
+            else node.count_publishers(subscription.topic_name))
+
+
 class Segmentation:
     """A running segmentation node, seen from outside."""
 
@@ -80,7 +117,7 @@ class Segmentation:
         self._subscriptions = {}
         self._sender = graph.node.create_publisher(self.INPUT, self.topic + self.SUFFIX,
                                                    QoSProfile(depth=2, reliability=reliability))
-        self.parameters = AsyncParameterClient(graph.node, self.name)
+        self.parameters = Parameters(graph.node, self.name)
         self.wait_until(self.parameters.services_are_ready, f'the start of {self.name}')
         self.listen(*kinds)
 
@@ -101,7 +138,7 @@ class Segmentation:
             if kind not in self._subscriptions:
                 self.received[kind], self._subscriptions[kind] = self.graph.listen(f'{self.name}/{kind}')
         self.wait_until(lambda: self._sender.get_subscription_count() == bool(kinds), 'the node to follow the demand')
-        self.wait_until(lambda: all(s.get_publisher_count() == 1 for s in self._subscriptions.values()), 'the outputs')
+        self.wait_until(lambda: all(publishers(self.graph.node, s) == 1 for s in self._subscriptions.values()), 'the outputs')
 
     def send(self, message: Image) -> Image:
         """Publish a message, with a header of its own unless it has one."""

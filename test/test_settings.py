@@ -5,7 +5,7 @@ import math
 import pytest
 
 from self_segmentation.errors import SettingsError
-from self_segmentation.settings import TUNABLES, Settings, read_yaml
+from self_segmentation.settings import LOOKS, TUNABLES, Settings, look_file, read_yaml
 
 
 def problems(changes: dict, origin: str = '') -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_slider_tick_is_smaller_than_default():
 def test_accepts_every_choice_and_lists_them():
     for tunable in TUNABLES.values():
         for choice in tunable.choices:
-            Settings().updated({'background.image': 'somewhere.png', tunable.name: choice})
+            Settings().updated({'background.image': 'somewhere.png', 'background.video': 'somewhere.mp4', tunable.name: choice})
         if tunable.choices:
             assert all(choice in problems({tunable.name: 'nonsense'})[tunable.name] for choice in tunable.choices)
 
@@ -193,3 +193,33 @@ def test_refuses_missing_parameter_file_or_folder(tmp_path):
     for path in (tmp_path / 'missing.yaml', tmp_path):
         with pytest.raises(SettingsError, match=str(path)):
             read_yaml(path)
+
+
+@pytest.mark.parametrize('text', [
+    'robot1:\n  segmentation:\n    ros__parameters:\n      threshold: 0.3\n',
+    'a:\n  b:\n    segmentation:\n      ros__parameters: {threshold: 0.3}\n  camera:\n    ros__parameters: {fps: 3}\n',
+    '/robot1:\n  /**:\n    ros__parameters: {threshold: 0.3}\n',
+    '/robot1/segmentation:\n  ros__parameters: {threshold: 0.3}\n',
+    'camera:\n  ros__parameters:\nsegmentation:\n  ros__parameters: {threshold: 0.3}\n',
+    '/segmentation:\n  ros__parameters:\n    threshold: 0.3\n    start_type_description_service: true\n    use_sim_time: false\n'
+    '    qos_overrides:\n      /parameter_events:\n        publisher: {depth: 1000, durability: volatile}\n',
+])
+def test_reads_nested_and_dumped_parameter_files(tmp_path, caplog, text):
+    assert read_yaml(written(tmp_path, text)) == {'threshold': 0.3} and not caplog.records
+
+
+def test_warns_where_no_section_is_for_this_node(tmp_path, caplog):
+    path = written(tmp_path, 'robot1:\n  camera:\n    ros__parameters: {threshold: 0.3}\nother:\n  ros__parameters: {a: 1}\n')
+    assert read_yaml(path) == {}
+    [record] = caplog.records
+    assert all(part in record.message for part in (str(path), 'robot1/camera', 'other'))
+
+
+@pytest.mark.parametrize('look', LOOKS)
+def test_every_look_is_a_file_of_settings(look):
+    values = read_yaml(look_file(look))
+    settings = Settings().updated(values)
+    assert values and (look == 'default') == (settings == Settings())
+    assert (settings.replace, settings.background_type) == {
+        'meeting': ('background', 'blur'), 'privacy': ('people', 'color'), 'cutout': ('background', 'transparent'),
+    }.get(look, ('background', 'color'))

@@ -1,21 +1,21 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that settings name, read: the model and the background image; and pipelines made from them."""
+"""The files that settings name, read: the models and what moves or stands behind people; and pipelines made from them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import BackgroundError, DetectorError, ImageError, ModelError
+from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
+from ..picture.arrays import Array
+from ..picture.backgrounds import Film, Media
 from ..picture.decoding import decode_file
 from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
 from ..settings import Settings
+from .films import is_animated, open_animation, open_video
 from .library_lines import library_lines_logged
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
@@ -31,7 +31,7 @@ def make_pipeline(settings: Settings) -> Pipeline:
     Return a pipeline with the files that the settings name.
 
     :raises ModelError: the model cannot be loaded.
-    :raises BackgroundError: the background image cannot be read.
+    :raises BackgroundError: the background image or video cannot be read.
     """
     with library_lines_logged():
         return Pipeline(settings, load_assets(settings))
@@ -41,19 +41,22 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
     """
     Give a pipeline new settings from the next frame on; when they cannot be had, the old ones stay.
 
-    :param named: settings that were given again: a background image among them is read again, even under the same name.
+    :param named: settings that were given again: a background's file among them is read again, even under the same name.
     :raises ModelError: the model cannot be loaded.
-    :raises BackgroundError: the background image cannot be read.
+    :raises BackgroundError: the background image or video cannot be read.
     """
     old, assets = pipeline.settings, pipeline.assets
     if settings.model != old.model:
         assets = assets._replace(model=read_model(settings.model))
     if settings.people_detector != old.people_detector:
         assets = assets._replace(detector=_read_detector(settings))
+    image, video = assets.media
     if settings.background_image != old.background_image or 'background.image' in named:
-        assets = assets._replace(background_image=_read_background_image(settings.background_image))
+        image = _read_background_image(settings.background_image)
+    if settings.background_video != old.background_video or 'background.video' in named:
+        video = _open_background_video(settings.background_video)
     with library_lines_logged():
-        pipeline.configure(settings, assets)
+        pipeline.configure(settings, assets._replace(media=Media(image, video)))
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -61,9 +64,10 @@ def load_assets(settings: Settings) -> Assets:
     Read the files that the settings name.
 
     :raises ModelError: the model file cannot be read.
-    :raises BackgroundError: the background image cannot be read; said when it is set, not when it is first shown.
+    :raises BackgroundError: the background image or video cannot be read; said when it is set, not when it is first shown.
     """
-    return Assets(read_model(settings.model), _read_detector(settings), _read_background_image(settings.background_image))
+    return Assets(read_model(settings.model), _read_detector(settings),
+                  Media(_read_background_image(settings.background_image), _open_background_video(settings.background_video)))
 
 
 def read_model(model: str) -> ModelFile:
@@ -100,11 +104,21 @@ def _read_detector(settings: Settings) -> ModelFile | None:
                             'people.detector to false') from error
 
 
-def _read_background_image(name: str) -> NDArray[np.uint8] | None:
+def _read_background_image(name: str) -> Array | Film | None:
     if not name:
         return None
     try:
-        return decode_file(read_file(name, _LARGEST_IMAGE))
-    except (OSError, ImageError) as error:
+        content = read_file(name, _LARGEST_IMAGE)
+        return open_animation(content) if is_animated(content) else decode_file(content)
+    except (OSError, ImageError, SourceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, ...)') from error
+        raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
+
+
+def _open_background_video(name: str) -> Film | None:
+    if not name:
+        return None
+    try:
+        return open_video(name)
+    except SourceError as error:
+        raise BackgroundError(f'background.video = {name!r} {error}: give the path of a video file') from error

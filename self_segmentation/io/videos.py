@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -273,7 +274,12 @@ def _opened(place: Path | str, what: str, av: Any) -> Any:
     """
     try:
         if isinstance(place, Path):
-            return av.open(place.open('rb'), metadata_errors='replace')
+            raw = io.FileIO(place)
+            raw.name = ''  # type: ignore[misc]  # by its name alone FFmpeg takes a text for images, and opens others beside it
+            container = av.open(io.BufferedReader(raw), metadata_errors='replace')
+            if container.format.name == 'tty' or container.format.name.endswith('_pipe'):
+                raise ValueError(f'{container.format.name.removesuffix("_pipe")} files are not taken')  # texts and rare images
+            return container
         options = {'rtsp_transport': 'tcp'} if place.lower().startswith('rtsp') else {}
         return av.open(place, metadata_errors='replace', timeout=_TIMEOUT, options=options)
     except (av.FFmpegError, OSError, ValueError) as error:

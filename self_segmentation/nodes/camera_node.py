@@ -8,6 +8,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     from ..programs import camera_node
     raise SystemExit(camera_node())
 
+import functools
 import threading
 import time
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -29,7 +29,7 @@ from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
 from .lifetime import log_library_lines, run
 from .messages import ImageWriter
-from .parameters import wrong_qos_named
+from .parameters import fixed_parameter, wrong_qos_named
 
 __all__ = ['CameraNode', 'main']
 
@@ -41,9 +41,10 @@ _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effor
 
 class CameraNode(Node):
     """
-    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera number or device, a video, a stream, an image or a
-    folder of images, and ``camera_info`` (sensor_msgs/CameraInfo) beside it where there is a calibration. A camera that went
-    away is opened again; a file that is not looped ends the node.
+    Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera, a video, a stream, an image or a folder of images.
+
+    Where there is a calibration ``camera_info`` (sensor_msgs/CameraInfo) comes beside it. A camera that went away is opened
+    again; a file that is not looped ends the node.
     """
 
     def __init__(self) -> None:
@@ -51,14 +52,15 @@ class CameraNode(Node):
         log_library_lines(self)
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
-        self._place = self._fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, '
-                                                                   'http://), image or folder of images.')
-        self._width = self._fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._height = self._fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', most=MAX_SIDE)
-        self._fps = self._fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", most=1000.0)
-        self._loop = self._fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
-        self._frame_id = self._fixed('frame_id', 'camera', 'The frame_id of every header.')
-        url = self._fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
+        fixed = functools.partial(fixed_parameter, self)
+        self._place = fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, http://), image '
+                                                           'or folder of images.')
+        self._width = fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', limits=(0, MAX_SIDE))
+        self._height = fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', limits=(0, MAX_SIDE))
+        self._fps = fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", limits=(0, 1000))
+        self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
+        self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
+        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
         self._publisher = self._offer(Image, 'image_raw')
         self._writer = ImageWriter(Image(), 'bgr8')
         self._info = read_camera_info(url) if url else None
@@ -67,23 +69,6 @@ class CameraNode(Node):
         source = self._open()  # a file that is not there is said at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
         self._thread.start()
-
-    def _fixed(self, name: str, default: Any, text: str, most: float | None = None) -> Any:
-        """Declare a parameter that is fixed from the start on, and return its value."""
-        kind = type(default)
-        if kind is str:
-            allowed = 'text'
-        elif kind is bool:
-            allowed = 'true or false'
-        else:
-            allowed = f'a {"whole " if kind is int else ""}number from 0 to {most:g}'
-        described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
-        value = self.declare_parameter(name, default, described).value
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
-        if type(fitting) is not kind or (most is not None and not 0 <= fitting <= most):
-            raise SourceError(f'camera: {name} = {value!r} is not allowed: it takes {allowed}')
-        return fitting
 
     def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
         with wrong_qos_named(self, topic):

@@ -57,7 +57,7 @@ class Health:
         self.received = self.served = self.skipped = self.lost = self._missed = 0
         self._number: int | None = None
         self._latest = self._since = time.monotonic()
-        self._at_report = (0, 0, 0, 0)
+        self._at_report, self._cpu_at_report = (0, 0, 0, 0), time.process_time()
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     @property
@@ -108,10 +108,12 @@ class Health:
         now, counts = time.monotonic(), (self.received, self.served, self.skipped, self.lost)
         span = max(now - self._since, 1e-3)
         came, went, skipped, lost = (count - before for count, before in zip(counts, self._at_report))
+        cpu = time.process_time()
+        cores, self._cpu_at_report = (cpu - self._cpu_at_report) / span, cpu
         self._since, self._at_report = now, counts
         replaced = self.replaced
         values = {'rate in (Hz)': f'{came / span:.1f}', 'rate out (Hz)': f'{went / span:.1f}',
-                  'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}',
+                  'CPU (cores)': f'{cores:.2f}', 'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}',
                   'frames dropped: unusable': f'{self.skipped}', 'frames dropped: lost on the way': f'{self.lost}',
                   'frames dropped: replaced by newer ones': 'unknown' if replaced is None else f'{replaced}'}
         for stage, seconds in self._seconds.items():

@@ -35,7 +35,7 @@ class Input:
     """
     A subscription of ``image_raw`` or ``image_raw/compressed``: best effort, depth 1, with QoS overrides.
 
-    :param transport: ``raw`` or ``compressed``.
+    :param transport: ``raw`` or ``compressed``; ``topics`` has the topic of each.
     :param on_frame: takes a message, the function that decodes it, and the number that its publisher gave it (None: unknown).
     :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
     :raises SelfSegmentationError: a QoS override is not allowed.
@@ -44,12 +44,14 @@ class Input:
     def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, int | None], None],
                  on_lost: Callable[[int], None]) -> None:
         # What is called back refers to nothing here: in a circle the pipeline's memory would wait for the garbage collector.
-        topic, message_type = node.resolve_topic_name('image_raw'), Image
+        raw = node.resolve_topic_name('image_raw')
+        self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # as image_transport names it, after a remap of image_raw
+        topic, message_type = self.topics[transport], Image
         depth = BitDepth(lambda bits, brightest: node.get_logger().info(
             f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
         decode: Decode = functools.partial(to_bgr, depth=depth)
-        if transport == 'compressed':  # as image_transport names it, after a remap of image_raw
-            topic, message_type, decode = f'{topic}/compressed', CompressedImage, compressed_to_bgr
+        if transport == 'compressed':
+            message_type, decode = CompressedImage, compressed_to_bgr
 
         def on_message(message: Any) -> None:
             on_frame(message, decode, None)

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How each node's process starts and ends: on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no
-traceback.
+How each node's process starts and ends.
+
+It starts on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no traceback.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ..settings import load_yaml
 __all__ = ['log_library_lines', 'run']
 
 _SPIN_TIMEOUT = 0.5  # seconds
+_END_PATIENCE = 20.0  # seconds for the middleware's own end, which was seen to hang once on an overloaded machine
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
@@ -88,11 +90,16 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         if not told and rclpy.ok():
             raise
     finally:
+        failed = getattr(node, 'failed', False)
+        deadline = threading.Timer(_END_PATIENCE, os._exit, [failed])
+        deadline.daemon = True
+        deadline.start()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        deadline.cancel()
         ignore_signals()
-    return 1 if getattr(node, 'failed', False) else 0
+    return 1 if failed else 0
 
 
 class _RosHandler(logging.Handler):

@@ -157,13 +157,13 @@ def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None
     Write an image into a compressed message, named as image_transport's own plugin names it.
 
     :param message: sensor_msgs/CompressedImage; ``format`` and ``data`` are set.
-    :param pixels: (height, width, 3) uint8 blue green red, or (height, width) uint8.
-    :param quality: of a JPEG, 1..100; None for a PNG, which loses nothing.
+    :param pixels: (height, width, 3) uint8 blue green red, (height, width, 4) with alpha, or (height, width) uint8.
+    :param quality: of a JPEG, 1..100; None for a PNG, which loses nothing. With alpha it is always a PNG: a JPEG has none.
     """
-    encoding = 'bgr8' if pixels.ndim == 3 else 'mono8'
-    if quality is None:
+    encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
+    if quality is None or encoding == 'bgra8':
         _, data = cv2.imencode('.png', pixels)
-        message.format = f'{encoding}; png compressed ' + ('bgr8' if pixels.ndim == 3 else '')
+        message.format = f'{encoding}; png compressed ' + ('' if pixels.ndim == 2 else encoding)
     else:
         _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
         message.format = f'{encoding}; jpeg compressed {encoding}'
@@ -177,7 +177,7 @@ class ImageWriter:
     rclpy serializes a message while it is published, so the buffer is free again afterwards.
 
     :param message: an empty sensor_msgs/Image.
-    :param encoding: ``bgr8`` or ``mono8``.
+    :param encoding: ``bgr8``, ``bgra8`` or ``mono8``.
     """
 
     def __init__(self, message: Any, encoding: str) -> None:
@@ -191,8 +191,8 @@ class ImageWriter:
         """
         Return the message's own pixels, to be written to.
 
-        :returns: (height, width, 3) uint8 for bgr8, (height, width) for mono8; the same memory every time
-            until the size changes.
+        :returns: (height, width, 3) uint8 for bgr8, (height, width, 4) for bgra8, (height, width) for mono8; the same memory
+            every time until the size changes.
         """
         if self._pixels.shape[:2] != (height, width):
             self.message.data = array.array('B', bytes(height * width * self._channels))

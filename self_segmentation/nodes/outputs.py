@@ -28,11 +28,9 @@ __all__ = ['HAS_MATCHED_EVENTS', 'Output', 'make_outputs']
 
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
-_TOPICS = {  # result of the pipeline: topic, encoding, whether it is published compressed too
-    'composite': ('output', 'bgr8', True),
-    'mask': ('mask', 'mono8', True),
-    'alpha': ('alpha', 'mono8', False),
-}
+_TOPICS = {'composite': 'output', 'mask': 'mask', 'alpha': 'alpha'}  # by the result of the pipeline
+_ENCODINGS = {'composite': {3: 'bgr8', 4: 'bgra8'}, 'mask': {3: 'mono8'}, 'alpha': {3: 'mono8'}}  # by the composite's channels
+_COMPRESSED = ('composite', 'mask')
 
 
 def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
@@ -53,9 +51,9 @@ class Output:
     """
 
     def __init__(self, node: Node, result: str, on_demand: Callable[[], None]) -> None:
-        topic, encoding, has_compressed = _TOPICS[result]
         self.result, self._node = result, node
-        self._writer = ImageWriter(Image(), encoding)
+        self._writer = ImageWriter(Image(), _ENCODINGS[result][3])
+        self._pixels: NDArray[np.uint8] | None = None  # what was published last; None while it is being written
         events: dict[str, Any] = {'matched': lambda _: on_demand()} if HAS_MATCHED_EVENTS else {}
 
         # Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
@@ -65,21 +63,37 @@ class Output:
                 return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
                                              qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
-        self._raw = publisher(Image, f'~/{topic}')
+        self._raw = publisher(Image, f'~/{_TOPICS[result]}')
         self.topic = self._raw.topic_name
-        self._compressed = publisher(CompressedImage, f'{self.topic}/compressed') if has_compressed else None
+        self._compressed = publisher(CompressedImage, f'{self.topic}/compressed') if result in _COMPRESSED else None
 
     @property
     def is_wanted(self) -> bool:
         """Whether anybody subscribes."""
         return _subscribers(self._raw) + _subscribers(self._compressed) > 0
 
-    def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the pixels of the message, to be written to: (height, width, 3) uint8, or (height, width)."""
+    @property
+    def has_picture(self) -> bool:
+        """Whether a picture was published that can be published again."""
+        return self._pixels is not None
+
+    def pixels(self, width: int, height: int, channels: int) -> NDArray[np.uint8]:
+        """
+        Return the pixels of the message, to be written to.
+
+        :param channels: of a composite: 3, or 4 with alpha.
+        :returns: (height, width, channels) uint8 for the composite, (height, width) for the others.
+        """
+        self._pixels = None
+        encodings = _ENCODINGS[self.result]
+        encoding = encodings.get(channels, encodings[3])
+        if encoding != self._writer.message.encoding:
+            self._writer = ImageWriter(Image(), encoding)
         return self._writer.pixels(width, height)
 
     def publish(self, header: Any, pixels: NDArray[np.uint8], jpeg_quality: int) -> None:
         """Publish what was written to the pixels, in the forms that are subscribed."""
+        self._pixels = pixels
         if _subscribers(self._raw):
             self._writer.message.header = header
             self._raw.publish(self._writer.message)
@@ -88,10 +102,20 @@ class Output:
             compress(message, pixels, jpeg_quality if self.result == 'composite' else None)
             self._compressed.publish(message)
 
+    def publish_again(self, header: Any, jpeg_quality: int) -> None:
+        """Publish the last picture under another header; nothing where there is none, or it was not finished."""
+        if self._pixels is not None:
+            self.publish(header, self._pixels, jpeg_quality)
+
+    def forget(self) -> None:
+        """Have no last picture."""
+        self._pixels = None
+
     def close(self) -> None:
         """End publishing."""
-        for publisher in filter(None, (self._raw, self._compressed)):
-            self._node.destroy_publisher(publisher)
+        for publisher in (self._raw, self._compressed):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
 
 
 def _subscribers(publisher: Publisher[Any] | None) -> int:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import array
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -15,10 +16,10 @@ from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import SelfSegmentationError, SettingsError
+from ..errors import SelfSegmentationError, SettingsError, SourceError
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
-__all__ = ['SettingsParameters', 'descriptor', 'wrong_qos_named']
+__all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'wrong_qos_named']
 
 _DECLARED_LATER = 'qos_overrides.'
 _CHANGE = 'a parameter change'
@@ -62,14 +63,16 @@ class SettingsParameters:
             defaults = {name: TUNABLES[name].default for name in error.settings}
             if all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items()):
                 raise  # the default itself cannot be had
-            self._log_start_up_problems([str(error)])
+            self._log_start_up_problems({'': str(error)})
             self.settings = self.settings.updated(defaults)
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)
 
-    def _log_start_up_problems(self, problems: Collection[str]) -> None:
-        for reason in dict.fromkeys(problems):
-            self._node.get_logger().error(f'{reason}; going on with the default')
+    def _log_start_up_problems(self, problems: Mapping[str, str]) -> None:
+        for name, reason in problems.items():
+            fallback = TUNABLES[name].fallback if name in TUNABLES else None
+            instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
+            self._node.get_logger().error(f'{reason}; going on with {instead}')
 
     def _declare(self) -> Settings:
         origin = 'the start-up parameters'
@@ -84,7 +87,8 @@ class SettingsParameters:
             except SettingsError as error:
                 problems.update(error.problems)
                 values = {name: value for name, value in values.items() if name not in error.problems}
-        self._log_start_up_problems(problems.values())
+                values |= {name: TUNABLES[name].fallback for name in error.problems if TUNABLES[name].fallback is not None}
+        self._log_start_up_problems(problems)
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
         for name in given:
@@ -144,8 +148,9 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are: what
-        ``ros2 param dump`` wrote may be loaded again.
+        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+
+        So what ``ros2 param dump`` wrote may be loaded again.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -173,7 +178,6 @@ class SettingsParameters:
             raise SettingsError(problems)
         return [*new, *others]
 
-
     def _is_as_it_was(self, parameter: Parameter[Any]) -> bool:
         has_it = self._node.has_parameter(parameter.name)
         return has_it and bool(self._node.get_parameter(parameter.name).value == parameter.value)
@@ -183,16 +187,41 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     """
     Return the ROS description of a tunable.
 
-    Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise.
+    Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise. Unit, what is allowed and the default, which
+    have no fields, stand in ``additional_constraints``.
     """
+    constraints = [tunable.unit, tunable.allowed, f'default {json.dumps(tunable.default)}']
     described = ParameterDescriptor(name=tunable.name, description=tunable.text, read_only=tunable.read_only,
-                                    additional_constraints='; '.join(filter(None, [tunable.unit, tunable.allowed])))
+                                    additional_constraints='; '.join(filter(None, constraints)))
     least, greatest = tunable.limits
     if isinstance(tunable.default, float):
         described.floating_point_range = [FloatingPointRange(from_value=least, to_value=greatest)]
     elif isinstance(tunable.default, int) and not isinstance(tunable.default, bool):
         described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=1)]
     return described
+
+
+def fixed_parameter(node: Node, name: str, default: Any, text: str, limits: tuple[float, float] | None = None) -> Any:
+    """
+    Declare a parameter that is fixed from the node's start on, and return its value.
+
+    :param limits: least and greatest of a number.
+    :raises SourceError: naming the value and what is allowed.
+    """
+    kind = type(default)
+    if kind is str:
+        allowed = 'text'
+    elif kind is bool:
+        allowed = 'true or false'
+    else:
+        allowed = 'a {}number from {:g} to {:g}'.format('whole ' if kind is int else '', *(limits or ()))
+    described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
+    value = node.declare_parameter(name, default, described).value
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
+    if type(fitting) is not kind or (limits is not None and not limits[0] <= fitting <= limits[1]):
+        raise SourceError(f'{node.get_name()}: {name} = {value!r} is not allowed: it takes {allowed}')
+    return fitting
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import functools
 import time
 import traceback
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
@@ -21,6 +22,7 @@ from ..errors import ImageError, SelfSegmentationError
 from ..io.assets import make_pipeline, reconfigure
 from ..middleware import give_memory_back
 from ..picture.pipeline import Pipeline
+from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
 from .lifetime import log_library_lines, run
@@ -59,10 +61,11 @@ class SegmentationNode(LifecycleNode):
     """
     Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
 
-    Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, best effort, depth 1. Publishes ``~/output``
-    (bgr8), ``~/mask`` (mono8, 0 or 255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG) and ``~/mask/compressed``
-    (PNG), reliable, depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every setting is a
-    parameter.
+    Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, best effort, depth 1, and with ``background.type``
+    topic ``~/background``. Publishes ``~/output`` (bgr8; bgra8 with ``background.type`` transparent), ``~/mask`` (mono8, 0 or
+    255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), reliable,
+    depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every setting is a parameter. ``~/pause``
+    keeps the last picture, ``~/save`` writes it to files.
 
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
@@ -77,9 +80,14 @@ class SegmentationNode(LifecycleNode):
         self._outputs: list[Output] = []
         self._active = False
         self._input: Input | None = None  # while active and a result is wanted
+        self._background: BackgroundInput | None = None  # likewise, where it is on a topic
+        self._last: Any = None  # (message, its decoder): the last frame that was served
+        self._form = ''  # encoding of the last frame
+        self._paused = False
         self._health = Health()
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
+        offer_controls(self, self._pause, self._save)
         start_diagnostics(self, self._status, clock=_STEADY)
         # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
         self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=_STEADY)
@@ -156,6 +164,9 @@ class SegmentationNode(LifecycleNode):
         """Take the settings as they are now; ``given`` names those that were set."""
         if self._pipeline is not None:
             reconfigure(self._pipeline, self._tuning.settings, given)
+        if 'replace' in given:  # what was published before is not shown again
+            for output in self._outputs:
+                output.forget()
         self._follow_demand()
 
     def _follow_demand(self) -> None:
@@ -163,6 +174,7 @@ class SegmentationNode(LifecycleNode):
         transport = ''
         if self._active and any(output.is_wanted for output in self._outputs):
             transport = self._tuning.settings.image_transport
+        self._follow_background(bool(transport) and self._tuning.settings.background_type == 'topic')
         if transport == (self._input.transport if self._input is not None else ''):
             return
         new = None
@@ -173,7 +185,16 @@ class SegmentationNode(LifecycleNode):
             self._input.close()
         self._input = new
         self._health.reset()
+        self._last = None
         self.get_logger().info(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
+
+    def _follow_background(self, is_wanted: bool) -> None:
+        if self._background is not None and not is_wanted:
+            self._background.close()
+            self._background = None
+        elif self._background is None and is_wanted and self._pipeline is not None:
+            self._background = BackgroundInput(self, self._pipeline.show_background)
+            self.get_logger().info(f'background on {self._background.topic}')
 
     # ---- frames
 
@@ -181,18 +202,30 @@ class SegmentationNode(LifecycleNode):
         begin = time.perf_counter()
         self._health.arrive(number)
         try:
+            wanted = [output for output in self._outputs if output.is_wanted]
+            hides_people = self._tuning.settings.replace == 'people'
+            if self._paused and (not hides_people or all(output.has_picture for output in wanted)):
+                for output in wanted:
+                    output.publish_again(message.header, self._tuning.settings.jpeg_quality)
+                self._health.serve({'whole': time.perf_counter() - begin})
+                return
+            form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
+            if hides_people and form != self._form:
+                pipeline.reset()  # it may be another camera
+            self._form = form
             frame = decode(message)
             decoded = time.perf_counter()
             height, width = frame.shape[:2]
-            wanted = [output for output in self._outputs if output.is_wanted]
-            pixels = {output.result: output.pixels(width, height) for output in wanted}
-            stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-            result = pipeline.process(frame, stamp=stamp, composite=pixels.get('composite', False),
-                                      mask=pixels.get('mask', False), alpha=pixels.get('alpha', False))
+            pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in wanted}
+            result = pipeline.process(frame, stamp=_seconds(message), composite=pixels.get('composite', False),
+                                      mask=pixels.get('mask', False), alpha=pixels.get('alpha', False), hide=self._paused)
             done = time.perf_counter()
             for output in wanted:
                 output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
+            self._last = message, decode
         except ImageError as error:
+            if self._tuning.settings.replace == 'people':
+                pipeline.reset()
             self._supervisor.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             if self.context.ok():  # else it is the shutdown that interrupted it
@@ -203,14 +236,45 @@ class SegmentationNode(LifecycleNode):
             end = time.perf_counter()
             self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
 
+    def _pause(self, paused: bool) -> str:
+        """Keep the last picture, or all covered where people are replaced; or go on."""
+        if paused != self._paused:
+            self._paused = paused
+            if self._pipeline is not None:
+                self._pipeline.reset()
+            if self._tuning.settings.replace == 'people':
+                for output in self._outputs:
+                    output.forget()
+            self.get_logger().info('paused' if paused else 'goes on')
+        return 'paused' if paused else 'goes on'
+
+    def _save(self) -> Path:
+        """Write the last frame and what became of it; without the frame where people are replaced."""
+        if self._pipeline is None or self._last is None:
+            raise SelfSegmentationError('there is no frame to save: it takes one that was served, so a subscriber of a result')
+        message, decode = self._last
+        settings = self._tuning.settings
+        hides_people = settings.replace == 'people'
+        frame = decode(message)
+        result = self._pipeline.process(frame, stamp=_seconds(message), hide=self._paused and hides_people)
+        assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
+        pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
+        return save(settings.save_dir, pictures if hides_people else {'input': frame, **pictures})
+
     # ---- how it is
 
     def _status(self) -> Status:
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
         coverage = self._pipeline.coverage if self._pipeline is not None else None
         people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
+        is_missing = self._background is not None and self._pipeline is not None and self._pipeline.waits_for_background
+        missing = self._background.topic if is_missing and self._background is not None else ''
         runtime = self._pipeline.runtime if self._pipeline is not None else None
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime)
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, missing)
+
+
+def _seconds(message: Any) -> float:
+    return float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)
 
 
 def main(args: list[str] | None = None) -> int:

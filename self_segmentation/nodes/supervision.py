@@ -25,6 +25,7 @@ _PRESENT = 0.001  # fraction of the frame that a person covers at least
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
 
+
 class Supervisor:
     """
     Says it in the log, without flooding it, and on ``/diagnostics``.
@@ -47,7 +48,7 @@ class Supervisor:
             self._node.get_logger().error(f'frame skipped: {reason}')
 
     def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
-               people: int | None, runtime: Runtime | None) -> Status:
+               people: int | None, runtime: Runtime | None, missing: str = '') -> Status:
         """
         Return the report of the last second, and log what is wrong.
 
@@ -56,6 +57,7 @@ class Supervisor:
         :param coverage: fraction of the last frame that people cover, None where there was none.
         :param people: how many people the last frame shows, None where nobody counts them.
         :param runtime: what runs the models, None where there are none.
+        :param missing: the topic on which a background is waited for; empty where none is missing.
         """
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
@@ -65,6 +67,8 @@ class Supervisor:
         if recent.came:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = dict(self._troubles(source, outputs, recent))
+        if missing:
+            troubles['background'] = f'no picture on {missing}: the colour is shown'
         for kind, text in troubles.items():
             if self._is_due(kind, _REPEAT_INTERVAL):
                 self._node.get_logger().warning(text)
@@ -108,6 +112,9 @@ class Supervisor:
         publishers = self._node.count_publishers(source.topic)
         if publishers:
             return f'{begin}: {publishers} publisher(s). Is the camera still running, is the network down? {self._advice}'
+        for transport, topic in source.topics.items():
+            if self._node.count_publishers(topic):
+                return f'{begin}: no publishers, but there are some on {topic}: set image_transport to {transport}'
         name = f'sensor_msgs/msg/{source.message_type.__name__}'
         others = [topic for topic, types in self._node.get_topic_names_and_types()
                   if name in types and topic not in own | {source.topic}]

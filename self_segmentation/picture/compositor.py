@@ -9,9 +9,16 @@ import numpy as np
 
 from .arrays import Array
 
-__all__ = ['blend', 'edge_corrected']
+__all__ = ['blend', 'cut_out', 'edge_corrected']
 
-_REACH = 15  # pixels at a quarter of the frame's size: the box whose mean colour an edge takes; 9 and 25 differ by 2 grey levels
+_SIDE = 96  # pixels of the frame's shorter side at the size at which colours beside the edge are found
+_NEAR, _FAR, _NEAREST = 5, 15, 20.0  # pixels of the boxes there whose mean colours count, and how much more the smaller one does
+_LIGHT = 15  # pixels at a quarter of the frame's size: the box from which light falls on an edge; 9 to 25 look alike
+_ALIKE = 20.0  # grey levels over three channels by which person and room must differ to tell them apart: the camera's noise
+_NO_MIX = 60.0  # likewise, by which a pixel differs from every mix of them that is a colour of its own
+_HALVED = 600  # pixels of the frame's shorter side from which the edge is solved at half the size: a third of the work
+_SUM = np.ones(3, np.float32)
+_BLOCK = 4  # pixels across and down that share the colours beside them
 
 
 def blend(frame: Array, alpha: Array, background: Array, out: Array | None = None) -> Array:
@@ -42,36 +49,105 @@ def blend(frame: Array, alpha: Array, background: Array, out: Array | None = Non
     return out
 
 
-def edge_corrected(frame: Array, alpha: Array, background: Array, decontaminate: float,
-                   light_wrap: float) -> Array:
+def cut_out(frame: Array, alpha: Array, out: Array | None = None) -> Array:
     """
-    Return the frame with the colours of the person's edge mended, to be composited with the same alpha.
-
-    Where alpha is between 0 and 255 the camera saw person and old background mixed (Brinkmann, "The Art and Science of Digital
-    Compositing", 2008, has both remedies).
+    Return a frame with its alpha as a fourth channel: straight, so its colours are those of the frame, and 0 where alpha is 0.
 
     :param frame: (height, width, 3) uint8.
     :param alpha: (height, width) uint8.
-    :param background: like the frame, the same colour order.
-    :param decontaminate: 0..1, how much of the old background is replaced by the colour of the person nearby.
-    :param light_wrap: 0..1, how much of the new background's light then falls on the edge.
-    :returns: a new array, or the frame where there is nothing to mend.
+    :param out: (height, width, 4) uint8 to write to.
     """
-    size = frame.shape[1::-1]
-    small = max(1, size[0] // 4), max(1, size[1] // 4)
+    if out is None:
+        out = np.empty((*alpha.shape, 4), np.uint8)
+    cv2.mixChannels([cv2.bitwise_and(frame, frame, mask=alpha), alpha], [out], [0, 0, 1, 1, 2, 2, 3, 3])
+    return out
+
+
+def edge_corrected(frame: Array, alpha: Array, background: Array, decontaminate: float,
+                   light_wrap: float, out: Array | None = None) -> Array:
+    """
+    Return the frame with the colours of the person's edge mended, to be composited with the same alpha.
+
+    At the edge the camera saw person and old background mixed, by its optics and its coarse colours a few pixels inside of the
+    alpha too (Brinkmann, "The Art and Science of Digital Compositing", 2008, on spill and light wrap).
+
+    :param frame: (height, width, 3) uint8.
+    :param alpha: (height, width) uint8.
+    :param background: the new one, like the frame, the same colour order.
+    :param decontaminate: 0..1, how much of the old background is taken out of the edge.
+    :param light_wrap: 0..1, how much of the new background's light then falls on the edge.
+    :param out: like the frame, C-contiguous, to write to; it may be the frame itself.
+    :returns: ``out``, or a new array.
+    """
+    if out is None:
+        out = np.empty(frame.shape, np.uint8)
+    if out is not frame:
+        np.copyto(out, frame)
     if decontaminate:
-        sure = _between(cv2.resize(alpha, small, interpolation=cv2.INTER_LINEAR), 250, 255)
-        weight = cv2.blur(sure, (_REACH, _REACH)).astype(np.float32)[..., None]
-        colors = cv2.bitwise_and(cv2.resize(frame, small, interpolation=cv2.INTER_LINEAR), cv2.merge((sure, sure, sure)))
-        person = cv2.blur(colors, (_REACH, _REACH)) * (255 / np.maximum(weight, 1))
-        person = cv2.resize(np.clip(person, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
-        known = cv2.resize((weight[..., 0] > 8).astype(np.uint8) * 255, size, interpolation=cv2.INTER_NEAREST)
-        frame = blend(person, cv2.bitwise_and(cv2.LUT(alpha, _edge_fraction(decontaminate)), known), frame)
+        _take_spill_out(out, alpha, decontaminate)
     if light_wrap:
-        light = cv2.blur(cv2.resize(background, small, interpolation=cv2.INTER_LINEAR), (_REACH, _REACH))
-        light = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR)
-        frame = blend(light, cv2.LUT(alpha, _edge_fraction(light_wrap)), frame)
-    return frame
+        size = frame.shape[1], frame.shape[0]
+        light = cv2.blur(cv2.resize(background, _quarter(size), interpolation=cv2.INTER_LINEAR), (_LIGHT, _LIGHT))
+        blend(cv2.resize(light, size, interpolation=cv2.INTER_LINEAR), cv2.LUT(alpha, _edge_fraction(light_wrap)), out, out)
+    return out
+
+
+def _take_spill_out(frame: Array, alpha: Array, strength: float) -> None:
+    """
+    Solve the pixels of the edge for the person's colour, in place.
+
+    A pixel that is a mix of what lies beside it, the old background outside and the person further in, is the person's colour and
+    a part of the way to the background, which is taken off. What is no such mix, another colour of the person, stays.
+    """
+    height, width = alpha.shape
+    scale, quarter = max(1.0, min(height, width) / _SIDE), (width // _BLOCK, height // _BLOCK)
+    size = max(1, round(width / scale)), max(1, round(height / scale))
+    if not all(quarter):
+        return
+    small, small_alpha = (cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (frame, alpha))
+    sure, nobody = _between(small_alpha, 250, 255), _between(small_alpha, 0, 0)
+    inner, outer = (cv2.erode(each, np.ones((3, 3), np.uint8)) for each in (sure, nobody))
+    band = cv2.bitwise_not(cv2.bitwise_or(inner, nobody))
+    rows, columns = np.nonzero(cv2.resize(band, quarter, interpolation=cv2.INTER_LINEAR))
+    if not rows.size:
+        return
+    person, room = _nearby(small, inner), _nearby(small, outer)
+    step = 2 if min(height, width) >= _HALVED else 1
+    seen = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA) if step == 2 else frame
+    side = _BLOCK // step
+    room, way = (cv2.resize(each, quarter, interpolation=cv2.INTER_LINEAR)[rows, columns].repeat(side ** 2, axis=0)
+                 for each in (room, person - room))
+    away = _blocks(seen, side)[rows, :, columns].reshape(-1, 3) - room
+    length, along, square = ((a * b) @ _SUM for a, b in ((way, way), (away, way), (away, away)))
+    part = np.clip(along / (length + _ALIKE ** 2), 0, 1)
+    rest = square - part * (2 * along - part * length)
+    gain = strength * (1 - part) * np.exp(rest * np.float32(-1 / _NO_MIX ** 2))
+    known = ~np.isnan(gain)  # else of person or room nothing is near
+    change = np.zeros(way.shape, np.int16)
+    change[known] = gain[known, None] * way[known]
+    change = change.reshape(-1, side, side, 3).repeat(step, axis=1).repeat(step, axis=2).reshape(-1, _BLOCK, _BLOCK * 3)
+    blocks = _blocks(frame, _BLOCK)
+    blocks[rows, :, columns] = cv2.add(np.ascontiguousarray(blocks[rows, :, columns]), change, dtype=cv2.CV_8U)
+
+
+def _blocks(image: Array, side: int) -> Array:
+    """Return an image in square blocks, (rows, side, columns, side * 3), a view without what is left over."""
+    row, pixel = image.strides[:2]
+    shape = image.shape[0] // side, side, image.shape[1] // side, side * 3
+    return np.lib.stride_tricks.as_strided(image, shape, (side * row, row, side * pixel, 1))
+
+
+def _nearby(small: Array, mask: Array) -> Array:
+    """Return for each pixel the mean colour of what lies near it in a mask, the nearest above all; NaN where nothing does."""
+    planes = cv2.merge((*cv2.split(cv2.bitwise_and(small, small, mask=mask)), cv2.min(mask, np.array([1]))))
+    near, far = (cv2.boxFilter(planes, cv2.CV_32F, (side, side), normalize=False) for side in (_NEAR, _FAR))
+    *colors, weight = cv2.split(cv2.scaleAdd(near, _NEAREST, far))
+    with np.errstate(invalid='ignore'):
+        return cv2.merge([each / weight for each in colors])
+
+
+def _quarter(size: tuple[int, int]) -> tuple[int, int]:
+    return max(1, size[0] // 4), max(1, size[1] // 4)
 
 
 def _between(alpha: Array, least: float, most: float) -> Array:

@@ -43,7 +43,8 @@ _MARKER, _END = re.compile(rb'\xff[^\0\xff\xd0-\xd7]', re.DOTALL), b'\xff\xd9'  
 _PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
 _KINDS = {  # Pillow's name: how a file begins
     'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(_PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP',
-    'TIFF': rb'II[*+]\0|MM\0[*+]', 'BMP': rb'BM....\0\0\0\0',
+    'TIFF': rb'II[*+]\0|MM\0[*+]', 'BMP': rb'BM....\0\0\0\0', 'PPM': rb'P[1-6]\s',
+    'JPEG2000': rb'\0\0\0\x0cjP  |\xff\x4f\xff\x51',
     'AVIF': rb'....ftyp(avi[fs]|.{4,40}avi[fs])', 'HEIF': rb'....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)',
 }
 _READER = {'HEIF': 'pillow-heif', 'AVIF': "'pillow>=11.3'"}  # what reads those that not every Pillow reads

@@ -21,6 +21,7 @@ from .arrays import Array
 from .detector import Finder, parts_to_look_at
 from .lookout import Lookout
 from .people import People, Person
+from .privacy import Cover, cover_to_alpha, covered, private
 from .roi import Region
 from .segmenter import resize_like_mediapipe
 from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
@@ -41,6 +42,9 @@ _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom
 _REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
+_BLIND = 5  # frames from the first on that are covered whole where people are replaced: until the background is known
+_AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
+_SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
 _NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
 
 
@@ -119,6 +123,7 @@ class Engine:
         self._worker = ThreadPoolExecutor(1, 'precompute')
         self._background = BackgroundModel(settings)
         self._people = People()
+        self._cover = Cover()
         self._views: list[View] = []
         self.inferences = 0
         self.configure(settings)
@@ -130,9 +135,11 @@ class Engine:
         return self._people.all
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on. What is known of the video stays, unless left and right change places."""
-        if settings.flip != self._settings.flip:
+        """Take new settings from the next frame on. What is known of the video stays, unless left and right, or sides, change."""
+        if settings.flip != self._settings.flip or settings.replace != self._settings.replace:
             self.reset()
+        if settings.replace == 'people':
+            settings = private(settings)
         self._settings = settings
         self._curve = matte.alpha_curve(settings.threshold, settings.softness)
         self._background.configure(settings)
@@ -151,6 +158,7 @@ class Engine:
             self._lookout.reset()
         self._background.reset()
         self._people.forget()
+        self._cover.reset()
         self._views = []
         self._shape: tuple[int, ...] | None = None
         self._stamp: float | None = None
@@ -160,7 +168,7 @@ class Engine:
 
     def frame(self, bgr: Array, stamp: float | None = None, out: Array | None = None, timer: StageTimer | None = None) -> Array:
         """
-        Return the alpha of the next frame, from this frame and earlier ones.
+        Return the alpha of the next frame, from this frame and earlier ones; where people are replaced, what is covered.
 
         :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
         :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
@@ -174,7 +182,9 @@ class Engine:
         full_frame_map = self._find_people(frame)
         timer.lap('people')
         maps = self._segment(frame, full_frame_map, timer)
-        alpha = self._alpha(maps, frame.region, np.empty(bgr.shape[:2], np.uint8) if out is None else out)
+        out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
+        hides_people = self._settings.replace == 'people'
+        alpha = self._covered(frame, maps, full_frame_map, out) if hides_people else self._alpha(maps, frame.region, out)
         timer.lap('edge')
         self._remember(frame, maps)
         timer.lap('follow')
@@ -214,13 +224,15 @@ class Engine:
             self._people.merge(seen.found, seen.before, self._standing_before_background(frame), seen.part, parts)
         unexplained = self._unexplained(frame)
         full_frame_map = None
-        if unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY:
+        hides_blindly = self._settings.replace == 'people' and not _shows_background(frame.comparison)
+        if hides_blindly or (unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY):
             self._read = self._number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region))
+        if full_frame_map is not None and unexplained is not None:
             self._take_newcomers(to_grid(full_frame_map, frame.region, frame.region), unexplained, frame.region)
         self._people.choose(self._settings, frame.region)
         self._views = arrange(self._views, self._people.all, frame.region, self._settings)
-        interval = self._interval(frame, unexplained is not None)
+        interval = _AT_ONCE if hides_blindly else self._interval(frame, unexplained is not None)
         self._lookout.look(self._number, frame.bgr, self._people.all, self._settings, interval)
         return full_frame_map
 
@@ -344,6 +356,22 @@ class Engine:
             cv2.max(part, matte.to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
         return out
 
+    def _covered(self, frame: _Frame, maps: list[_Map], full_frame_map: Array | None, out: Array) -> Array:
+        """Write what is covered, 255, and its soft edge: all of the frame while too little is known."""
+        likely = _on_grid(maps, frame.region)
+        for view in self._views:
+            if view.probability is not None:
+                likely = np.maximum(likely, to_grid(view.probability, view.region, frame.region))
+        if full_frame_map is not None:
+            likely = np.maximum(likely, to_grid(full_frame_map, frame.region, frame.region))
+        if frame.comparison is not None:
+            likely = np.maximum(likely, frame.comparison.other)
+        now = covered(likely, self._people.all, self._settings.privacy_margin, frame.region)
+        held = self._cover.update(now, self._settings.privacy_hold, frame.step)
+        if self._number < _BLIND or self._lookout is None or not self._lookout.has_looked_everywhere(frame.region):
+            held[:] = 1
+        return cover_to_alpha(held, out)
+
     # ---- for the next frame
 
     def _remember(self, frame: _Frame, maps: list[_Map]) -> None:
@@ -364,6 +392,11 @@ class Engine:
                 if box is not None:
                     self._people.move(next(iter(view.ids)), box)
         self._people.cover(covered, frame.step, self._settings.temporal_hold_time)
+
+
+def _shows_background(comparison: Comparison | None) -> bool:
+    """Whether so much of the known background is seen that whoever comes stands out from it: not where the camera moves."""
+    return comparison is not None and cv2.countNonZero(comparison.same) > _SHOWN * comparison.same.size
 
 
 def _on_grid(maps: list[_Map], frame: Region) -> Array:

@@ -59,6 +59,10 @@ class Lookout:
         self._finder.forget()
         self._last = self._looks = 0
 
+    def has_looked_everywhere(self, frame: Region) -> bool:
+        """Return whether every part of the frame was looked at, and the result of it taken."""
+        return self._looks - (self._look is not None) >= len(parts_to_look_at(frame))
+
     def close(self) -> None:
         """End the thread; the detector stays."""
         self._thread.shutdown()

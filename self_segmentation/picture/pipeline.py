@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -12,11 +14,12 @@ import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
-from .backgrounds import make_background
-from .compositor import blend, edge_corrected
+from .backgrounds import Film, Live, Media, make_background
+from .compositor import blend, cut_out, edge_corrected
 from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
 from .people import Person
+from .privacy import cover_still, private
 from .runtimes import Runtime, choose_runtime
 from .segmenter import ModelFile, Segmenter
 from .stills import segment_still
@@ -28,13 +31,13 @@ class Assets(NamedTuple):
     """
     The content of the files that settings name.
 
-    ``model`` the segmentation model; ``detector`` the person detector, None where ``people.detector`` is false;
-    ``background_image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, None where none is named.
+    ``model`` the segmentation model; ``detector`` the person detector, None where ``people.detector`` is false; ``media`` the
+    backgrounds.
     """
 
     model: ModelFile
     detector: ModelFile | None = None
-    background_image: Array | None = None
+    media: Media = Media()
 
 
 @dataclasses.dataclass
@@ -42,9 +45,10 @@ class Result:
     """
     What became of one frame. Arrays are None where they were not asked for.
 
-    ``composite`` (height, width, 3) uint8 blue green red; ``mask`` (height, width) uint8, 0 or 255; ``alpha``
-    (height, width) uint8, 0..255; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time
-    each stage took.
+    ``composite`` (height, width, 3) uint8 blue green red, or with ``background.type`` transparent (height, width, 4), straight
+    alpha last; ``mask`` (height, width) uint8, 0 or 255; ``alpha`` (height, width) uint8, 0..255, what is kept, or covered where
+    people are replaced; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time each stage
+    took.
     """
 
     composite: Array | None = None
@@ -64,11 +68,12 @@ class Pipeline:
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
-        self._background = make_background(settings, assets.background_image)
+        self._background = make_background(settings, assets.media)
         self._model = Segmenter(assets.model, settings.runtime)
         self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
         self._engine = self._make_engine(settings)
         self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
@@ -102,8 +107,9 @@ class Pipeline:
         """
         changed = {name for name, _ in set(settings.items()) - set(self.settings.items())}
         background = self._background
-        if assets.background_image is not self.assets.background_image or any(name.startswith('background.') for name in changed):
-            background = make_background(settings, assets.background_image)
+        films = [old for old, new in zip(self.assets.media, assets.media) if old is not new]
+        if films or any(name == 'replace' or name.startswith('background.') for name in changed):
+            background = make_background(settings, assets.media)
         same_model = 'runtime' not in changed and assets.model is self.assets.model
         same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
         if not same_model or not same_detector:
@@ -120,6 +126,7 @@ class Pipeline:
         elif any(not name.startswith('background.') for name in changed):
             self._engine.configure(settings)
         self.settings, self.assets, self._background = settings, assets, background
+        _close(films)
 
     def reset(self) -> None:
         """Forget the video: the next frame has nothing to do with the last."""
@@ -131,33 +138,72 @@ class Pipeline:
         self._model.close()
         if self._detector is not None:
             self._detector.close()
+        _close(self.assets.media)
+
+    @property
+    def channels(self) -> int:
+        """How many channels a composite has: 4 with ``background.type`` transparent, else 3."""
+        return 4 if self.settings.background_type == 'transparent' else 3
+
+    def show_background(self, image: Array) -> None:
+        """Take the newest picture for ``background.type`` topic, (h, w, 3) uint8 blue green red; others take no notice."""
+        if isinstance(self._background, Live):
+            self._background.show(image)
+
+    @property
+    def waits_for_background(self) -> bool:
+        """Whether the colour is shown because no picture came for ``background.type`` topic."""
+        return isinstance(self._background, Live) and self._background.is_silent
 
     def process(self, frame: Array, *, stamp: float | None = None, still: bool = False, composite: bool | Array = True,
-                mask: bool | Array = True, alpha: bool | Array = True) -> Result:
+                mask: bool | Array = True, alpha: bool | Array = True, hide: bool = False) -> Result:
         """
-        Segment one frame and put the background behind its people.
+        Segment one frame and replace its background, or its people.
+
+        Where people are replaced, an error leaves no uncovered picture in the arrays that were given, and the next frame of the
+        video is covered as a whole.
 
         :param frame: (height, width, 3) uint8, blue green red. It is not written to.
         :param stamp: when the frame was taken, in seconds; a jump backwards forgets the video.
         :param still: whether it is a picture of its own and not the next frame of a video: slower and better.
-        :param composite: whether the composite is wanted, or an array like the frame to write it to.
+        :param composite: whether the composite is wanted, or an array to write it to: like the frame, of :attr:`channels`.
         :param mask: likewise, (height, width) uint8.
         :param alpha: likewise, (height, width) uint8.
+        :param hide: whether to replace all of the frame, whoever is there.
         """
+        try:
+            return self._process(frame, stamp, still, composite, mask, alpha, hide)
+        except BaseException:
+            self.reset()
+            raise
+
+    def _process(self, frame: Array, stamp: float | None, still: bool, composite: bool | Array, mask: bool | Array,
+                 alpha: bool | Array, hide: bool) -> Result:
         timer = StageTimer()
         out, s = _array(composite), self.settings
-        if self.settings.flip:
-            frame = out = cv2.flip(frame, 1, dst=out)
+        hides_people = s.replace == 'people'
+        if s.flip:
+            own = hides_people or out is None or out.shape != frame.shape
+            if own and self._mirrored.shape != frame.shape:
+                self._mirrored = np.empty(frame.shape, np.uint8)
+            frame = cv2.flip(frame, 1, dst=self._mirrored if own else out)
             timer.lap('prepare')
         result = Result(seconds=timer.seconds)
-        if still:
+        if alpha is False and self._unseen.shape != frame.shape[:2]:
+            self._unseen = np.empty(frame.shape[:2], np.uint8)
+        matte = self._unseen if alpha is False else _array(alpha)
+        if hide:
+            matte = np.empty(frame.shape[:2], np.uint8) if matte is None else matte
+            matte[:] = 255 if hides_people else 0
+        elif still:
             finder = None if self._detector is None else Finder(self._detector)
-            matte, result.people = segment_still(frame, self._infer, finder, self._model.size, s, _array(alpha))
+            s = private(s) if hides_people else s
+            matte, result.people = segment_still(frame, self._infer, finder, self._model.size, s, matte)
+            if hides_people:
+                cover_still(matte, result.people, s.privacy_margin)
             timer.lap('segment')
         else:
-            if alpha is False and self._unseen.shape != frame.shape[:2]:
-                self._unseen = np.empty(frame.shape[:2], np.uint8)
-            matte = self._engine.frame(frame, stamp, self._unseen if alpha is False else _array(alpha), timer)
+            matte = self._engine.frame(frame, stamp, matte, timer)
             result.people = self._engine.people
         self._matte = matte
         if alpha is not False:
@@ -165,12 +211,25 @@ class Pipeline:
         if mask is not False:
             result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
         if composite is not False:
-            behind = self._background.behind(frame)
-            if s.edge_decontaminate or s.edge_light_wrap:
-                frame = edge_corrected(frame, matte, behind, s.edge_decontaminate, s.edge_light_wrap)
-            result.composite = blend(frame, matte, behind, out)
+            moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
+            result.composite = self._composite(frame, matte, moment, out)
         timer.lap('composite')
         return result
+
+    def _composite(self, frame: Array, matte: Array, moment: float, out: Array | None) -> Array:
+        s = self.settings
+        is_transparent = s.background_type == 'transparent'
+        if s.replace == 'people':
+            if is_transparent:
+                return cut_out(frame, cv2.bitwise_not(matte), out)
+            return blend(self._background.behind(frame, matte, moment), matte, frame, out)
+        behind = self._background.behind(frame, matte, moment)
+        if behind is frame:
+            return np.copy(frame) if out is None else frame if out is frame else _copied(frame, out)
+        light_wrap = 0.0 if is_transparent else s.edge_light_wrap
+        if s.decontamination > 0 or light_wrap > 0:
+            frame = edge_corrected(frame, matte, behind, s.decontamination, light_wrap, None if is_transparent else out)
+        return cut_out(frame, matte, out) if is_transparent else blend(frame, matte, behind, out)
 
     def _infer(self, bgr: Array) -> Array:
         return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
@@ -178,3 +237,14 @@ class Pipeline:
 
 def _array(wanted: bool | Array) -> Array | None:
     return wanted if isinstance(wanted, np.ndarray) else None
+
+
+def _copied(frame: Array, out: Array) -> Array:
+    np.copyto(out, frame)
+    return out
+
+
+def _close(media: Iterable[Array | Film | None]) -> None:
+    for each in media:
+        if each is not None and not isinstance(each, np.ndarray):
+            each.close()

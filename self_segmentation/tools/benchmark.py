@@ -90,11 +90,12 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
     models = {_on(runtime.title, _INFERENCE): Segmenter(read_model('general'), runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
-    image = {'background.image': str(share('demo', 'background.jpg'))}
+    media = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
     pipelines = {'our tutorial configuration': make_pipeline(tutorial), _DEFAULT: make_pipeline(default)}
     for kind in BACKGROUNDS:
         if kind != default.background_type:
-            pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**image, 'background.type': kind}))
+            pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**media, 'background.type': kind}))
+    pipelines[f'{_DEFAULT}, people covered'] = make_pipeline(default.updated({'replace': 'people'}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
         results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, models, pipelines, bar) for size in _SIZES}
     _close(*models.values(), *pipelines.values())
@@ -124,7 +125,8 @@ def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmente
     inference = _on(choose_runtime('auto').title, _INFERENCE)
     small = cv2.cvtColor(cv2.resize(images[0], models[inference].size), cv2.COLOR_BGR2RGB)
     full_size = _full_size(models[inference])
-    out, alpha = np.empty_like(images[0]), np.empty(images[0].shape[:2], np.uint8)
+    alpha = np.empty(images[0].shape[:2], np.uint8)
+    outs = {name: np.empty((*alpha.shape, pipeline.channels), np.uint8) for name, pipeline in pipelines.items()}
     watch = _Stopwatch()
     stages: dict[str, list[float]] = {}
     threads = cv2.getNumThreads()
@@ -137,8 +139,9 @@ def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmente
             model.probability(small)
             watch.time(name, model.probability, small)
         for name, pipeline in pipelines.items():
-            pipeline.process(images[(index - 1) % len(images)], composite=out, alpha=alpha, mask=False)
-            result = watch.time(name, pipeline.process, frame, composite=out, alpha=alpha, mask=False)
+            pipeline.show_background(images[0])  # for the type topic
+            pipeline.process(images[(index - 1) % len(images)], composite=outs[name], alpha=alpha, mask=False)
+            result = watch.time(name, pipeline.process, frame, composite=outs[name], alpha=alpha, mask=False)
             if name == _DEFAULT:
                 for stage, seconds in result.seconds.items():
                     stages.setdefault(stage, []).append(1e3 * seconds)

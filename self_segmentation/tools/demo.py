@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``make demo``: a real graph of camera_node, segmentation_node and a viewer, measured and recorded from outside."""
+"""``make demo``: a real graph of camera_node, segmentation_node, studio and a viewer, measured and recorded from outside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(demo())
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -17,10 +18,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -35,6 +40,12 @@ __all__ = ['main']
 
 _REPORT_EVERY = 2.0  # seconds
 _VIDEO_FPS = 15.0
+_TURNS = (  # what is shown by turns, and how it is said
+    ('another picture behind the person', {'replace': 'background', 'background.type': 'image'}),
+    ('the room blurred', {'replace': 'background', 'background.type': 'blur'}),
+    ('the room in cells', {'replace': 'background', 'background.type': 'pixelate'}),
+    ('people covered', {'replace': 'people', 'background.type': 'image'}),
+)
 _QOS = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
@@ -57,6 +68,8 @@ class DemoNode(Node):
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
         self.create_subscription(Image, 'segmentation/output', self._on_output, _QOS)
+        self._turn = 0
+        self._tuning: Any = self.create_client(SetParametersAtomically, 'segmentation/set_parameters_atomically')
         self.create_timer(0.1, self._tick)
 
     def _on_input(self, message: Image) -> None:
@@ -77,7 +90,7 @@ class DemoNode(Node):
         self.images += 1
         self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
-        if before is not None and mask is not None and mask.mean() > self._best_area:
+        if before is not None and mask is not None and self._turn == 0 and mask.mean() > self._best_area:
             self._best_area = mask.mean()
             self._best = np.hstack([before, mask, composite])
 
@@ -90,6 +103,14 @@ class DemoNode(Node):
                   f'   camera stamp to composite {latency}', flush=True)
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
+        turn = min(int((now - self._start) / self._seconds * len(_TURNS)), len(_TURNS) - 1)
+        if turn != self._turn and self._tuning.service_is_ready():
+            self._turn = turn
+            text, values = _TURNS[turn]
+            print(text, flush=True)
+            self._tuning.call_async(SetParametersAtomically.Request(parameters=[
+                ParameterMessage(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
+                for name, value in values.items()]))
         if now - self._start >= self._seconds:
             self.ending.set()
 
@@ -123,6 +144,8 @@ def main(args: list[str] | None = None) -> int:
     no_window = why_no_window()
     if no_window:
         print(f'no window: {no_window}', flush=True)
+    print(f'The page of the studio ends with the demo, after {options.seconds:g} s (make demo DEMO_SECONDS=600 for ten minutes).',
+          flush=True)
     children: list[subprocess.Popen[bytes]] = []
     nodes: list[DemoNode] = []
 
@@ -154,6 +177,8 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
            '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
-    yield 'camera_node', '-p', f"video_device:='{camera or share('demo', 'sample.mp4')}'"
+    place = json.dumps(camera or str(share('demo', 'sample.mp4')), ensure_ascii=False)  # YAML, whatever stands in it
+    yield 'camera_node', '-p', f'video_device:={place}'
+    yield 'studio_node', '--log-level', 'studio:=info', '-p', 'node:=/segmentation'  # it says its address
     if has_window:
         yield 'viewer_node', '-r', 'image:=segmentation/output'

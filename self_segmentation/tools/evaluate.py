@@ -5,7 +5,8 @@ Judge the masks against the truth: the tutorial, the default and any configurati
 
 ``python3 -m self_segmentation.tools.evaluate DIR [--config FILE ...] [--json FILE] [--sheet FILE]``, where DIR has
 ``images/`` with ``masks/NAME.png``, ``empty/`` (nobody there), ``videos/NAME.mp4`` with ``NAME_mattes/%05d.png``, or
-``images/`` with ``people.json``; each part may be missing. A ``MANIFEST.tsv`` with the columns ``path`` and
+``images/`` with ``people.json``; each part may be missing. A configuration that replaces people is judged by what it leaves
+visible of them, in the clips and in the people's images. A ``MANIFEST.tsv`` with the columns ``path`` and
 ``ground_truth`` sorts the images. ``people.json`` has everybody's outline, by the image's name without its ending:
 ``{NAME: {"width": w, "height": h, "people": [{"bbox": [x, y, w, h], "counts": true, "segmentation": ...}]}}`` in COCO's
 forms; those who do not count need not be found, and with no people nobody is there.
@@ -21,6 +22,7 @@ import argparse
 import csv
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,17 +36,20 @@ from tqdm import tqdm
 from ..errors import SelfSegmentationError, SourceError
 from ..io.assets import make_pipeline
 from ..io.sources import open_source
+from ..picture.compositor import edge_corrected
 from ..picture.people import Person
 from ..picture.pipeline import Pipeline
-from ..resources import read_file, share
-from ..settings import Settings, read_yaml
-from .metrics import Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline
+from ..resources import read_file
+from ..settings import Settings, look_file, read_yaml
+from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
 
 __all__ = ['main']
 
 _Image = NDArray[np.uint8]
 _LARGEST_JSON = 64 << 20  # bytes
 _WORST = 8
+_LEAK = ('{leak:.4f} / {worst:.3f}; {frames_above_1_percent} of {frames}; {people_above_10_percent} of {people}; {needless:.3f}')
+_SPILL_EVERY = 4  # frames
 
 
 @dataclasses.dataclass
@@ -61,8 +66,10 @@ class _Case:
 class _Judge:
     def __init__(self, folder: Path, configurations: dict[str, Settings]) -> None:
         self._folder = folder
-        self._pipelines = {name: make_pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
-        self._last = list(configurations)[-1]
+        made = {name: make_pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
+        self._hiding = {name: each for name, each in made.items() if each.settings.replace == 'people'}
+        self._pipelines = {name: each for name, each in made.items() if name not in self._hiding}
+        self._last = list(self._pipelines)[-1]
         self.cases: list[_Case] = []
 
     def _masks(self, frame: _Image) -> dict[str, Mask]:
@@ -131,11 +138,14 @@ class _Judge:
         ids: set[int] = set()
         found: list[Mask] = []
         truths: list[Mask] = []
+        spills: list[list[float]] = []
         frames = 0
         source = open_source(str(path))
         with tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
             while frame := source.read():
-                mask, people = _segment(pipeline, frame.pixels, still=False)
+                result = pipeline.process(frame.pixels, composite=False)
+                assert result.alpha is not None and result.mask is not None  # they are wanted
+                mask, people = result.mask > 127, result.people
                 ids |= {person.id for person in people}
                 frames += 1
                 bar.update()
@@ -143,16 +153,52 @@ class _Judge:
                 if truth is not None:
                     found.append(_sized(mask, truth))
                     truths.append(truth)
+                    if frame.index % _SPILL_EVERY == 0:
+                        person = _sized(truth, mask)
+                        solved = edge_corrected(frame.pixels, result.alpha, frame.pixels, 1.0, 0.0)
+                        spills.append([spill(colors, result.alpha, person) for colors in (frame.pixels, solved)])
         shown = [(f, t) for f, t in zip(found, truths) if t.any()]
-        return {'iou': float(np.mean([iou(f, t) for f, t in shown])),
+        with_outline = [pair for pair in spills if pair[0] == pair[0]] or [[math.nan, math.nan]]
+        left, solved_left = np.mean(with_outline, axis=0).tolist()
+        return {'spill': left, 'spill_solved': solved_left, 'iou': float(np.mean([iou(f, t) for f, t in shown])),
                 'boundary_iou': float(np.mean([boundary_iou(f, t) for f, t in shown])),
                 'flicker_still': flicker_still(found, truths), 'ghost_lag': ghost_lag(found, truths),
                 'entries': entries(found, truths), 'ids': len(ids),
                 'inferences_per_frame': (pipeline.inferences - asked) / frames, 'frames': frames}
 
+    def privacy(self) -> dict[str, Any]:
+        """Judge what is left visible where people are replaced: in each clip from its first frame on, and in the people set."""
+        results: dict[str, dict[str, dict[str, float]]] = {}
+        for path, mattes in _clips(self._folder / 'videos') if self._hiding else ():
+            results[path.stem] = {name: self._leak(path, mattes, pipeline) for name, pipeline in self._hiding.items()}
+        tallies = {name: LeakTally() for name in self._hiding}
+        images = {path.stem: path for path in _files(self._folder / 'images')}
+        outlines = _people(self._folder / 'people.json') if self._hiding else {}
+        for image, people in tqdm(outlines.items(), desc='privacy', disable=None):
+            frame = _image(images[image])
+            sides = [[pixels for pixels, height in people if (height is None) == is_other] for is_other in (False, True)]
+            for name, pipeline in self._hiding.items():
+                alpha = pipeline.process(frame, still=True, composite=False, mask=False).alpha
+                assert alpha is not None  # it is wanted
+                tallies[name].add(alpha, *sides)
+        if outlines:
+            results['people'] = {name: tally.figures() for name, tally in tallies.items()}
+        return results
+
+    def _leak(self, path: Path, mattes: Path, pipeline: Pipeline) -> dict[str, float]:
+        pipeline.reset()
+        tally, source = LeakTally(), open_source(str(path))
+        while frame := source.read():
+            alpha = pipeline.process(frame.pixels, stamp=frame.stamp, composite=False, mask=False).alpha
+            truth = _truth(mattes / f'{frame.index:05d}.png')
+            if truth is not None and alpha is not None:
+                tally.add(alpha, [_sized(truth, alpha.astype(bool))])
+        source.close()
+        return tally.figures()
+
     def close(self) -> None:
         """Free the models."""
-        for pipeline in self._pipelines.values():
+        for pipeline in (*self._pipelines.values(), *self._hiding.values()):
             pipeline.close()
 
     def sheet(self) -> _Image:
@@ -239,8 +285,9 @@ def _labelled(image: _Image, label: str) -> _Image:
     return cell
 
 
-def _tables(results: dict[str, Any], names: list[str]) -> Iterator[str]:
+def _tables(results: dict[str, Any], all_names: list[str]) -> Iterator[str]:
     def table(title: str, *rows: tuple[str, dict[str, dict[str, Any]], Callable[[dict[str, Any]], str]]) -> Iterator[str]:
+        names = [name for name in all_names if name in rows[0][1]]
         yield from (title, '', '| ' + ' | '.join(['', *names]) + ' |', '|---' * (len(names) + 1) + '|')
         for head, figures, form in rows:
             yield '| ' + ' | '.join([head, *(form(figures[name]) for name in names)]) + ' |'
@@ -266,8 +313,15 @@ def _tables(results: dict[str, Any], names: list[str]) -> Iterator[str]:
         form = '{iou:.3f} / {boundary_iou:.3f} / {flicker_still:.4f}, {ghost_lag}, {inferences_per_frame:.2f}'.format_map
         yield from table('Clips: IoU / boundary IoU / flicker where still, ghost lag in frames, inferences a frame',
                          *((clip, figures, form) for clip, figures in videos.items()))
+        yield from table('Clips: colour of the old background just inside of the outline, grey levels: as seen / solved for',
+                         *((clip, figures, '{spill:.1f} / {spill_solved:.1f}'.format_map) for clip, figures in videos.items()))
         yield from table('Clips: frames until half of a person who enters is covered, worst / mean of how many; ids of people',
                          *((clip, figures, _entering) for clip, figures in videos.items()))
+
+    if privacy := results['privacy']:
+        yield from table('Nobody to be seen: of people left visible, mean / worst frame; frames with more than 1 %; people with '
+                         'more than 10 %; covered without need, of the frame', *((part, figures, _LEAK.format_map)
+                                                                                  for part, figures in privacy.items()))
 
 
 def _entering(figures: dict[str, Any]) -> str:
@@ -281,15 +335,16 @@ def main(args: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', metavar='DIR', type=Path)
     parser.add_argument('--config', action='append', default=[], metavar='FILE', help='another configuration; may be repeated')
-    parser.add_argument('--only', choices=['images', 'empty', 'people', 'videos'], help='judge this part alone')
+    parser.add_argument('--only', choices=['images', 'empty', 'people', 'videos', 'privacy'], help='judge this part alone')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--sheet', type=Path, metavar='FILE', help='write the worst cases as an image')
     options = parser.parse_args(args)
     try:
-        files = {'tutorial': share('config', 'tutorial.yaml'), 'default': share('config', 'segmentation.yaml'),
+        files = {**{look: look_file(look) for look in ('tutorial', 'default', 'privacy')},
                  **{Path(name).stem: Path(name) for name in options.config}}
         judge = _Judge(options.folder, {name: Settings().updated(read_yaml(path), str(path)) for name, path in files.items()})
-        parts = {'images': judge.images, 'empty': judge.empty, 'people': judge.people, 'videos': judge.videos}
+        parts = {'images': judge.images, 'empty': judge.empty, 'people': judge.people, 'videos': judge.videos,
+                 'privacy': judge.privacy}
         results = {part: judged() if options.only in (None, part) else {} for part, judged in parts.items()}
         judge.close()
     except SelfSegmentationError as error:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Mask', 'PeopleTally', 'boundary_iou', 'entries', 'flicker_still', 'ghost_lag', 'iou', 'outline']
+__all__ = ['LeakTally', 'Mask', 'PeopleTally', 'boundary_iou', 'entries', 'flicker_still', 'ghost_lag', 'iou', 'outline', 'spill']
 
 Mask = NDArray[np.bool_]
 _BOUNDARY = 0.02  # fraction of the diagonal
@@ -20,6 +20,8 @@ _LAGS = 6  # frames; how far the areas are shifted against each other
 _ENTERED = 0.01  # fraction of the frame; with less nobody is there
 _COVERED = 0.5  # fraction of a person in the mask from which they are found
 _SLACK = 4  # pixels around people in which the mask is not beside them
+_SEEN, _KNOWN_AGAIN = 0.01, 0.1  # fractions of a person left visible from which a frame, and a person, counts as a leak
+_BAND, _FURTHER_IN, _NEAR = 0.0065, (0.01, 0.024), 0.03  # fractions of the frame's height: inside of the outline; what is near
 _BANDS = {'far': (0.0, 0.3), 'middle': (0.3, 0.6), 'near': (0.6, math.inf)}  # fractions of the frame's height
 
 
@@ -99,6 +101,56 @@ def outline(segmentation: Any, width: int, height: int) -> Mask:
     for polygon in segmentation:  # one by one: together they would be even-odd
         cv2.fillPoly(pixels, [np.array(polygon).reshape(-1, 2).round().astype(np.int32)], (1,))
     return np.greater(pixels, 0)
+
+
+def spill(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], truth: Mask) -> float:
+    """
+    Return how far the colour just inside of a person's outline is from their colour a few pixels further in.
+
+    :param colors: (h, w, 3) uint8, what is composited.
+    :param alpha: (h, w) uint8; what is less than half visible does not count.
+    :returns: grey levels, mean of the channels; NaN where there is no outline.
+    """
+    height = truth.shape[0]
+    depth = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5)
+    inner = (truth & (depth > _FURTHER_IN[0] * height) & (depth <= _FURTHER_IN[1] * height)).astype(np.float32)
+    box = (2 * round(_NEAR * height) + 1,) * 2
+    weight = cv2.blur(inner, box)[..., None]
+    person = cv2.blur(colors * inner[..., None], box) / np.maximum(weight, 1e-4)
+    band = truth & (depth <= _BAND * height) & (alpha > 127) & (weight[..., 0] > 0.01)
+    return float(np.abs(colors - person)[band].mean()) if band.any() else math.nan
+
+
+class LeakTally:
+    """What is left visible of people who must not be seen, over many frames, and what is covered without need."""
+
+    def __init__(self) -> None:
+        self._visible: list[float] = []
+        self._worst: list[float] = []
+        self._needless: list[float] = []
+
+    def add(self, alpha: NDArray[np.uint8], people: Sequence[Mask], others: Sequence[Mask] = ()) -> None:
+        """
+        Take one frame.
+
+        :param alpha: (h, w) uint8, 255 where the frame is covered; less is a leak.
+        :param people: the pixels of everybody who counts.
+        :param others: of those who need not be covered, but may.
+        """
+        visible = alpha < 255
+        fractions = [float(visible[pixels].mean()) for pixels in people if pixels.any()]
+        self._visible += fractions
+        if fractions:
+            self._worst.append(max(fractions))
+        everybody = np.logical_or.reduce([np.zeros(alpha.shape, bool), *people, *others])
+        self._needless.append(float(((alpha > 127) & ~everybody).mean()))
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures: fractions of people, frames with people and what of them shows too much, of the frame."""
+        return {'leak': _mean(self._visible), 'worst': max(self._worst, default=math.nan), 'frames': len(self._worst),
+                'frames_above_1_percent': sum(each > _SEEN for each in self._worst), 'people': len(self._visible),
+                'people_above_10_percent': sum(each > _KNOWN_AGAIN for each in self._visible),
+                'needless': _mean(self._needless)}
 
 
 class _Person(NamedTuple):

@@ -115,7 +115,8 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
             executor.spin_once(timeout_sec=0.1)
 
     try:
-        for make in (functools.partial(Node, 'policy'), CameraNode, SegmentationNode):
+        makers: list[Callable[[], Node]] = [functools.partial(Node, 'policy'), CameraNode, SegmentationNode]
+        for make in makers:
             nodes.append(make())
             executor.add_node(nodes[-1])
         asker, _, segmentation = nodes

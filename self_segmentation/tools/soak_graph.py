@@ -38,7 +38,7 @@ from ..nodes.inputs import HAS_MESSAGE_INFO
 from ..nodes.lifetime import run
 from ..nodes.messages import ImageWriter, compress
 from ..resources import share
-from ..settings import TUNABLES, Tunable
+from ..settings import SHOWS_PEOPLE, TUNABLES, Tunable
 
 __all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records']
 
@@ -52,7 +52,7 @@ _STAY = (0.3, 4.0)  # seconds for which a visitor subscribes to the same topics
 _PAUSE = (0.2, 1.8)  # seconds between two changes of parameters
 _PATIENCE = 10.0  # seconds for an answer
 _INVALID, _SEVERAL, _BACK = 0.25, 0.2, 0.5  # how many changes are invalid, of several settings at once, back to the default
-_IMAGE = str(share('demo', 'background.jpg'))
+_FILES = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
 _LIVE = {name: tunable for name, tunable in TUNABLES.items() if not tunable.read_only}
 _QUEUE = 60  # images that wait for a listener whose turn does not come
 
@@ -238,10 +238,10 @@ def _tour() -> Iterator[dict[str, Any]]:
         values: list[Any]
         if name == 'model':
             values = list(MODELS)
-        elif name == 'background.image':
-            values = [_IMAGE]
-        elif name == 'background.type':
-            continue  # with background.image
+        elif name in _FILES:
+            values = [_FILES[name]]
+        elif name in ('background.type', 'people.detector'):
+            continue  # with the files; not with replace
         elif isinstance(tunable.default, bool):
             values = [not tunable.default]
         elif isinstance(tunable.default, tuple):
@@ -249,13 +249,13 @@ def _tour() -> Iterator[dict[str, Any]]:
         else:
             values = [*tunable.choices] or [type(tunable.default)(tunable.limits[1])]
         for value in values:
-            yield {name: value, **({'background.type': 'image'} if value == _IMAGE else {})}
+            yield {name: value, **({'background.type': name.rpartition('.')[2]} if name in _FILES else {})}
         yield _defaults(name)
 
 
 def _defaults(*names: str) -> dict[str, Any]:
-    if 'background.image' in names:
-        names += ('background.type',)  # an image is not taken away while it is shown
+    if any(name in _FILES for name in names):
+        names += ('background.type',)  # a file is not taken away while it is shown
     return {name: TUNABLES[name].default for name in names}
 
 
@@ -264,10 +264,16 @@ def _valid(chance: random.Random, away: dict[str, Any]) -> dict[str, Any]:
     name, kind = tunable.name, type(tunable.default)
     if name == 'model':
         return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
-    if name == 'background.image' or (name == 'background.type' and 'background.image' not in away):
-        return {'background.image': _IMAGE, 'background.type': chance.choice(('color', 'image'))}
+    if name in ('replace', 'background.type', *_FILES):
+        replace = chance.choice(TUNABLES['replace'].choices)
+        kinds = [kind for kind in TUNABLES['background.type'].choices if replace == 'background' or kind not in SHOWS_PEOPLE]
+        return {**_FILES, 'people.detector': True, 'replace': replace, 'background.type': chance.choice(kinds)}
+    if name == 'people.detector':
+        return {'replace': 'background', name: chance.random() < 0.5}
     if tunable.choices:
         return {name: chance.choice(tunable.choices)}
+    if kind is str:  # save_dir, which nobody asks for
+        return {name: chance.choice(['/tmp', '~/pictures'])}
     if kind is bool:
         return {name: chance.random() < 0.5}
     if kind is tuple:
@@ -291,10 +297,12 @@ def _wrong(tunable: Tunable) -> list[Any]:
     kind = type(tunable.default)
     if tunable.name == 'model':
         return ['', '/', '/missing.tflite', str(share('config', 'segmentation.yaml')), 3]
-    if tunable.name == 'background.image':
+    if tunable.name in _FILES:
         return ['/', str(share('config', 'segmentation.yaml')), False]
     if tunable.choices:
         return ['nonsense', '', 1]
+    if kind is str:
+        return [3, False]
     if kind is bool:
         return [1, 'yes', 0.0]
     if kind is tuple:

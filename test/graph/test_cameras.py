@@ -7,8 +7,7 @@ import pytest
 from conftest import TUTORIAL, area, tutorial_settings, unique, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
-from ros import picture_of
+from ros import Parameters, picture_of
 
 from self_segmentation.io.assets import make_pipeline
 
@@ -79,7 +78,7 @@ def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
     graph.wait_until(lambda: {f'/{camera.namespace}/segmentation' for camera in cameras} <= set(reports), 'a report of each node')
 
     changed = cameras[2]
-    client = AsyncParameterClient(graph.node, f'/{changed.namespace}/segmentation')
+    client = Parameters(graph.node, f'/{changed.namespace}/segmentation')
     graph.wait_until(client.services_are_ready, 'the parameters')
     changed.color = (120, 0, 120)
     future = client.set_parameters([Parameter('background.color', value=list(changed.color))])

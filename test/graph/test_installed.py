@@ -13,23 +13,34 @@ from conftest import ASTRONAUT, ROOT, TUTORIAL, area, unique
 from ros import Segmentation
 
 
+def without_source_tree() -> dict[str, str]:
+    """The environment with what a sourced setup file put on PYTHONPATH, but without this source tree."""
+    places = [place for place in os.environ['PYTHONPATH'].split(os.pathsep) if place and place != str(ROOT)]
+    return {**os.environ, 'PYTHONPATH': os.pathsep.join(places)}
+
+
 @pytest.fixture(scope='module')
 def workspace(tmp_path_factory) -> Path:
     """A workspace with the package in it, built by colcon."""
     workspace = tmp_path_factory.mktemp('workspace')
     shutil.copytree(ROOT, workspace / 'src' / 'self_segmentation', ignore=shutil.ignore_patterns(
         '.*', 'build', 'install', 'log', '__pycache__', '*.egg-info', 'output.*'))
-    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
-    done = subprocess.run(['colcon', 'build'], cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True)
+    environment = without_source_tree()
+    python = Path(sys.executable)
+    if ' ' in str(python):  # which the first line of an installed program cannot hold
+        place = tmp_path_factory.mktemp('python') / 'venv'
+        place.symlink_to(sys.prefix)
+        python = place / 'bin' / python.name
+    environment['PATH'] = f'{python.parent}:{environment["PATH"]}'
+    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
     assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout
     return workspace
 
 
 def sourced(workspace: Path, *command: str) -> tuple[list[str], dict[str, str]]:
     """A command with the workspace's setup.bash sourced and nothing of the source tree in its environment."""
-    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    environment = without_source_tree()
     return ['bash', '-c', f'source {workspace}/install/setup.bash && cd / && exec "$@"', '-', *map(str, command)], environment
 
 

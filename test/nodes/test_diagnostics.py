@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros import Segmentation, message_of
 
 from self_segmentation.nodes.diagnostics import Health
+from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -76,6 +77,7 @@ def test_reports_rates_latencies_and_person_present(graph, start, astronaut, sam
         assert values['frames dropped'] == '0' and values['last error'] == 'none'
 
 
+@pytest.mark.skipif(not HAS_MESSAGE_INFO, reason='frames have no numbers in Humble')
 def test_counts_dropped_frames(node, astronaut):
     node.listen('mask')
     node.results(message_of(astronaut))
@@ -116,6 +118,14 @@ def test_warns_of_missing_camera_with_topics(graph, start):
     node.report(WARN, node.topic)  # which the tests' own camera has
     node.wait_until(lambda: any(f'no camera frames on {nothing} for ' in line and node.topic in line
                                 for line in node.program.said.splitlines()), 'the warning in the log')
+    graph.node.destroy_subscription(subscription)
+
+
+def test_warns_of_camera_in_other_transport_with_its_topic(node, graph):
+    assert node.change(image_transport='compressed') == []  # the tests' own camera publishes raw images alone
+    _, subscription = graph.listen(f'{node.name}/mask')
+    node.report(WARN, f'no publishers, but there are some on {node.topic}: set image_transport to raw')
+    assert node.change(image_transport='raw') == []
     graph.node.destroy_subscription(subscription)
 
 

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 import array
-import importlib.util
 import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ONE_PIXEL
 from ros import message_of, picture_of
 from sensor_msgs.msg import Image
 
@@ -14,10 +14,9 @@ from self_segmentation.errors import ImageError
 from self_segmentation.nodes.messages import ENCODINGS, BitDepth, ImageWriter, to_bgr
 from self_segmentation.picture.decoding import MAX_SIDE
 
-needs_cv_bridge = pytest.mark.skipif(importlib.util.find_spec('cv_bridge') is None, reason='NOT TESTED: no cv_bridge')
 BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
 PADDINGS = [0, 1, 7, 64]
-SIZES = [(6, 8), (1, 1), (5, 7), (480, 641), (3, 2)]
+SIZES = [(6, 8), *ONE_PIXEL, (5, 7), (480, 641), (3, 2)]
 EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
 
 
@@ -40,6 +39,10 @@ def from_yuv(y, u, v) -> np.ndarray:
 def assert_close(picture, expected, tolerance=2):
     assert (picture.shape, picture.dtype) == (expected.shape, np.uint8)
     assert np.abs(picture.astype(float) - expected).max() <= tolerance
+
+
+def by_cv_bridge(message) -> np.ndarray:
+    return pytest.importorskip('cv_bridge').CvBridge().imgmsg_to_cv2(message, 'bgr8')
 
 
 def refused(message) -> str:
@@ -67,15 +70,12 @@ def test_grey_becomes_three_equal_channels(encoding, size, padding):
     assert np.array_equal(to_bgr(message_of(pixels, encoding, padding)), np.stack([pixels] * 3, axis=-1))
 
 
-@needs_cv_bridge
 @pytest.mark.parametrize('size', SIZES)
 @pytest.mark.parametrize('encoding, channels', [('bgr8', 3), ('rgb8', 3), ('bgra8', 4), ('rgba8', 4), ('mono8', 1)])
 def test_conversion_matches_cv_bridge(encoding, channels, size):
-    from cv_bridge import CvBridge
-
     pixels = noise(*size, channels) if channels > 1 else noise(*size)
     message = message_of(pixels, encoding)
-    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+    assert np.array_equal(to_bgr(message), by_cv_bridge(message))
 
 
 @pytest.mark.parametrize('padding', PADDINGS)
@@ -132,13 +132,10 @@ def test_bit_depth_grows_with_brightest_value_only():
     assert said == [(10, 0), (12, 1024), (16, 65535)]
 
 
-@needs_cv_bridge
 @pytest.mark.parametrize('order', ['rggb', 'bggr', 'gbrg'])  # the fourth one it does not know
 def test_bayer_matches_cv_bridge(order):
-    from cv_bridge import CvBridge
-
     message = message_of(noise(12, 16), f'bayer_{order}8')
-    assert np.array_equal(to_bgr(message), CvBridge().imgmsg_to_cv2(message, 'bgr8'))
+    assert np.array_equal(to_bgr(message), by_cv_bridge(message))
 
 
 @pytest.mark.parametrize('color', [(200, 0, 0), (0, 200, 0), (0, 0, 200)], ids=['blue', 'green', 'red'])

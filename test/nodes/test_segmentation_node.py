@@ -197,7 +197,8 @@ def test_refuses_parameter_of_unknown_type(node, graph, service):
 
 
 def test_parameter_cannot_be_deleted(node):
-    node.call(lambda: node.parameters.delete_parameters(['threshold']))
+    [reason] = node.change(threshold=None)
+    assert 'threshold = None' in reason
     assert node.values() == USUAL
 
 

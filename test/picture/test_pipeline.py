@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, PATIENCE, ROOT, area, tutorial_settings
+from conftest import EMPTY_ROOM, ONE_PIXEL, PATIENCE, ROOT, SAMPLE, area, tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.picture.runtimes import installed_runtimes
@@ -21,8 +21,8 @@ CHOICES = [(tunable.name, choice) for tunable in TUNABLES.values() for choice in
            ((True, False) if isinstance(tunable.default, bool) else ()) if choice not in MISSING]
 
 
-def assert_whole(result, frame):
-    assert result.composite.shape == frame.shape and result.mask.shape == result.alpha.shape == frame.shape[:2]
+def assert_whole(result, frame, channels=3):
+    assert result.composite.shape == (*frame.shape[:2], channels) and result.mask.shape == result.alpha.shape == frame.shape[:2]
     assert {array.dtype for array in (result.composite, result.mask, result.alpha)} == {np.dtype(np.uint8)}
     assert set(np.unique(result.mask)) <= {0, 255} and np.array_equal(result.mask, np.where(result.alpha > 127, 255, 0))
 
@@ -32,9 +32,12 @@ def assert_whole(result, frame):
 def test_every_choice_and_range_limit_gives_results(name, value, base, sample):
     pipeline = make_pipeline(base)
     pipeline.process(sample[0])
-    reconfigure(pipeline, base.updated({'background.image': str(EMPTY_ROOM), name: value}))
+    more = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
+    if value == 'people':
+        more['people.detector'] = True
+    reconfigure(pipeline, base.updated({**more, name: value}))
     for index in (45, 60, 60, 0):
-        assert_whole(pipeline.process(sample[index]), sample[index])
+        assert_whole(pipeline.process(sample[index]), sample[index], pipeline.channels)
 
 
 def test_higher_threshold_shrinks_mask(astronaut):
@@ -77,13 +80,13 @@ def test_finds_sample_person_and_keeps_room_empty(sample):
 
 
 # Frames that a header may announce; in a process of its own, which may end or take too long or too much.
-TINY = """
+TINY = f"""
 import resource, sys
 import numpy as np
 from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.settings import Settings, read_yaml
-pipeline = make_pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {}))
-for size in ((1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
+pipeline = make_pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {{}}))
+for size in ({'(1, 1), ' if ONE_PIXEL else ''}(2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
     print(size, flush=True)
     result = pipeline.process(np.zeros((*size, 3), np.uint8))
     assert result.mask.shape == result.alpha.shape == size and result.composite.shape == (*size, 3)

@@ -219,8 +219,9 @@ def test_busy_machine_or_middleware_explains_losses():
 def test_only_middleware_sleeps_in_node():
     """So a sleep in its threads is that of Fast DDS."""
     code = ('import sys, self_segmentation.nodes.segmentation_node\n'
-            'print(*[module.__file__ for name, module in sys.modules.items() if name.startswith("self_segmentation")])')
-    files = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
+            'print(*[module.__file__ for name, module in sys.modules.items() if name.startswith("self_segmentation")], '
+            'sep="\\n")')
+    files = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(files) > 10
     assert not [file for file in files if 'sleep' in Path(file).read_text()]
 

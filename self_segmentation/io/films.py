@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Backgrounds that move: a video or an animated image, decoded beside the pipeline and played over and over."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..picture.backgrounds import Fitting, fitted
+from ..picture.decoding import PILLOW_ERRORS, flattened, kind_of, open_picture, upright
+from ..settings import Settings
+from .frames import Frame, Source, SourceKind
+from .sources import open_source
+
+__all__ = ['Player', 'is_animated', 'open_animation', 'open_video']
+
+_AHEAD = 3  # pictures that are ready at most
+_USUAL_DURATION = 1 / 25  # seconds, where a file does not say
+_SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a picture with a shorter delay, or none, for 0.1 s
+_LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
+_JUMP = 2.0  # seconds between two moments from which it is no time in which the film went on
+_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')
+_HEAD = 64  # bytes that tell what a file is
+_COLOR = Settings.background_color  # behind what is transparent
+_log = logging.getLogger(__name__)
+
+
+class _Picture(NamedTuple):
+    """A picture as it is shown, the same before it was fitted, and for how many seconds it is shown."""
+
+    fitted: NDArray[np.uint8]
+    fitting: Fitting
+    original: NDArray[np.uint8]
+    duration: float
+
+
+class Player:
+    """
+    Plays a source without end; a thread decodes and fits a few pictures ahead, so that nobody waits for them.
+
+    A source that ends early, or is damaged from some picture on, starts again there. Where the decoder is too slow, so is the
+    film.
+
+    :param source: a video; the player closes it.
+    :raises SourceError: it has no first picture, or one of more than 4096 pixels a side.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._first = source, self._checked(source.read())
+        self._condition = threading.Condition()  # guards all below
+        self._ready: deque[_Picture] = deque()
+        self._shown: _Picture | None = None
+        self._fitting: Fitting | None = None
+        self._moment: float | None = None
+        self._step = self._left = 0.0  # seconds: between the last two moments; for which the picture is shown yet
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def picture(self, moment: float, fitting: Fitting) -> NDArray[np.uint8]:
+        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.Film`."""
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._play, name='background', daemon=True)
+                self._thread.start()
+            step = 0.0 if self._moment is None else moment - self._moment
+            self._moment, self._step, self._fitting = moment, step if 0 <= step < _JUMP else 0.0, fitting
+            shown = self._shown or self._fit(self._first.pixels, fitting, self._first.duration or _USUAL_DURATION)
+            if self._shown is None:
+                self._left = shown.duration
+            self._left -= self._step
+            while self._left <= 0 and self._ready:
+                shown = self._ready.popleft()
+                self._left += shown.duration
+            self._left = max(self._left, 0.0)  # else it runs after what the decoder could not do in time
+            if shown.fitting != fitting:
+                shown = self._fit(shown.original, fitting, shown.duration)
+            self._shown = shown
+            self._condition.notify()
+            return shown.fitted
+
+    def close(self) -> None:
+        """End the thread and close the source."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._source.close()
+        self._ready.clear()
+
+    def _play(self) -> None:
+        duration = 0.0
+        for frame in self._frames():
+            duration += frame.duration or _USUAL_DURATION
+            with self._condition:
+                if duration < self._step / 2:  # faster than the camera: most of its pictures are never seen
+                    continue
+                self._condition.wait_for(lambda: self._closed or len(self._ready) < _AHEAD)
+                fitting = self._fitting
+            if self._closed or fitting is None:
+                return
+            ready = self._fit(frame.pixels, fitting, duration)
+            duration = 0.0
+            with self._condition:
+                self._ready.append(ready)
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the pictures after the first one, and then all, over and over, as far as they can be read."""
+        count, is_said = 1, False
+        while not self._closed:
+            frame = None
+            try:
+                if count == 0:
+                    self._source.rewind()
+                frame = self._source.read()
+                if frame is not None:
+                    frame = self._checked(frame)
+            except SelfSegmentationError as error:
+                frame = None
+                if not is_said:
+                    _log.warning('the background ends at its picture %d: it %s', count, error)
+                is_said = True
+            if frame is not None:
+                count += 1
+                yield frame
+            elif count <= 1:
+                return  # one picture only: it stays
+            else:
+                count = 0
+
+    @staticmethod
+    def _fit(pixels: NDArray[np.uint8], fitting: Fitting, duration: float) -> _Picture:
+        return _Picture(fitted(pixels, *fitting), fitting, pixels, duration)
+
+    @staticmethod
+    def _checked(frame: Frame | None) -> Frame:
+        if frame is None:
+            raise SourceError('has no picture')
+        if max(frame.pixels.shape) > _LARGEST_SIDE:
+            height, width = frame.pixels.shape[:2]
+            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {_LARGEST_SIDE}')
+        return frame
+
+
+class _Animation(Source):
+    """An animated image: its pictures are decoded one after the other, however many there are."""
+
+    kind = SourceKind.VIDEO
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._index = content, 0
+        self._image = self._opened()
+
+    def read(self) -> Frame | None:
+        index, self._index = self._index, self._index + 1
+        try:
+            self._image.seek(index)
+            pixels = flattened(upright(self._image), _COLOR)
+        except EOFError:
+            return None
+        except PILLOW_ERRORS as error:
+            raise SourceError(f'is damaged at picture {index}: {error}') from error
+        delay = float(self._image.info.get('duration') or 0) / 1000
+        return Frame(pixels, f'{index:05d}', index, None, delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY)
+
+    def rewind(self) -> None:
+        self._image.close()
+        self._index, self._image = 0, self._opened()
+
+    def _opened(self) -> PIL.Image.Image:
+        try:
+            return open_picture(io.BytesIO(self._content), _LARGEST_SIDE)
+        except ImageError as error:
+            raise SourceError(str(error)) from error
+
+    def close(self) -> None:
+        self._image.close()
+
+
+def is_animated(content: bytes) -> bool:
+    """Return whether the bytes of an image file are a film: a GIF, WebP, PNG or AVIF of several images."""
+    if kind_of(content[:_HEAD]) not in _ANIMATED:
+        return False
+    try:
+        with open_picture(io.BytesIO(content), _LARGEST_SIDE) as image:
+            return bool(getattr(image, 'is_animated', False))
+    except (ImageError, *PILLOW_ERRORS):
+        return False  # it is refused where it is read, with the reason
+
+
+def open_animation(content: bytes) -> Player:
+    """
+    Return an animated image that plays.
+
+    :param content: of the file.
+    :raises SourceError: it cannot be read.
+    """
+    return Player(_Animation(content))
+
+
+def open_video(name: str) -> Player:
+    """
+    Return a video file that plays.
+
+    :raises SourceError: it cannot be read; a pipe, a device, a stream and an image are refused too.
+    """
+    try:
+        path = Path(name).expanduser()
+        is_file = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SourceError(f'is not a path ({error})') from error
+    if not is_file:
+        reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
+        raise SourceError(reason)
+    source = open_source(str(path.absolute()))
+    try:
+        if source.kind != SourceKind.VIDEO:
+            raise SourceError('is not a video')
+        return Player(source)
+    except SelfSegmentationError:
+        source.close()
+        raise

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What reaches the node while it runs beside parameters and frames: ``~/pause``, ``~/save``, pictures on ``~/background``."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+
+from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..io.writers import Folder
+from .messages import to_bgr
+
+__all__ = ['BackgroundInput', 'offer_controls', 'save']
+
+_REPEAT_INTERVAL = 30.0  # seconds between two log lines on pictures that cannot be used
+
+
+class BackgroundInput:
+    """
+    A subscription of ``~/background``: best effort, depth 1, with QoS overrides.
+
+    :param show: takes each picture, (h, w, 3) uint8 blue green red.
+    """
+
+    def __init__(self, node: Node, show: Callable[[NDArray[np.uint8]], object]) -> None:
+        def on_message(message: Any) -> None:
+            try:
+                show(to_bgr(message))
+            except ImageError as error:
+                node.get_logger().error(f'picture on ~/background skipped: {error}', throttle_duration_sec=_REPEAT_INTERVAL)
+
+        self._node = node
+        self._subscription = node.create_subscription(
+            Image, '~/background', on_message,
+            QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self.topic = self._subscription.topic_name
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._node.destroy_subscription(self._subscription)
+
+
+def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], Path]) -> None:
+    """
+    Offer the services ``~/pause`` and ``~/save``.
+
+    :param pause: takes whether to pause, and returns what became of it in words.
+    :param save: writes the last frame and returns the composite's path; raises SelfSegmentationError where there is none.
+    """
+    def on_pause(request: Any, response: Any) -> Any:
+        response.success, response.message = True, pause(request.data)
+        return response
+
+    def on_save(request: Any, response: Any) -> Any:
+        try:
+            response.success, response.message = True, str(save())
+        except SelfSegmentationError as error:
+            response.success, response.message = False, str(error)
+            node.get_logger().warning(f'not saved: {error}')
+        return response
+
+    node.create_service(SetBool, '~/pause', on_pause)
+    node.create_service(Trigger, '~/save', on_save)
+
+
+def save(folder: str, pictures: Mapping[str, NDArray[np.uint8]]) -> Path:
+    """
+    Write pictures as ``TIME_NAME.png``.
+
+    :param folder: made if need be; ``~`` is the user's own.
+    :param pictures: by their names.
+    :returns: the path of the last one.
+    :raises SourceError: they cannot be written.
+    """
+    try:
+        place = Path(folder).expanduser().absolute()
+    except (RuntimeError, ValueError) as error:
+        raise SourceError(f'save_dir = {folder!r} is not a path: {error}') from error
+    moment = datetime.datetime.now().strftime('%Y%m%d_%H%M%S_%f')
+    writer = Folder(place)
+    for name, pixels in pictures.items():
+        writer.write(f'{moment}_{name}', pixels)
+    return place / f'{moment}_{name}.png'

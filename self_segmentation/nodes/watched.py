@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A node that somebody looks at: who it is, what it shows, how it is; and which pictures nobody may see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import ParameterEvent
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+
+from .remote import RemoteNode, plain
+from .streams import Pictures, Topic
+
+if TYPE_CHECKING:  # it needs aiohttp
+    from .studio_server import Audience
+
+__all__ = ['Privacy', 'Watched', 'image_kinds', 'nodes_with_parameters']
+
+_IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+_SUFFIX = '/compressed'
+_DESCRIBES = '/describe_parameters'
+_INPUT = 'input'
+_COVERS = ('replace', 'people')  # the parameter of a node that covers people, and its value
+_PATIENCE = 3.0  # seconds for the answer whether a node covers people
+_SETTLING = 5.0  # seconds
+_REPORT_LASTS = 3.0  # seconds
+_MOST_FIGURES, _LONGEST_FIGURE = 60, 200  # of a diagnostic status
+
+
+def nodes_with_parameters(node: Node) -> list[str]:
+    """Return the full names of the nodes that describe their parameters, but for ``node``; those with an output first."""
+    images = {topic for topic, types in node.get_topic_names_and_types() if _IMAGE in types}
+    services = [service for service, _ in node.get_service_names_and_types()]
+    names = {service.removesuffix(_DESCRIBES) for service in services if service.endswith(_DESCRIBES)}
+    shown = (name for name in names - {node.get_fully_qualified_name()} if not name.rpartition('/')[2].startswith('_'))
+    return sorted(shown, key=lambda name: (f'{name}/output' not in images, name))
+
+
+def _image_topics(node: Node, name: str) -> tuple[set[Topic], set[Topic]]:
+    """Return the pictures that another node publishes, and those that it subscribes; none where it is gone."""
+    namespace, _, own = name.rpartition('/')
+    try:
+        found = [ask(own, namespace or '/') for ask in (node.get_publisher_names_and_types_by_node,
+                                                        node.get_subscriber_names_and_types_by_node)]
+    except Exception as error:  # NodeNameNonExistentError, which is at another place in each rclpy
+        node.get_logger().debug(f'{name}: {error}')
+        return set(), set()
+    published, subscribed = ({Topic(topic, _COMPRESSED in types) for topic, types in topics if {_IMAGE, _COMPRESSED} & {*types}}
+                             for topics in found)
+    return published, subscribed
+
+
+def image_kinds(name: str, published: Iterable[Topic], subscribed: Iterable[Topic], prefers_compressed: bool) -> dict[str, Topic]:
+    """
+    Return a node's pictures by what they are called: ``input`` for what it subscribes, else the last part of the topic.
+
+    :param prefers_compressed: whether the compressed form is taken where there are both.
+    """
+    kinds: dict[str, Topic] = {}
+    for topic in sorted(subscribed):
+        if not topic.name.startswith(f'{name}/'):
+            kinds.setdefault(_INPUT, topic)
+    for topic in sorted(published, key=lambda topic: (topic.is_compressed != prefers_compressed, topic.name)):
+        base = topic.name.removesuffix(_SUFFIX) if topic.is_compressed else topic.name
+        kinds.setdefault(base.removeprefix(f'{name}/') if base.startswith(f'{name}/') else base.rpartition('/')[2], topic)
+    return kinds
+
+
+def _bases(topics: Iterable[Topic]) -> set[str]:
+    return {topic.name.removesuffix(_SUFFIX) for topic in topics}
+
+
+class Privacy:
+    """
+    Which nodes cover people (``replace`` is people): what goes into them, and what others make of it, is shown to nobody.
+
+    A node that has not answered yet is taken for one that does.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._asked: dict[str, tuple[float, Any]] = {}  # when, and by which client
+        self._covers: dict[str, bool] = {}
+        self._inputs: dict[str, set[str]] = {}
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether all have answered who were asked a short while ago."""
+        return self._covering() <= self._covers.keys()
+
+    def poll(self, names: Collection[str]) -> None:
+        """Ask the nodes that are new, and forget those that are gone."""
+        for name in self._asked.keys() - set(names):
+            self._node.destroy_client(self._asked.pop(name)[1])
+            self._covers.pop(name, None)
+            self._inputs.pop(name, None)
+        for name in set(names) - self._asked.keys():
+            client: Any = self._node.create_client(GetParameters, f'{name}/get_parameters')
+            self._asked[name] = time.monotonic(), client
+        for name, (_, client) in self._asked.items():
+            if name not in self._covers and client.service_is_ready():
+                client.call_async(GetParameters.Request(names=[_COVERS[0]])).add_done_callback(
+                    lambda done, name=name: self._covers.setdefault(name, [plain(each) for each in done.result().values]
+                                                                    == [_COVERS[1]]))
+        for name in self._covering():
+            self._inputs.setdefault(name, set()).update(_bases(_image_topics(self._node, name)[1]))
+
+    def _covering(self) -> set[str]:
+        now = time.monotonic()
+        return {name for name, (asked, _) in self._asked.items() if self._covers.get(name, now - asked < _PATIENCE)}
+
+    def follow(self, event: ParameterEvent) -> None:
+        """Take what a node says of its changes."""
+        for each in (*event.new_parameters, *event.changed_parameters):
+            if each.name == _COVERS[0] and event.node in self._asked:
+                self._covers[event.node] = plain(each.value) == _COVERS[1]
+
+    def forget(self) -> None:
+        """Ask all again when somebody looks again."""
+        self.poll(())
+
+    def hides(self, name: str, topics: Iterable[Topic]) -> str:
+        """
+        Return the node for whose sake the pictures of another are not shown; nothing where they may be.
+
+        ``?`` stands for one that has not answered yet.
+        """
+        bases = _bases(topics)
+        for other in sorted(self._covering() - {name}):
+            inputs = self._inputs.get(other)
+            if not inputs or inputs & bases:  # one whose camera is not known yet may have the same
+                return other if other in self._covers else '?'
+        return ''
+
+
+class Watched:
+    """
+    A node that somebody looks at.
+
+    :param node: that subscribes and asks.
+    :param name: full name of the other.
+    """
+
+    def __init__(self, node: Node, name: str, audience: Audience, privacy: Privacy, *, width: int, quality: int,
+                 prefers_compressed: bool) -> None:
+        self.remote = RemoteNode(node, name, self._on_change)
+        self._node, self._name, self._audience, self._privacy = node, name, audience, privacy
+        self._prefers_compressed = prefers_compressed
+        self._pictures = Pictures(node, lambda: audience.wanted, audience.give, width, quality)
+        self._kinds: dict[str, Topic] = {}
+        self._told: dict[str, Any] = {}
+        self._status: dict[str, Any] = {}
+        self._since = self._counted = self._reported = time.monotonic()
+
+    def close(self) -> None:
+        """Subscribe nothing and ask nothing any more."""
+        self._pictures.subscribe({})
+        self.remote.close()
+
+    def poll(self) -> None:
+        """Look what there is."""
+        self.remote.poll()
+        published, subscribed = _image_topics(self._node, self._name)
+        self._kinds.update(image_kinds(self._name, published, subscribed, self._prefers_compressed))
+        self.show()
+
+    def tell_figures(self) -> None:
+        """Say how it is; once a second."""
+        now = time.monotonic()
+        rate, self._pictures.count = self._pictures.count / (now - self._counted), 0
+        self._counted, age = now, self._pictures.age
+        self._pictures.age = None
+        report = self._status if now - self._reported < _REPORT_LASTS else {}
+        self._audience.tell('figures', {'about': 'figures', 'node': self._name, 'rate': rate, 'latency': age, **report})
+
+    def report(self, status: DiagnosticStatus) -> None:
+        """Take what the node reports of itself."""
+        self._reported = time.monotonic()
+        self._status = {'level': status.level[0], 'message': status.message[:_LONGEST_FIGURE * 3], 'values': {
+            value.key[:_LONGEST_FIGURE]: value.value[:_LONGEST_FIGURE] for value in status.values[:_MOST_FIGURES]}}
+
+    def show(self) -> None:
+        """Subscribe to the pictures that are looked at and may be."""
+        replace = self.remote.parameters.get(_COVERS[0])
+        covers, hidden_for = replace is not None and replace['value'] == _COVERS[1], ''
+        kinds: dict[str, Topic] = {}
+        if self.remote.parameters:  # else nobody knows
+            kinds = {kind: topic for kind, topic in self._kinds.items() if not (covers and kind == _INPUT)}
+        else:
+            self._kinds = {}
+        if not covers:
+            hidden_for = self._privacy.hides(self._name, kinds.values())
+        if hidden_for:
+            kinds = {}
+        self._pictures.subscribe({kind: topic for kind, topic in kinds.items() if kind in self._audience.shown})
+        told = {'about': 'node', 'node': self._name, 'parameters': self.remote.parameters, 'pictures': sorted(kinds),
+                'actions': self.remote.actions, 'covers': covers, 'hidden_for': hidden_for}
+        without_values = {**told, 'parameters': [*self.remote.parameters]}
+        if without_values != self._told:
+            self._told = without_values
+            self._audience.tell('node', told)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its parameters are known, and it had the time to subscribe to its camera."""
+        return bool(self.remote.parameters) and time.monotonic() - self._since > _SETTLING
+
+    def introduce(self) -> None:
+        """Say all of it again: somebody is new."""
+        self._told = {}
+        self.show()
+
+    def _on_change(self, is_other: bool) -> None:
+        if is_other:
+            self.introduce()
+        else:
+            self.show()
+            self._audience.tell('values', {'about': 'values', 'node': self._name, 'values': {name: each['value'] for name, each
+                                                                          in self.remote.parameters.items()}})

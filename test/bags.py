@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Small recordings, made for the tests by rosbags' own writer, and read by its reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+STORE = get_typestore(Stores.ROS2_HUMBLE)
+STORE.register(get_types_from_msg('float64 value\nstring name\n', 'robot_msgs/msg/Own'))
+QOS = [Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, QosTime(1, 2), QosTime(0, 0),
+           QosLiveliness.AUTOMATIC, QosTime(0, 0), False)]
+IMAGE, COMPRESSED, OWN = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage', 'robot_msgs/msg/Own'
+TOPIC = '/camera/image_raw'
+
+
+def message(frame: np.ndarray, number: int, kind: str, **more: Any) -> Any:
+    """The message of a blue green red frame."""
+    stamp = STORE.types['builtin_interfaces/msg/Time'](100 + number // 15, number % 15 * 66_000_000)
+    header = STORE.types['std_msgs/msg/Header'](stamp, 'cam')
+    if kind == COMPRESSED:
+        return STORE.types[kind](header, more.get('format', 'jpeg'), cv2.imencode('.jpg', frame)[1].reshape(-1))
+    fields = {'height': frame.shape[0], 'width': frame.shape[1], 'encoding': 'bgr8', 'is_bigendian': 0,
+              'step': frame.shape[1] * 3, 'data': frame.reshape(-1), **more}
+    return STORE.types[kind](header, **fields)
+
+
+def write_bag(path: Path, frames: list[np.ndarray], kind: str = IMAGE, topics: tuple[str, ...] = (TOPIC,),
+              storage: str = 'MCAP', compression: str = 'NONE', version: int = 9, **more: Any) -> Path:
+    """Write a recording: frames on each image topic, and messages of another kind between them."""
+    writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage])
+    writer.set_compression(CompressionMode[compression], CompressionFormat.ZSTD)
+    writer.set_custom_data('robot', 'seven')
+    writer.open()
+    images = [writer.add_connection(topic, kind, typestore=STORE, offered_qos_profiles=QOS) for topic in topics]
+    other = writer.add_connection('/own', OWN, typestore=STORE)
+    for number, frame in enumerate(frames):
+        time = 10 ** 18 + number * 66_000_000
+        for image in images:
+            writer.write(image, time, STORE.serialize_cdr(message(frame, number, kind, **more), kind))
+        for part in range(3):
+            own = STORE.types[OWN](float(number), 'x' * part)
+            writer.write(other, time + part + 1, STORE.serialize_cdr(own, OWN))
+    writer.close()
+    return path
+
+
+def read_bag(path: Path) -> tuple[dict[str, Any], list[tuple[str, int, bytes]]]:
+    """Connections by topic, and messages in order: topic, time, content."""
+    with Reader(path) as reader:
+        connections = {each.topic: each for each in reader.connections}
+        return connections, [(each.topic, time, bytes(data)) for each, time, data in reader.messages()]
+
+
+def images_of(path: Path, topic: str) -> list[Any]:
+    """The decoded messages of a topic."""
+    connections, messages = read_bag(path)
+    return [STORE.deserialize_cdr(data, connections[name].msgtype) for name, _, data in messages if name == topic]
+
+
+def pixels_of(message: Any) -> np.ndarray:
+    """The pixels of an image message."""
+    if hasattr(message, 'format'):
+        return cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
+    return message.data.reshape(message.height, message.width, -1).squeeze()

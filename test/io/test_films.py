@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Backgrounds that move: at their own pace, over and over, however they were made."""
+import io
+import os
+import threading
+
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import SAMPLE, video_frames, wait_until
+from fuzz.promises import soon
+
+from self_segmentation.errors import BackgroundError
+from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
+from self_segmentation.io.films import Player, open_animation, open_video
+from self_segmentation.io.frames import Frame, Source, SourceKind
+from self_segmentation.picture.backgrounds import Fitting
+from self_segmentation.settings import Settings
+
+FITTING = Fitting((16, 12), 'stretch', (0, 0, 0))
+
+
+class Numbered(Source):
+    """Frames whose grey is their number; from some of them on it is damaged."""
+
+    kind = SourceKind.VIDEO
+
+    def __init__(self, count: int, duration: float = 0.1) -> None:
+        self.count, self._duration, self._index, self.read_so_far = count, duration, 0, 0
+
+    def read(self):
+        if self._index == self.count:
+            return None
+        self._index += 1
+        self.read_so_far += 1
+        return Frame(np.full((6, 8, 3), self._index - 1, np.uint8), '', self._index - 1, None, self._duration)
+
+    def rewind(self):
+        self._index = 0
+
+
+def shown(player, moment) -> int:
+    return int(player.picture(moment, FITTING)[0, 0, 0])
+
+
+def waits(player) -> bool:
+    return len(player._ready) == 3
+
+
+def test_film_plays_at_its_own_pace_and_starts_again():
+    player, seen = Player(Numbered(4)), []
+    for tick in range(12):
+        seen.append(shown(player, 0.1 * tick + 0.01 * (tick > 0)))
+        wait_until(lambda: waits(player), 'the pictures ahead')
+    assert seen == [0, 1, 2, 3] * 3
+    assert [shown(player, 1.11 + 0.01 * tick) for tick in range(5)] == [3] * 5
+    player.close()
+
+
+def test_film_is_never_far_ahead_and_nobody_waits_for_it():
+    source = Numbered(1000)
+    player = Player(source)
+    shown(player, 0.0)
+    wait_until(lambda: waits(player), 'the pictures ahead')
+    assert source.read_so_far <= 5
+    player.close()
+    assert not any(thread.name == 'background' for thread in threading.enumerate())
+
+
+def test_jump_of_the_clock_is_no_jump_of_the_film():
+    player = Player(Numbered(100))
+    assert shown(player, 50.0) == 0
+    wait_until(lambda: waits(player), 'the pictures ahead')
+    assert shown(player, 1000.0) == 0 and shown(player, 3.0) == 0 and shown(player, 3.15) == 1
+    player.close()
+
+
+def test_film_follows_a_frame_of_another_size():
+    player = Player(Numbered(4))
+    for size in ((16, 12), (7, 5), (64, 48)):
+        assert player.picture(0.0, Fitting(size, 'cover', (0, 0, 0))).shape == (size[1], size[0], 3)
+    player.close()
+
+
+def animation(count: int, kind: str) -> bytes:
+    images = [PIL.Image.fromarray(np.full((12, 16, 3), (count + index * 40) % 256, np.uint8)) for index in range(count)]
+    file = io.BytesIO()
+    more = {'lossless': True} if kind == 'WEBP' else {}
+    images[0].save(file, kind, save_all=True, append_images=images[1:], duration=100, loop=0, **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'WEBP'])
+def test_animated_image_plays(tmp_path, kind):
+    path = tmp_path / 'animated'
+    path.write_bytes(animation(4, kind))
+    pipeline = make_pipeline(Settings().updated({'background.type': 'image', 'background.image': str(path)}))
+    film = pipeline.assets.media.image
+    seen = set()
+    for tick in range(8):
+        seen.add(int(film.picture(0.11 * tick, FITTING)[0, 0, 0]) // 8)
+        wait_until(lambda: waits(film), 'the pictures ahead')
+    assert len(seen) == 4
+    pipeline.close()
+
+
+def test_animation_of_ten_thousand_pictures_starts_at_once_and_stays_small():
+    content = animation(10000, 'GIF')
+    with soon():
+        player = open_animation(content)
+        assert player.picture(0.0, FITTING).shape == (12, 16, 3)
+        player.close()
+
+
+def test_video_that_ends_in_the_middle_plays_as_far_as_it_goes(tmp_path):
+    path = tmp_path / 'half.mkv'
+    import av
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mpeg4', rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, 'yuv420p'
+        for frame in video_frames(SAMPLE)[:40]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame[:240, :320].copy(), 'bgr24')))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    player = open_video(str(path))
+    pictures = []
+    for tick in range(60):
+        pictures.append(player.picture(0.05 * tick, FITTING).copy())
+        wait_until(lambda: waits(player), 'the pictures ahead')
+    assert len({picture.tobytes() for picture in pictures}) > 5
+    player.close()
+
+
+def test_what_is_no_video_is_refused_by_its_path(tmp_path):
+    os.mkfifo(tmp_path / 'fifo')
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'cut.mp4').write_bytes(SAMPLE.read_bytes()[:2000])
+    picture = tmp_path / 'picture.mp4'
+    PIL.Image.new('RGB', (8, 8)).save(picture, 'PNG')
+    for name in (tmp_path / 'fifo', tmp_path / 'text.mp4', tmp_path / 'empty.mp4', tmp_path / 'cut.mp4', picture, tmp_path,
+                 '/dev/zero', '/missing.mp4', 'http://localhost:1/x.mp4', '\0', '~nobody/x.mp4'):
+        with soon(), pytest.raises(BackgroundError, match='background.video') as raised:
+            load_assets(Settings().updated({'background.video': str(name)}))
+        assert repr(str(name)) in str(raised.value) and 'give' in str(raised.value)
+
+
+def test_pipeline_closes_the_film_that_is_no_longer_shown(astronaut):
+    film = {'background.type': 'video', 'background.video': str(SAMPLE)}
+    pipeline = make_pipeline(Settings().updated(film))
+    pipeline.process(astronaut)
+    first = pipeline.assets.media.video
+    reconfigure(pipeline, pipeline.settings, ['background.video'])
+    pipeline.process(astronaut)
+    assert pipeline.assets.media.video is not first and first._closed and not pipeline.assets.media.video._closed
+    pipeline.close()
+    assert not any(thread.name == 'background' for thread in threading.enumerate())

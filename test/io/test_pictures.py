@@ -1,0 +1,228 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Images as telephones, browsers and chat programs give them: seen as they are meant, by what is in them, not by their names."""
+import io
+import struct
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import PIL.features
+import PIL.Image
+import pytest
+from conftest import ASTRONAUT, background_of
+from media import corners, quarters, tagged
+from PIL import ImageCms
+
+from self_segmentation.errors import SourceError
+from self_segmentation.io.sources import SourceKind, open_source
+from self_segmentation.settings import Settings
+
+IMAGE = PIL.Image.fromarray(quarters(96, 64))
+# What a camera with this orientation stored of a scene whose quarters are red, green, blue, white.
+STORED = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+
+
+def encoded(kind: str, image: PIL.Image.Image = IMAGE, **more) -> bytes:
+    image.save(file := io.BytesIO(), kind, **more)
+    return file.getvalue()
+
+
+def first(path, **more):
+    return open_source(str(path), **more).read()
+
+
+def seen(tmp_path, content: bytes, name: str = 'picture') -> np.ndarray:
+    (tmp_path / name).write_bytes(content)
+    return first(tmp_path / name).pixels
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF', 'AVIF'])
+@pytest.mark.parametrize('orientation', STORED)
+def test_applies_exif_orientation(tmp_path, kind, orientation):
+    if kind == 'AVIF' and not PIL.features.check('avif'):
+        pytest.skip('this Pillow has no AVIF')
+    turn = STORED[orientation]
+    stored = IMAGE if turn is None else IMAGE.transpose(PIL.Image.Transpose(turn))
+    pixels = seen(tmp_path, tagged(stored, orientation, kind))
+    assert corners(pixels) == 'rgbw' and pixels.shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize('name', ['photo', 'PHOTO.JPG', 'photo.jfif', 'photo.jpe', 'photo.mpo', 'photo.txt', 'photo.mp4',
+                                  'photo.png', 'a:b.jpg', '2024', 'IMG.2024'])
+def test_detects_image_by_content(tmp_path, name):
+    (tmp_path / name).write_bytes(encoded('JPEG'))
+    source = open_source(str(tmp_path / name))
+    assert (source.kind, source.count) == (SourceKind.IMAGES, 1) and corners(source.read().pixels) == 'rgbw'
+
+
+def test_numeric_folder_name_is_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / '2024').mkdir()
+    (tmp_path / '2024' / 'a.jpg').write_bytes(encoded('JPEG'))
+    assert corners(first('2024').pixels) == 'rgbw'
+
+
+def test_folder_skips_hidden_files_and_names_others(tmp_path, caplog):
+    for name in ('a.jpg', 'B', 'c.jfif', 'd.JPEG'):
+        (tmp_path / name).write_bytes(encoded('JPEG'))
+    (tmp_path / '._a.jpg').write_bytes(b'Mac OS X        ')
+    (tmp_path / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
+    (tmp_path / 'notes.txt').write_text('none')
+    (tmp_path / 'folder.jpg').mkdir()
+    source = open_source(str(tmp_path))
+    assert [frame.name for frame in iter(source.read, None)] == ['B', 'a', 'c', 'd']
+    [said] = [record.message for record in caplog.records]
+    assert str(tmp_path) in said and 'notes.txt' in said and '._a' not in said
+
+
+def test_refuses_apple_double_file(tmp_path):
+    (tmp_path / '._a.jpg').write_bytes(b'Mac OS X        ')
+    with pytest.raises(SourceError, match=r'\._a\.jpg'):
+        open_source(str(tmp_path / '._a.jpg'))
+
+
+def test_reads_motion_photo(tmp_path):
+    film = np.random.default_rng(1).integers(0, 256, 8_000_000, np.uint8).tobytes()
+    assert film.count(b'\xff\xda') > 100
+    assert corners(seen(tmp_path, encoded('JPEG') + b'\0\0\0\x20ftypmp42' + film)) == 'rgbw'
+    assert corners(seen(tmp_path, encoded('JPEG', progressive=True) + film)) == 'rgbw'
+
+
+def test_reads_first_image_of_mpo(tmp_path):
+    other = PIL.Image.fromarray(np.zeros((64, 96, 3), np.uint8))
+    assert corners(seen(tmp_path, encoded('MPO', save_all=True, append_images=[other]), 'photo.mpo')) == 'rgbw'
+
+
+def test_refuses_jpeg_of_many_scans(tmp_path):
+    whole = encoded('JPEG', progressive=True)
+    scan = whole[whole.index(b'\xff\xda'):-2]
+    with pytest.raises(SourceError, match='scans'):
+        seen(tmp_path, whole[:-2] + scan * 200 + b'\xff\xd9')
+
+
+def test_reads_200_megapixels(tmp_path):
+    PIL.Image.new('L', (16320, 12240), 77).save(tmp_path / 'large.png', compress_level=1)
+    pixels = first(tmp_path / 'large.png').pixels
+    assert pixels.shape == (12240, 16320, 3) and pixels[::1000, ::1000].min() == pixels[::1000, ::1000].max() == 77
+
+
+def test_refuses_too_large_image(tmp_path):
+    PIL.Image.new('1', (16385, 1)).save(tmp_path / 'wide.png')
+    with pytest.raises(SourceError, match='wide.png.*16385x1.*16384'):
+        first(tmp_path / 'wide.png')
+
+
+HIDDEN = np.full((64, 96, 4), (255, 0, 255, 0), np.uint8)
+HIDDEN[16:48, 24:72] = (200, 0, 0, 255)
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'TIFF', 'GIF'])
+def test_blends_transparency_without_hidden_colors(tmp_path, kind):
+    more = {'lossless': True, 'exact': True} if kind == 'WEBP' else {}
+    (tmp_path / 'logo').write_bytes(encoded(kind, PIL.Image.fromarray(HIDDEN), **more))
+    pixels = first(tmp_path / 'logo', color=(0, 200, 0)).pixels
+    assert pixels[32, 48].tolist() == [0, 0, 200] and pixels[0, 0].tolist() == [0, 200, 0]
+    image = tmp_path / 'logo'
+    behind = background_of(Settings().updated({'background.type': 'image', 'background.image': str(image),
+                                               'background.color': [0, 200, 0]})).behind(np.empty((41, 61, 3), np.uint8))
+    assert behind[0, 0].tolist() == [0, 200, 0] and behind[20, 30].tolist() == [0, 0, 200]
+    assert behind[..., 0].max() < 3  # the hidden magenta has blue in it
+
+
+@pytest.mark.parametrize('image', [PIL.Image.fromarray(HIDDEN).convert('LA'), PIL.Image.fromarray(HIDDEN).quantize(8)],
+                         ids=['grey', 'palette'])
+def test_blends_grey_and_palette_transparency(tmp_path, image):
+    (tmp_path / 'logo.png').write_bytes(encoded('PNG', image))
+    assert first(tmp_path / 'logo.png', color=(1, 200, 3)).pixels[0, 0].tolist() == [3, 200, 1]
+
+
+def test_blends_partial_transparency(tmp_path):
+    (tmp_path / 'half.png').write_bytes(encoded('PNG', PIL.Image.new('RGBA', (8, 8), (200, 100, 0, 128))))
+    pixel = first(tmp_path / 'half.png', color=(0, 0, 200)).pixels[0, 0]
+    assert np.abs(pixel.astype(int) - (100, 50, 100)).max() <= 1
+
+
+def display_p3() -> bytes:
+    """A profile like Display P3: its red is further out than sRGB's."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes())
+    for tag, xyz in ((b'rXYZ', (0.5151, 0.2412, -0.0011)), (b'gXYZ', (0.2919, 0.6922, 0.0419)),
+                     (b'bXYZ', (0.1571, 0.0666, 0.7841))):
+        at = struct.unpack_from('>I', profile, profile.index(tag) + 4)[0]
+        profile[at + 8:at + 20] = struct.pack('>3i', *(round(value * 65536) for value in xyz))
+    return bytes(profile).replace(b'sRGB', b'Wide').replace('sRGB'.encode('utf-16-be'), 'Wide'.encode('utf-16-be'))
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP', 'TIFF'])
+def test_converts_color_profile_to_srgb(tmp_path, kind):
+    image = PIL.Image.new('RGB', (32, 32), (180, 120, 90))
+    more = {'lossless': True} if kind == 'WEBP' else {'quality': 98} if kind == 'JPEG' else {}
+    blue, green, red = seen(tmp_path, encoded(kind, image, icc_profile=display_p3(), **more))[16, 16].astype(int)
+    assert red > 184 and abs(green - 119) < 5 and blue < 88  # more saturated in sRGB's numbers
+
+
+def test_srgb_profile_changes_nothing(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    content = encoded('PNG', PIL.Image.open(ASTRONAUT), icc_profile=profile)
+    assert np.array_equal(seen(tmp_path, content), cv2.imread(str(ASTRONAUT)))
+
+
+def test_warns_of_damaged_profile(tmp_path, caplog):
+    assert corners(seen(tmp_path, encoded('PNG', icc_profile=b'not a profile'))) == 'rgbw'
+    assert any('profile' in record.message for record in caplog.records)
+
+
+def test_scales_16_bit_images(tmp_path):
+    values = np.full((8, 8), 40000, np.uint16)
+    for kind in ('PNG', 'TIFF'):
+        assert seen(tmp_path, encoded(kind, PIL.Image.fromarray(values)))[0, 0].tolist() == [40000 >> 8] * 3
+
+
+def test_reads_cmyk(tmp_path):
+    assert corners(seen(tmp_path, encoded('JPEG', IMAGE.convert('CMYK')))) == 'rgbw'
+
+
+def heic() -> bytes:
+    pillow_heif = pytest.importorskip('pillow_heif')
+    pillow_heif.register_heif_opener()
+    return encoded('HEIF')
+
+
+def test_reads_heic(tmp_path):
+    assert corners(seen(tmp_path, heic(), 'IMG_0001.HEIC')) == 'rgbw'
+
+
+@pytest.mark.parametrize('name, brand, package', [('photo.heic', b'heic', 'pillow-heif'), ('photo', b'mif1', 'pillow-heif'),
+                                                  ('photo.avif', b'avif', 'pillow')])
+def test_names_unreadable_heic_and_avif(tmp_path, name, brand, package):
+    (tmp_path / name).write_bytes(b'\0\0\0\x1cftyp' + brand + b'\0\0\0\0' + brand + bytes(500))
+    code = ('import sys\nsys.modules["pillow_heif"] = None\nimport PIL.Image\n'
+            'PIL.Image.init()\nPIL.Image.OPEN.pop("AVIF", None)\n'
+            'from self_segmentation.__main__ import main\nprint(main([sys.argv[1], "--no-window", "--output", sys.argv[2]]))')
+    done = subprocess.run([sys.executable, '-c', code, tmp_path / name, tmp_path / 'out.png'], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.split() == ['1'] and name in done.stderr and 'Traceback' not in done.stderr
+    assert f'install {package}' in done.stderr.replace("'", '') and ('HEIC' in done.stderr or 'AVIF' in done.stderr)
+
+
+@pytest.mark.parametrize('kind', ['WEBP', 'PNG', 'GIF'])
+def test_animated_image_is_video(tmp_path, kind):
+    frames = [PIL.Image.fromarray(np.full((16, 16, 3), grey, np.uint8)) for grey in (20, 90, 160)]
+    more = {'lossless': True} if kind == 'WEBP' else {}
+    (tmp_path / 'sticker').write_bytes(encoded(kind, frames[0], save_all=True, append_images=frames[1:],
+                                               duration=[100, 500, 40], **more))
+    source = open_source(str(tmp_path / 'sticker'))
+    assert (source.kind, source.count) == (SourceKind.VIDEO, 3)
+    for _ in range(2):
+        read = list(iter(source.read, None))
+        assert [frame.stamp for frame in read] == pytest.approx([0, 0.1, 0.6])
+        assert [int(frame.pixels[0, 0, 0]) for frame in read] == pytest.approx([20, 90, 160], abs=1)
+        source.rewind()
+
+
+def test_refuses_truncated_image(tmp_path):
+    for kind in ('JPEG', 'PNG', 'WEBP'):
+        content = encoded(kind, PIL.Image.open(ASTRONAUT).convert('RGB'))
+        with pytest.raises(SourceError, match='cut.png'):
+            seen(tmp_path, content[:len(content) // 2], 'cut.png')

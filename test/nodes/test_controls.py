@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is put in the place of what, as users of the node see it: topics, services and parameters of a process of its own."""
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SAMPLE, tutorial_settings, unique
+from rclpy.qos import QoSProfile
+from ros import Segmentation, message_of, picture_of
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+
+GREY, GREEN = 192, (0, 255, 0)
+
+
+@pytest.fixture
+def hiding(graph, start):
+    """A node that covers people with grey, not mirrored, with a subscriber of each result."""
+    namespace = unique('hiding')
+    return Segmentation(graph, namespace, start.node('segmentation_node', namespace, replace='people', flip='false'))
+
+
+def service(node, kind, name):
+    client = node.graph.node.create_client(kind, f'{node.name}/{name}')
+    node.wait_until(client.service_is_ready, f'the service {name}')
+
+    def call(**values):
+        return node.call(lambda: client.call_async(kind.Request(**values)))
+
+    return call
+
+
+def is_covered(picture) -> bool:
+    return bool((picture == GREY).all())
+
+
+def uncovered(node, frames):
+    """Send frames until one is not covered as a whole; return its results and how many were covered before."""
+    for count, frame in enumerate(frames):
+        results = node.pictures(frame)
+        if not is_covered(results['output']):
+            return results, count
+    pytest.fail('every frame was covered')
+
+
+def test_topic_background_shows_newest_image_or_color(node, astronaut):
+    assert node.change(background__type='topic') == []
+    assert (node.pictures(astronaut)['output'][:40, :40] == GREY).all()
+    sender = node.graph.node.create_publisher(Image, f'{node.name}/background', QoSProfile(depth=1))
+    node.wait_until(lambda: sender.get_subscription_count() == 1, 'the subscription of the background')
+
+    def shows(value, *shape_and_encoding):
+        *shape, encoding = shape_and_encoding
+        sender.publish(message_of(np.full(shape, value, np.uint8), encoding))
+        return (node.pictures(astronaut)['output'][5, 5] == value).all()
+
+    node.wait_until(lambda: shows(40, 90, 120, 3, 'rgb8'), 'a small background')
+    node.wait_until(lambda: shows(90, 480, 640, 3, 'bgr8'), 'a background of another size')
+    node.wait_until(lambda: shows(140, 33, 77, 1, 'mono8'), 'a grey background')
+    sender.publish(message_of(np.zeros((9, 9, 3), np.uint8), 'no such encoding'))
+    node.wait_until(lambda: 'no such encoding' in node.program.said, 'the word that a background cannot be used')
+    node.wait_until(lambda: (node.pictures(astronaut)['output'][:40, :40] == GREY).all(), 'the colour after silence')
+    node.wait_until(lambda: 'the colour is shown' in node.program.said, 'the word that the background is silent')
+    assert node.change(background__type='color') == []
+    node.wait_until(lambda: sender.get_subscription_count() == 0, 'the end of the subscription')
+    node.graph.node.destroy_publisher(sender)
+
+
+def test_transparent_output_is_bgra8_with_straight_alpha(node, astronaut):
+    assert node.change(background__type='transparent') == []
+    results = node.results(message_of(astronaut))
+    assert results['output'].encoding == 'bgra8' and results['output'].step == 512 * 4
+    picture, alpha = picture_of(results['output']), picture_of(results['alpha'])
+    assert np.array_equal(picture[..., 3], alpha) and np.array_equal(picture[alpha == 255][:, :3], astronaut[alpha == 255])
+    assert not picture[alpha == 0].any()
+    assert node.change(background__type='none') == []
+    results = node.results(message_of(astronaut))
+    assert results['output'].encoding == 'bgr8' and np.array_equal(picture_of(results['output']), astronaut)
+    assert picture_of(results['mask']).any()
+
+
+def test_switches_background_type_and_keeps_old_one_on_error(node, astronaut, tmp_path):
+    broken = tmp_path / 'broken.mp4'
+    broken.write_bytes(SAMPLE.read_bytes()[:3000])
+    assert node.change(background__color=[0, 255, 0]) == []
+    [reason] = node.change(background__video=str(broken))
+    assert 'background.video' in reason and str(broken) in reason
+    [reason] = node.change(background__type='video')
+    assert 'needs background.video' in reason
+    assert (node.pictures(astronaut)['output'][:40, :40] == GREEN).all()
+    assert node.change(background__video=str(SAMPLE), background__type='video') == []
+    assert not (node.pictures(astronaut)['output'][:40, :40] == GREEN).all()
+
+
+def test_pause_keeps_last_composite_until_resumed(node, astronaut, sample):
+    pause = service(node, SetBool, 'pause')
+    before = node.pictures(astronaut)
+    assert pause(data=True).success
+    for frame in (sample[60], sample[0]):
+        message = message_of(frame)
+        results = node.results(message)
+        assert all(np.array_equal(picture_of(results[kind]), before[kind]) for kind in before)
+        assert all(m.header == message.header for m in results.values())
+    assert pause(data=False).success
+    assert node.pictures(sample[0])['output'].shape == sample[0].shape
+
+
+def test_save_writes_last_frame_and_its_results(node, astronaut, tmp_path):
+    save = service(node, Trigger, 'save')
+    assert node.change(save_dir=str(tmp_path / 'my pictures')) == []
+    results = node.pictures(astronaut)
+    answer = save()
+    assert answer.success, answer.message
+    path = Path(answer.message)
+    assert path.parent == tmp_path / 'my pictures' and path.name.endswith('_output.png')
+    saved = {kind: cv2.imread(str(path).replace('_output', f'_{kind}'), cv2.IMREAD_UNCHANGED)
+             for kind in ('input', 'mask', 'alpha', 'output')}
+    assert np.array_equal(saved['input'], astronaut)
+    assert all(np.array_equal(saved[kind], results[kind]) for kind in results)
+    (tmp_path / 'file').touch()
+    assert node.change(save_dir=str(tmp_path / 'file')) == []
+    answer = save()
+    assert not answer.success and str(tmp_path / 'file') in answer.message
+
+
+def test_save_without_frame_fails_with_reason(graph, start):
+    namespace = unique('idle')
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=())
+    answer = service(node, Trigger, 'save')()
+    assert not answer.success and 'no frame' in answer.message
+
+
+def test_covers_first_frames_then_shows_empty_room(hiding, sample):
+    results, count = uncovered(hiding, sample[:20])
+    assert count >= 1 and np.array_equal(results['output'][results['alpha'] == 0], sample[count][results['alpha'] == 0])
+    assert (results['alpha'] == 0).mean() > 0.9
+
+
+def cut(frame):
+    return message_of(255 - frame)
+
+
+def gap(frame):
+    message = message_of(frame)
+    message.header.stamp.sec, message.header.frame_id = int(time.time()) + 10, unique('later')
+    return message
+
+
+def size(frame):
+    return message_of(frame[:-2])
+
+
+def encoding(frame):
+    return message_of(frame, 'rgb8')
+
+
+@pytest.mark.parametrize('change', [cut, gap, size, encoding])
+def test_covers_whole_frame_after_change(hiding, sample, change):
+    uncovered(hiding, sample[:20])
+    assert is_covered(picture_of(hiding.results(change(sample[0]))['output']))
+
+
+def test_covers_whole_frame_after_unusable_one(hiding, sample):
+    uncovered(hiding, sample[:20])
+    hiding.send(message_of(sample[0], 'no such encoding'))
+    hiding.wait_until(lambda: 'no such encoding' in hiding.program.said, 'the word that a frame was skipped')
+    assert is_covered(hiding.pictures(sample[0])['output'])
+
+
+def test_covers_uncounted_people_too(hiding, sample):
+    assert hiding.change(people__who='largest', people__smallest=1.0) == []
+    results, _ = uncovered(hiding, sample[55:75])
+    assert 0.15 < (results['mask'] > 0).mean() < 0.7 and is_covered(results['output'][results['alpha'] == 255])
+
+
+def test_pause_covers_whole_frame(hiding, sample):
+    uncovered(hiding, sample[:20])
+    assert service(hiding, SetBool, 'pause')(data=True).success
+    for frame in sample[:3]:
+        assert is_covered(hiding.pictures(frame)['output'])
+
+
+def test_save_writes_no_uncovered_image(hiding, sample, tmp_path):
+    assert hiding.change(save_dir=str(tmp_path)) == []
+    uncovered(hiding, sample[55:75])
+    assert service(hiding, Trigger, 'save')().success
+    assert {path.stem.rpartition('_')[2] for path in tmp_path.iterdir()} == {'mask', 'alpha', 'output'}
+
+
+def test_refuses_settings_that_would_show_people(hiding, graph, start, sample):
+    for change in ({'background__type': 'none'}, {'background__type': 'topic'}, {'people__detector': False}):
+        [reason] = hiding.change(**change)
+        assert "replace = 'people'" in reason, reason
+    namespace = unique('wrong')
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace, replace='peple', background__type='none'))
+    assert node.values()['replace'] == 'people' and node.values()['background.type'] == 'color'
+    assert "'peple'" in node.program.said and 'to be safe' in node.program.said
+    assert is_covered(node.pictures(sample[60])['output'])
+
+
+def test_pause_hides_composite_from_before_replacing_people(node, astronaut, tmp_path):
+    node.pictures(astronaut)
+    assert service(node, SetBool, 'pause')(data=True).success
+    assert node.change(people__detector=True, replace='people') == []
+    assert is_covered(node.pictures(astronaut)['output'])
+    assert service(node, SetBool, 'pause')(data=False).success
+    node.restore(tutorial_settings(flip=False))

@@ -1,0 +1,301 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings: the images of one topic go the node's way, everything else is copied, and nothing looks whole that is not."""
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from bags import COMPRESSED, IMAGE, QOS, STORE, TOPIC, images_of, message, pixels_of, read_bag, write_bag
+from conftest import wait_until
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from self_segmentation.__main__ import main
+from self_segmentation.errors import SourceError
+from self_segmentation.io.assets import make_pipeline
+from self_segmentation.io.recordings import Recording
+from self_segmentation.settings import Settings
+from self_segmentation.tools.recordings import Choice, _chosen, _left_out
+
+COUNT = 6
+OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(capfd):
+    """``run(*arguments)`` returns the exit code and what was said on stderr."""
+    def run(*arguments) -> tuple[int, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        return code, capfd.readouterr().err
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def frames(sample) -> list[np.ndarray]:
+    return [cv2.resize(frame, (160, 120)) for frame in sample[60:60 + COUNT]]
+
+
+@pytest.fixture(scope='module')
+def expected(frames):
+    """What the pipeline makes of the frames, with the stamps of their headers."""
+    pipeline = make_pipeline(Settings(flip=False))
+    results = [pipeline.process(frame, stamp=100 + number * 66_000_000 * 1e-9) for number, frame in enumerate(frames)]
+    pipeline.close()
+    return results
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize('storage, compression, version', [
+    ('MCAP', 'NONE', 9), ('MCAP', 'STORAGE', 8), ('MCAP', 'FILE', 9), ('MCAP', 'MESSAGE', 9), ('SQLITE3', 'NONE', 8),
+    ('SQLITE3', 'FILE', 9), ('SQLITE3', 'MESSAGE', 8)])
+def test_adds_results_and_copies_rest(run, tmp_path, frames, expected, storage, compression, version):
+    place = write_bag(tmp_path / 'talk', frames, storage=storage, compression=compression, version=version)
+    code, said = run(place, '--output', tmp_path / 'new')
+    assert code == 0, said
+    before, old = read_bag(place)
+    after, new = read_bag(tmp_path / 'new')
+    assert {*after} == {*before, OUTPUT, MASK, ALPHA}
+    for topic, connection in before.items():
+        for field in ('msgtype', 'msgdef', 'digest', 'msgcount', 'ext'):
+            assert getattr(after[topic], field) == getattr(connection, field), (topic, field)
+    assert [message for message in new if message[0] in before] == old
+    times = [time for topic, time, _ in old if topic == TOPIC]
+    for topic, field in ((OUTPUT, 'composite'), (MASK, 'mask'), (ALPHA, 'alpha')):
+        assert [time for name, time, _ in new if name == topic] == times
+        images = images_of(tmp_path / 'new', topic)
+        assert [image.header for image in images] == [image.header for image in images_of(place, TOPIC)]
+        assert {image.encoding for image in images} == {'bgr8' if field == 'composite' else 'mono8'}
+        for image, result in zip(images, expected):
+            assert np.array_equal(pixels_of(image), getattr(result, field))
+    assert sorted(path.suffix for path in (tmp_path / 'new').iterdir()) == sorted(path.suffix for path in place.iterdir())
+    assert names(tmp_path) == ['new', 'talk']
+
+
+@pytest.mark.parametrize('ending', ['.mcap', '.db3'])
+def test_processes_single_files(run, tmp_path, frames, expected, ending):
+    place = next(write_bag(tmp_path / 'talk', frames, storage={'.mcap': 'MCAP', '.db3': 'SQLITE3'}[ending]).glob(f'*{ending}'))
+    for to in ('new.mcap', 'new.db3'):
+        code, said = run(place, '--output', tmp_path / to)
+        assert code == 0, said
+        assert [np.array_equal(pixels_of(image), result.composite)
+                for image, result in zip(images_of(tmp_path / to, OUTPUT), expected)] == [True] * COUNT
+        assert read_bag(tmp_path / to)[0][TOPIC].ext.offered_qos_profiles == QOS
+    assert names(tmp_path) == ['new.db3', 'new.mcap', 'talk']
+
+
+def test_in_place_replaces_images(run, tmp_path, frames, expected):
+    place = write_bag(tmp_path / 'talk', frames)
+    assert run(place, '--in-place', '--output', tmp_path / 'new')[0] == 0
+    before, after = read_bag(place), read_bag(tmp_path / 'new')
+    assert {topic: each.ext for topic, each in after[0].items()} == {topic: each.ext for topic, each in before[0].items()}
+    assert [message[:2] for message in after[1]] == [message[:2] for message in before[1]]
+    assert [message for message in after[1] if message[0] != TOPIC] == [message for message in before[1] if message[0] != TOPIC]
+    for image, result in zip(images_of(tmp_path / 'new', TOPIC), expected):
+        assert np.array_equal(pixels_of(image), result.composite)
+
+
+@pytest.mark.parametrize('options, topic', [((), OUTPUT + '/compressed'), (('--in-place',), TOPIC + '/compressed')])
+def test_keeps_compression_of_images(run, tmp_path, frames, options, topic):
+    place = write_bag(tmp_path / 'talk', frames, COMPRESSED, (TOPIC + '/compressed',))
+    code, said = run(place, *options, '--output', tmp_path / 'new')
+    assert code == 0, said
+    images = images_of(tmp_path / 'new', topic)
+    assert len(images) == COUNT and {image.format for image in images} == {'bgr8; jpeg compressed bgr8'}
+    assert all(pixels_of(image).shape == (120, 160, 3) for image in images)
+    if not options:
+        masks = [pixels_of(image) for image in images_of(tmp_path / 'new', MASK + '/compressed')]
+        assert {value for mask in masks for value in np.unique(mask)} == {0, 255}
+
+
+def test_lists_image_topics_to_choose_from(run, tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames, topics=('/left', '/right'))
+    code, said = run(place, '--output', tmp_path / 'new')
+    assert code == 1 and '--topic' in said and f'/left ({COUNT})' in said and f'/right ({COUNT})' in said
+    code, said = run(place, '--topic', '/middle', '--output', tmp_path / 'new')
+    assert code == 1 and '/middle' in said and '/left' in said
+    assert run(place, '--topic', '/right', '--in-place', '--output', tmp_path / 'new')[0] == 0
+    left, right = images_of(tmp_path / 'new', '/left'), images_of(tmp_path / 'new', '/right')
+    assert np.array_equal(pixels_of(left[0]), frames[0]) and not np.array_equal(pixels_of(right[0]), frames[0])
+
+
+def test_recovers_truncated_mcap(run, tmp_path, sample):
+    frames = [cv2.resize(frame, (640, 480)) for frame in sample[60:66]]  # each fills a chunk
+    whole = write_bag(tmp_path / 'talk', frames) / 'talk.mcap'
+    cut = tmp_path / 'cut.mcap'
+    cut.write_bytes(whole.read_bytes()[:int(0.6 * whole.stat().st_size)])
+    code, said = run(cut, '--output', tmp_path / 'new.mcap')
+    assert code == 1 and str(cut) in said and 'cut off' in said and 'messages could be read' in said and 'Traceback' not in said
+    images = images_of(tmp_path / 'new.mcap', TOPIC)
+    assert 1 < len(images) < len(frames) and len(images) == len(images_of(tmp_path / 'new.mcap', OUTPUT))
+
+
+@pytest.mark.parametrize('content', [b'', b'neither', b'\x89MCAP0\r\n', b'\x89MCAP0\r\n' + bytes(100),
+                                     b'SQLite format 3\0' + bytes(200)])
+@pytest.mark.parametrize('name', ['bad.mcap', 'bad.db3', 'bad.bag'])
+def test_refuses_invalid_recording(run, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    code, said = run(tmp_path / name, '--output', tmp_path / 'new.mcap')
+    assert code == 1 and str(tmp_path / name) in said and 'Traceback' not in said
+    assert names(tmp_path) == [name]
+
+
+def test_reports_truncated_database(run, tmp_path, frames):
+    file = write_bag(tmp_path / 'talk', frames, storage='SQLITE3') / 'talk.db3'
+    (tmp_path / 'cut.db3').write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+    code, said = run(tmp_path / 'cut.db3', '--output', tmp_path / 'new.mcap')
+    assert code == 1 and 'cut.db3' in said and 'Traceback' not in said
+
+
+def test_refuses_recording_without_images(run, tmp_path):
+    code, said = run(write_bag(tmp_path / 'talk', [], topics=()), '--output', tmp_path / 'new')
+    assert code == 1 and 'no images' in said and '/own' in said and names(tmp_path) == ['talk']
+
+
+@pytest.mark.parametrize('fields, part', [({'encoding': 'rgbx16'}, 'rgbx16'), ({'step': 7}, 'step = 7'),
+                                          ({'height': 9999}, '9999'),
+                                          ({'width': 161}, '161')])
+def test_refuses_undecodable_images(run, tmp_path, frames, fields, part):
+    code, said = run(write_bag(tmp_path / 'talk', frames, **fields), '--output', tmp_path / 'new')
+    assert code == 1 and part in said and TOPIC in said and 'Traceback' not in said and names(tmp_path) == ['talk']
+
+
+def test_leaves_out_single_undecodable_image(run, tmp_path, frames):
+    broken = [*frames[:2], frames[2][:, :, :1].repeat(2, 2), *frames[3:]]  # of another length than its header says
+    code, said = run(write_bag(tmp_path / 'talk', broken), '--in-place', '--output', tmp_path / 'new')
+    assert code == 1 and f'1 of {COUNT} images' in said
+    assert len(images_of(tmp_path / 'new', TOPIC)) == COUNT - 1
+
+
+def test_never_overwrites_output(run, tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames)
+    for to in (place, tmp_path / 'there.mcap'):
+        to.exists() or to.write_text('mine')
+        code, said = run(place, '--output', to)
+        assert code == 1 and str(to) in said
+    assert (tmp_path / 'there.mcap').read_text() == 'mine' and names(tmp_path) == ['talk', 'there.mcap']
+
+
+def test_full_disk_leaves_nothing(tmp_path, frames):
+    for storage, to in (('MCAP', 'new.mcap'), ('SQLITE3', 'new.db3')):
+        place = write_bag(tmp_path / storage, frames, storage=storage)
+        done = subprocess.run([sys.executable, '-m', 'self_segmentation', place, '--output', tmp_path / to], capture_output=True,
+                              text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)))
+        assert done.returncode == 1 and str(tmp_path / to) in done.stderr and 'Traceback' not in done.stderr, done.stderr
+        assert names(tmp_path)[-1] in ('MCAP', 'SQLITE3') and not (tmp_path / to).exists()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_kill_leaves_no_complete_file(start, tmp_path, sample, number):
+    place = write_bag(tmp_path / 'talk', sample[:100])
+    command = [sys.executable, '-m', 'self_segmentation', str(place), '--output', str(tmp_path / 'new.mcap')]
+    running = start('', command=command, env=dict(os.environ))
+    partial = tmp_path / '.new.mcap.partial'
+    wait_until(lambda: any(path.stat().st_size > 3_000_000 for path in partial.rglob('*.mcap')) or running.code is not None,
+               'a part')
+    running.send(number)
+    wait_until(lambda: running.code is not None, 'the end')
+    assert not (tmp_path / 'new.mcap').exists()
+    assert partial.exists() == (number == signal.SIGKILL)
+    for path in partial.rglob('*.mcap'):
+        assert path.read_bytes()[-8:] != b'\x89MCAP0\r\n'
+
+
+def test_processes_and_resumes_folder_of_recordings(run, tmp_path, frames):
+    for name in 'abc':
+        write_bag(tmp_path / 'all' / name, frames)
+    shutil.move(tmp_path / 'all' / 'c' / 'c.mcap', tmp_path / 'all' / 'd.mcap')
+    shutil.rmtree(tmp_path / 'all' / 'c')
+    (tmp_path / 'all' / 'e.mcap').write_bytes(b'nothing')
+    code, said = run(tmp_path / 'all', '--workers', '2', '--output', tmp_path / 'new')
+    assert code == 1 and 'e.mcap' in said and 'Traceback' not in said
+    assert names(tmp_path / 'new') == ['a', 'b', 'd.mcap']
+    shutil.rmtree(tmp_path / 'new' / 'b')
+    before = (tmp_path / 'new' / 'a' / 'a.mcap').stat().st_mtime_ns
+    (tmp_path / 'all' / 'e.mcap').unlink()
+    time.sleep(0.01)
+    assert run(tmp_path / 'all', '--resume', '--output', tmp_path / 'new')[0] == 0
+    assert names(tmp_path / 'new') == ['a', 'b', 'd.mcap']
+    assert (tmp_path / 'new' / 'a' / 'a.mcap').stat().st_mtime_ns == before
+    assert len(images_of(tmp_path / 'new' / 'd.mcap', OUTPUT)) == COUNT
+
+
+def test_refuses_recordings_without_rosbags(tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames)
+    code = ('import sys\nsys.modules["rosbags"] = None\nfrom self_segmentation.__main__ import main\n'
+            'print(main([sys.argv[1], "--output", sys.argv[2]]))')
+    done = subprocess.run([sys.executable, '-c', code, place, tmp_path / 'new'], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['1'] and str(place) in done.stderr and 'pip install --no-deps rosbags' in done.stderr
+
+
+def test_knows_types_that_show_images():
+    from self_segmentation.io.recordings import is_image_topic
+
+    shows = [IMAGE, COMPRESSED, 'stereo_msgs/msg/DisparityImage', 'foxglove_msgs/msg/CompressedVideo',
+             'ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'theora_image_transport/msg/Packet']
+    assert all(map(is_image_topic, shows))
+    assert not any(map(is_image_topic, ['sensor_msgs/msg/CameraInfo', 'sensor_msgs/msg/PointCloud2', 'std_msgs/msg/String']))
+
+
+def test_reads_recording_without_definitions(run, tmp_path, frames):
+    """Humble's databases have no definitions and no hashes of types."""
+    place = write_bag(tmp_path / 'talk', frames, storage='SQLITE3', version=8) / 'talk.db3'
+    with contextlib.closing(sqlite3.connect(place)) as database:
+        database.executescript('UPDATE schema SET schema_version = 3; DROP TABLE message_definitions;'
+                               'ALTER TABLE topics DROP COLUMN type_description_hash;')
+    for to in ('new.mcap', 'new.db3'):
+        code, said = run(place, '--output', tmp_path / to)
+        assert code == 0, said
+        after, messages = read_bag(tmp_path / to)
+        assert after[TOPIC].ext.offered_qos_profiles == QOS and after['/own'].msgdef.data == ''
+        assert [message for message in messages if message[0] in (TOPIC, '/own')] == read_bag(place)[1]
+
+
+def test_in_place_replaces_images_of_every_publisher(run, tmp_path, frames):
+    """Merged recordings may have several connections of one topic."""
+    place = tmp_path / 'talk'
+    with Writer(place, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        two = [writer.add_connection(TOPIC, IMAGE, typestore=STORE, offered_qos_profiles=qos) for qos in (QOS, [])]
+        for number, frame in enumerate(frames):
+            writer.write(two[number % 2], 10 ** 18 + number, STORE.serialize_cdr(message(frame, number, IMAGE), IMAGE))
+    code, said = run(place, '--in-place', '--output', tmp_path / 'new')
+    assert code == 0, said
+    images = images_of(tmp_path / 'new', TOPIC)
+    assert len(images) == COUNT and not any(np.array_equal(pixels_of(image), frame) for image, frame in zip(images, frames))
+
+
+@pytest.mark.parametrize('in_place', [False, True])
+def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in_place):
+    place = write_bag(tmp_path / 'talk', frames[:1], topics=('/left', '/right', '/third'))
+    with contextlib.closing(Recording(place)) as recording:
+        source, settings = _chosen(recording, '/left'), SimpleNamespace(replace='people')
+        left_out = _left_out(recording, source, settings, Choice(in_place=in_place, keep=('/third',)))
+        assert left_out == ({'/right'} if in_place else {'/left', '/right'})
+        assert '/right' in caplog.text and '--keep' in caplog.text
+        assert not _left_out(recording, source, SimpleNamespace(replace='background'), Choice())
+        with pytest.raises(SourceError, match='/fourth'):
+            _left_out(recording, source, settings, Choice(keep=('/fourth',)))
