@@ -41,7 +41,7 @@ def test_launch_file_imports_light_modules_only():
 def test_launch_file_starts_installed_programs():
     text = (ROOT / 'launch' / 'segment.launch.py').read_text(encoding='utf-8')
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
-    for program in ('camera_node', 'segmentation_node', 'viewer_node'):
+    for program in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
         assert repr(program) in text
         assert f'{program} = {{NAME}}.programs:{program}' in setup
 
