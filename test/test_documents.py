@@ -110,6 +110,7 @@ def test_everywhere_pip_brings_the_same_packages():
 RUN = {
     'python3 -m self_segmentation talk.mp4 --output out.mp4 --background-image beach.jpg': ['out.mp4'],
     'python3 -m self_segmentation photos/ --output cut/ --mask masks/ --alpha alphas/': ['cut', 'masks', 'alphas'],
+    'python3 -m self_segmentation talk.mp4 --output cut.webm --look cutout': ['cut.webm'],
     'python3 -m self_segmentation --help': [],
     'python3 -m self_segmentation drive.mcap --in-place --output out.mcap': ['out.mcap'],
     'python3 -m self_segmentation talk.mcap --output new.mcap': ['new.mcap'],
