@@ -134,7 +134,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     if not is_stream(options.input) and is_recording(as_path(options.input)):
         return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
     source = open_source(options.input, color=settings.background_color)
-    writers = _writers(options, source)
+    writers = _writers(options, source, settings.background_type == 'transparent')
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
@@ -197,10 +197,10 @@ def _until(due: float) -> int:
     return max(1, round(1e3 * (due - time.monotonic())))
 
 
-def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
-    """Return what to write to, by the name of the result."""
+def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> dict[str, Writer]:
+    """Return what to write to, by the name of the result; a composite may have alpha."""
     from .io.sources import SourceKind
-    from .io.writers import IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
+    from .io.writers import IMAGE_ENDINGS, OPAQUE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
 
     places = {name: as_path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
     inputs = {as_path(options.input).resolve(), *(file.resolve() for file in source.files)}
@@ -219,6 +219,8 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
             if is_file:
                 raise SourceError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
+        elif has_alpha and ending in OPAQUE_ENDINGS:
+            raise SourceError(f'--output {path}: {ending} cannot be transparent: give .png, .webp, .tif, .mov or a folder')
         elif ending in VIDEO_ENDINGS:
             if is_images:
                 raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')

@@ -380,3 +380,19 @@ def test_warns_of_configuration_for_other_nodes(run, tmp_path, caplog):
     code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
     assert code == 0
     assert any(str(config) in record.message and 'person_segmentation' in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize('name', ['out.mp4', 'out.jpg', 'out.bmp'])
+def test_refuses_transparent_composite_in_opaque_format(run, clip, tmp_path, name):
+    code, said = run(clip if name.endswith('mp4') else ASTRONAUT, '--background-type', 'transparent', '--output', tmp_path / name)
+    assert code == 1 and name in said and '.png' in said and '.mov' in said and names(tmp_path) == []
+
+
+def test_writes_transparent_video(run, clip, tmp_path):
+    from self_segmentation.io.sources import open_source
+    code, said = run(clip, '--background-type', 'transparent', '--output', tmp_path / 'out.mov', '--alpha', tmp_path / 'alpha')
+    assert code == 0, said
+    for color in ((0, 255, 0), (255, 0, 255)):
+        frames = list(iter(open_source(str(tmp_path / 'out.mov'), color=color).read, None))
+        away = cv2.dilate(read(tmp_path / 'alpha' / f'{COUNT - 1:05d}.png'), np.ones((31, 31), np.uint8)) == 0
+        assert len(frames) == COUNT and np.abs(frames[-1].pixels[away].astype(int) - color[::-1]).mean() < 3

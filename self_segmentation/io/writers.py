@@ -17,21 +17,23 @@ from ..errors import SourceError
 from .frames import Source
 from .videos import Sound, Video, av_for
 
-__all__ = ['IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
+__all__ = ['IMAGE_ENDINGS', 'OPAQUE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
 IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp',
                  '.webp': '.webp', '.tif': '.tiff', '.tiff': '.tiff'}
 VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg names the containers
+OPAQUE_ENDINGS = {'.mp4', '.bmp', *(ending for ending, kind in IMAGE_ENDINGS.items() if kind == '.jpg')}  # take no alpha
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
+_ALPHA_CODEC, _ALPHA_PIXELS = 'prores_ks', 'yuva444p10le'  # ProRes 4444, for a composite with alpha
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
 
 
 class Writer(Protocol):
-    """Takes images, (height, width[, 3]) uint8 blue green red."""
+    """Takes images, (height, width[, 3 or 4]) uint8 blue green red alpha."""
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
@@ -82,7 +84,7 @@ class Folder:
 
 class VideoFile:
     """
-    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``.
+    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``; ProRes 4444 where the frames have alpha.
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.
@@ -112,10 +114,13 @@ class VideoFile:
         self._file = self._path.open('wb')  # by Python, which takes every name
         self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS[self._path.suffix.lower()])
         rate = Fraction(self._fps).limit_denominator(100000)
-        stream = self._stream = self._container.add_stream(_CODEC, rate=rate, options=_OPTIONS)
+        has_alpha = image.shape[2] == 4
+        codec, options = (_ALPHA_CODEC, {}) if has_alpha else (_CODEC, _OPTIONS)
+        stream = self._stream = self._container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = image.shape[:2]
         is_odd = stream.height % 2 or stream.width % 2
-        stream.pix_fmt = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
+        opaque = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
+        stream.pix_fmt = _ALPHA_PIXELS if has_alpha else opaque
         context = stream.codec_context
         context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
         if self._like is not None and self._like.pixel_aspect != 1:
@@ -143,7 +148,7 @@ class VideoFile:
                                   f'{self._shape[1]}x{self._shape[0]}: a video has one size; give a folder')
             at = self._count / self._fps if stamp is None else stamp
             duration = duration or 1 / self._fps
-            frame = self._av.VideoFrame.from_ndarray(image, format='bgr24')
+            frame = self._av.VideoFrame.from_ndarray(image, format='bgr24' if image.shape[2] == 3 else 'bgra')
             frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, dst_colorspace='ITU601')
             frame.pts = self._last = max(round(at / self._time_base), self._last + 1)
             frame.time_base, frame.duration = self._time_base, round(duration / self._time_base)

@@ -262,8 +262,9 @@ class _Codec:
             message = self._store.types[COMPRESSED](header, made.format, np.frombuffer(made.data, np.uint8))
         else:
             height, width = pixels.shape[:2]
-            message = self._store.types[IMAGE](header, height, width, 'bgr8' if pixels.ndim == 3 else 'mono8',
-                                               int(sys.byteorder == 'big'), pixels.strides[0], pixels.reshape(-1))
+            encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
+            message = self._store.types[IMAGE](header, height, width, encoding, int(sys.byteorder == 'big'),
+                                               pixels.strides[0], pixels.reshape(-1))
         return self._store.serialize_cdr(message, self._type)
 
 
