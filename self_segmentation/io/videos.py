@@ -182,6 +182,8 @@ class Video(Source):
     def open_sound(self) -> Sound | None:
         """Return the sound from the first frame on, which must have been read; None where there is none."""
         if self.sound is None:
+            if self._container.streams.audio:
+                _LOGGER.warning('%s: its sound is left out', self._what)
             return None
         return Sound(self.sound, float((self._start or 0) * self.time_base), self._av)
 
