@@ -382,17 +382,35 @@ def test_warns_of_configuration_for_other_nodes(run, tmp_path, caplog):
     assert any(str(config) in record.message and 'person_segmentation' in record.message for record in caplog.records)
 
 
-@pytest.mark.parametrize('name', ['out.mp4', 'out.jpg', 'out.bmp'])
-def test_refuses_transparent_composite_in_opaque_format(run, clip, tmp_path, name):
-    code, said = run(clip if name.endswith('mp4') else ASTRONAUT, '--background-type', 'transparent', '--output', tmp_path / name)
-    assert code == 1 and name in said and '.png' in said and '.mov' in said and names(tmp_path) == []
-
-
-def test_writes_transparent_video(run, clip, tmp_path):
-    from self_segmentation.io.sources import open_source
-    code, said = run(clip, '--background-type', 'transparent', '--output', tmp_path / 'out.mov', '--alpha', tmp_path / 'alpha')
+@pytest.mark.parametrize('ending', ['.png', '.webm', '.mkv', '.mov'])
+def test_cut_out_is_written_with_alpha(run, tmp_path, ending):
+    path = tmp_path / f'cut{ending}'
+    source = ASTRONAUT if ending == '.png' else SAMPLE
+    code, said = run(source, '--look', 'cutout', '--no-flip', '--output', path, '--no-window')
     assert code == 0, said
-    for color in ((0, 255, 0), (255, 0, 255)):
-        frames = list(iter(open_source(str(tmp_path / 'out.mov'), color=color).read, None))
-        away = cv2.dilate(read(tmp_path / 'alpha' / f'{COUNT - 1:05d}.png'), np.ones((31, 31), np.uint8)) == 0
-        assert len(frames) == COUNT and np.abs(frames[-1].pixels[away].astype(int) - color[::-1]).mean() < 3
+    if ending == '.png':
+        alpha = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3]
+        assert 0.3 < (alpha > 127).mean() < 0.8
+        return
+    import av
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder = av.CodecContext.create('libvpx-vp9', 'r') if ending != '.mov' else stream.codec_context
+        frames = [frame for packet in container.demux(stream) for frame in decoder.decode(packet)]
+    alpha = frames[60].to_ndarray(format='rgba')[..., 3]
+    assert len(frames) == 150 and 0.1 < (alpha > 127).mean() < 0.6 and (alpha < 20).mean() > 0.3
+
+
+def test_file_without_alpha_is_refused_for_a_cut_out(run, tmp_path):
+    for source, name in ((SAMPLE, 'cut.mp4'), (ASTRONAUT, 'cut.jpg')):
+        code, said = run(source, '--look', 'cutout', '--output', tmp_path / name, '--no-window')
+        assert code == 1 and 'no alpha' in said and '.webm' in said and not (tmp_path / name).exists()
+
+
+def test_options_and_configuration_win_over_a_look(run, tmp_path):
+    config = tmp_path / 'own.yaml'
+    config.write_text('/**:\n  ros__parameters:\n    background:\n      type: color\n')
+    code, said = run(ASTRONAUT, '--look', 'cutout', '--config', config, '--background-color', '#00ff00', '--output',
+                     tmp_path / 'out.png', '--no-window')
+    picture = cv2.imread(str(tmp_path / 'out.png'), cv2.IMREAD_UNCHANGED)
+    assert code == 0 and picture.shape[2] == 3 and (picture[5, 5] == (0, 255, 0)).all(), said

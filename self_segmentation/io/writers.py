@@ -17,23 +17,24 @@ from ..errors import SourceError
 from .frames import Source
 from .videos import Sound, Video, av_for
 
-__all__ = ['IMAGE_ENDINGS', 'OPAQUE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
 IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp',
                  '.webp': '.webp', '.tif': '.tiff', '.tiff': '.tiff'}
 VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg names the containers
-OPAQUE_ENDINGS = {'.mp4', '.bmp', *(ending for ending, kind in IMAGE_ENDINGS.items() if kind == '.jpg')}  # take no alpha
+ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
+_VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
+_ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
-_ALPHA_CODEC, _ALPHA_PIXELS = 'prores_ks', 'yuva444p10le'  # ProRes 4444, for a composite with alpha
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
 
 
 class Writer(Protocol):
-    """Takes images, (height, width[, 3 or 4]) uint8 blue green red alpha."""
+    """Takes images, (height, width[, 3]) uint8 blue green red, or (height, width, 4) with alpha."""
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
@@ -84,7 +85,9 @@ class Folder:
 
 class VideoFile:
     """
-    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``; ProRes 4444 where the frames have alpha.
+    A video of frames of one size.
+
+    H.264 in an ``.mp4``, ``.mkv`` or ``.mov``. Frames with alpha: VP9 in an ``.mkv`` or ``.webm``, ProRes 4444 in a ``.mov``.
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.
@@ -112,15 +115,14 @@ class VideoFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._shape = image.shape
         self._file = self._path.open('wb')  # by Python, which takes every name
-        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS[self._path.suffix.lower()])
+        ending = self._path.suffix.lower()
+        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS.get(ending, ending[1:]))
         rate = Fraction(self._fps).limit_denominator(100000)
-        has_alpha = image.shape[2] == 4
-        codec, options = (_ALPHA_CODEC, {}) if has_alpha else (_CODEC, _OPTIONS)
-        stream = self._stream = self._container.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width = image.shape[:2]
-        is_odd = stream.height % 2 or stream.width % 2
-        opaque = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
-        stream.pix_fmt = _ALPHA_PIXELS if has_alpha else opaque
+        height, width, channels = image.shape
+        pixels = 'yuv444p' if height % 2 or width % 2 else 'yuv420p'  # whose colours are for pairs of pixels
+        codec, pixels, more = _ALPHA_CODECS[ending] if channels == 4 else (_CODEC, pixels, _OPTIONS)
+        stream = self._stream = self._container.add_stream(codec, rate=rate, options=more)
+        stream.height, stream.width, stream.pix_fmt = height, width, pixels
         context = stream.codec_context
         context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
         if self._like is not None and self._like.pixel_aspect != 1:
