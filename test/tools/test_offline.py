@@ -24,7 +24,7 @@ from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.io.recordings import Recording
 from self_segmentation.settings import Settings
-from self_segmentation.tools.recordings import Choice, _chosen, _left_out
+from self_segmentation.tools.offline import Choice, _chosen, _left_out
 
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a recording: the images of one topic go the node's way, everything else is copied."""
+"""Recordings processed offline: the images of one topic go the node's way, everything else is copied."""
 
 from __future__ import annotations
 
