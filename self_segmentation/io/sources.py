@@ -14,8 +14,8 @@ from ..errors import SourceError
 from ..resources import as_path
 from ..settings import TUNABLES
 from .frames import Frame, Source, SourceKind
+from .image_files import Animation, PictureFiles, is_animated, picture_kind, pictures_of
 from .library_lines import library_lines_logged
-from .pictures import Animation, PictureFiles, is_animated, picture_kind, pictures_of
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_stream', 'open_source']
