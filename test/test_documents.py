@@ -163,7 +163,7 @@ def test_background_of_the_document_appears(tmp_path):
     with (tmp_path / 'self_segmentation' / 'picture' / 'backgrounds.py').open('a', encoding='utf-8') as file:
         file.write(f'\n\n{example}')
     settings = tmp_path / 'self_segmentation' / 'settings.py'
-    choices = r"(background_type: str = _tunable\(.*?choices=\()"
+    choices = r'(background_type: str = _tunable\(.*?choices=\()'
     text, count = re.subn(choices, r"\1'stripes', ", read(settings), count=1, flags=re.DOTALL)
     assert count == 1
     settings.write_text(text, encoding='utf-8')

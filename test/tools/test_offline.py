@@ -265,8 +265,8 @@ def test_reads_recording_without_definitions(run, tmp_path, frames):
     """Humble's databases have no definitions and no hashes of types."""
     place = write_bag(tmp_path / 'talk', frames, storage='SQLITE3', version=8) / 'talk.db3'
     with contextlib.closing(sqlite3.connect(place)) as database:
-        database.executescript("UPDATE schema SET schema_version = 3; DROP TABLE message_definitions;"
-                               "ALTER TABLE topics DROP COLUMN type_description_hash;")
+        database.executescript('UPDATE schema SET schema_version = 3; DROP TABLE message_definitions;'
+                               'ALTER TABLE topics DROP COLUMN type_description_hash;')
     for to in ('new.mcap', 'new.db3'):
         code, said = run(place, '--output', tmp_path / to)
         assert code == 0, said
