@@ -196,7 +196,7 @@ def test_refuses_missing_parameter_file_or_folder(tmp_path):
 
 
 @pytest.mark.parametrize('look', LOOKS)
-def test_every_look_is_a_file_of_settings(look):
+def test_looks_are_files_of_settings(look):
     values = read_yaml(look_file(look))
     settings = Settings().updated(values)
     assert values and (look == 'default') == (settings == Settings())
