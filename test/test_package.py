@@ -41,7 +41,7 @@ def test_launch_file_imports_light_modules_only():
 def test_launch_file_starts_installed_programs():
     text = (ROOT / 'launch' / 'segment.launch.py').read_text(encoding='utf-8')
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
-    for program in ('camera_node', 'segmentation_node', 'viewer_node'):
+    for program in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
         assert repr(program) in text
         assert f'{program} = {{NAME}}.programs:{program}' in setup
 
@@ -85,6 +85,11 @@ def test_every_python_file_has_spdx_lines(path):
     assert path.read_text(encoding='utf-8').splitlines()[:2] == SPDX
 
 
+def test_package_xml_links_repository_and_bug_tracker():
+    links = {url.get('type'): url.text for url in ElementTree.parse(ROOT / 'package.xml').iter('url')}
+    assert set(links) == {'repository', 'bugtracker'} and all(link.startswith('https://') for link in links.values())
+
+
 def test_version_is_same_everywhere():
     version = ElementTree.parse(ROOT / 'package.xml').findtext('version')
     assert version == self_segmentation.__version__
@@ -94,7 +99,8 @@ def test_version_is_same_everywhere():
 def test_runtime_dependencies_are_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
-             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil'}
+             'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil',
+             'aiohttp': 'python3-aiohttp'}
     optional = {'apsw', 'av', 'pillow_heif', 'rosbags'}  # no rosdep keys: the README's pip lines name them
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
@@ -104,7 +110,7 @@ def test_runtime_dependencies_are_declared():
 
 
 def test_tests_named_in_documentation_exist():
-    named = {name for path in (ROOT / 'docs').glob('*.md')
+    named = {name for path in (*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'))
              for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
     tests = {name for path in (ROOT / 'test').rglob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}

@@ -11,7 +11,9 @@ import pytest
 from conftest import ROOT, full_name
 
 SOURCES = sorted([*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
-NODES = ('segmentation_node', 'camera_node', 'viewer_node')
+NODES = ('segmentation_node', 'camera_node', 'studio_node', 'viewer_node')
+SERVER = 'studio_server.py'  # the one that speaks to a network besides ROS's, by these
+OF_SERVER = ('aiohttp', 'asyncio')
 
 # ---- what the source never does
 
@@ -20,6 +22,7 @@ NEVER = ['eval', 'exec', 'compile', '__import__', 'breakpoint', 'input', 'code.*
          'yaml.load_all', 'yaml.full_*', 'yaml.unsafe_*', 'yaml.Loader', 'yaml.FullLoader', 'yaml.UnsafeLoader',
          'os.system', 'os.popen', 'os.exec*', 'os.spawn*', 'os.posix_spawn*', 'os.fork*', 'pty.*', 'subprocess.get*',  # shells
          'socket*', 'ssl*', 'http*', 'urllib*', 'ftplib*', 'smtplib*', 'requests*', 'webbrowser*',  # networks besides ROS's
+         'aiohttp*', 'asyncio*',
          'tempfile.mktemp', 'ctypes.cdll*', 'ctypes.PyDLL*']
 
 
@@ -77,7 +80,7 @@ def offences(source: str) -> list[str]:
     'from subprocess import getoutput', 'import yaml\nyaml.load(text)', 'import yaml\nyaml.load(text, yaml.Loader)',
     'import yaml\nclass L(yaml.Loader): pass\nyaml.load(text, L)', 'import yaml\nyaml.unsafe_load(text)',
     'import importlib\nimportlib.import_module(name)', 'import importlib\nimportlib.import_module(f"{name}.{__package__}")',
-    'import ctypes\nctypes.CDLL(path)', 'import urllib.request',
+    'import ctypes\nctypes.CDLL(path)', 'import urllib.request', 'from aiohttp import web',
     'def f():\n    import socket', 'from tempfile import mktemp'], ids=lambda source: source.splitlines()[-1])
 def test_source_check_finds_forbidden(source):
     assert offences(source)
@@ -101,7 +104,8 @@ def test_source_check_sees_every_module():
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.name)
 def test_source_has_no_eval_pickle_shell_or_network(path):
-    assert not offences(path.read_text(encoding='utf-8'))
+    found = offences(path.read_text(encoding='utf-8'))
+    assert not [each for each in found if path.name != SERVER or not each.partition(': ')[2].startswith(OF_SERVER)]
 
 
 def modules_of(*names: str) -> set[Path]:
@@ -129,12 +133,13 @@ def test_nodes_start_own_interpreter_only():
 
 # ---- what the documentation says
 
-UNITS = {'pixels': 1, 'scans': 1, 'names': 1, 's': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30, 'pixels a byte': 1}
+UNITS = {**dict.fromkeys(('pixels', 'scans', 'names', 's', 'browsers', 'messages', 'requests', 'answers', 'frames', 'images',
+                          'parameters'), 1), 'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30, 'pixels a byte': 1}
 
 
 def test_documented_limits_match_source():
-    text = (ROOT / 'docs' / 'security.md').read_text(encoding='utf-8')
+    text = ''.join((ROOT / 'docs' / name).read_text(encoding='utf-8') for name in ('security.md', 'studio.md'))
     rows = re.findall(r'\| (\d+) ([\w ]+?) \| `(\w+)\.(\w+)` \|$', text, re.M)
-    assert len(rows) >= 8
+    assert len(rows) >= 19
     for number, unit, module, name in rows:
         assert getattr(importlib.import_module(full_name(module)), name) == int(number) * UNITS[unit], (module, name)

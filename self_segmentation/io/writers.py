@@ -85,9 +85,9 @@ class Folder:
 
 class VideoFile:
     """
-    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``.
+    A video of frames of one size.
 
-    Frames with alpha: VP9 in an ``.mkv`` or ``.webm``, ProRes 4444 in a ``.mov``.
+    H.264 in an ``.mp4``, ``.mkv`` or ``.mov``. Frames with alpha: VP9 in an ``.mkv`` or ``.webm``, ProRes 4444 in a ``.mov``.
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.

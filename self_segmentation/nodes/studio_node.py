@@ -20,9 +20,9 @@ from rcl_interfaces.msg import ParameterEvent
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.node import Node
 
-from ..errors import SettingsError, SourceError
+from ..errors import SourceError
 from ..resources import share
-from ..settings import TUNABLES, read_yaml
+from ..settings import LOOKS, TUNABLES, look_file, read_yaml
 from .lifetime import run
 from .parameters import fixed_parameter
 from .watched import Privacy, Watched, nodes_with_parameters
@@ -199,15 +199,13 @@ class StudioNode(Node):
 
 def _looks() -> dict[str, dict[str, Any]]:
     """Return the looks that the package brings: of each, all that makes the picture, by parameter."""
-    usual = {name: list(tunable.default) if isinstance(tunable.default, tuple) else tunable.default
-             for name, tunable in TUNABLES.items() if not tunable.node}
-    looks: dict[str, dict[str, Any]] = {}
-    for path in sorted(share('config').glob('*.yaml')):
-        with contextlib.suppress(SettingsError):  # another kind of file
-            values = {name: value for name, value in read_yaml(path).items() if name in usual}
-            name = 'default' if path.stem == 'segmentation' else path.stem
-            looks[name] = {**usual, **values}
-    return looks
+    usual = {name: tunable.default for name, tunable in TUNABLES.items() if not (tunable.node or tunable.read_only)}
+
+    def values(look: str) -> dict[str, Any]:
+        own = {name: value for name, value in read_yaml(look_file(look)).items() if name in usual}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in {**usual, **own}.items()}
+
+    return {look: values(look) for look in LOOKS}
 
 
 def main(args: list[str] | None = None) -> int:

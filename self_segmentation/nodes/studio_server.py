@@ -32,7 +32,7 @@ from ..errors import ImageError, SourceError
 from ..io.pictures import picture_kind
 from ..picture.decoding import decode_file, flattened
 from ..resources import read_file
-from .pictures import Bundle
+from .streams import Bundle
 
 __all__ = ['Audience', 'Backgrounds', 'Browser', 'Server']
 
@@ -101,9 +101,9 @@ class Browser:
     Of each thing only the latest waits, and pictures only while it has drawn those before: a slow one gets fewer.
     """
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, channel: web.WebSocketResponse) -> None:
         self.node, self.show = '', frozenset[str]()  # whom it looks at, and which pictures it shows
-        self._socket = socket
+        self._channel = channel
         self._state: dict[str, str] = {}  # by what it is about
         self._answers: deque[str] = deque(maxlen=_MOST_ANSWERS)
         self._bundle: bytes | None = None
@@ -141,21 +141,21 @@ class Browser:
     async def close(self) -> None:
         """End the connection: the studio ends."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._socket.close(code=1001, message=b'the studio ends'), 1.0)
+            await asyncio.wait_for(self._channel.close(code=1001, message=b'the studio ends'), 1.0)
 
     async def send_all(self) -> None:
         """Send what waits, as it comes, until it does not take it any more."""
-        while not self._socket.closed:
+        while not self._channel.closed:
             await self._news.wait()
             self._news.clear()
             while self._answers or self._state or self._bundle is not None:
                 if self._answers or self._state:
                     text = self._answers.popleft() if self._answers else self._state.pop(next(iter(self._state)))
-                    await asyncio.wait_for(self._socket.send_str(text), _PATIENCE)
+                    await asyncio.wait_for(self._channel.send_str(text), _PATIENCE)
                 if self._bundle is not None:
                     data, self._bundle = self._bundle, None
                     self._in_flight += 1
-                    await asyncio.wait_for(self._socket.send_bytes(data), _PATIENCE)
+                    await asyncio.wait_for(self._channel.send_bytes(data), _PATIENCE)
 
 
 class Audience:
@@ -317,39 +317,39 @@ class Server:
     async def _serve_browser(self, request: web.Request) -> web.StreamResponse:
         if len(self.browsers) >= _MOST_BROWSERS:
             raise web.HTTPServiceUnavailable(text=f'{_MOST_BROWSERS} browsers are connected already')
-        socket = web.WebSocketResponse(heartbeat=_PATIENCE, max_msg_size=_LARGEST_MESSAGE, compress=False)
-        browser = Browser(socket)
+        channel = web.WebSocketResponse(heartbeat=_PATIENCE, max_msg_size=_LARGEST_MESSAGE, compress=False)
+        browser = Browser(channel)
         self.browsers += (browser,)  # before anything is awaited: nobody slips in
         try:
-            await socket.prepare(request)
+            await channel.prepare(request)
             self._on_coming()
             sending = asyncio.ensure_future(browser.send_all())
             sending.add_done_callback(lambda done: _abort(request, done))
             try:
-                await self._listen_to(browser, socket)
+                await self._listen_to(browser, channel)
             finally:
                 sending.cancel()
         finally:
             self.browsers = tuple(each for each in self.browsers if each is not browser)
             self._on_coming()
-        return socket
+        return channel
 
-    async def _listen_to(self, browser: Browser, socket: web.WebSocketResponse) -> None:
+    async def _listen_to(self, browser: Browser, channel: web.WebSocketResponse) -> None:
         count, second = 0, 0.0
-        async for received in socket:
+        async for received in channel:
             now = self._loop.time()
             if now - second >= 1.0:
                 count, second = 0, now
             count += 1
             if received.type is not WSMsgType.TEXT or count > _MOST_MESSAGES:
-                await socket.close(code=1008, message=b'too much, or not text')
+                await channel.close(code=1008, message=b'too much, or not text')
                 return
             try:
                 message = json.loads(received.data)
             except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
-                await socket.close(code=1003, message=b'not an object of JSON')
+                await channel.close(code=1003, message=b'not an object of JSON')
                 return
             self._take(browser, message)
 

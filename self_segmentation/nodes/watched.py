@@ -13,8 +13,8 @@ from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 
-from .pictures import Pictures, Topic
 from .remote import RemoteNode, plain
+from .streams import Pictures, Topic
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .studio_server import Audience

@@ -178,7 +178,7 @@ def page(nodes, browse):
 
 # ---- the picture
 
-def test_the_picture_moves_and_nobody_is_subscribed_to_when_no_browser_is_there(graph, start, browse):
+def test_picture_moves_and_subscribes_only_while_seen(graph, start, browse):
     nodes = Nodes(graph, start, source=SAMPLE)
 
     def subscribers() -> int:
@@ -201,7 +201,7 @@ def test_the_picture_moves_and_nobody_is_subscribed_to_when_no_browser_is_there(
     graph.wait_until(lambda: subscribers() == 0, 'quiet again')
 
 
-def test_all_pictures_stand_side_by_side_or_one_fills_the_stage(page):
+def test_shows_all_pictures_or_one(page):
     page.show('All')
     page.wait(lambda: page.page.locator('figure:not([hidden])').count() == 4, 'four pictures')
     page.show('Alpha')
@@ -209,7 +209,7 @@ def test_all_pictures_stand_side_by_side_or_one_fills_the_stage(page):
     assert page.page.locator('figure').get_attribute('data-kind') == 'alpha'
 
 
-def test_the_wipe_shows_input_and_output_of_one_frame(page):
+def test_wipe_between_input_and_output(page):
     boxes = [page.page.locator(f'figure[data-kind={kind}]').bounding_box() for kind in ('input', 'output')]
     assert boxes[0] == boxes[1]
     wipe = page.page.locator('#wipe')
@@ -220,7 +220,7 @@ def test_the_wipe_shows_input_and_output_of_one_frame(page):
     assert page.page.evaluate("getComputedStyle(document.querySelector('figure[data-kind=input]')).clipPath").startswith('inset(')
 
 
-def test_the_input_is_mirrored_as_the_output_is(nodes, page):
+def test_mirrors_input_with_output(nodes, page):
     corner = """() => { const canvas = document.querySelector('figure[data-kind=input] canvas');
                         return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, 1).data.slice(0, 400)].join(); }"""
     before = page.page.evaluate(corner)
@@ -230,7 +230,7 @@ def test_the_input_is_mirrored_as_the_output_is(nodes, page):
 
 # ---- parameters
 
-def test_dragging_the_threshold_changes_the_mask_and_the_node(nodes, page):
+def test_dragging_threshold_changes_mask(nodes, page):
     page.show('Mask')
     page.wait_for_pictures()
     kept = page.brightness('mask')
@@ -249,7 +249,7 @@ def test_dragging_the_threshold_changes_the_mask_and_the_node(nodes, page):
     page.wait(lambda: nodes.node.values()['threshold'] == 0.5, 'the default')
 
 
-def test_a_refused_value_shows_the_nodes_reason_and_the_old_value(nodes, page):
+def test_refused_value_shows_reason_and_old_value(nodes, page):
     field = page.field('threshold')
     field.fill('2')
     field.press('Enter')
@@ -262,7 +262,7 @@ def test_a_refused_value_shows_the_nodes_reason_and_the_old_value(nodes, page):
     assert page.page.locator('[id="row-threshold"] .refused').is_hidden()
 
 
-def test_every_kind_of_control_sets_its_parameter(nodes, page):
+def test_every_control_sets_its_parameter(nodes, page):
     page.field('people.detector').click()
     page.field('background.color').evaluate("well => { well.value = '#0080ff'; well.dispatchEvent(new Event('input')); }")
     page.field('people.who', 'label:has(input[value=largest])').click()
@@ -281,7 +281,7 @@ def test_every_kind_of_control_sets_its_parameter(nodes, page):
     page.wait(lambda: nodes.node.values().items() >= {**wanted, 'flip': False}.items(), 'them back')
 
 
-def test_what_others_set_is_shown_in_every_browser(nodes, page, browse):
+def test_follows_changes_of_others_in_two_browsers(nodes, page, browse):
     other = browse(nodes.url)
     other.wait_for_parameters()
     assert nodes.node.change(softness=0.25) == []
@@ -294,7 +294,7 @@ def test_what_others_set_is_shown_in_every_browser(nodes, page, browse):
         each.wait_for_pictures()
 
 
-def test_parameters_are_found_by_their_words(page):
+def test_search_finds_parameters(page):
     page.page.keyboard.press('/')
     page.page.keyboard.type('guided reach')
     page.wait(lambda: page.page.locator('.row:visible').count() == 1, 'one parameter')
@@ -306,7 +306,7 @@ def test_parameters_are_found_by_their_words(page):
     assert page.page.locator('.row:visible').count() == 1  # flip
 
 
-def test_a_look_and_a_background_are_one_click_and_can_be_taken_back(nodes, page):
+def test_look_and_background_with_undo(nodes, page):
     page.page.locator('#looks button', has_text='Tutorial').click()
     page.wait(lambda: nodes.node.values()['threshold'] == 0.1 and not nodes.node.values()['people.detector'], 'the look')
     page.page.locator('.note button').last.click()
@@ -318,7 +318,7 @@ def test_a_look_and_a_background_are_one_click_and_can_be_taken_back(nodes, page
     assert page.page.locator('#backgrounds img').first.evaluate('image => image.decode().then(() => image.naturalWidth)') == 240
 
 
-def test_the_saved_yaml_starts_a_node_with_the_same_settings(nodes, page, graph, start, tmp_path):
+def test_saved_yaml_starts_same_settings(nodes, page, graph, start, tmp_path):
     assert nodes.node.change(threshold=1.0, edge__sigma_mask=0.001, background__color=[1, 2, 3], people__who='central',
                              people__most=4) == []
     page.wait(lambda: page.field('people.most').input_value() == '4', 'the settings')
@@ -333,7 +333,7 @@ def test_the_saved_yaml_starts_a_node_with_the_same_settings(nodes, page, graph,
     assert saved.values() == nodes.node.values() and 'ERROR' not in program.said
 
 
-def test_the_copied_commands_set_what_is_changed(nodes, page):
+def test_copied_commands_set_changes(nodes, page):
     assert nodes.node.change(threshold=1.0, background__color=[1, 2, 3], people__who='central') == []
     page.wait(lambda: page.page.locator('#count').inner_text() == '4', 'the changes')
     page.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")  # as on a page without https
@@ -346,7 +346,7 @@ def test_the_copied_commands_set_what_is_changed(nodes, page):
 
 # ---- who comes and goes
 
-def test_the_page_waits_for_a_node_that_ends_and_for_a_studio_that_ends(graph, start, browse):
+def test_recovers_when_node_or_studio_restarts(graph, start, browse):
     nodes = Nodes(graph, start)
     page = browse(nodes.url)
     page.wait_for_pictures()
@@ -368,13 +368,13 @@ def test_the_page_waits_for_a_node_that_ends_and_for_a_studio_that_ends(graph, s
     assert nodes.studio.exit_code() == 0 and 'Traceback' not in nodes.studio.said
 
 
-def test_an_empty_page_says_what_it_waits_for(start, browse):
+def test_empty_page_says_what_it_waits_for(start, browse):
     program, url = started_studio(start, '-r', f'__ns:=/{unique("empty")}')
     page = browse(f'{url}#/nobody/here')
     page.wait(lambda: 'Waiting for /nobody/here' in page.text('#message'), 'what it waits for')
 
 
-def test_any_node_that_describes_itself_is_served(start, browse):
+def test_serves_node_of_another_package(start, browse):
     namespace = unique('foreign')
     start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=[sys.executable, '-c', OTHER])
     program, url = started_studio(start, node=f'/{namespace}/other')
@@ -405,7 +405,7 @@ def test_any_node_that_describes_itself_is_served(start, browse):
     page.wait(lambda: page.page.locator('#actions button', has_text='Go on').count(), 'the pause')
 
 
-def test_where_people_are_covered_no_uncovered_picture_is_shown(start, browse, graph):
+def test_shows_no_uncovered_picture(start, browse, graph):
     """Neither the input of the node that covers them, nor what another node publishes or makes of the same camera."""
     namespace = unique('covered')
     for rules in ([], ['__node:=second'], ['__node:=camera', 'camera:=image_raw', 'image_raw:=none']):
@@ -431,7 +431,7 @@ def test_where_people_are_covered_no_uncovered_picture_is_shown(start, browse, g
 
 # ---- sizes, keys, colours
 
-def test_on_a_telephone_the_picture_is_first_and_nothing_is_cut_off(nodes, browse):
+def test_telephone_shows_picture_first(nodes, browse):
     page = browse(nodes.url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
     page.wait_for_pictures()
     picture = page.page.locator('figure[data-kind=output]').bounding_box()
@@ -445,7 +445,7 @@ def test_on_a_telephone_the_picture_is_first_and_nothing_is_cut_off(nodes, brows
     page.wait(lambda: nodes.node.values()['edge.light_wrap'] == 0.5, 'what was tapped')
 
 
-def test_with_the_keyboard_alone_all_is_reached(nodes, page):
+def test_keyboard_reaches_everything(nodes, page):
     seen = []
     for _ in range(80):
         page.page.keyboard.press('Tab')
@@ -462,7 +462,7 @@ def test_with_the_keyboard_alone_all_is_reached(nodes, page):
 
 
 @pytest.mark.parametrize('scheme', ['dark', 'light'])
-def test_text_can_be_read_in_dark_and_in_light(nodes, browse, scheme):
+def test_contrast_in_dark_and_light(nodes, browse, scheme):
     page = browse(nodes.url, color_scheme=scheme)
     page.wait_for_pictures()
 
@@ -481,7 +481,7 @@ def test_text_can_be_read_in_dark_and_in_light(nodes, browse, scheme):
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (ground, text)
 
 
-def test_the_figures_are_those_of_the_node(nodes, page):
+def test_shows_figures_of_node(nodes, page):
     page.wait(lambda: re.search(r'frames a second in', page.text('#state')), 'its report')
     page.page.locator('#report summary').click()
     values = json.loads(page.page.evaluate("""JSON.stringify(Object.fromEntries([...document.querySelectorAll('#values div')]
@@ -490,7 +490,7 @@ def test_the_figures_are_those_of_the_node(nodes, page):
     page.wait(lambda: page.page.locator('.plot b').all_inner_texts()[3] == '1', 'the person')
 
 
-def test_a_page_at_rest_says_nothing_but_that_it_has_drawn(nodes, page):
+def test_page_at_rest_sends_acknowledgements_only(nodes, page):
     sent = []
     page.page.on('websocket', lambda opened: opened.on('framesent', lambda frame: sent.append(frame)))
     page.page.reload()
@@ -500,7 +500,7 @@ def test_a_page_at_rest_says_nothing_but_that_it_has_drawn(nodes, page):
     assert sent and {*map(str, sent)} == {'{"drew":1}'}
 
 
-def test_the_token_opens_the_page_and_the_socket(nodes, start, browse):
+def test_token_opens_page_and_socket(nodes, start, browse):
     _, url = started_studio(start, node=nodes.name, host='0.0.0.0')
     url = re.sub('//[^:]+:', '//127.0.0.1:', url)
     with pytest.raises(urllib.error.HTTPError, match='403'):

@@ -46,7 +46,7 @@ def uncovered(node, frames):
     pytest.fail('every frame was covered')
 
 
-def test_topic_background_shows_newest_picture_else_color(node, astronaut):
+def test_topic_background_shows_newest_image_or_color(node, astronaut):
     assert node.change(background__type='topic') == []
     assert (node.pictures(astronaut)['output'][:40, :40] == GREY).all()
     sender = node.graph.node.create_publisher(Image, f'{node.name}/background', QoSProfile(depth=1))
@@ -69,7 +69,7 @@ def test_topic_background_shows_newest_picture_else_color(node, astronaut):
     node.graph.node.destroy_publisher(sender)
 
 
-def test_transparent_output_is_bgra8_without_room(node, astronaut):
+def test_transparent_output_is_bgra8_with_straight_alpha(node, astronaut):
     assert node.change(background__type='transparent') == []
     results = node.results(message_of(astronaut))
     assert results['output'].encoding == 'bgra8' and results['output'].step == 512 * 4
@@ -82,7 +82,7 @@ def test_transparent_output_is_bgra8_without_room(node, astronaut):
     assert picture_of(results['mask']).any()
 
 
-def test_refused_background_leaves_old_one(node, astronaut, tmp_path):
+def test_switches_background_type_and_keeps_old_one_on_error(node, astronaut, tmp_path):
     broken = tmp_path / 'broken.mp4'
     broken.write_bytes(SAMPLE.read_bytes()[:3000])
     assert node.change(background__color=[0, 255, 0]) == []
@@ -95,7 +95,7 @@ def test_refused_background_leaves_old_one(node, astronaut, tmp_path):
     assert not (node.pictures(astronaut)['output'][:40, :40] == GREEN).all()
 
 
-def test_pause_keeps_last_picture(node, astronaut, sample):
+def test_pause_keeps_last_composite_until_resumed(node, astronaut, sample):
     pause = service(node, SetBool, 'pause')
     before = node.pictures(astronaut)
     assert pause(data=True).success
@@ -108,7 +108,7 @@ def test_pause_keeps_last_picture(node, astronaut, sample):
     assert node.pictures(sample[0])['output'].shape == sample[0].shape
 
 
-def test_save_writes_frame_and_results(node, astronaut, tmp_path):
+def test_save_writes_last_frame_and_its_results(node, astronaut, tmp_path):
     save = service(node, Trigger, 'save')
     assert node.change(save_dir=str(tmp_path / 'my pictures')) == []
     results = node.pictures(astronaut)
@@ -158,39 +158,39 @@ def encoding(frame):
 
 
 @pytest.mark.parametrize('change', [cut, gap, size, encoding])
-def test_covers_everything_after_change(hiding, sample, change):
+def test_covers_whole_frame_after_change(hiding, sample, change):
     uncovered(hiding, sample[:20])
     assert is_covered(picture_of(hiding.results(change(sample[0]))['output']))
 
 
-def test_covers_everything_after_bad_frame(hiding, sample):
+def test_covers_whole_frame_after_unusable_one(hiding, sample):
     uncovered(hiding, sample[:20])
     hiding.send(message_of(sample[0], 'no such encoding'))
     hiding.wait_until(lambda: 'no such encoding' in hiding.program.said, 'the word that a frame was skipped')
     assert is_covered(hiding.pictures(sample[0])['output'])
 
 
-def test_covers_people_who_do_not_count(hiding, sample):
+def test_covers_uncounted_people_too(hiding, sample):
     assert hiding.change(people__who='largest', people__smallest=1.0) == []
     results, _ = uncovered(hiding, sample[55:75])
     assert 0.15 < (results['mask'] > 0).mean() < 0.7 and is_covered(results['output'][results['alpha'] == 255])
 
 
-def test_pause_covers_everything_with_privacy(hiding, sample):
+def test_pause_covers_whole_frame(hiding, sample):
     uncovered(hiding, sample[:20])
     assert service(hiding, SetBool, 'pause')(data=True).success
     for frame in sample[:3]:
         assert is_covered(hiding.pictures(frame)['output'])
 
 
-def test_save_writes_no_input_with_privacy(hiding, sample, tmp_path):
+def test_save_writes_no_uncovered_image(hiding, sample, tmp_path):
     assert hiding.change(save_dir=str(tmp_path)) == []
     uncovered(hiding, sample[55:75])
     assert service(hiding, Trigger, 'save')().success
     assert {path.stem.rpartition('_')[2] for path in tmp_path.iterdir()} == {'mask', 'alpha', 'output'}
 
 
-def test_refuses_what_would_show_people(hiding, graph, start, sample):
+def test_refuses_settings_that_would_show_people(hiding, graph, start, sample):
     for change in ({'background__type': 'none'}, {'background__type': 'topic'}, {'people__detector': False}):
         [reason] = hiding.change(**change)
         assert "replace = 'people'" in reason, reason
@@ -201,7 +201,7 @@ def test_refuses_what_would_show_people(hiding, graph, start, sample):
     assert is_covered(node.pictures(sample[60])['output'])
 
 
-def test_paused_node_forgets_picture_when_privacy_begins(node, astronaut, tmp_path):
+def test_pause_hides_composite_from_before_replacing_people(node, astronaut, tmp_path):
     node.pictures(astronaut)
     assert service(node, SetBool, 'pause')(data=True).success
     assert node.change(people__detector=True, replace='people') == []

@@ -19,7 +19,7 @@ aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed: the s
 
 from self_segmentation.errors import SourceError  # noqa: E402
 from self_segmentation.nodes import studio_server  # noqa: E402
-from self_segmentation.nodes.pictures import Bundle  # noqa: E402
+from self_segmentation.nodes.streams import Bundle  # noqa: E402
 from self_segmentation.nodes.studio_server import Audience, Backgrounds, Server  # noqa: E402
 
 PICTURE = bytes(cv2.imencode('.jpg', np.zeros((720, 1280, 3), np.uint8))[1])
@@ -112,7 +112,7 @@ def watching(server, node='/n') -> list:
 
 # ---- what is served, and to whom
 
-def test_the_page_comes_with_a_policy_that_allows_no_inline_code(server):
+def test_page_policy_allows_no_inline_code(server):
     for path, kind in (('/', 'text/html'), ('/studio.css', 'text/css'), ('/studio.js', 'text/javascript')):
         status, headers, body = get(server, path)
         assert status == 200 and headers['content-type'] == f'{kind}; charset=utf-8' and body
@@ -123,21 +123,21 @@ def test_the_page_comes_with_a_policy_that_allows_no_inline_code(server):
 
 @pytest.mark.parametrize('host', ['evil.example', 'evil.example:8080', '127.0.0.1.evil.example', 'localhost.evil.example',
                                   '10.0.0.1', '[::2]', '', '127.0.0.1:80@evil.example', 'localhost:evil', '\xff'])
-def test_another_host_is_refused_everywhere(server, host):
+def test_refuses_other_hosts(server, host):
     assert {get(server, path, Host=host)[0] for path in ROUTES} <= {400, 403}
 
 
 @pytest.mark.parametrize('host', ['127.0.0.1', 'localhost', 'localhost:9000', '[::1]:8080', '127.0.0.2'])
-def test_this_machine_is_served_at_any_port_as_a_tunnel_needs_it(server, host):
+def test_serves_tunnels_to_loopback(server, host):
     assert get(server, '/', Host=host)[0] == 200
 
 
 @pytest.mark.parametrize('origin', ['http://evil.example', 'null', 'http://localhost:1', 'file://', 'http://127.0.0.1'])
-def test_another_origin_is_refused_everywhere(server, origin):
+def test_refuses_other_origins(server, origin):
     assert {get(server, path, Origin=origin)[0] for path in ROUTES} == {403}
 
 
-def test_a_websocket_of_another_origin_is_refused(server):
+def test_refuses_websocket_of_other_origin(server):
     async def nothing(socket):
         pytest.fail('it was accepted')
 
@@ -146,7 +146,7 @@ def test_a_websocket_of_another_origin_is_refused(server):
 
 
 @pytest.mark.parametrize('method', ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'CONNECT', 'BREW'])
-def test_nothing_is_done_but_by_get(server, method):
+def test_refuses_other_methods_than_get(server, method):
     assert {get(server, path, method)[0] for path in ROUTES} <= {400, 404, 405}
 
 
@@ -155,12 +155,12 @@ def test_nothing_is_done_but_by_get(server, method):
     '/backgrounds/', '/backgrounds/..', '/backgrounds/../room.jpg', '/backgrounds/..%2f..%2fetc%2fpasswd', '/backgrounds/%00',
     '/backgrounds/notes.txt', '/backgrounds/link.jpg', '/backgrounds/folder.jpg', '/backgrounds/room.jpg%00.png', '/favicon',
     '/%', '/backgrounds/damaged.png', '/backgrounds//etc/passwd', '/backgrounds/%2fetc%2fpasswd', '/backgrounds/room.jpg/..'])
-def test_no_other_file_is_served(server, path):
+def test_serves_no_other_file(server, path):
     status, _, body = get(server, path)
     assert status in (400, 404) and b'secret' not in body and b'root:' not in body
 
 
-def test_backgrounds_are_served_small(server, folder):
+def test_serves_small_backgrounds(server, folder):
     assert Backgrounds(folder).names() == ['a b %2f?#.jpg', 'damaged.png', 'room.jpg']
     for path in ('/backgrounds/room.jpg', '/backgrounds/a%20b%20%252f%3F%23.jpg'):
         status, headers, body = get(server, path)
@@ -168,7 +168,7 @@ def test_backgrounds_are_served_small(server, folder):
         assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape[1] == 240
 
 
-def test_a_folder_of_backgrounds_that_is_not_there_has_none(tmp_path):
+def test_missing_background_folder_is_empty(tmp_path):
     assert Backgrounds(tmp_path / 'nowhere').names() == [] and Backgrounds(tmp_path / 'nowhere').thumbnail('a.jpg') is None
 
 
@@ -179,7 +179,7 @@ def open_server(serve):
     return serve('0.0.0.0')
 
 
-def test_other_addresses_take_a_token_everywhere(open_server):
+def test_other_addresses_need_token(open_server):
     token = open_server.url.partition('?token=')[2]
     assert len(token) >= 20
     cookie = f'studio_token_{open_server.port}='
@@ -194,31 +194,31 @@ def test_other_addresses_take_a_token_everywhere(open_server):
     assert get(open_server, f'/studio.js?token={token}')[0] == 403  # it stands in no other address
 
 
-def test_with_a_token_only_addresses_and_the_machines_own_names_are_hosts(open_server):
+def test_refuses_foreign_host_with_token(open_server):
     token = open_server.url.partition('?token=')[2]
     cookie = f'studio_token_{open_server.port}={token}'
     for host, status in (('192.168.1.7:8080', 200), (f'{studio_server.platform.node()}:8080', 200), ('evil.example', 403)):
         assert get(open_server, '/', Host=host, Cookie=cookie)[0] == status
 
 
-def test_no_token_is_asked_for_on_the_loopback(server):
+def test_loopback_needs_no_token(server):
     assert 'token' not in server.url
 
 
 @pytest.mark.parametrize('host, reason', [('no.such.host.invalid', 'no.such.host.invalid'), ('203.0.113.7', '203.0.113.7')])
-def test_an_address_that_cannot_be_listened_on_is_said(serve, host, reason):
+def test_names_unusable_address(serve, host, reason):
     with pytest.raises(SourceError, match=reason):
         serve(host)
 
 
-def test_a_port_that_is_taken_is_said(serve, server):
+def test_names_taken_port(serve, server):
     with pytest.raises(SourceError, match=f'port = {server.port}: it is taken'):
         serve('127.0.0.1', server.port)
 
 
 # ---- what browsers send, and what is sent to them
 
-def test_messages_reach_the_node_and_answers_the_browser(server):
+def test_passes_messages_and_answers_on(server):
     async def use(browser):
         await browser.send_json({'look': '/n', 'show': ['output']})
         await browser.send_json({'set': {'threshold': 0.5}, 'id': 3})
@@ -232,7 +232,7 @@ def test_messages_reach_the_node_and_answers_the_browser(server):
 
 @pytest.mark.parametrize('sent', ['x' * (10 << 20), '[' * 10000, 'nothing', '[]', '1', '"text"', '', '1' * 5000, 'NaN', b'bytes'],
                          ids=lambda sent: repr(sent[:8]))
-def test_a_browser_that_sends_something_else_is_dropped(server, sent):
+def test_drops_browser_that_sends_nonsense(server, sent):
     async def use(browser):
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             await (browser.send_bytes(sent) if isinstance(sent, bytes) else browser.send_str(sent))
@@ -243,7 +243,7 @@ def test_a_browser_that_sends_something_else_is_dropped(server, sent):
     assert server.received == [] and get(server, '/')[0] == 200
 
 
-def test_a_browser_that_sends_too_much_is_dropped(server):
+def test_drops_browser_that_sends_too_much(server):
     async def use(browser):
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             for _ in range(100000):
@@ -258,7 +258,7 @@ def test_a_browser_that_sends_too_much_is_dropped(server):
 
 @pytest.mark.parametrize('message', [{'look': 5}, {'look': '/n', 'show': 'output'}, {'look': None, 'show': [1, None, {}]},
                                      {'drew': 'x'}, {'look': '/n', 'show': {'a': 1}}, {'drew': -5}])
-def test_odd_views_show_nothing(server, message):
+def test_invalid_view_shows_nothing(server, message):
     async def use(browser):
         await browser.send_json(message)
         await browser.send_json({'set': {}})
@@ -268,7 +268,7 @@ def test_odd_views_show_nothing(server, message):
     assert not with_browsers(server, use)
 
 
-def test_a_slow_browser_gets_fewer_pictures_and_another_all_of_them(server):
+def test_slow_browser_gets_fewer_pictures(server):
     """One draws each picture, the other none: no more than two are on their way to it."""
     audience, count = Audience(server, '/n'), 30
 
@@ -292,7 +292,7 @@ def test_a_slow_browser_gets_fewer_pictures_and_another_all_of_them(server):
     with_browsers(server, use, 2)
 
 
-def test_a_browser_that_never_reads_is_bounded_and_harms_no_other(server, monkeypatch):
+def test_drops_browser_that_never_reads(server, monkeypatch):
     """It says that it draws, and takes nothing from its connection."""
     monkeypatch.setattr(studio_server, '_PATIENCE', 0.5)
     audience = Audience(server, '/n')
@@ -313,7 +313,7 @@ def test_a_browser_that_never_reads_is_bounded_and_harms_no_other(server, monkey
     assert get(server, '/')[0] == 200
 
 
-def test_of_200_sockets_as_many_stay_as_there_may_be_and_those_work(server):
+def test_200_sockets_are_bounded(server):
     async def use(first):
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             opened = await asyncio.gather(*(session.ws_connect(f'http://127.0.0.1:{server.port}/socket') for _ in range(200)),
@@ -328,7 +328,7 @@ def test_of_200_sockets_as_many_stay_as_there_may_be_and_those_work(server):
     wait_until(lambda: not server.browsers, 'the end of all connections')
 
 
-def test_only_the_latest_state_waits_for_a_browser(server):
+def test_only_latest_state_waits(server):
     async def use(browser):
         await until(lambda: server.browsers)
         told = threading.Event()
@@ -349,7 +349,7 @@ def test_only_the_latest_state_waits_for_a_browser(server):
     assert sum(message == {'number': 999} for message in with_browsers(server, use)) == 2
 
 
-def test_noise_in_the_place_of_requests_is_refused(server):
+def test_refuses_noise(server):
     chance = random.Random(5)
     for path in ROUTES:
         good = f'GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n'.encode()
@@ -366,7 +366,7 @@ def test_noise_in_the_place_of_requests_is_refused(server):
     assert get(server, '/')[0] == 200
 
 
-def test_it_ends_while_browsers_are_connected(serve):
+def test_ends_while_browsers_are_connected(serve):
     server = serve()
 
     async def use(browser):

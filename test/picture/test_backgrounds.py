@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, ROOT, SAMPLE, background_of, tutorial_settings
+from conftest import ASTRONAUT, EMPTY_ROOM, ONE_PIXEL, ROOT, SAMPLE, background_of, tutorial_settings
 
 from self_segmentation.errors import BackgroundError, SelfSegmentationError
 from self_segmentation.io.assets import make_pipeline, reconfigure
@@ -63,8 +63,8 @@ def test_fit_scales_before_crop_or_bars():
 
 @pytest.mark.parametrize('fit', ['cover', 'contain', 'stretch'])
 def test_fit_fills_every_odd_size(fit):
-    for image_size in ((640, 480), (1, 1), (200, 3), (3, 200), (333, 77)):
-        for size in ((641, 479), (1, 1), (7, 200), (200, 7), (333, 77)):
+    for image_size in ((640, 480), *ONE_PIXEL, (200, 3), (3, 200), (333, 77)):
+        for size in ((641, 479), *ONE_PIXEL, (7, 200), (200, 7), (333, 77)):
             assert fitted(picture(*image_size), size, fit, BARS).shape == (size[1], size[0], 3), (image_size, size)
 
 

@@ -153,7 +153,8 @@ function makeRows() {
   const open = new Set([...document.querySelectorAll('#groups details[open]')].map((each) => each.dataset.group));
   const groups = new Map();
   rows = new Map();
-  for (const parameter of Object.values(node.parameters)) {
+  const inOrder = Object.values(node.parameters).sort((a, b) => a.fixed - b.fixed); // what can be changed comes first
+  for (const parameter of inOrder) {
     const made = row(parameter, (value) => set(made, value));
     made.hear = (value) => { if (!made.isSending && !same(value, made.parameter.value)) made.show(value); }; // typing goes on
     made.show(parameter.value);
