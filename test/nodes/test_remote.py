@@ -68,8 +68,8 @@ def test_any_value_becomes_parameter_or_is_refused(kind, value):
 
 
 @pytest.mark.parametrize('kind, value', [
-    ('int', 2.5), ('int', True), ('int', 2 ** 63), ('int', 'x'), ('int', '9' * 5000), ('bool', 1), ('float', None), ('float', 'x'),
-    ('text', 5), ('text', '\0'), ('text', '\ud800'), ('ints', 5), ('ints', ['x']), ('', 1), ('bytes', 1)])
+    ('int', 2.5), ('int', True), ('int', 2 ** 63), ('int', 'x'), ('int', '9' * 5000), ('bool', 1), ('float', None),
+    ('float', 'x'), ('text', 5), ('text', '\0'), ('text', '\ud800'), ('ints', 5), ('ints', ['x']), ('', 1), ('bytes', 1)])
 def test_wrong_values_are_refused(kind, value):
     with pytest.raises(ValueError, match='p = .* is not allowed'):
         parameter_message('p', kind, value)

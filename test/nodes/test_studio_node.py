@@ -21,7 +21,7 @@ def test_wrong_parameter_ends_with_reason(start, parameter, reason):
 
 
 def test_missing_aiohttp_ends_with_reason(start):
-    code = 'import sys\nsys.modules["aiohttp"] = None\nfrom self_segmentation.programs import studio_node\nsys.exit(studio_node())'
+    code = 'import sys\nsys.modules["aiohttp"] = None\nfrom self_segmentation.programs import studio_node as run\nsys.exit(run())'
     program = start('', command=[sys.executable, '-c', code])
     assert program.exit_code() == 1 and 'sudo apt install python3-aiohttp' in program.said and 'Traceback' not in program.said
 

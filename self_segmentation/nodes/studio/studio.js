@@ -206,7 +206,7 @@ function showChanges() {
   const changed = [...rows.values()].filter((each) => each.isChanged);
   find('count').textContent = changed.length;
   find('reset').disabled = !changed.length;
-  for (const button of ['save', 'copy']) find(button).disabled = !rows.size;
+  find('panel').hidden = !rows.size;
   for (const group of find('groups').children) {
     const count = group.querySelectorAll('.row.changed').length;
     group.querySelector('i').textContent = count ? `${count} changed` : '';
