@@ -8,7 +8,7 @@
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
-# make pictures          the screenshots of docs/ (needs chromium)
+# make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
 # make soak              half an hour among faults, MINUTES=30
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
@@ -56,6 +56,7 @@ bench: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
 
 pictures: .venv/.complete
+	@$(RUN) -m self_segmentation.tools.pictures
 	@$(RUN) test/studio.py pictures docs
 
 soak: .venv/.complete

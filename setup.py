@@ -49,7 +49,7 @@ setup(
     extras_require={
         'mediapipe': ['mediapipe<=0.10.21; python_version < "3.13"'],  # the last that sends nothing
         'heic': ['pillow-heif'],
-        'recordings': ['rosbags>=0.10'],
+        'recordings': ['rosbags>=0.10', 'apsw'],
         'studio': ['aiohttp>=3.8'],
         'plot': ['matplotlib>=3.5'],
         'ros-wheels': [  # Kilted, x86-64; from apt otherwise

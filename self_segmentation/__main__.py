@@ -134,7 +134,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     if not is_stream(options.input) and is_recording(as_path(options.input)):
         return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
     source = open_source(options.input, color=settings.background_color)
-    writers = _writers(options, source)
+    writers = _writers(options, source, settings.background_type == 'transparent')
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
@@ -197,10 +197,10 @@ def _until(due: float) -> int:
     return max(1, round(1e3 * (due - time.monotonic())))
 
 
-def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
+def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
     from .io.sources import SourceKind
-    from .io.writers import IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
+    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
 
     places = {name: as_path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
     inputs = {as_path(options.input).resolve(), *(file.resolve() for file in source.files)}
@@ -214,12 +214,16 @@ def _writers(options: argparse.Namespace, source: Source) -> dict[str, Writer]:
     for name in places:
         path = as_path(getattr(options, name))
         ending = '' if path.is_dir() else path.suffix.lower()
-        is_file = ending in (*VIDEO_ENDINGS, *IMAGE_ENDINGS)
+        is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
+        is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
             if is_file:
                 raise SourceError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
-        elif ending in VIDEO_ENDINGS:
+        elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
+            raise SourceError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                              f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+        elif is_video:
             if is_images:
                 raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
             writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS, source)

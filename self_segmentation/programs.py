@@ -114,6 +114,7 @@ def soak() -> _Main:
 
 @_program
 def studio_node() -> _Main:
+    keep_large_buffers()
     from .nodes.studio_node import main
     return main
 

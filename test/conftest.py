@@ -45,6 +45,7 @@ EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
+ONE_PIXEL = [] if cv2.__version__ == '4.5.4' else [(1, 1)]  # Ubuntu 22.04's OpenCV takes no array of 1x1x3
 _numbers = itertools.count(1)
 hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
 hypothesis.settings.load_profile('repeatable')

@@ -318,3 +318,99 @@ def assert_fails(path: Path, source: Path, **more) -> None:
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith('self_segmentation: error:') and str(path) in last, done.stderr
+
+
+# ---- files as people have them (what is in them: test/io)
+
+def test_unreachable_display_is_reported_and_output_written(tmp_path):
+    command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
+    more['env']['DISPLAY'] = ':7654'
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
+    assert done.returncode == 0 and 'no window' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    assert read(tmp_path / 'out.png').shape == (512, 512, 3)
+
+
+def test_keeps_frames_of_truncated_video(run, tmp_path, sample):
+    from media import write_video
+    whole = write_video(tmp_path / 'whole.mp4', [frame[..., ::-1].copy() for frame in sample[60:80]], movflags='faststart')
+    (tmp_path / 'cut.mp4').write_bytes(whole.read_bytes()[:whole.stat().st_size * 3 // 4])
+    code, said = run(tmp_path / 'cut.mp4', '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask')
+    count = len(names(tmp_path / 'mask'))
+    assert code == 1 and f'{count} of 20 frames' in said and 'cut.mp4' in said
+    assert 1 < count < 20 and len(video_frames(tmp_path / 'out.mp4')) == count
+
+
+@pytest.mark.parametrize('name', ['results_v1.2', 'photos.final', '2024'])
+def test_output_without_known_ending_is_folder(run, tmp_path, name):
+    code, said = run(ASTRONAUT, '--output', tmp_path / name)
+    assert code == 0 and names(tmp_path / name) == ['astronaut.png'], said
+
+
+@pytest.mark.parametrize('name', ['out.pdf', 'out.mp3', 'out.txt', 'out.gif', 'out.avi'])
+def test_refuses_output_of_other_kind(run, tmp_path, name):
+    code, said = run(ASTRONAUT, '--output', tmp_path / name)
+    assert code == 1 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
+
+
+@pytest.mark.parametrize('name', ['out.jfif', 'out.jpe', 'OUT.PNG', 'out.tif', 'out.webp'])
+def test_writes_image_by_ending(run, tmp_path, name):
+    code, said = run(ASTRONAUT, '--output', tmp_path / name)
+    assert code == 0 and read(tmp_path / name).shape == (512, 512, 3), said
+
+
+def test_never_overwrites_input(run, tmp_path):
+    image = tmp_path / 'photo.png'
+    image.write_bytes(ASTRONAUT.read_bytes())
+    for output in (image, tmp_path, f'file://{image}'):
+        code, said = run(image, '--output', output)
+        assert code == 1 and 'input itself' in said and image.read_bytes() == ASTRONAUT.read_bytes()
+
+
+def test_names_lost_sound_of_image_folder(run, tmp_path, sample, caplog):
+    from media import write_video
+    talk = write_video(tmp_path / 'talk.mp4', [sample[60][..., ::-1].copy()] * 3, sound='aac')
+    assert run(talk, '--output', tmp_path / 'out.mp4')[0] == 0 and not caplog.records
+    assert run(talk, '--output', tmp_path / 'out')[0] == 0
+    assert [record.message for record in caplog.records] == ["the video's sound is left out: image files have none"]
+
+
+def test_warns_of_configuration_for_other_nodes(run, tmp_path, caplog):
+    config = tmp_path / 'other.yaml'
+    config.write_text('person_segmentation:\n  ros__parameters:\n    threshold: 0.3\n')
+    code, said = run(ASTRONAUT, '--config', config, '--output', tmp_path / 'out.png')
+    assert code == 0
+    assert any(str(config) in record.message and 'person_segmentation' in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize('ending', ['.png', '.webm', '.mkv', '.mov'])
+def test_cut_out_is_written_with_alpha(run, tmp_path, ending):
+    path = tmp_path / f'cut{ending}'
+    source = ASTRONAUT if ending == '.png' else SAMPLE
+    code, said = run(source, '--look', 'cutout', '--no-flip', '--output', path, '--no-window')
+    assert code == 0, said
+    if ending == '.png':
+        alpha = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3]
+        assert 0.3 < (alpha > 127).mean() < 0.8
+        return
+    import av
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder = av.CodecContext.create('libvpx-vp9', 'r') if ending != '.mov' else stream.codec_context
+        frames = [frame for packet in container.demux(stream) for frame in decoder.decode(packet)]
+    alpha = frames[60].to_ndarray(format='rgba')[..., 3]
+    assert len(frames) == 150 and 0.1 < (alpha > 127).mean() < 0.6 and (alpha < 20).mean() > 0.3
+
+
+def test_file_without_alpha_is_refused_for_a_cut_out(run, tmp_path):
+    for source, name in ((SAMPLE, 'cut.mp4'), (ASTRONAUT, 'cut.jpg')):
+        code, said = run(source, '--look', 'cutout', '--output', tmp_path / name, '--no-window')
+        assert code == 1 and 'no alpha' in said and '.webm' in said and not (tmp_path / name).exists()
+
+
+def test_options_and_configuration_win_over_a_look(run, tmp_path):
+    config = tmp_path / 'own.yaml'
+    config.write_text('/**:\n  ros__parameters:\n    background:\n      type: color\n')
+    code, said = run(ASTRONAUT, '--look', 'cutout', '--config', config, '--background-color', '#00ff00', '--output',
+                     tmp_path / 'out.png', '--no-window')
+    picture = cv2.imread(str(tmp_path / 'out.png'), cv2.IMREAD_UNCHANGED)
+    assert code == 0 and picture.shape[2] == 3 and (picture[5, 5] == (0, 255, 0)).all(), said

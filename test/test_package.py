@@ -85,6 +85,11 @@ def test_every_python_file_has_spdx_lines(path):
     assert path.read_text(encoding='utf-8').splitlines()[:2] == SPDX
 
 
+def test_package_xml_links_repository_and_bug_tracker():
+    links = {url.get('type'): url.text for url in ElementTree.parse(ROOT / 'package.xml').iter('url')}
+    assert set(links) == {'repository', 'bugtracker'} and all(link.startswith('https://') for link in links.values())
+
+
 def test_version_is_same_everywhere():
     version = ElementTree.parse(ROOT / 'package.xml').findtext('version')
     assert version == self_segmentation.__version__
@@ -105,7 +110,7 @@ def test_runtime_dependencies_are_declared():
 
 
 def test_tests_named_in_documentation_exist():
-    named = {name for path in (ROOT / 'docs').glob('*.md')
+    named = {name for path in (*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'))
              for name in re.findall(r'`(test_\w+)`', path.read_text(encoding='utf-8'))}
     tests = {name for path in (ROOT / 'test').rglob('test_*.py')
              for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)}

@@ -195,6 +195,26 @@ def test_refuses_missing_parameter_file_or_folder(tmp_path):
             read_yaml(path)
 
 
+@pytest.mark.parametrize('text', [
+    'robot1:\n  segmentation:\n    ros__parameters:\n      threshold: 0.3\n',
+    'a:\n  b:\n    segmentation:\n      ros__parameters: {threshold: 0.3}\n  camera:\n    ros__parameters: {fps: 3}\n',
+    '/robot1:\n  /**:\n    ros__parameters: {threshold: 0.3}\n',
+    '/robot1/segmentation:\n  ros__parameters: {threshold: 0.3}\n',
+    'camera:\n  ros__parameters:\nsegmentation:\n  ros__parameters: {threshold: 0.3}\n',
+    '/segmentation:\n  ros__parameters:\n    threshold: 0.3\n    start_type_description_service: true\n    use_sim_time: false\n'
+    '    qos_overrides:\n      /parameter_events:\n        publisher: {depth: 1000, durability: volatile}\n',
+])
+def test_reads_nested_and_dumped_parameter_files(tmp_path, caplog, text):
+    assert read_yaml(written(tmp_path, text)) == {'threshold': 0.3} and not caplog.records
+
+
+def test_warns_where_no_section_is_for_this_node(tmp_path, caplog):
+    path = written(tmp_path, 'robot1:\n  camera:\n    ros__parameters: {threshold: 0.3}\nother:\n  ros__parameters: {a: 1}\n')
+    assert read_yaml(path) == {}
+    [record] = caplog.records
+    assert all(part in record.message for part in (str(path), 'robot1/camera', 'other'))
+
+
 @pytest.mark.parametrize('look', LOOKS)
 def test_every_look_is_a_file_of_settings(look):
     values = read_yaml(look_file(look))

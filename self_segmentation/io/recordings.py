@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,11 @@ def _rosbags(what: str) -> Any:
 def _errors() -> tuple[type[Exception], ...]:
     """Return what rosbags and what it uses raise for damaged files and full disks."""
     import apsw
-    from rosbags.rosbag2 import ReaderError, WriterError
+    from rosbags.rosbag2 import ReaderError, WriterError, storage_mcap
 
-    return (apsw.Error, sqlite3.Error, ReaderError, WriterError, ArithmeticError, AssertionError, EOFError, LookupError, OSError,
-            RuntimeError, TypeError, ValueError, struct.error)
+    zstd_error: type[Exception] = storage_mcap.zstd.ZstdError  # type: ignore[attr-defined]
+    return (apsw.Error, sqlite3.Error, ReaderError, WriterError, zstd_error, ArithmeticError, AssertionError, EOFError,
+            LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error)
 
 
 @functools.cache
@@ -114,19 +115,24 @@ class Recording:
                 self._storage = storage_sqlite3.Sqlite3Reader(path)
             elif _begin(path).startswith(_MCAP):
                 self._storage = storage_mcap.McapReader(path)
-                if not _has_end(path):
-                    self.is_whole = False
-                    self._storage.open = self._open_cut_off
+                self._storage.open = functools.partial(self._open_mcap, self._storage.open)
             else:
                 raise ValueError('it is empty' if not path.stat().st_size else 'it is neither MCAP nor SQLite')
             self._storage.open()
         except _errors() as error:
-            raise SourceError(f'recording {str(path)!r} cannot be read: {error}') from error
+            raise SourceError(f'recording {str(path)!r} cannot be read: {str(error) or type(error).__name__}') from error
         self.connections = list(self._storage.connections)
 
-    def _open_cut_off(self) -> None:
-        """Open an MCAP file without its end: its records up to the last one that is whole."""
+    def _open_mcap(self, open_whole: Callable[[], None]) -> None:
+        """Open an MCAP file; one without its end, or whose end is damaged, up to the last record that is whole."""
+        try:
+            open_whole()
+            return
+        except _errors() as error:
+            _LOGGER.debug('%s: %s', self.path, error)
+        self.is_whole = False
         storage, length = self._storage, self.path.stat().st_size
+        storage.data_start = 0
         file = storage.bio = self.path.open('rb')
         file.seek(at := len(_MCAP))
         while at + 9 <= length:
@@ -185,19 +191,15 @@ class Recording:
                 yield message
                 count += 1
         except _errors() as error:
-            raise SourceError(f'recording {str(self.path)!r} is damaged: {count} messages could be read ({error})') from error
+            raise SourceError(f'recording {str(self.path)!r} is damaged: {count} messages could be read '
+                              f'({str(error) or type(error).__name__})') from error
         if not self.is_whole:
-            raise SourceError(f'recording {str(self.path)!r} is cut off: {count} messages could be read, its end is missing')
+            raise SourceError(f'recording {str(self.path)!r} is cut off: {count} messages could be read, its end is missing or '
+                              'damaged')
 
     def close(self) -> None:
         """Close the files."""
         self._storage.close()
-
-
-def _has_end(path: Path) -> bool:
-    with path.open('rb') as file:
-        file.seek(max(0, path.stat().st_size - len(_MCAP)))
-        return path.stat().st_size > 2 * len(_MCAP) and file.read() == _MCAP
 
 
 class RecordingWriter:

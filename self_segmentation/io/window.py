@@ -56,7 +56,7 @@ class Window:
 
     def show(self, frame: NDArray[np.uint8], milliseconds: int = 1) -> bool:
         """
-        Show a frame, (height, width, 3) uint8 blue green red.
+        Show a frame, (height, width, 3) uint8 blue green red; of (height, width, 4) the alpha is not seen.
 
         :param milliseconds: how long at least, 1 or more.
         :returns: whether to go on: False after q, Esc or when the window was closed.

@@ -17,13 +17,16 @@ from ..errors import SourceError
 from .frames import Source
 from .videos import Sound, Video, av_for
 
-__all__ = ['IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
 IMAGE_ENDINGS = {'.png': '.png', '.jpg': '.jpg', '.jpeg': '.jpg', '.jpe': '.jpg', '.jfif': '.jpg', '.bmp': '.bmp',
                  '.webp': '.webp', '.tif': '.tiff', '.tiff': '.tiff'}
 VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg names the containers
+ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
+_VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
+_ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
@@ -31,7 +34,7 @@ _MPEG_RANGE = 1
 
 
 class Writer(Protocol):
-    """Takes images, (height, width[, 3]) uint8 blue green red."""
+    """Takes images, (height, width[, 3]) uint8 blue green red, or (height, width, 4) with alpha."""
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
@@ -82,7 +85,9 @@ class Folder:
 
 class VideoFile:
     """
-    A video of frames of one size: H.264 in an ``.mp4``, ``.mkv`` or ``.mov``.
+    A video of frames of one size.
+
+    H.264 in an ``.mp4``, ``.mkv`` or ``.mov``. Frames with alpha: VP9 in an ``.mkv`` or ``.webm``, ProRes 4444 in a ``.mov``.
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.
@@ -110,12 +115,14 @@ class VideoFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._shape = image.shape
         self._file = self._path.open('wb')  # by Python, which takes every name
-        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS[self._path.suffix.lower()])
+        ending = self._path.suffix.lower()
+        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS.get(ending, ending[1:]))
         rate = Fraction(self._fps).limit_denominator(100000)
-        stream = self._stream = self._container.add_stream(_CODEC, rate=rate, options=_OPTIONS)
-        stream.height, stream.width = image.shape[:2]
-        is_odd = stream.height % 2 or stream.width % 2
-        stream.pix_fmt = 'yuv444p' if is_odd else 'yuv420p'  # whose colours are for pairs of pixels
+        height, width, channels = image.shape
+        pixels = 'yuv444p' if height % 2 or width % 2 else 'yuv420p'  # whose colours are for pairs of pixels
+        codec, pixels, more = _ALPHA_CODECS[ending] if channels == 4 else (_CODEC, pixels, _OPTIONS)
+        stream = self._stream = self._container.add_stream(codec, rate=rate, options=more)
+        stream.height, stream.width, stream.pix_fmt = height, width, pixels
         context = stream.codec_context
         context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
         if self._like is not None and self._like.pixel_aspect != 1:
@@ -143,7 +150,7 @@ class VideoFile:
                                   f'{self._shape[1]}x{self._shape[0]}: a video has one size; give a folder')
             at = self._count / self._fps if stamp is None else stamp
             duration = duration or 1 / self._fps
-            frame = self._av.VideoFrame.from_ndarray(image, format='bgr24')
+            frame = self._av.VideoFrame.from_ndarray(image, format='bgr24' if image.shape[2] == 3 else 'bgra')
             frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, dst_colorspace='ITU601')
             frame.pts = self._last = max(round(at / self._time_base), self._last + 1)
             frame.time_base, frame.duration = self._time_base, round(duration / self._time_base)

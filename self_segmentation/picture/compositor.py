@@ -109,6 +109,8 @@ def _take_spill_out(frame: Array, alpha: Array, strength: float) -> None:
     inner, outer = (cv2.erode(each, np.ones((3, 3), np.uint8)) for each in (sure, nobody))
     band = cv2.bitwise_not(cv2.bitwise_or(inner, nobody))
     rows, columns = np.nonzero(cv2.resize(band, quarter, interpolation=cv2.INTER_LINEAR))
+    if not rows.size:
+        return
     person, room = _nearby(small, inner), _nearby(small, outer)
     step = 2 if min(height, width) >= _HALVED else 1
     seen = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA) if step == 2 else frame

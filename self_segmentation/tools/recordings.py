@@ -131,35 +131,36 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         closing.callback(recording.close)
         source = _chosen(recording, choice.topic)
         left_out = _left_out(recording, source, settings, choice)
-        bar.total = source.msgcount
+        images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)}
+        bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = make_pipeline(settings)
         closing.callback(pipeline.close)
         codec = _Codec(source.msgtype, settings.jpeg_quality)
         writer = RecordingWriter(output, recording)
         closing.callback(writer.discard)
         topics = {each.id: writer.add(each) for each in recording.connections if each.topic not in left_out}
-        results = {name: topics[source.id] if choice.in_place else writer.add(codec.connection(source, name))
-                   for name in (('output',) if choice.in_place else _RESULTS)}
+        names = ('output',) if choice.in_place else tuple(_RESULTS)
+        added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
         count, problems = 0, list[str]()
         damage: list[SourceError] = []
 
         def process(frame: Any) -> Result:
             header, pixels = frame
             stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
-            return pipeline.process(pixels, stamp=stamp, mask='mask' in results, alpha='alpha' in results)
+            return pipeline.process(pixels, stamp=stamp, mask='mask' in names, alpha='alpha' in names)
 
-        for connection, time, data, made in _overlapped(_kept(recording, damage), source, codec, process, results):
+        for connection, time, data, made in _overlapped(_kept(recording, damage), images, codec, process, names):
             if told:
                 _LOGGER.warning('stopped: nothing is left of %s', output)
                 return False
-            is_image = connection.id == source.id
+            is_image = connection.id in images
             if connection.id in topics and not (is_image and choice.in_place):
                 writer.write(topics[connection.id], time, data)
             if isinstance(made, ImageError):
                 problems.append(str(made))
             else:
                 for name, message in made.items():
-                    writer.write(results[name], time, message)
+                    writer.write(added[name] if added else topics[connection.id], time, message)
             if is_image:
                 count += 1
                 bar.update()
@@ -266,15 +267,17 @@ class _Codec:
         return self._store.serialize_cdr(message, self._type)
 
 
-def _overlapped(messages: Iterator[tuple[Any, int, bytes]], source: Any, codec: _Codec, process: Callable[[Any], Result],
-                results: Any) -> Iterator[tuple[Any, int, bytes, Any]]:
+def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: Callable[[Any], Result],
+                names: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes, Any]]:
     """
     Yield each message with what was made of it: name of the result to content, or an ImageError. In order.
+
+    :param images: ids of the connections of the images.
 
     Images are decoded and encoded in threads of their own while another one is segmented.
     """
     def encode(frame: Future[Any], result: Result) -> dict[str, Any]:
-        return {name: codec.encode(frame.result()[0], name, getattr(result, _RESULTS[name])) for name in results}
+        return {name: codec.encode(frame.result()[0], name, getattr(result, _RESULTS[name])) for name in names}
 
     with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
         decoding: deque[tuple[Any, int, bytes, Future[Any] | None]] = deque()
@@ -286,7 +289,7 @@ def _overlapped(messages: Iterator[tuple[Any, int, bytes]], source: Any, codec: 
                 if message is None:
                     is_over = True
                 else:
-                    is_image = message[0].id == source.id
+                    is_image = message[0].id in images
                     decoding.append((*message, decoder.submit(codec.decode, message[2]) if is_image else None))
             if decoding:
                 connection, time, data, frame = decoding.popleft()

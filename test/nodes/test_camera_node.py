@@ -227,3 +227,10 @@ def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
     with pytest.raises(SourceError) as raised:
         read_camera_info(str(path))
     assert str(path) in str(raised.value) and part in str(raised.value)
+
+
+def test_publishes_phone_video_upright_after_rewind(graph, camera, tmp_path):
+    from media import corners, write_video
+    program, received = camera(video_device=write_video(tmp_path / 'phone.mp4', turn=90), framerate=50)
+    wait_for(graph, program, received, 30)
+    assert {(message.width, message.height, corners(picture_of(message))) for message in received} == {(48, 64, 'gwrb')}

@@ -46,7 +46,7 @@ def uncovered(node, frames):
     pytest.fail('every frame was covered')
 
 
-def test_topic_background_shows_the_newest_picture_and_the_colour_while_there_is_none(node, astronaut):
+def test_topic_background_shows_newest_image_or_color(node, astronaut):
     assert node.change(background__type='topic') == []
     assert (node.pictures(astronaut)['output'][:40, :40] == GREY).all()
     sender = node.graph.node.create_publisher(Image, f'{node.name}/background', QoSProfile(depth=1))
@@ -69,7 +69,7 @@ def test_topic_background_shows_the_newest_picture_and_the_colour_while_there_is
     node.graph.node.destroy_publisher(sender)
 
 
-def test_transparent_output_is_bgra8_with_straight_alpha_and_no_room_in_it(node, astronaut):
+def test_transparent_output_is_bgra8_with_straight_alpha(node, astronaut):
     assert node.change(background__type='transparent') == []
     results = node.results(message_of(astronaut))
     assert results['output'].encoding == 'bgra8' and results['output'].step == 512 * 4
@@ -82,7 +82,7 @@ def test_transparent_output_is_bgra8_with_straight_alpha_and_no_room_in_it(node,
     assert picture_of(results['mask']).any()
 
 
-def test_types_are_switched_between_frames_and_one_that_cannot_be_loaded_leaves_the_old_one(node, astronaut, tmp_path):
+def test_switches_background_type_and_keeps_old_one_on_error(node, astronaut, tmp_path):
     broken = tmp_path / 'broken.mp4'
     broken.write_bytes(SAMPLE.read_bytes()[:3000])
     assert node.change(background__color=[0, 255, 0]) == []
@@ -95,7 +95,7 @@ def test_types_are_switched_between_frames_and_one_that_cannot_be_loaded_leaves_
     assert not (node.pictures(astronaut)['output'][:40, :40] == GREEN).all()
 
 
-def test_pause_keeps_the_last_picture_until_it_goes_on(node, astronaut, sample):
+def test_pause_keeps_last_composite_until_resumed(node, astronaut, sample):
     pause = service(node, SetBool, 'pause')
     before = node.pictures(astronaut)
     assert pause(data=True).success
@@ -108,7 +108,7 @@ def test_pause_keeps_the_last_picture_until_it_goes_on(node, astronaut, sample):
     assert node.pictures(sample[0])['output'].shape == sample[0].shape
 
 
-def test_save_writes_the_last_frame_and_what_became_of_it(node, astronaut, tmp_path):
+def test_save_writes_last_frame_and_its_results(node, astronaut, tmp_path):
     save = service(node, Trigger, 'save')
     assert node.change(save_dir=str(tmp_path / 'my pictures')) == []
     results = node.pictures(astronaut)
@@ -126,14 +126,14 @@ def test_save_writes_the_last_frame_and_what_became_of_it(node, astronaut, tmp_p
     assert not answer.success and str(tmp_path / 'file') in answer.message
 
 
-def test_save_without_a_frame_says_so(graph, start):
+def test_save_without_frame_fails_with_reason(graph, start):
     namespace = unique('idle')
     node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=())
     answer = service(node, Trigger, 'save')()
     assert not answer.success and 'no frame' in answer.message
 
 
-def test_first_frames_are_covered_whole_and_then_the_empty_room_is_seen(hiding, sample):
+def test_covers_first_frames_then_shows_empty_room(hiding, sample):
     results, count = uncovered(hiding, sample[:20])
     assert count >= 1 and np.array_equal(results['output'][results['alpha'] == 0], sample[count][results['alpha'] == 0])
     assert (results['alpha'] == 0).mean() > 0.9
@@ -158,39 +158,39 @@ def encoding(frame):
 
 
 @pytest.mark.parametrize('change', [cut, gap, size, encoding])
-def test_everything_is_covered_after_a_change(hiding, sample, change):
+def test_covers_whole_frame_after_change(hiding, sample, change):
     uncovered(hiding, sample[:20])
     assert is_covered(picture_of(hiding.results(change(sample[0]))['output']))
 
 
-def test_everything_is_covered_after_a_frame_that_cannot_be_used(hiding, sample):
+def test_covers_whole_frame_after_unusable_one(hiding, sample):
     uncovered(hiding, sample[:20])
     hiding.send(message_of(sample[0], 'no such encoding'))
     hiding.wait_until(lambda: 'no such encoding' in hiding.program.said, 'the word that a frame was skipped')
     assert is_covered(hiding.pictures(sample[0])['output'])
 
 
-def test_people_and_those_who_do_not_count_are_covered(hiding, sample):
+def test_covers_uncounted_people_too(hiding, sample):
     assert hiding.change(people__who='largest', people__smallest=1.0) == []
     results, _ = uncovered(hiding, sample[55:75])
     assert 0.15 < (results['mask'] > 0).mean() < 0.7 and is_covered(results['output'][results['alpha'] == 255])
 
 
-def test_pause_covers_everything_where_people_are_replaced(hiding, sample):
+def test_pause_covers_whole_frame(hiding, sample):
     uncovered(hiding, sample[:20])
     assert service(hiding, SetBool, 'pause')(data=True).success
     for frame in sample[:3]:
         assert is_covered(hiding.pictures(frame)['output'])
 
 
-def test_save_writes_no_uncovered_picture_where_people_are_replaced(hiding, sample, tmp_path):
+def test_save_writes_no_uncovered_image(hiding, sample, tmp_path):
     assert hiding.change(save_dir=str(tmp_path)) == []
     uncovered(hiding, sample[55:75])
     assert service(hiding, Trigger, 'save')().success
     assert {path.stem.rpartition('_')[2] for path in tmp_path.iterdir()} == {'mask', 'alpha', 'output'}
 
 
-def test_what_would_show_people_is_refused_and_a_wrong_word_at_the_start_hides_them(hiding, graph, start, sample):
+def test_refuses_settings_that_would_show_people(hiding, graph, start, sample):
     for change in ({'background__type': 'none'}, {'background__type': 'topic'}, {'people__detector': False}):
         [reason] = hiding.change(**change)
         assert "replace = 'people'" in reason, reason
@@ -201,7 +201,7 @@ def test_what_would_show_people_is_refused_and_a_wrong_word_at_the_start_hides_t
     assert is_covered(node.pictures(sample[60])['output'])
 
 
-def test_last_picture_from_before_is_not_shown_again_where_people_are_replaced_meanwhile(node, astronaut, tmp_path):
+def test_pause_hides_composite_from_before_replacing_people(node, astronaut, tmp_path):
     node.pictures(astronaut)
     assert service(node, SetBool, 'pause')(data=True).success
     assert node.change(people__detector=True, replace='people') == []

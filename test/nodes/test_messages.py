@@ -6,6 +6,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+from conftest import ONE_PIXEL
 from ros import message_of, picture_of
 from sensor_msgs.msg import Image
 
@@ -15,9 +16,7 @@ from self_segmentation.picture.decoding import MAX_SIDE
 
 BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
 PADDINGS = [0, 1, 7, 64]
-# Ubuntu 22.04's OpenCV refuses one pixel of rgb8, so such a frame is skipped there.
-ONE_PIXEL = pytest.param((1, 1), marks=pytest.mark.xfail(cv2.__version__ == '4.5.4', raises=cv2.error, reason='OpenCV 4.5.4'))
-SIZES = [(6, 8), ONE_PIXEL, (5, 7), (480, 641), (3, 2)]
+SIZES = [(6, 8), *ONE_PIXEL, (5, 7), (480, 641), (3, 2)]
 EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
 
 

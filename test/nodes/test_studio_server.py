@@ -258,7 +258,7 @@ def test_drops_browser_that_sends_too_much(server):
 
 @pytest.mark.parametrize('message', [{'look': 5}, {'look': '/n', 'show': 'output'}, {'look': None, 'show': [1, None, {}]},
                                      {'drew': 'x'}, {'look': '/n', 'show': {'a': 1}}, {'drew': -5}])
-def test_odd_views_show_nothing(server, message):
+def test_invalid_view_shows_nothing(server, message):
     async def use(browser):
         await browser.send_json(message)
         await browser.send_json({'set': {}})

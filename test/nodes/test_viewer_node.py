@@ -18,3 +18,11 @@ def test_explains_missing_window(monkeypatch):
     monkeypatch.delenv('DISPLAY', raising=False)
     monkeypatch.delenv('WAYLAND_DISPLAY', raising=False)
     assert 'no display' in why_no_window() or 'headless' in why_no_window()
+
+
+def test_refuses_unreachable_display(start):
+    environment = {name: value for name, value in os.environ.items() if name != 'WAYLAND_DISPLAY'}
+    program = start('viewer_node', env={**environment, 'DISPLAY': ':7654'})
+    assert program.exit_code() == 1
+    lines = [line for line in program.said.splitlines() if '[rmw_fastrtps' not in line]
+    assert len(lines) == 1 and 'no window' in lines[0] and (':7654' in lines[0] or 'headless' in lines[0])

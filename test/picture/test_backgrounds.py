@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, background_of, tutorial_settings
+from conftest import ASTRONAUT, EMPTY_ROOM, ONE_PIXEL, ROOT, SAMPLE, background_of, tutorial_settings
 
 from self_segmentation.errors import BackgroundError, SelfSegmentationError
 from self_segmentation.io.assets import make_pipeline, reconfigure
@@ -63,8 +63,8 @@ def test_fit_scales_before_crop_or_bars():
 
 @pytest.mark.parametrize('fit', ['cover', 'contain', 'stretch'])
 def test_fit_fills_every_odd_size(fit):
-    for image_size in ((640, 480), (1, 1), (200, 3), (3, 200), (333, 77)):
-        for size in ((641, 479), (1, 1), (7, 200), (200, 7), (333, 77)):
+    for image_size in ((640, 480), *ONE_PIXEL, (200, 3), (3, 200), (333, 77)):
+        for size in ((641, 479), *ONE_PIXEL, (7, 200), (200, 7), (333, 77)):
             assert fitted(picture(*image_size), size, fit, BARS).shape == (size[1], size[0], 3), (image_size, size)
 
 
@@ -135,3 +135,73 @@ def test_pipeline_keeps_old_settings_when_new_are_refused(astronaut, tmp_path):
         after = pipeline.process(astronaut)
         assert np.array_equal(after.composite, before.composite) and np.array_equal(after.mask, before.mask)
     assert pipeline.settings == tutorial_settings()
+
+
+def test_tile_repeats_the_image_at_its_own_size():
+    image = picture(7, 5)
+    tiled = fitted(image, (20, 13), 'tile')
+    assert np.array_equal(tiled[:5, :7], image) and np.array_equal(tiled[5:10, 14:], image[:, :6])
+    assert np.array_equal(fitted(image, (3, 2), 'tile'), image[:2, :3])
+
+
+def person_in_a_room(size=(240, 320)):
+    """A red person before a blue room, and the alpha."""
+    frame, alpha = np.full((*size, 3), (200, 40, 40), np.uint8), np.zeros(size, np.uint8)
+    inside = np.s_[size[0] // 3:, size[1] // 3:-(size[1] // 3)]
+    frame[inside], alpha[inside] = (40, 40, 200), 255
+    return frame, alpha
+
+
+@pytest.mark.parametrize('kind', ['blur', 'pixelate'])
+def test_persons_colours_do_not_bleed_into_the_room(kind):
+    frame, alpha = person_in_a_room()
+    behind = background_of(Settings().updated({'background.type': kind})).behind(frame, alpha)
+    assert np.abs(behind[alpha == 0].astype(int) - (200, 40, 40)).max() <= 3
+
+
+def test_blur_is_as_strong_at_every_size():
+    room = cv2.imread(str(EMPTY_ROOM))
+    blur = background_of(Settings().updated({'background.type': 'blur'}))
+    small, large = (blur.behind(cv2.resize(room, size, interpolation=cv2.INTER_AREA)) for size in ((640, 480), (1920, 1440)))
+    assert np.abs(cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA).astype(int) - small).mean() < 3
+
+
+def test_cells_stay_at_rest_while_a_person_moves_before_them_and_the_camera_has_noise():
+    room, dice = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (320, 240)), np.random.default_rng(1)
+    cells, seen = background_of(Settings().updated({'background.type': 'pixelate'})), []
+    for step in range(8):
+        frame, alpha = cv2.add(room, dice.integers(0, 4, room.shape, np.uint8)), np.zeros((240, 320), np.uint8)
+        alpha[100:, 40 + 20 * step:120 + 20 * step] = 255
+        frame[alpha > 0] = (0, 0, 255)
+        seen.append(cells.behind(frame, alpha).copy())
+    away = np.s_[:90]
+    assert all(np.array_equal(picture[away], seen[0][away]) for picture in seen)
+
+
+# ---- golden pictures: what each type makes of a real picture, as small as shows it
+
+def golden_composite(kind: str, frames: list) -> np.ndarray:
+    files = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
+    pipeline = make_pipeline(Settings().updated({'flip': False, **files, 'background.type': kind.removeprefix('people_'),
+                                                 'replace': 'people' if kind.startswith('people_') else 'background'}))
+    for number, frame in enumerate(frames):
+        pipeline.show_background(frames[-1][::2, ::2])
+        composite = pipeline.process(frame, stamp=number / 15).composite
+    pipeline.close()
+    return cv2.resize(composite, (160, 120), interpolation=cv2.INTER_AREA)
+
+
+GOLDEN = ['color', 'image', 'blur', 'pixelate', 'topic', 'transparent', 'clean_plate', 'none', 'people_color', 'people_image',
+          'people_blur', 'people_pixelate', 'people_clean_plate', 'people_transparent']
+
+
+@pytest.mark.parametrize('kind', GOLDEN)
+def test_composite_looks_as_it_did(kind, sample):
+    made = golden_composite(kind, sample[20:61])
+    path = ROOT / 'test' / 'data' / 'golden' / f'{kind}.png'
+    if not path.exists():  # to make one again, remove it, run this and look at it
+        cv2.imwrite(str(path), made)
+    golden = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert made.shape == golden.shape
+    off = cv2.blur(cv2.absdiff(made, golden), (5, 5))
+    assert off.mean() < 1.0 and off.max() < 24, (off.mean(), off.max())

@@ -5,7 +5,7 @@ import pytest
 from conftest import tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline
-from self_segmentation.picture.compositor import blend
+from self_segmentation.picture.compositor import blend, cut_out, edge_corrected
 
 SIZES = [(64, 80), (7, 9), (1, 1), (3, 8), (480, 640), (5, 13)]
 
@@ -84,3 +84,49 @@ def test_pipeline_composite_and_mask_follow_alpha(astronaut):
     share = result.alpha[..., None] / 255.0
     assert np.abs(result.composite - (astronaut * share + np.array([250, 100, 10]) * (1 - share))).max() <= 1
     assert np.array_equal(result.mask, np.where(result.alpha > 127, 255, 0))
+
+
+def spilled(size, person=(40, 60, 200), room=(20, 220, 120)):
+    """A person before a wall, with a line of the wall's colour that lies inside of the alpha; and where that is."""
+    height, width = size
+    frame, alpha = np.full((height, width, 3), room, np.uint8), np.zeros((height, width), np.uint8)
+    inside = np.s_[height // 4:, width // 4:-(width // 4)]
+    frame[inside], alpha[inside] = person, 255
+    edge = max(2, height // 100)
+    line = np.zeros((height, width), bool)
+    line[height // 4:, width // 4:width // 4 + edge] = True
+    frame[line] = np.array(person) * 0.4 + np.array(room) * 0.6
+    return frame, alpha, line
+
+
+@pytest.mark.parametrize('size', [(240, 320), (427, 641), (720, 1280)])
+def test_decontamination_takes_the_old_background_out_of_the_edge_inside_the_alpha_too(size):
+    frame, alpha, line = spilled(size)
+    before = frame.copy()
+    mended = edge_corrected(frame, alpha, frame, 1.0, 0.0)
+    middle = line.copy()
+    middle[:size[0] // 2] = middle[-8:] = False
+    off = np.abs(mended[middle].astype(int) - (40, 60, 200)).mean()
+    assert off < 12 and np.abs(before[middle].astype(int) - (40, 60, 200)).mean() > 40
+    deep = np.s_[size[0] // 2:, size[1] // 2 - 5:size[1] // 2 + 5]
+    assert np.array_equal(mended[deep], before[deep]) and np.array_equal(frame, before)
+
+
+def test_decontamination_leaves_another_colour_of_the_person_at_the_edge():
+    frame, alpha, line = spilled((240, 320))
+    frame[line] = (250, 250, 250)  # a white sleeve: no mix of red and green
+    assert np.abs(edge_corrected(frame, alpha, frame, 1.0, 0.0)[line].astype(int) - 250).mean() < 10
+
+
+@pytest.mark.parametrize('alpha', [0, 255, 128])
+def test_frame_without_an_edge_is_left_as_it_is(alpha):
+    frame = scene((48, 64))[0]
+    assert np.array_equal(edge_corrected(frame, np.full((48, 64), alpha, np.uint8), frame, 1.0, 0.0), frame)
+
+
+def test_cut_out_has_straight_alpha_and_nothing_where_it_is_transparent():
+    frame, alpha, _ = scene((40, 56))
+    out = np.empty((40, 56, 4), np.uint8)
+    assert cut_out(frame, alpha, out) is out
+    assert np.array_equal(out[..., 3], alpha) and np.array_equal(out[alpha > 0][:, :3], frame[alpha > 0])
+    assert not out[alpha == 0].any()

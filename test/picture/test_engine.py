@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import iou
+from conftest import ONE_PIXEL, iou
 
 from self_segmentation.io.assets import make_pipeline, read_model, reconfigure
 from self_segmentation.picture.engine import Engine
@@ -198,7 +198,7 @@ def test_new_size_time_jump_or_scene_resets_memory(sample, astronaut, change, me
 
 
 @pytest.mark.parametrize('model', ['general', 'landscape'])
-@pytest.mark.parametrize('size', [(1, 1), (7, 3), (64, 400), (641, 479)])
+@pytest.mark.parametrize('size', [*ONE_PIXEL, (7, 3), (64, 400), (641, 479)])
 def test_any_frame_size_passes_both_models(astronaut, model, size):
     frame = cv2.resize(astronaut, size)
     pipeline = make(model=model)

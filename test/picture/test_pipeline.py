@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, PATIENCE, ROOT, SAMPLE, area, tutorial_settings
+from conftest import EMPTY_ROOM, ONE_PIXEL, PATIENCE, ROOT, SAMPLE, area, tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.picture.runtimes import installed_runtimes
@@ -80,13 +80,13 @@ def test_finds_sample_person_and_keeps_room_empty(sample):
 
 
 # Frames that a header may announce; in a process of its own, which may end or take too long or too much.
-TINY = """
+TINY = f"""
 import resource, sys
 import numpy as np
 from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.settings import Settings, read_yaml
-pipeline = make_pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {}))
-for size in ((1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
+pipeline = make_pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {{}}))
+for size in ({'(1, 1), ' if ONE_PIXEL else ''}(2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
     print(size, flush=True)
     result = pipeline.process(np.zeros((*size, 3), np.uint8))
     assert result.mask.shape == result.alpha.shape == size and result.composite.shape == (*size, 3)

@@ -1,23 +1,30 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """Recordings: the images of one topic go the node's way, everything else is copied, and nothing looks whole that is not."""
+import contextlib
 import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from bags import COMPRESSED, IMAGE, QOS, TOPIC, images_of, pixels_of, read_bag, write_bag
+from bags import COMPRESSED, IMAGE, QOS, STORE, TOPIC, images_of, message, pixels_of, read_bag, write_bag
 from conftest import wait_until
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from self_segmentation.__main__ import main
+from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
+from self_segmentation.io.recordings import Recording
 from self_segmentation.settings import Settings
+from self_segmentation.tools.recordings import Choice, _chosen, _left_out
 
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
@@ -252,3 +259,43 @@ def test_knows_types_that_show_images():
              'ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'theora_image_transport/msg/Packet']
     assert all(map(is_image_topic, shows))
     assert not any(map(is_image_topic, ['sensor_msgs/msg/CameraInfo', 'sensor_msgs/msg/PointCloud2', 'std_msgs/msg/String']))
+
+
+def test_reads_recording_without_definitions(run, tmp_path, frames):
+    """Humble's databases have no definitions and no hashes of types."""
+    place = write_bag(tmp_path / 'talk', frames, storage='SQLITE3', version=8) / 'talk.db3'
+    with contextlib.closing(sqlite3.connect(place)) as database:
+        database.executescript('UPDATE schema SET schema_version = 3; DROP TABLE message_definitions;'
+                               'ALTER TABLE topics DROP COLUMN type_description_hash;')
+    for to in ('new.mcap', 'new.db3'):
+        code, said = run(place, '--output', tmp_path / to)
+        assert code == 0, said
+        after, messages = read_bag(tmp_path / to)
+        assert after[TOPIC].ext.offered_qos_profiles == QOS and after['/own'].msgdef.data == ''
+        assert [message for message in messages if message[0] in (TOPIC, '/own')] == read_bag(place)[1]
+
+
+def test_in_place_replaces_images_of_every_publisher(run, tmp_path, frames):
+    """Merged recordings may have several connections of one topic."""
+    place = tmp_path / 'talk'
+    with Writer(place, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        two = [writer.add_connection(TOPIC, IMAGE, typestore=STORE, offered_qos_profiles=qos) for qos in (QOS, [])]
+        for number, frame in enumerate(frames):
+            writer.write(two[number % 2], 10 ** 18 + number, STORE.serialize_cdr(message(frame, number, IMAGE), IMAGE))
+    code, said = run(place, '--in-place', '--output', tmp_path / 'new')
+    assert code == 0, said
+    images = images_of(tmp_path / 'new', TOPIC)
+    assert len(images) == COUNT and not any(np.array_equal(pixels_of(image), frame) for image, frame in zip(images, frames))
+
+
+@pytest.mark.parametrize('in_place', [False, True])
+def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in_place):
+    place = write_bag(tmp_path / 'talk', frames[:1], topics=('/left', '/right', '/third'))
+    with contextlib.closing(Recording(place)) as recording:
+        source, settings = _chosen(recording, '/left'), SimpleNamespace(replace='people')
+        left_out = _left_out(recording, source, settings, Choice(in_place=in_place, keep=('/third',)))
+        assert left_out == ({'/right'} if in_place else {'/left', '/right'})
+        assert '/right' in caplog.text and '--keep' in caplog.text
+        assert not _left_out(recording, source, SimpleNamespace(replace='background'), Choice())
+        with pytest.raises(SourceError, match='/fourth'):
+            _left_out(recording, source, settings, Choice(keep=('/fourth',)))

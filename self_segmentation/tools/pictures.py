@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``make pictures``: what each look, and each background, makes of the built-in sample; for the README."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io.assets import make_pipeline
+from ..io.sources import open_source
+from ..resources import share
+from ..settings import LOOKS, Settings, look_file, read_yaml
+
+__all__ = ['main']
+
+_FRAMES = 20, 84  # from the empty room on, so that it is learnt, to the person in the middle
+_CELL = 400, 300  # pixels
+_CHECKS = 12  # pixels of the pattern behind what is transparent
+_TYPES: tuple[dict[str, Any], ...] = (
+    *({'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'transparent')),
+    *({'replace': 'people', 'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'clean_plate')),
+)
+
+
+def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
+    files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
+    pipeline, source = make_pipeline(Settings().updated({**values, **files})), open_source(str(share('demo', 'sample.mp4')))
+    composite = np.empty(0, np.uint8)
+    while (frame := source.read()) is not None and frame.index <= _FRAMES[1]:
+        if frame.index >= _FRAMES[0]:
+            result = pipeline.process(frame.pixels, stamp=frame.stamp)
+            assert result.composite is not None  # it is wanted
+            composite = result.composite
+    source.close()
+    pipeline.close()
+    return composite if composite.shape[2] == 3 else _over_checks(composite)
+
+
+def _over_checks(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = cut_out.shape[:2]
+    rows, columns = np.mgrid[:height, :width] // _CHECKS
+    checks = np.where((rows + columns) % 2, 200, 240)[..., None]
+    fraction = cut_out[..., 3:] / 255
+    return np.asarray(cut_out[..., :3] * fraction + checks * (1 - fraction), np.uint8)
+
+
+def _sheet(cells: Iterable[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:
+    made = []
+    for label, picture in cells:
+        cell = cv2.resize(picture, _CELL, interpolation=cv2.INTER_AREA)
+        for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+            cv2.putText(cell, label, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, thickness, cv2.LINE_AA)
+        made.append(cell)
+    return np.vstack([np.hstack(made[start:start + columns]) for start in range(0, len(made), columns)])
+
+
+def main() -> int:
+    """Write ``looks.jpg`` and ``backgrounds.jpg`` to the folder that is given, or ``docs``."""
+    folder = Path(*sys.argv[1:2] or ['docs'])
+    names = [' '.join(str(value).replace('people', 'people:') for value in values.values()) for values in _TYPES]
+    sheets = {'looks': _sheet(((f'look: {look}', _picture(read_yaml(look_file(look)))) for look in LOOKS), len(LOOKS)),
+              'backgrounds': _sheet(zip(names, map(_picture, _TYPES)), 5)}
+    for name, sheet in sheets.items():
+        cv2.imwrite(str(folder / f'{name}.jpg'), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes of docs/using_the_mask.md, as they stand there."""
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ament_index_python.packages import get_packages_with_prefixes
+from conftest import ROOT
+from ros import message_of, picture_of
+
+
+def example(language: str) -> str:
+    [block] = re.findall(rf'^```{language}\n(.*?)^```', (ROOT / 'docs' / 'using_the_mask.md').read_text(encoding='utf-8'),
+                         re.DOTALL | re.MULTILINE)
+    return block
+
+
+def test_python_example_cuts_people_out(graph, node, start, astronaut, tmp_path):
+    (tmp_path / 'cutout.py').write_text(example('python'), encoding='utf-8')
+    namespace = node.name.rpartition('/')[0]
+    program = start('cutout', '--ros-args', '-r', f'__ns:={namespace}', command=[sys.executable, str(tmp_path / 'cutout.py')])
+    received, subscription = graph.listen(f'{namespace}/cutout/output')
+    mask = node.pictures(astronaut)['mask']
+    frame = message_of(astronaut, padding=5)
+
+    def came() -> bool:
+        assert program.code is None, program.said
+        node.results(message_of(astronaut, padding=5))
+        return bool(received)
+
+    graph.wait_until(came, 'a cutout')
+    cut = picture_of(received[0])
+    assert np.array_equal(cut, np.where(mask[..., None] > 0, astronaut, 0)) and received[0].encoding == frame.encoding
+    graph.node.destroy_subscription(subscription)
+
+
+def test_cpp_example_compiles(tmp_path):
+    missing = [] if shutil.which('cmake') else ['cmake']
+    missing += sorted({'rclcpp', 'message_filters', 'sensor_msgs'} - set(get_packages_with_prefixes()))
+    if missing:
+        pytest.skip(f'NOT COMPILED, for there is no {" and no ".join(missing)}')
+    (tmp_path / 'cutout.cpp').write_text(example('cpp'), encoding='utf-8')
+    (tmp_path / 'CMakeLists.txt').write_text(example('cmake'), encoding='utf-8')
+    for command in (['cmake', '-S', '.', '-B', 'build'], ['cmake', '--build', 'build']):
+        done = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout

@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The documents, and what runs elsewhere (workflow, Dockerfile, compose.yaml).
+
+Links lead somewhere, named files and programs are there, every command is run or excused.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ASTRONAUT, EMPTY_ROOM, ROOT, SAMPLE
+
+from self_segmentation.settings import TUNABLES
+
+DOCUMENTS = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'models').glob('*.md'))]
+ELSEWHERE = [ROOT / '.github' / 'workflows' / 'ci.yml', ROOT / 'Dockerfile', ROOT / 'compose.yaml', ROOT / '.ci' / 'run']
+MADE = {'demo/output.mp4', 'demo/output.png'}  # by running it
+FOLDERS = '|'.join(re.escape(path.name) for path in sorted(ROOT.iterdir())
+                   if path.is_dir() and not re.match(r'\.(?!ci|github)|build|install|log', path.name))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding='utf-8')
+
+
+def run_in(folder: Path, *arguments: str | Path) -> None:
+    """Run Python in a folder; it must succeed."""
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, 'PYTHONPATH': f'{folder}:{ROOT}'})
+    assert done.returncode == 0, done.stdout
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of a document in a language."""
+    return re.findall(rf'^```{language}\n(.*?)^```', read(path), re.DOTALL | re.MULTILINE)
+
+
+def code(path: Path) -> str:
+    """What a document shows as code, in a line and in blocks; of other files, all."""
+    text = read(path)
+    if path.suffix != '.md':
+        return re.sub(r'\[\s*"|",\s*"|"\s*\]', ' ', text)  # a Dockerfile's lists
+    return '\n'.join([*re.findall(r'^```\w*\n(.*?)^```', text, re.DOTALL | re.MULTILINE), *re.findall(r'`([^`\n]+)`', text)])
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a document, as GitHub names them."""
+    headings = re.findall(r'^#+ (.*)$', read(path), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=shown)
+def test_links_lead_to_files_and_headings(path):
+    for target in re.findall(r'\]\(([^)\s]+)\)', read(path)):
+        if '://' not in target:
+            file, _, heading = target.partition('#')
+            linked = path.parent / file if file else path
+            assert linked.exists(), target
+            assert not heading or heading in anchors(linked), target
+
+
+@pytest.mark.parametrize('path', [*DOCUMENTS, *ELSEWHERE], ids=shown)
+def test_named_files_exist(path):
+    named = set(re.findall(rf'(?<![\w./~-])(?:src/self_segmentation/)?((?:{FOLDERS})/[\w./*-]*[\w*])', code(path)))
+    missing = {name for name in named - MADE if not list(ROOT.glob(name)) and not list((ROOT / 'self_segmentation').glob(name))}
+    assert not missing
+    if path.name == 'Dockerfile':
+        copied = ' '.join(re.findall(r'^COPY (.*) \S+$', read(path), re.MULTILINE)).split()
+        assert copied and all((ROOT / name).exists() for name in copied)
+
+
+@pytest.mark.parametrize('path', [*DOCUMENTS, *ELSEWHERE], ids=shown)
+def test_named_targets_programs_and_arguments_exist(path):
+    text = code(path)
+    targets = set(re.findall(r'^\.PHONY: (.*)$', read(ROOT / 'Makefile'), re.MULTILINE)[0].split())
+    assert set(re.findall(r'(?:^|[\s&;])make ([a-z][\w-]*)', text)) <= targets
+    setup = read(ROOT / 'setup.py')
+    programs = set(re.findall(r'ros2 run self_segmentation (\w+)', text))
+    assert all(f'{program} = ' in setup for program in programs), programs
+    for module in re.findall(r'python3 -m (self_segmentation[\w.]*)', text):
+        place = ROOT.joinpath(*module.split('.'))
+        assert place.with_suffix('.py').exists() or (place / '__main__.py').exists(), module
+    launch = read(ROOT / 'launch' / 'segment.launch.py')
+    for file, arguments in re.findall(r'ros2 launch self_segmentation (\S+)(.*)', text):
+        assert list((ROOT / 'launch').rglob(file)), file
+        for name in re.findall(r'([\w.]+):=', arguments):
+            assert name in TUNABLES or f"    '{name}': Argument(" in launch, name
+    for script in re.findall(r'(?<!\S)(\.ci/\w+)(?!\S)', text):
+        assert os.access(ROOT / script, os.X_OK), script
+
+
+def test_everywhere_pip_brings_the_same_packages():
+    lines = {path: set(re.findall(r'--no-deps -c \S*config/constraints.txt ([\w \-]+\w)', read(path)))
+             for path in (ROOT / 'README.md', *ELSEWHERE[:2])}
+    assert len(set.union(*lines.values())) == 1 and all(lines.values()), lines
+
+
+# Commands of the documents' sh blocks: those that run here, as they stand, and why the others do not.
+RUN = {
+    'python3 -m self_segmentation talk.mp4 --output out.mp4 --background-image beach.jpg': ['out.mp4'],
+    'python3 -m self_segmentation photos/ --output cut/ --mask masks/ --alpha alphas/': ['cut', 'masks', 'alphas'],
+    'python3 -m self_segmentation --help': [],
+}
+EXCUSED = {
+    r'make (demo|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
+    r'python3 -m self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
+    r'python3 cutout\.py': 'test_python_example_cuts_people_out runs it',
+    r'(source|export|for|done)\b': 'prepares the shell for the commands beside it',
+    r'git clone': 'needs the place where this repository lies',
+    r'sudo |rosdep ': 'changes the machine',
+    r'pip3? install|python3 -m venv': 'needs the network; test_everywhere_pip_brings_the_same_packages compares them',
+    r'(python3 -m )?colcon (build|test)': 'test_installed builds a workspace of its own',
+    r'ros2 (launch|run|topic|security|param)': 'needs ros2cli, which is not on PyPI; test_launch_files starts the launch file',
+    r'docker |CAMERA=\S+ docker ': 'needs a Docker daemon',
+    r'gst-launch-1\.0|v4l2-ctl|cat /etc/nv_tegra_release': 'needs a Jetson',
+}
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command of every sh block with its document: without comments, continued lines joined."""
+    lines = [(path.name, line) for path in DOCUMENTS for block in blocks(path, 'sh')
+             for line in block.replace('\\\n', ' ').splitlines()]
+    return [(name, command) for name, line in lines if (command := re.sub(r'(^|\s)#.*$', '', line).strip())]
+
+
+def test_every_command_is_run_or_excused():
+    unknown = [each for each in commands() if each[1] not in RUN and not any(re.match(excuse, each[1]) for excuse in EXCUSED)]
+    assert not unknown, 'say in RUN or EXCUSED how they are tested, or why they are not'
+    told = {command for _, command in commands()}
+    assert set(RUN) <= told
+    assert all(any(re.match(excuse, command) for command in told) for excuse in EXCUSED)
+
+
+@pytest.mark.parametrize('command', RUN)
+def test_command_of_the_documents_runs(command, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    files = {'talk.mp4': SAMPLE, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT, 'photos/2.jpg': EMPTY_ROOM}
+    for name, source in files.items():
+        shutil.copy(source, tmp_path / name)
+    run_in(tmp_path, *command.split()[1:])
+    for name in RUN[command]:
+        made = tmp_path / name
+        assert made.stat().st_size > 10000 if made.is_file() else len(list(made.iterdir())) == 2
+
+
+def test_background_of_the_document_appears(tmp_path):
+    [example] = blocks(ROOT / 'docs' / 'writing_a_background.md', 'python')
+    assert len(example.strip().splitlines()) <= 20
+    for name in ('self_segmentation', 'models', 'config'):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(ROOT / 'package.xml', tmp_path)
+    with (tmp_path / 'self_segmentation' / 'picture' / 'backgrounds.py').open('a', encoding='utf-8') as file:
+        file.write(f'\n\n{example}')
+    settings = tmp_path / 'self_segmentation' / 'settings.py'
+    choices = r'(background_type: str = _tunable\(.*?choices=\()'
+    text, count = re.subn(choices, r"\1'stripes', ", read(settings), count=1, flags=re.DOTALL)
+    assert count == 1
+    settings.write_text(text, encoding='utf-8')
+    run_in(tmp_path, '-m', 'self_segmentation', ASTRONAUT, '--no-window', '--output', 'out.png', '--alpha', 'alpha',
+           '--background-type', 'stripes', '--background-color', '0,128,255')
+    image = cv2.imread(str(tmp_path / 'out.png'))
+    alpha = cv2.imread(str(tmp_path / 'alpha' / 'astronaut.png'), cv2.IMREAD_GRAYSCALE)
+    assert {tuple(colour) for colour in np.unique(image[alpha == 0], axis=0)} == {(0, 0, 0), (255, 128, 0)}
+    assert np.array_equal(image[alpha == 255], cv2.imread(str(ASTRONAUT))[alpha == 255])
+
+
+def test_figures_of_the_model_card_are_measured():
+    measured = re.sub(r'\s+', ' ', read(ROOT / 'docs' / 'quality.md'))
+    for figure in re.findall(r'\b(?:\d+ of \d+|0\.\d+)\b', read(ROOT / 'docs' / 'model_card.md')):
+        assert figure in measured, figure
