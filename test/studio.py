@@ -16,6 +16,7 @@ import re
 import statistics
 import struct
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import CHROMIUM, ROOT, SAMPLE, Programs, own_domain, wait_until  # noqa: E402
+from conftest import CHROMIUM, ROOT, SAMPLE, Programs, own_domain, video_frames, wait_until  # noqa: E402
 
 from self_segmentation.middleware import image_environment  # noqa: E402
 
@@ -34,7 +35,7 @@ _WARM_UP = 5.0  # seconds
 
 
 @contextlib.contextmanager
-def running():
+def running(source=SAMPLE):
     """Camera at 1280x720 and 30 Hz, node and studio; yields (programs by name, address)."""
     programs = Programs()
     with own_domain() as domain:
@@ -44,7 +45,7 @@ def running():
             started = {
                 'node': programs('segmentation_node', '--ros-args', '-p', 'flip:=false', '-p', 'background.type:=image',
                                  '-p', f'background.image:="{background}"'),
-                'camera': programs('camera_node', '--ros-args', '-p', f'video_device:="{SAMPLE}"', '-p', 'image_width:=1280',
+                'camera': programs('camera_node', '--ros-args', '-p', f'video_device:="{source}"', '-p', 'image_width:=1280',
                                    '-p', 'image_height:=720', '-p', 'framerate:=30.0'),
                 'studio': programs('studio_node', '--ros-args', '-p', 'port:=0', '-p', 'node:=/segmentation')}
             wait_until(lambda: 'open http' in started['studio'].said, 'the studio')
@@ -69,27 +70,24 @@ def frames_of(page) -> int:
 
 
 def take_pictures(folder: Path) -> None:
-    """Write the screenshots: while the person of the sample is in the middle, so that the wipe shows both sides of them."""
-    with running() as (_, url), chromium() as browser:
-        for name, (width, height, scheme) in SIZES.items():
-            page = browser.new_page(viewport={'width': width, 'height': height}, color_scheme=scheme)
-            page.goto(url)
-            wait_until(lambda: page.locator('figure[data-kind=input]:not([hidden])').count() and frames_of(page) > 60,  # noqa: B023
-                       'pictures', lambda: page.wait_for_timeout(100))  # noqa: B023
-            shot = max((page.screenshot() for _ in range(30)), key=_orange_in_the_middle)
-            cv2.imwrite(str(folder / f'{name}.jpg'), cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR),
-                        [cv2.IMWRITE_JPEG_QUALITY, 88])
-            page.close()
+    """Write the screenshots, of the sample's frames in which the person is in the middle."""
+    with tempfile.TemporaryDirectory() as frames, chromium() as browser:
+        for number, frame in enumerate(video_frames(SAMPLE)[55:85]):
+            cv2.imwrite(f'{frames}/{number:02d}.png', frame)
+        with running(frames) as (_, url):
+            take_from(browser, url, folder)
 
 
-def _orange_in_the_middle(shot: bytes) -> float:
-    """How much of the sample's person, in orange, stands on both sides of the wipe."""
-    pixels = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR).astype(int)
-    orange = (pixels[..., 2] > 170) & (pixels[..., 1] < 120) & (pixels[..., 0] < 90)
-    columns = np.flatnonzero(orange.any(axis=0))
-    middle = (columns.min() + columns.max()) / 2 if columns.size else 0
-    stage = pixels.shape[1] * (0.37 if pixels.shape[1] > 1000 else 0.5)
-    return float(orange.sum()) / (1 + abs(middle - stage)) if columns.size else 0.0
+def take_from(browser, url: str, folder: Path) -> None:
+    """Write a screenshot of each size."""
+    for name, (width, height, scheme) in SIZES.items():
+        page = browser.new_page(viewport={'width': width, 'height': height}, color_scheme=scheme)
+        page.goto(url)
+        wait_until(lambda: page.locator('figure[data-kind=input]:not([hidden])').count() and frames_of(page) > 60,  # noqa: B023
+                   'pictures', lambda: page.wait_for_timeout(100))  # noqa: B023
+        cv2.imwrite(str(folder / f'{name}.jpg'), cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR),
+                    [cv2.IMWRITE_JPEG_QUALITY, 88])
+        page.close()
 
 
 class Browsers:
@@ -152,11 +150,12 @@ def measure(seconds: float) -> None:
             found[count].append((cores['studio'], cores['node'], len(browsers.latencies) / max(count, 1) / seconds,
                                  1e3 * statistics.median(latencies), 1e3 * latencies[int(len(latencies) * 0.95)]))
             browsers.close()
-        print('| browsers | studio, cores | node, cores | pictures a second, each | latency p50 / p95, ms |')
-        print('|---|---|---|---|---|')
+        print('| browsers | studio, cores | ... ms for a frame | node, cores | frames a second, each | latency p50 / p95, ms |')
+        print('|---|---|---|---|---|---|')
         for count, runs in found.items():
             studio, own, rate, p50, p95 = (statistics.median(values) for values in zip(*runs))
-            print(f'| {count} | {studio:.3f} | {own:.3f} | ' + (f'{rate:.1f} | {p50:.0f} / {p95:.0f} |' if count else '| |'))
+            more = f'{rate:.1f} | {p50:.0f} / {p95:.0f}' if count else ' | '
+            print(f'| {count} | {studio:.3f} | {1e3 * studio / rate if count else 0:.1f} | {own:.3f} | {more} |')
         if CHROMIUM:
             with chromium() as browser:
                 page = browser.new_page(viewport={'width': 1280, 'height': 800})

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The results on their topics: ``~/output``, ``~/mask`` and ``~/alpha``, raw and compressed."""
+"""The results on their topics: ``~/output``, ``~/mask`` and ``~/alpha``, raw and compressed; ``~/people``."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 
+from ..picture.people import Person
 from .messages import ImageWriter, compress
 from .parameters import wrong_qos_named
 
@@ -24,7 +27,7 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
-__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'make_outputs']
+__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'PeopleOutput', 'make_outputs']
 
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
@@ -43,6 +46,15 @@ def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
     return [Output(node, result, on_demand) for result in _TOPICS]
 
 
+# Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
+def _publisher(node: Node, message_type: type, topic: str, on_demand: Callable[[], None]) -> Publisher[Any]:
+    events: dict[str, Any] = {'matched': lambda _: on_demand()} if HAS_MATCHED_EVENTS else {}
+    qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE)
+    with wrong_qos_named(node, topic):
+        return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
+                                     qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+
 class Output:
     """
     One result of the pipeline: the pixels of its message, and its publishers.
@@ -54,18 +66,11 @@ class Output:
         self.result, self._node = result, node
         self._writer = ImageWriter(Image(), _ENCODINGS[result][3])
         self._pixels: NDArray[np.uint8] | None = None  # what was published last; None while it is being written
-        events: dict[str, Any] = {'matched': lambda _: on_demand()} if HAS_MATCHED_EVENTS else {}
-
-        # Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
-        def publisher(message_type: type, topic: str) -> Publisher[Any]:
-            qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE)
-            with wrong_qos_named(node, topic):
-                return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
-                                             qos_overriding_options=QoSOverridingOptions.with_default_policies())
-
-        self._raw = publisher(Image, f'~/{_TOPICS[result]}')
+        self._raw = _publisher(node, Image, f'~/{_TOPICS[result]}', on_demand)
         self.topic = self._raw.topic_name
-        self._compressed = publisher(CompressedImage, f'{self.topic}/compressed') if result in _COMPRESSED else None
+        self._compressed = None
+        if result in _COMPRESSED:
+            self._compressed = _publisher(node, CompressedImage, f'{self.topic}/compressed', on_demand)
 
     @property
     def is_wanted(self) -> bool:
@@ -116,6 +121,37 @@ class Output:
         for publisher in (self._raw, self._compressed):
             if publisher is not None:
                 self._node.destroy_publisher(publisher)
+
+
+class PeopleOutput:
+    """
+    Who is there, frame by frame, on ``~/people``: std_msgs/String, an object of JSON.
+
+    ``stamp`` [seconds, nanoseconds], ``frame_id``, ``width`` and ``height`` are the frame's. ``people`` holds of each the ``id``,
+    ``box`` [left, top, width, height] in pixels, ``score`` and ``counts``.
+    """
+
+    def __init__(self, node: Node, on_demand: Callable[[], None]) -> None:
+        self._node = node
+        self._publisher = _publisher(node, String, '~/people', on_demand)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody subscribes."""
+        return _subscribers(self._publisher) > 0
+
+    def publish(self, header: Any, people: Iterable[Person], width: int, height: int) -> None:
+        """Say who is in a frame, to those who subscribe."""
+        if self.is_wanted:
+            found = [{'id': person.id, 'box': [person.box.x0, person.box.y0, person.box.width, person.box.height],
+                      'score': round(float(person.score), 3), 'counts': person.counts} for person in people]
+            self._publisher.publish(String(data=json.dumps({
+                'stamp': [header.stamp.sec, header.stamp.nanosec], 'frame_id': header.frame_id, 'width': width, 'height': height,
+                'people': found})))
+
+    def close(self) -> None:
+        """End publishing."""
+        self._node.destroy_publisher(self._publisher)
 
 
 def _subscribers(publisher: Publisher[Any] | None) -> int:

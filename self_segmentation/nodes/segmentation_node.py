@@ -26,7 +26,7 @@ from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
 from .lifetime import log_library_lines, run
-from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
+from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
 from .supervision import Supervisor
 
@@ -63,9 +63,9 @@ class SegmentationNode(LifecycleNode):
 
     Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, best effort, depth 1, and with ``background.type``
     topic ``~/background``. Publishes ``~/output`` (bgr8; bgra8 with ``background.type`` transparent), ``~/mask`` (mono8, 0 or
-    255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), reliable,
-    depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every setting is a parameter. ``~/pause``
-    keeps the last picture, ``~/save`` writes it to files.
+    255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), who is there on
+    ``~/people`` (JSON), reliable, depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every
+    setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it to files.
 
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
@@ -78,6 +78,7 @@ class SegmentationNode(LifecycleNode):
         log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._outputs: list[Output] = []
+        self._people: PeopleOutput | None = None
         self._active = False
         self._input: Input | None = None  # while active and a result is wanted
         self._background: BackgroundInput | None = None  # likewise, where it is on a topic
@@ -109,6 +110,7 @@ class SegmentationNode(LifecycleNode):
         try:
             self._pipeline = self._tuning.built(make_pipeline)
             self._outputs = make_outputs(self, self._follow_demand)
+            self._people = PeopleOutput(self, self._follow_demand)
         except SelfSegmentationError as error:
             self._health.fail(str(error))
             self.get_logger().error(f'cannot be configured: {error}')
@@ -143,6 +145,9 @@ class SegmentationNode(LifecycleNode):
         for output in self._outputs:
             output.close()
         self._outputs = []
+        if self._people is not None:
+            self._people.close()
+            self._people = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -172,7 +177,7 @@ class SegmentationNode(LifecycleNode):
     def _follow_demand(self) -> None:
         """Subscribe to the camera while a result is wanted, in the transport that is set, and only then."""
         transport = ''
-        if self._active and any(output.is_wanted for output in self._outputs):
+        if self._active and any(output.is_wanted for output in (*self._outputs, self._people) if output is not None):
             transport = self._tuning.settings.image_transport
         self._follow_background(bool(transport) and self._tuning.settings.background_type == 'topic')
         if transport == (self._input.transport if self._input is not None else ''):
@@ -222,6 +227,8 @@ class SegmentationNode(LifecycleNode):
             done = time.perf_counter()
             for output in wanted:
                 output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
+            if self._people is not None:
+                self._people.publish(message.header, result.people, width, height)
             self._last = message, decode
         except ImageError as error:
             if self._tuning.settings.replace == 'people':

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
+from rclpy.subscription import Subscription
+from std_msgs.msg import String
 
 from .remote import RemoteNode, plain
-from .streams import Pictures, Topic
+from .streams import QOS, Pictures, Topic
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .studio_server import Audience
@@ -22,6 +25,8 @@ if TYPE_CHECKING:  # it needs aiohttp
 __all__ = ['Privacy', 'Watched', 'image_kinds', 'nodes_with_parameters']
 
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+_PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic that says who is there
+_MOST_PEOPLE, _LONGEST_PEOPLE = 50, 32 << 10  # characters
 _SUFFIX = '/compressed'
 _DESCRIBES = '/describe_parameters'
 _INPUT = 'input'
@@ -153,6 +158,7 @@ class Watched:
         self._prefers_compressed = prefers_compressed
         self._pictures = Pictures(node, lambda: audience.wanted, audience.give, width, quality)
         self._kinds: dict[str, Topic] = {}
+        self._people: Subscription[Any] | None = None
         self._told: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._since = self._counted = self._reported = time.monotonic()
@@ -160,6 +166,7 @@ class Watched:
     def close(self) -> None:
         """Subscribe nothing and ask nothing any more."""
         self._pictures.subscribe({})
+        self._follow_people(False)
         self.remote.close()
 
     def poll(self) -> None:
@@ -198,12 +205,36 @@ class Watched:
         if hidden_for:
             kinds = {}
         self._pictures.subscribe({kind: topic for kind, topic in kinds.items() if kind in self._audience.shown})
+        topics = self._node.get_topic_names_and_types() if self.remote.parameters else []
+        has_people = (f'{self._name}/{_PEOPLE}', [_STRING]) in topics
+        self._follow_people(has_people and _PEOPLE in self._audience.shown)
         told = {'about': 'node', 'node': self._name, 'parameters': self.remote.parameters, 'pictures': sorted(kinds),
-                'actions': self.remote.actions, 'covers': covers, 'hidden_for': hidden_for}
+                'actions': self.remote.actions, 'covers': covers, 'hidden_for': hidden_for,
+                'has_people': has_people}
         without_values = {**told, 'parameters': [*self.remote.parameters]}
         if without_values != self._told:
             self._told = without_values
             self._audience.tell('node', told)
+
+    def _follow_people(self, is_wanted: bool) -> None:
+        if self._people is None and is_wanted:
+            self._people = self._node.create_subscription(String, f'{self._name}/{_PEOPLE}', self._on_people, QOS)
+        elif self._people is not None and not is_wanted:
+            self._node.destroy_subscription(self._people)
+            self._people = None
+
+    def _on_people(self, message: String) -> None:
+        """Hand on who is there; what has another form is left out."""
+        try:
+            found = json.loads(message.data[:_LONGEST_PEOPLE], parse_constant=str)
+            width, height = float(found['width']), float(found['height'])
+            people = [{'id': int(each['id']), 'counts': each.get('counts') is not False,
+                       'box': [float(part) / side for part, side in zip(each['box'], (width, height) * 2)]}
+                      for each in found['people'][:_MOST_PEOPLE]]
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            self._node.get_logger().error(f'{self._name}/{_PEOPLE} is not understood: {error!r}', throttle_duration_sec=30.0)
+            return
+        self._audience.tell(_PEOPLE, {'about': _PEOPLE, 'node': self._name, 'people': people})
 
     @property
     def is_settled(self) -> bool:

@@ -103,7 +103,9 @@ class Image:
         if content is None:
             name = getattr(settings, f'background_{self.kind}')
             raise ValueError(f'background.type = {self.kind!r} needs the content of background.{self.kind} = {name!r}')
-        self._content = flattened(content, settings.background_color) if isinstance(content, np.ndarray) else content
+        self._content: Array | Film = content
+        if isinstance(content, np.ndarray):
+            self._content = flattened(content, settings.background_color)
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
         self._fitted: Array = np.empty((0, 0, 3), np.uint8)
 

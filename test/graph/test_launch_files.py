@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 pytest.importorskip('launch_ros.actions', reason='launch and launch_ros are not installed: the launch files are not run')
 
 SEGMENT = ROOT / 'launch' / 'segment.launch.py'
-OUR_PROGRAMS = ('camera_node', 'segmentation_node', 'viewer_node')
+OUR_PROGRAMS = ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node')
 IMAGE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'MALLOC_ARENA_MAX',
                    'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_')
 
@@ -150,6 +150,13 @@ def test_launches_camera_and_node_with_given_settings(launch, graph):
 def test_wrong_launch_argument_stops_with_reason(launch, argument, reason):
     running = launch(SEGMENT, argument)
     assert running.program.exit_code() == 1 and reason in running.said and 'STARTED' not in running.said, running.said
+
+
+def test_web_viewer_is_the_studio_of_the_node(launch):
+    running = launch(SEGMENT, 'camera:=none', 'viewer:=web', 'web_port:=0', 'namespace:=robot1')
+    [studio] = running.started('studio_node')  # without a display
+    assert studio.parameters == {'node': '/robot1/segmentation', 'host': '127.0.0.1', 'port': 0}
+    wait_until(lambda: 'open http://127.0.0.1:' in running.said, 'its address')
 
 
 def test_only_camera_driver_gets_image_environment(launch):

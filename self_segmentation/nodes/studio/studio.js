@@ -63,6 +63,8 @@ function take(message) {
     return; // of a node that was looked at before
   } else if (message.about === 'node') {
     showNode(message);
+  } else if (message.about === 'people') {
+    showPeople(message.people);
   } else if (message.about === 'values') {
     Object.entries(message.values).forEach(([name, value]) => rows.get(name)?.hear(value));
     showChanges();
@@ -73,7 +75,9 @@ function take(message) {
 
 /** Say what is looked at: nothing while nobody can see it. */
 function look() {
-  const view = { look: node.node, show: document.hidden ? [] : shownKinds() };
+  const show = document.hidden ? [] : shownKinds();
+  if (show.length && node.has_people && find('boxes').checked) show.push('people');
+  const view = { look: node.node, show };
   if (!isOpen || same(view, looked)) return;
   looked = view;
   send(view);
@@ -202,7 +206,7 @@ function showChanges() {
   const changed = [...rows.values()].filter((each) => each.isChanged);
   find('count').textContent = changed.length;
   find('reset').disabled = !changed.length;
-  for (const button of ['save', 'copy']) find(button).disabled = !rows.size;
+  find('panel').hidden = !rows.size;
   for (const group of find('groups').children) {
     const count = group.querySelectorAll('.row.changed').length;
     group.querySelector('i').textContent = count ? `${count} changed` : '';
@@ -231,6 +235,7 @@ function search() {
 }
 
 function showActions() {
+  find('people').hidden = !node.has_people;
   const offered = node.actions.includes('pause') ? [isPaused ? 'resume' : 'pause'] : [];
   if (node.actions.includes('save')) offered.push('save');
   const titles = { save: 'Snapshot', pause: 'Pause', resume: 'Go on' };
@@ -337,6 +342,18 @@ function paint(kind, bitmap) {
   bitmap.close();
 }
 
+/** Boxes with ids over every picture. */
+function showPeople(people) {
+  for (const figure of pictures.querySelectorAll('figure')) {
+    figure.querySelectorAll('.box').forEach((each) => each.remove());
+    figure.append(...(find('boxes').checked ? people : []).map(({ id, box, counts }) => {
+      const made = element('div', { className: counts ? 'box' : 'box other' }, element('span', { textContent: id }));
+      ['left', 'top', 'width', 'height'].forEach((side, at) => { made.style[side] = `${100 * box[at]}%`; });
+      return made;
+    }));
+  }
+}
+
 // ---- how it is, and what is waited for
 
 const PLOTS = {
@@ -413,6 +430,7 @@ function save() {
 
 find('plots').append(...Object.values(PLOTS).map((each) => each.box));
 find('node').onchange = (event) => choose(event.target.value);
+find('boxes').onchange = () => { showPeople([]); look(); };
 find('search').oninput = search;
 find('changed').onchange = search;
 find('save').onclick = save;

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Another node's parameters as a page takes them, and back."""
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterValue
+from rclpy.parameter import Parameter
+
+from self_segmentation.nodes.parameters import descriptor
+from self_segmentation.nodes.remote import parameter_message, plain, summary
+from self_segmentation.settings import TUNABLES
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
+KINDS = ('bool', 'int', 'float', 'text', 'bools', 'ints', 'floats', 'texts', '')
+
+
+def message(value) -> ParameterValue:
+    return Parameter('p', value=value).get_parameter_value()
+
+
+@pytest.mark.parametrize('tunable', TUNABLES.values(), ids=lambda tunable: tunable.name)
+def test_own_parameters_are_described_whole(tunable):
+    default = list(tunable.default) if isinstance(tunable.default, tuple) else tunable.default
+    found = summary(tunable.name, descriptor(tunable), message(default))
+    assert found['default'] == found['value'] == default and found['text'] == tunable.text
+    assert found['choices'] == (list(tunable.choices) or None) and found['unit'] == tunable.unit
+    assert found['color'] == isinstance(tunable.default, tuple) and found['fixed'] == tunable.read_only
+    is_number = isinstance(default, (int, float)) and not isinstance(default, bool)
+    assert found['range'] == ([*tunable.limits, found['range'][2]] if is_number else None)
+
+
+@pytest.mark.parametrize('constraints, expected', [
+    ('', {'unit': '', 'allowed': '', 'choices': None, 'default': 'now'}),
+    ('Only primes, please', {'unit': '', 'allowed': 'Only primes, please', 'choices': None, 'default': 'now'}),
+    ('a, b, c', {'choices': ['a', 'b', 'c'], 'default': 'now'}), ('default "x; default 3"', {'default': 'now'}),
+    ('default "x"', {'default': 'x', 'allowed': ''}), ('a; default NaN', {'default': 'NaN'}),
+    ('mm; a, b; default "b"', {'unit': 'mm', 'choices': ['a', 'b'], 'default': 'b'}),
+    ('default nonsense', {'default': 'now'})])
+def test_descriptions_of_others_are_read_as_far_as_they_go(constraints, expected):
+    found = summary('p', ParameterDescriptor(additional_constraints=constraints), message('now'))
+    assert found.items() >= expected.items()
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize('value', [float('inf'), float('nan'), [float('-inf')], 2 ** 60, [2 ** 60]])
+def test_numbers_beyond_json_survive(value):
+    described = ParameterDescriptor(floating_point_range=[FloatingPointRange(to_value=float('inf'))])
+    found = summary('p', described, message(value))
+    json.dumps(found, allow_nan=False)
+    assert found['range'] is None
+    again = parameter_message('p', found['kind'], found['value'])
+    assert str(plain(again.value)) == str(found['value'])
+
+
+@given(st.sampled_from(KINDS), JSON)
+def test_any_value_becomes_parameter_or_is_refused(kind, value):
+    try:
+        made = parameter_message('p', kind, value)
+    except ValueError as error:
+        assert str(error).startswith('p = ')
+    else:
+        json.dumps(plain(made.value), allow_nan=False)
+        assert summary('p', ParameterDescriptor(), made.value)['kind'] == kind
+
+
+@pytest.mark.parametrize('kind, value', [
+    ('int', 2.5), ('int', True), ('int', 2 ** 63), ('int', 'x'), ('int', '9' * 5000), ('bool', 1), ('float', None),
+    ('float', 'x'), ('text', 5), ('text', '\0'), ('text', '\ud800'), ('ints', 5), ('ints', ['x']), ('', 1), ('bytes', 1)])
+def test_wrong_values_are_refused(kind, value):
+    with pytest.raises(ValueError, match='p = .* is not allowed'):
+        parameter_message('p', kind, value)
