@@ -197,6 +197,10 @@ class Live:
         self._image, self._came = image, time.monotonic()
         self._fitted = np.empty((0, 0, 3), np.uint8)
 
+    def take_over(self, other: Live) -> None:
+        """Go on with the newest picture of another one, which had other settings."""
+        self._image, self._came = other._image, other._came
+
     @property
     def is_silent(self) -> bool:
         """Whether no picture came for 2 s."""

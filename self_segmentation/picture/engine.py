@@ -44,6 +44,7 @@ _MOVED = 0.2  # fraction of a piece of the map that stands before the known back
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced: until the background is known
 _AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
+_SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
 _SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
 _NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
 
@@ -366,6 +367,8 @@ class Engine:
             likely = np.maximum(likely, to_grid(full_frame_map, frame.region, frame.region))
         if frame.comparison is not None:
             likely = np.maximum(likely, frame.comparison.other)
+        if not _shows_background(frame.comparison):
+            likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
         now = covered(likely, self._people.all, self._settings.privacy_margin, frame.region)
         held = self._cover.update(now, self._settings.privacy_hold, frame.step)
         if self._number < _BLIND or self._lookout is None or not self._lookout.has_looked_everywhere(frame.region):

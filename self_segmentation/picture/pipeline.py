@@ -110,6 +110,8 @@ class Pipeline:
         films = [old for old, new in zip(self.assets.media, assets.media) if old is not new]
         if films or any(name == 'replace' or name.startswith('background.') for name in changed):
             background = make_background(settings, assets.media)
+            if isinstance(background, Live) and isinstance(self._background, Live):
+                background.take_over(self._background)
         same_model = 'runtime' not in changed and assets.model is self.assets.model
         same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
         if not same_model or not same_detector:

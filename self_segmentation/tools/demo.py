@@ -10,6 +10,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class DemoNode(Node):
     def __init__(self, seconds: float, folder: Path) -> None:
         super().__init__('demo')
         self.ending = threading.Event()
-        self._start = self._last_report = time.monotonic()
+        self._start = self._first = self._last_report = time.monotonic()
         self._seconds, self._folder = seconds, folder
         self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
         self._inputs: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
@@ -86,7 +87,8 @@ class DemoNode(Node):
         self._count['out'] += 1
         composite = to_bgr(message)
         if not self.images:
-            print(f'first image {time.monotonic() - self._start:.1f} s after the start', flush=True)
+            self._first = time.monotonic()
+            print(f'first image {self._first - self._start:.1f} s after the start', flush=True)
         self.images += 1
         self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
@@ -103,7 +105,8 @@ class DemoNode(Node):
                   f'   camera stamp to composite {latency}', flush=True)
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
-        turn = min(int((now - self._start) / self._seconds * len(_TURNS)), len(_TURNS) - 1)
+        left = max(self._start + self._seconds - self._first, 1e-3) if self.images else math.inf
+        turn = min(int((now - self._first) / left * len(_TURNS)), len(_TURNS) - 1)
         if turn != self._turn and self._tuning.service_is_ready():
             self._turn = turn
             text, values = _TURNS[turn]

@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import SAMPLE
+from conftest import EMPTY_ROOM, SAMPLE
 
 from self_segmentation.errors import SettingsError
 from self_segmentation.io.assets import make_pipeline, reconfigure
@@ -140,3 +140,11 @@ def test_video_may_cover_people(sample):
     pipeline = make_pipeline(HIDING.updated({'background.type': 'video', 'background.video': str(SAMPLE)}))
     assert pipeline.process(sample[60]).composite.shape == sample[60].shape
     pipeline.close()
+
+
+def test_covers_sides_while_camera_moves():
+    room = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1280, 960))
+    pipeline = make_pipeline(HIDING)
+    for step in range(20):
+        alpha = pipeline.process(np.ascontiguousarray(room[200:680, 30 * step:30 * step + 640]), stamp=step / 30).alpha
+    assert (alpha[:, :50] == 255).all() and (alpha[:, -50:] == 255).all() and (alpha[:, 120:-120] == 0).mean() > 0.5
