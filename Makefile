@@ -56,7 +56,7 @@ bench: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
 
 pictures: .venv/.complete
-	@$(RUN) -m self_segmentation.tools.pictures
+	@$(RUN) -m self_segmentation.tools.gallery
 	@$(RUN) test/studio.py pictures docs
 
 soak: .venv/.complete

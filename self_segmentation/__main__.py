@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
 
 
 def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[int]) -> int:
-    from .tools.recordings import Choice, process_recordings
+    from .tools.offline import Choice, process_recordings
 
     if not options.output or options.mask or options.alpha:
         raise SourceError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '

@@ -33,16 +33,15 @@ def share(*parts: str) -> Path:
 
 
 def as_path(place: str | Path) -> Path:
-    """
-    Return the path of a file that a user named: ``~`` is the home folder, and ``file://`` may stand before it.
-
-    :raises RuntimeError: there is no such home.
-    """
+    """Return the path of a file that a user named: ``~`` is the home folder, and ``file://`` may stand before it."""
     if isinstance(place, str) and place[:7].lower() == 'file://':
         host, slash, rest = place[7:].partition('/')
         rest = slash + rest if host.lower() in ('', 'localhost') else host + slash + rest  # file://clip.mp4 lies here
         place = os.fsdecode(re.sub(rb'%([0-9A-Fa-f]{2})', lambda found: bytes.fromhex(found[1].decode()), os.fsencode(rest)))
-    return Path(place).expanduser()
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:  # there is no such home: a file may have that name, as for a shell
+        return Path(place)
 
 
 def read_file(path: str | Path, most: int) -> bytes:
@@ -56,7 +55,7 @@ def read_file(path: str | Path, most: int) -> bytes:
         descriptor = os.open(as_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, 'does not exist') from error
-    except (RuntimeError, ValueError) as error:  # ~ of nobody, a zero byte in the name
+    except ValueError as error:  # a zero byte in the name
         raise OSError(errno.EINVAL, f'is not a path ({error})') from error
     try:
         status = os.fstat(descriptor)

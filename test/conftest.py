@@ -113,8 +113,8 @@ def tutorial_settings(**changes) -> Settings:
 
 
 def full_name(module: str) -> str:
-    """The dotted name of a module of the package, which has no two of one name."""
-    [path] = (ROOT / 'self_segmentation').rglob(f'{module}.py')
+    """The dotted name of a module of the package; of two of one name give the subpackage too: ``io.pictures``."""
+    [path] = (ROOT / 'self_segmentation').rglob(f'{module.replace(".", "/")}.py')
     return '.'.join(path.relative_to(ROOT).with_suffix('').parts)
 
 

@@ -383,7 +383,7 @@ def test_warns_of_configuration_for_other_nodes(run, tmp_path, caplog):
 
 
 @pytest.mark.parametrize('ending', ['.png', '.webm', '.mkv', '.mov'])
-def test_cut_out_is_written_with_alpha(run, tmp_path, ending):
+def test_writes_cut_out_with_alpha(run, tmp_path, ending):
     path = tmp_path / f'cut{ending}'
     source = ASTRONAUT if ending == '.png' else SAMPLE
     code, said = run(source, '--look', 'cutout', '--no-flip', '--output', path, '--no-window')
@@ -401,13 +401,13 @@ def test_cut_out_is_written_with_alpha(run, tmp_path, ending):
     assert len(frames) == 150 and 0.1 < (alpha > 127).mean() < 0.6 and (alpha < 20).mean() > 0.3
 
 
-def test_file_without_alpha_is_refused_for_a_cut_out(run, tmp_path):
+def test_refuses_cut_out_without_alpha(run, tmp_path):
     for source, name in ((SAMPLE, 'cut.mp4'), (ASTRONAUT, 'cut.jpg')):
         code, said = run(source, '--look', 'cutout', '--output', tmp_path / name, '--no-window')
         assert code == 1 and 'no alpha' in said and '.webm' in said and not (tmp_path / name).exists()
 
 
-def test_options_and_configuration_win_over_a_look(run, tmp_path):
+def test_options_win_over_look(run, tmp_path):
     config = tmp_path / 'own.yaml'
     config.write_text('/**:\n  ros__parameters:\n    background:\n      type: color\n')
     code, said = run(ASTRONAUT, '--look', 'cutout', '--config', config, '--background-color', '#00ff00', '--output',

@@ -110,7 +110,12 @@ def test_everywhere_pip_brings_the_same_packages():
 RUN = {
     'python3 -m self_segmentation talk.mp4 --output out.mp4 --background-image beach.jpg': ['out.mp4'],
     'python3 -m self_segmentation photos/ --output cut/ --mask masks/ --alpha alphas/': ['cut', 'masks', 'alphas'],
+    'python3 -m self_segmentation talk.mp4 --output cut.webm --look cutout': ['cut.webm'],
     'python3 -m self_segmentation --help': [],
+    'python3 -m self_segmentation drive.mcap --in-place --output out.mcap': ['out.mcap'],
+    'python3 -m self_segmentation talk.mcap --output new.mcap': ['new.mcap'],
+    'python3 -m self_segmentation talk.mcap --in-place --output private.mcap': ['private.mcap'],
+    'python3 -m self_segmentation bags/ --workers 2 --resume --output new/': ['new'],
 }
 EXCUSED = {
     r'make (demo|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
@@ -121,7 +126,7 @@ EXCUSED = {
     r'sudo |rosdep ': 'changes the machine',
     r'pip3? install|python3 -m venv': 'needs the network; test_everywhere_pip_brings_the_same_packages compares them',
     r'(python3 -m )?colcon (build|test)': 'test_installed builds a workspace of its own',
-    r'ros2 (launch|run|topic|security|param)': 'needs ros2cli, which is not on PyPI; test_launch_files starts the launch file',
+    r'ros2 \w+ ': 'needs ros2cli, which is not on PyPI; test_launch_files starts the launch file',
     r'docker |CAMERA=\S+ docker ': 'needs a Docker daemon',
     r'gst-launch-1\.0|v4l2-ctl|cat /etc/nv_tegra_release': 'needs a Jetson',
 }
@@ -148,6 +153,12 @@ def test_command_of_the_documents_runs(command, tmp_path):
     files = {'talk.mp4': SAMPLE, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT, 'photos/2.jpg': EMPTY_ROOM}
     for name, source in files.items():
         shutil.copy(source, tmp_path / name)
+    if 'mcap' in command or 'bags' in command:
+        bags = pytest.importorskip('bags', reason='there is no rosbags')
+        for name in ('talk', 'bags/1', 'bags/2'):
+            bags.write_bag(tmp_path / name, [cv2.imread(str(ASTRONAUT))] * 2)
+        for name in ('talk.mcap', 'drive.mcap'):
+            shutil.copy(tmp_path / 'talk' / 'talk.mcap', tmp_path / name)
     run_in(tmp_path, *command.split()[1:])
     for name in RUN[command]:
         made = tmp_path / name

@@ -139,7 +139,7 @@ UNITS = {**dict.fromkeys(('pixels', 'scans', 'names', 's', 'browsers', 'messages
 
 def test_documented_limits_match_source():
     text = ''.join((ROOT / 'docs' / name).read_text(encoding='utf-8') for name in ('security.md', 'studio.md'))
-    rows = re.findall(r'\| (\d+) ([\w ]+?) \| `(\w+)\.(\w+)` \|$', text, re.M)
+    rows = re.findall(r'\| (\d+) ([\w ]+?) \| `([\w.]+)\.(\w+)` \|$', text, re.M)
     assert len(rows) >= 19
     for number, unit, module, name in rows:
         assert getattr(importlib.import_module(full_name(module)), name) == int(number) * UNITS[unit], (module, name)

@@ -216,7 +216,7 @@ def test_warns_where_no_section_is_for_this_node(tmp_path, caplog):
 
 
 @pytest.mark.parametrize('look', LOOKS)
-def test_every_look_is_a_file_of_settings(look):
+def test_looks_are_files_of_settings(look):
     values = read_yaml(look_file(look))
     settings = Settings().updated(values)
     assert values and (look == 'default') == (settings == Settings())

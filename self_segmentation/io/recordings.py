@@ -70,9 +70,12 @@ def is_image_topic(msgtype: str) -> bool:
 
 def is_recording(path: Path) -> bool:
     """Return whether a path is a recording or a folder of recordings, by what is in it."""
-    if path.is_dir():
-        return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
-    return path.is_file() and (path.suffix == '.bag' or path.suffix in _ENDINGS or _begin(path).startswith((_MCAP, _SQLITE)))
+    try:
+        if path.is_dir():
+            return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
+        return path.is_file() and (path.suffix == '.bag' or path.suffix in _ENDINGS or _begin(path).startswith((_MCAP, _SQLITE)))
+    except (OSError, ValueError):  # also a zero byte in its name
+        return False
 
 
 def _may_be_one(entry: Path) -> bool:

@@ -14,8 +14,8 @@ from ..errors import SourceError
 from ..resources import as_path
 from ..settings import TUNABLES
 from .frames import Frame, Source, SourceKind
+from .image_files import Animation, PictureFiles, is_animated, picture_kind, pictures_of
 from .library_lines import library_lines_logged
-from .pictures import Animation, PictureFiles, is_animated, picture_kind, pictures_of
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_stream', 'open_source']
@@ -37,8 +37,12 @@ class _Camera(Source):
         self.fps = self._capture.get(cv2.CAP_PROP_FPS)
 
     def _open(self) -> cv2.VideoCapture:
-        with library_lines_logged():
-            capture = cv2.VideoCapture(self._place)
+        try:
+            str(self._place).encode()  # of other names OpenCV's FFmpeg ends the process
+            with library_lines_logged():
+                capture = cv2.VideoCapture(self._place)
+        except UnicodeEncodeError as error:
+            raise SourceError(f'camera {self._place!r} cannot be opened: its name is not UTF-8') from error
         if not capture.isOpened():
             raise SourceError(f'camera {self._place!r} cannot be opened: {_PLACES}')
         for setting, value in zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS), self._wanted):
@@ -84,7 +88,7 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     try:
         path = as_path(place)
         mode = path.stat().st_mode
-    except (OSError, ValueError, RuntimeError) as error:  # also a ~ of nobody, a zero byte in the name
+    except (OSError, ValueError) as error:  # also a zero byte in the name
         if place.isdecimal():
             return _Camera(int(place), width, height, fps)
         if place.startswith('/dev/'):

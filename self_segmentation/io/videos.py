@@ -24,7 +24,7 @@ from .frames import Frame, Source, SourceKind
 __all__ = ['Sound', 'Video', 'av_for']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
-_OLDEST = 14  # of PyAV's versions: earlier ones do not say how a frame is turned
+_OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
 _UNKNOWN_FPS = 30.0
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
@@ -182,6 +182,8 @@ class Video(Source):
     def open_sound(self) -> Sound | None:
         """Return the sound from the first frame on, which must have been read; None where there is none."""
         if self.sound is None:
+            if self._container.streams.audio:
+                _LOGGER.warning('%s: its sound is left out', self._what)
             return None
         return Sound(self.sound, float((self._start or 0) * self.time_base), self._av)
 

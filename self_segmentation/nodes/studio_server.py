@@ -29,7 +29,7 @@ import cv2
 from aiohttp import WSMsgType, web
 
 from ..errors import ImageError, SourceError
-from ..io.pictures import picture_kind
+from ..io.image_files import picture_kind
 from ..picture.decoding import decode_file, flattened
 from ..resources import read_file
 from .streams import Bundle

@@ -19,7 +19,7 @@ __all__ = ['BACKGROUNDS', 'Background', 'CleanPlate', 'Color', 'Film', 'Fitting'
            'fitted', 'make_background']
 
 _SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
-_LARGEST = 4  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
+_LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
 _CLEAR = 0.9  # fraction of a cell that the background must show before it may change the cell
 _NOISE = 3.0  # grey levels by which the mean of a cell changes while the camera is at rest
 _QUIET = 15  # frames for which a place must show nobody before it is taken for what stands behind people
@@ -103,7 +103,9 @@ class Image:
         if content is None:
             name = getattr(settings, f'background_{self.kind}')
             raise ValueError(f'background.type = {self.kind!r} needs the content of background.{self.kind} = {name!r}')
-        self._content = flattened(content, settings.background_color) if isinstance(content, np.ndarray) else content
+        self._content: Array | Film = content
+        if isinstance(content, np.ndarray):
+            self._content = flattened(content, settings.background_color)
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
         self._fitted: Array = np.empty((0, 0, 3), np.uint8)
 
@@ -133,19 +135,22 @@ class Blur:
     def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
         self._hides = settings.replace == 'people'
         self._strength = max(settings.background_blur, LEAST_TO_HIDE) if self._hides else settings.background_blur
+        self._out: Array = np.empty((0, 0, 3), np.uint8)
 
     def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
         """Return the blurred camera picture."""
         sigma = self._strength * frame.shape[0]
         small, room = _reduced(frame, None if self._hides else alpha, sigma / _LARGEST)
         sigma *= small.shape[0] / frame.shape[0]
-        blurred = cv2.GaussianBlur(small, (0, 0), sigma)
-        if room is not None:
-            weight = cv2.GaussianBlur(room, (0, 0), sigma)[..., None]
-            known = np.minimum(weight * 64, 1)
-            behind = cv2.GaussianBlur(small * room[..., None], (0, 0), sigma) / np.maximum(weight, 1e-6)
-            blurred = known * behind + (1 - known) * blurred
-        return cv2.resize(cv2.convertScaleAbs(blurred), frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        if room is None:
+            blurred = cv2.GaussianBlur(small, (0, 0), sigma)
+        else:
+            seen = cv2.merge([plane * room for plane in cv2.split(small)] + [room])
+            *planes, weight = cv2.split(cv2.GaussianBlur(seen, (0, 0), sigma))
+            blurred = cv2.merge([plane / np.maximum(weight, 1e-6) for plane in planes])
+        if self._out.shape != frame.shape:
+            self._out = np.empty(frame.shape, np.uint8)
+        return cv2.resize(cv2.convertScaleAbs(blurred), frame.shape[1::-1], dst=self._out, interpolation=cv2.INTER_LINEAR)
 
 
 class Pixelate:

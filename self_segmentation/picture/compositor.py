@@ -11,13 +11,11 @@ from .arrays import Array
 
 __all__ = ['blend', 'cut_out', 'edge_corrected']
 
-_SIDE = 96  # pixels of the frame's shorter side at the size at which colours beside the edge are found
+_SIDE = 144  # pixels of the frame's shorter side at the size at which colours beside the edge are found
 _NEAR, _FAR, _NEAREST = 5, 15, 20.0  # pixels of the boxes there whose mean colours count, and how much more the smaller one does
 _LIGHT = 15  # pixels at a quarter of the frame's size: the box from which light falls on an edge; 9 to 25 look alike
 _ALIKE = 20.0  # grey levels over three channels by which person and room must differ to tell them apart: the camera's noise
 _NO_MIX = 60.0  # likewise, by which a pixel differs from every mix of them that is a colour of its own
-_HALVED = 600  # pixels of the frame's shorter side from which the edge is solved at half the size: a third of the work
-_SUM = np.ones(3, np.float32)
 _BLOCK = 4  # pixels across and down that share the colours beside them
 
 
@@ -112,29 +110,19 @@ def _take_spill_out(frame: Array, alpha: Array, strength: float) -> None:
     if not rows.size:
         return
     person, room = _nearby(small, inner), _nearby(small, outer)
-    step = 2 if min(height, width) >= _HALVED else 1
-    seen = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA) if step == 2 else frame
-    side = _BLOCK // step
-    room, way = (cv2.resize(each, quarter, interpolation=cv2.INTER_LINEAR)[rows, columns].repeat(side ** 2, axis=0)
-                 for each in (room, person - room))
-    away = _blocks(seen, side)[rows, :, columns].reshape(-1, 3) - room
-    length, along, square = ((a * b) @ _SUM for a, b in ((way, way), (away, way), (away, away)))
+    fields = (cv2.resize(each, quarter, interpolation=cv2.INTER_LINEAR)[rows, columns] for each in (room, person - room))
+    room, way = (np.nan_to_num(each).T[..., None] for each in fields)  # of one of them nothing may be near
+    row, pixel = frame.strides[:2]
+    blocks = np.lib.stride_tricks.as_strided(frame, (quarter[1], _BLOCK, quarter[0], _BLOCK * pixel),
+                                             (_BLOCK * row, row, _BLOCK * pixel, 1))
+    seen = [plane.reshape(len(rows), -1) for plane in cv2.split(blocks[rows, :, columns].reshape(-1, 1, 3))]
+    away = [plane - each for plane, each in zip(seen, room)]
+    length, along, square = ((a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) for a, b in ((way, way), (away, way), (away, away)))
     part = np.clip(along / (length + _ALIKE ** 2), 0, 1)
     rest = square - part * (2 * along - part * length)
     gain = strength * (1 - part) * np.exp(rest * np.float32(-1 / _NO_MIX ** 2))
-    known = ~np.isnan(gain)  # else of person or room nothing is near
-    change = np.zeros(way.shape, np.int16)
-    change[known] = gain[known, None] * way[known]
-    change = change.reshape(-1, side, side, 3).repeat(step, axis=1).repeat(step, axis=2).reshape(-1, _BLOCK, _BLOCK * 3)
-    blocks = _blocks(frame, _BLOCK)
-    blocks[rows, :, columns] = cv2.add(np.ascontiguousarray(blocks[rows, :, columns]), change, dtype=cv2.CV_8U)
-
-
-def _blocks(image: Array, side: int) -> Array:
-    """Return an image in square blocks, (rows, side, columns, side * 3), a view without what is left over."""
-    row, pixel = image.strides[:2]
-    shape = image.shape[0] // side, side, image.shape[1] // side, side * 3
-    return np.lib.stride_tricks.as_strided(image, shape, (side * row, row, side * pixel, 1))
+    solved = [cv2.add(plane, gain * each, dtype=cv2.CV_8U) for plane, each in zip(seen, way)]
+    blocks[rows, :, columns] = cv2.merge(solved).reshape(-1, _BLOCK, _BLOCK * pixel)
 
 
 def _nearby(small: Array, mask: Array) -> Array:

@@ -124,8 +124,9 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
             node.set_parameters([Parameter('use_sim_time', value=True)])
         known = look()
         asker.create_subscription(Image, f'{segmentation.get_fully_qualified_name()}/output', lambda _: None, 1)
-        for transport in TUNABLES['image_transport'].choices:
-            segmentation.set_parameters([Parameter('image_transport', value=transport)])
+        transports = [('image_transport', each) for each in TUNABLES['image_transport'].choices]
+        for name, value in (*transports, ('background.type', 'topic')):
+            segmentation.set_parameters([Parameter(name, value=value)])
             spin_until(functools.partial(knows_more_than, known))
             known = look()
     finally:

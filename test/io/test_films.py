@@ -48,7 +48,7 @@ def waits(player) -> bool:
     return len(player._ready) == 3
 
 
-def test_film_plays_at_its_own_pace_and_starts_again():
+def test_plays_at_own_pace_and_loops():
     player, seen = Player(Numbered(4)), []
     for tick in range(12):
         seen.append(shown(player, 0.1 * tick + 0.01 * (tick > 0)))
@@ -58,7 +58,7 @@ def test_film_plays_at_its_own_pace_and_starts_again():
     player.close()
 
 
-def test_film_is_never_far_ahead_and_nobody_waits_for_it():
+def test_decodes_few_pictures_ahead():
     source = Numbered(1000)
     player = Player(source)
     shown(player, 0.0)
@@ -68,7 +68,7 @@ def test_film_is_never_far_ahead_and_nobody_waits_for_it():
     assert not any(thread.name == 'background' for thread in threading.enumerate())
 
 
-def test_jump_of_the_clock_is_no_jump_of_the_film():
+def test_clock_jump_does_not_jump_film():
     player = Player(Numbered(100))
     assert shown(player, 50.0) == 0
     wait_until(lambda: waits(player), 'the pictures ahead')
@@ -76,7 +76,7 @@ def test_jump_of_the_clock_is_no_jump_of_the_film():
     player.close()
 
 
-def test_film_follows_a_frame_of_another_size():
+def test_film_follows_frame_size():
     player = Player(Numbered(4))
     for size in ((16, 12), (7, 5), (64, 48)):
         assert player.picture(0.0, Fitting(size, 'cover', (0, 0, 0))).shape == (size[1], size[0], 3)
@@ -92,7 +92,7 @@ def animation(count: int, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP'])
-def test_animated_image_plays(tmp_path, kind):
+def test_plays_animated_image(tmp_path, kind):
     path = tmp_path / 'animated'
     path.write_bytes(animation(4, kind))
     pipeline = make_pipeline(Settings().updated({'background.type': 'image', 'background.image': str(path)}))
@@ -105,7 +105,7 @@ def test_animated_image_plays(tmp_path, kind):
     pipeline.close()
 
 
-def test_animation_of_ten_thousand_pictures_starts_at_once_and_stays_small():
+def test_opens_gif_of_10000_pictures_at_once():
     content = animation(10000, 'GIF')
     with soon():
         player = open_animation(content)
@@ -113,7 +113,7 @@ def test_animation_of_ten_thousand_pictures_starts_at_once_and_stays_small():
         player.close()
 
 
-def test_video_that_ends_in_the_middle_plays_as_far_as_it_goes(tmp_path):
+def test_plays_cut_off_video_as_far_as_it_goes(tmp_path):
     path = tmp_path / 'half.mkv'
     import av
     with av.open(str(path), 'w') as container:
@@ -132,7 +132,7 @@ def test_video_that_ends_in_the_middle_plays_as_far_as_it_goes(tmp_path):
     player.close()
 
 
-def test_what_is_no_video_is_refused_by_its_path(tmp_path):
+def test_refuses_what_is_no_video(tmp_path):
     os.mkfifo(tmp_path / 'fifo')
     (tmp_path / 'text.mp4').write_text('no video')
     (tmp_path / 'empty.mp4').touch()
@@ -146,7 +146,7 @@ def test_what_is_no_video_is_refused_by_its_path(tmp_path):
         assert repr(str(name)) in str(raised.value) and 'give' in str(raised.value)
 
 
-def test_pipeline_closes_the_film_that_is_no_longer_shown(astronaut):
+def test_closes_replaced_film(astronaut):
     film = {'background.type': 'video', 'background.video': str(SAMPLE)}
     pipeline = make_pipeline(Settings().updated(film))
     pipeline.process(astronaut)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of frames, on files that the tests make."""
 import itertools
+import os
 
 import numpy as np
 import PIL.Image
@@ -56,3 +57,10 @@ def test_refuses_damaged_gif_by_name(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SourceError, match=name):
             frames_of(open_source(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize('place', [os.fsdecode(b'/dev/vid\xe9o97'),
+                                   os.fsdecode(b'caf\xe9.mp4'), 'no such folder/x', '', '\0', '~nobody_of_that_name/x'])
+def test_refuses_missing_place(place):
+    with pytest.raises(SourceError):
+        open_source(place)

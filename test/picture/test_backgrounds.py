@@ -137,7 +137,7 @@ def test_pipeline_keeps_old_settings_when_new_are_refused(astronaut, tmp_path):
     assert pipeline.settings == tutorial_settings()
 
 
-def test_tile_repeats_the_image_at_its_own_size():
+def test_tile_repeats_image_at_own_size():
     image = picture(7, 5)
     tiled = fitted(image, (20, 13), 'tile')
     assert np.array_equal(tiled[:5, :7], image) and np.array_equal(tiled[5:10, 14:], image[:, :6])
@@ -153,20 +153,20 @@ def person_in_a_room(size=(240, 320)):
 
 
 @pytest.mark.parametrize('kind', ['blur', 'pixelate'])
-def test_persons_colours_do_not_bleed_into_the_room(kind):
+def test_persons_colors_do_not_bleed_into_room(kind):
     frame, alpha = person_in_a_room()
     behind = background_of(Settings().updated({'background.type': kind})).behind(frame, alpha)
     assert np.abs(behind[alpha == 0].astype(int) - (200, 40, 40)).max() <= 3
 
 
-def test_blur_is_as_strong_at_every_size():
+def test_blur_is_equally_strong_at_every_size():
     room = cv2.imread(str(EMPTY_ROOM))
     blur = background_of(Settings().updated({'background.type': 'blur'}))
     small, large = (blur.behind(cv2.resize(room, size, interpolation=cv2.INTER_AREA)) for size in ((640, 480), (1920, 1440)))
     assert np.abs(cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA).astype(int) - small).mean() < 3
 
 
-def test_cells_stay_at_rest_while_a_person_moves_before_them_and_the_camera_has_noise():
+def test_cells_rest_while_person_moves():
     room, dice = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (320, 240)), np.random.default_rng(1)
     cells, seen = background_of(Settings().updated({'background.type': 'pixelate'})), []
     for step in range(8):
@@ -196,7 +196,7 @@ GOLDEN = ['color', 'image', 'blur', 'pixelate', 'topic', 'transparent', 'clean_p
 
 
 @pytest.mark.parametrize('kind', GOLDEN)
-def test_composite_looks_as_it_did(kind, sample):
+def test_composite_matches_golden_picture(kind, sample):
     made = golden_composite(kind, sample[20:61])
     path = ROOT / 'test' / 'data' / 'golden' / f'{kind}.png'
     if not path.exists():  # to make one again, remove it, run this and look at it

@@ -100,7 +100,7 @@ def spilled(size, person=(40, 60, 200), room=(20, 220, 120)):
 
 
 @pytest.mark.parametrize('size', [(240, 320), (427, 641), (720, 1280)])
-def test_decontamination_takes_the_old_background_out_of_the_edge_inside_the_alpha_too(size):
+def test_decontamination_removes_spill_inside_alpha(size):
     frame, alpha, line = spilled(size)
     before = frame.copy()
     mended = edge_corrected(frame, alpha, frame, 1.0, 0.0)
@@ -112,19 +112,19 @@ def test_decontamination_takes_the_old_background_out_of_the_edge_inside_the_alp
     assert np.array_equal(mended[deep], before[deep]) and np.array_equal(frame, before)
 
 
-def test_decontamination_leaves_another_colour_of_the_person_at_the_edge():
+def test_decontamination_keeps_persons_other_colors():
     frame, alpha, line = spilled((240, 320))
     frame[line] = (250, 250, 250)  # a white sleeve: no mix of red and green
     assert np.abs(edge_corrected(frame, alpha, frame, 1.0, 0.0)[line].astype(int) - 250).mean() < 10
 
 
 @pytest.mark.parametrize('alpha', [0, 255, 128])
-def test_frame_without_an_edge_is_left_as_it_is(alpha):
+def test_decontamination_keeps_frame_without_edge(alpha):
     frame = scene((48, 64))[0]
     assert np.array_equal(edge_corrected(frame, np.full((48, 64), alpha, np.uint8), frame, 1.0, 0.0), frame)
 
 
-def test_cut_out_has_straight_alpha_and_nothing_where_it_is_transparent():
+def test_cut_out_has_straight_alpha():
     frame, alpha, _ = scene((40, 56))
     out = np.empty((40, 56, 4), np.uint8)
     assert cut_out(frame, alpha, out) is out

@@ -26,13 +26,13 @@ def grid(*rows_and_columns) -> np.ndarray:
     return cells
 
 
-def test_cover_reaches_beyond_the_mask_by_a_part_of_the_height():
+def test_margin_grows_with_height():
     likely = grid((slice(20, 80), slice(50, 60)))
     cover = covered(likely, [], 0.1, FRAME)
     assert cover[14:86, 55].all() and not cover[:13, 55].any() and cover[50, 44:66].all() and not cover[50, :43].any()
 
 
-def test_whole_box_is_covered_of_somebody_whom_the_map_misses_or_of_whom_the_detector_is_not_sure():
+def test_covers_whole_box_of_missed_or_doubtful_person():
     box = Region(40, 40, 200, 400)
     for likely, score in ((grid(), 0.9), (grid((slice(10, 100), slice(10, 50))), 0.2)):
         assert covered(likely, [Person(1, box, score)], 0.0, FRAME)[10:100, 10:50].all()
@@ -40,7 +40,7 @@ def test_whole_box_is_covered_of_somebody_whom_the_map_misses_or_of_whom_the_det
     assert not covered(shown, [Person(1, box, 0.9)], 0.0, FRAME)[10:100, 10:18].any()
 
 
-def test_place_stays_covered_for_as_long_as_is_set():
+def test_holds_cover_for_set_time():
     cover, there = Cover(), grid((slice(20, 30), slice(20, 30)))
     assert cover.update(there, 0.5, 0.1)[25, 25]
     kept = [bool(cover.update(grid(), 0.5, 0.1)[25, 25]) for _ in range(8)]
@@ -48,7 +48,7 @@ def test_place_stays_covered_for_as_long_as_is_set():
 
 
 @pytest.mark.parametrize('size', [(480, 640), (97, 131), (1080, 1920)])
-def test_cover_is_whole_wherever_it_is(size):
+def test_cover_is_opaque_at_every_size(size):
     cells = (np.random.default_rng(1).random((GRID, GRID)) < 0.05).astype(np.uint8)
     alpha = cover_to_alpha(cells, np.empty(size, np.uint8))
     rows, columns = (np.minimum((np.arange(side) + 0.5) * GRID // side, GRID - 1).astype(int) for side in size)
@@ -67,7 +67,7 @@ def settled(pipeline, frames):
     pytest.fail('everything was covered in all frames')
 
 
-def test_everything_is_covered_at_first_after_a_cut_after_an_error_and_after_a_change_of_model_or_side(sample):
+def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
     pipeline = make_pipeline(HIDING)
     assert covers_all(pipeline.process(sample[0]))
     room = sample[:20]
@@ -84,7 +84,7 @@ def test_everything_is_covered_at_first_after_a_cut_after_an_error_and_after_a_c
         assert covers_all(pipeline.process(sample[0])), changes
 
 
-def test_error_leaves_nothing_uncovered_in_the_memory_that_was_given(sample):
+def test_error_leaves_no_uncovered_pixels_in_output(sample):
     pipeline = make_pipeline(HIDING.updated({'flip': True}))
     out = np.zeros_like(sample[60])
     pipeline._engine._segment = None  # whatever goes wrong
@@ -93,7 +93,7 @@ def test_error_leaves_nothing_uncovered_in_the_memory_that_was_given(sample):
     assert not out.any()
 
 
-def test_person_of_the_sample_is_never_seen_and_the_empty_room_is(sample):
+def test_never_shows_person_of_sample(sample):
     plain, hiding = make_pipeline(Settings().updated({'flip': False})), make_pipeline(HIDING)
     for number, frame in enumerate(sample):
         mask = plain.process(frame, stamp=number / 15).mask
@@ -102,14 +102,14 @@ def test_person_of_the_sample_is_never_seen_and_the_empty_room_is(sample):
     assert (result.alpha > 0).mean() < 0.05
 
 
-def test_astronaut_of_a_picture_is_covered(astronaut):
+def test_covers_person_in_still(astronaut):
     result = make_pipeline(HIDING).process(astronaut, still=True)
     mask = make_pipeline(Settings().updated({'flip': False})).process(astronaut, still=True).mask
     assert (result.alpha[mask > 0] == 255).all() and (result.alpha > 0).mean() < 0.8
 
 
 @pytest.mark.parametrize('kind', ['blur', 'pixelate'])
-def test_blur_and_cells_that_hide_people_are_coarse_whatever_is_set(kind, astronaut):
+def test_blur_and_cells_stay_coarse_with_privacy(kind, astronaut):
     """What is left of the picture fits into a few cells: a face that fills it has seven."""
     least = HIDING.updated({'background.type': kind, 'background.blur': 0.002, 'background.cell': 0.005})
     picture = make_pipeline(least).process(astronaut, hide=True).composite
@@ -120,7 +120,7 @@ def test_blur_and_cells_that_hide_people_are_coarse_whatever_is_set(kind, astron
         assert np.abs(picture.astype(int) - few).mean() < 3
 
 
-def test_clean_plate_erases_who_comes_and_goes(sample):
+def test_clean_plate_erases_person(sample):
     pipeline = make_pipeline(HIDING.updated({'background.type': 'clean_plate'}))
     for number, frame in enumerate(sample[:100]):
         result = pipeline.process(frame, stamp=number / 15)
@@ -131,12 +131,12 @@ def test_clean_plate_erases_who_comes_and_goes(sample):
 
 
 @pytest.mark.parametrize('changes', [{'background.type': 'none'}, {'background.type': 'topic'}, {'people.detector': False}])
-def test_what_may_show_people_is_refused(changes):
+def test_refuses_settings_that_may_show_people(changes):
     with pytest.raises(SettingsError, match="replace = 'people'"):
         HIDING.updated(changes)
 
 
-def test_film_may_hide_people(sample):
+def test_video_may_cover_people(sample):
     pipeline = make_pipeline(HIDING.updated({'background.type': 'video', 'background.video': str(SAMPLE)}))
     assert pipeline.process(sample[60]).composite.shape == sample[60].shape
     pipeline.close()

@@ -3,6 +3,7 @@
 """The judge: figures on masks whose figures are known, and whole runs on folders of a few images and a clip."""
 
 import json
+import math
 import shutil
 
 import cv2
@@ -13,7 +14,17 @@ from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.settings import Settings
 from self_segmentation.tools.evaluate import main
-from self_segmentation.tools.metrics import PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline
+from self_segmentation.tools.metrics import (
+    LeakTally,
+    PeopleTally,
+    boundary_iou,
+    entries,
+    flicker_still,
+    ghost_lag,
+    iou,
+    outline,
+    spill,
+)
 
 
 def square(left, side=40, size=100):
@@ -151,6 +162,8 @@ def test_evaluates_folder_with_outlines_per_person(tmp_path, capsys):
     assert [figures[name] for name in ('people', 'people_found', 'near', 'near_found', 'far', 'far_found')] == [2, 1, 1, 1, 1, 0]
     assert 0.9 < figures['iou'] < 0.99 and figures['beside'] < 0.001
     assert [figures[name] for name in ('false_area', 'above_1_percent', 'empty')] == [0, 0, 1]
+    leak = json.loads((tmp_path / 'figures.json').read_text())['privacy']['people']['privacy']
+    assert leak['people'] == 2 and leak['people_above_10_percent'] == 1 and leak['needless'] < 0.3  # nobody stands in the corner
     assert '| found | 1 of 2 | 1 of 2 |' in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / 'sheet.png')).shape[0] == 2 * 240
 
@@ -166,3 +179,26 @@ def test_refuses_invalid_people_json(tmp_path, capsys, images):
 def test_refuses_folder_without_data(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_leak_counts_what_is_not_covered_whole():
+    tally, person, other = LeakTally(), np.zeros((10, 10), bool), np.zeros((10, 10), bool)
+    person[:, :5], other[:, 9] = True, True
+    alpha = np.zeros((10, 10), np.uint8)
+    alpha[:, :7] = 255
+    alpha[0, :5] = 254
+    tally.add(alpha, [person], [other])
+    tally.add(np.full((10, 10), 255, np.uint8), [person])
+    tally.add(np.zeros((10, 10), np.uint8), [])
+    assert tally.figures() == pytest.approx({'leak': 0.05, 'worst': 0.1, 'frames': 2, 'frames_above_1_percent': 1, 'people': 2,
+                                             'people_above_10_percent': 0, 'needless': (0.2 + 0.5) / 3})
+
+
+def test_spill_is_the_difference_of_the_edge_to_the_inside():
+    truth, colors = np.zeros((400, 400), bool), np.full((400, 400, 3), 100, np.uint8)
+    truth[100:300, 100:300] = True
+    assert spill(colors, np.full((400, 400), 255, np.uint8), truth) < 1e-3
+    inside = cv2.erode(truth.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    colors[truth & ~inside] = 130
+    assert 28 < spill(colors, np.full((400, 400), 255, np.uint8), truth) <= 30
+    assert math.isnan(spill(colors, np.zeros((400, 400), np.uint8), truth))

@@ -70,7 +70,7 @@ def test_policy_allows_exactly_what_nodes_use(graph, start):
     graph.wait_until(lambda: '/image_raw' in look()['segmentation'].get(('topics', 'subscribe'), ()), 'the subscription')
     client = Parameters(graph.node, '/segmentation')
     graph.wait_until(client.services_are_ready, 'the parameters')
-    client.set_parameters([Parameter('image_transport', value='compressed')])
+    client.set_parameters([Parameter('image_transport', value='compressed'), Parameter('background.type', value='topic')])
     assert look_for(PATIENCE / 2) == expected
     end = time.monotonic() + 1.0  # whatever else there is, is known by then
     wait_until(lambda: time.monotonic() > end, 'more', look)

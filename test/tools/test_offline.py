@@ -24,7 +24,7 @@ from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.io.recordings import Recording
 from self_segmentation.settings import Settings
-from self_segmentation.tools.recordings import Choice, _chosen, _left_out
+from self_segmentation.tools.offline import Choice, _chosen, _left_out
 
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
@@ -299,3 +299,22 @@ def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in
         assert not _left_out(recording, source, SimpleNamespace(replace='background'), Choice())
         with pytest.raises(SourceError, match='/fourth'):
             _left_out(recording, source, settings, Choice(keep=('/fourth',)))
+
+
+def test_covered_recording_shows_no_people(run, tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames, topics=('/left', '/right'))
+    code, said = run(place, '--topic', '/left', '--replace', 'people', '--in-place', '--output', tmp_path / 'new')
+    assert code == 0, said
+    assert {*read_bag(tmp_path / 'new')[0]} == {'/left', '/own'}
+    pipeline = make_pipeline(Settings(flip=False, replace='people'))
+    for number, (frame, image) in enumerate(zip(frames, images_of(tmp_path / 'new', '/left'))):
+        expected = pipeline.process(frame, stamp=100 + number * 66_000_000 * 1e-9).composite
+        assert np.array_equal(pixels_of(image), expected) and not np.array_equal(expected, frame)
+    pipeline.close()
+
+
+def test_adds_transparent_composites(run, tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames)
+    assert run(place, '--background-type', 'transparent', '--output', tmp_path / 'new')[0] == 0
+    images = images_of(tmp_path / 'new', OUTPUT)
+    assert {image.encoding for image in images} == {'bgra8'} and pixels_of(images[0]).shape == (120, 160, 4)

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a recording: the images of one topic go the node's way, everything else is copied."""
+"""Recordings processed offline: the images of one topic go the node's way, everything else is copied."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import multiprocessing
 import shutil
@@ -81,10 +82,23 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     output.mkdir(parents=True, exist_ok=True)
     tasks = [(each, output / each.name, settings, choice) for each in recordings
              if not (choice.resume and (output / each.name).exists())]
+    done, failed = _in_workers(tasks, choice.workers, told)
+    left = len(tasks) - done
+    if left:
+        gc.collect()  # the workers' semaphores: the program ends without tidying up
+        for _, path, *_ in tasks:
+            shutil.rmtree(partial_folder(path), ignore_errors=True)
+        _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
+    return 1 if failed or left else 0
+
+
+def _in_workers(tasks: list[tuple[Path, Path, Settings, Choice]], workers: int, told: list[int]) -> tuple[int, int]:
+    """Process recordings in processes of their own; return how many are done, and how many of these failed."""
+    from tqdm import tqdm
+
     failed = done = 0
-    context = multiprocessing.get_context('spawn')
     with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \
-            context.Pool(max(1, min(choice.workers, len(tasks))), _prepare_worker) as pool:
+            multiprocessing.get_context('spawn').Pool(max(1, min(workers, len(tasks))), _prepare_worker) as pool:
         results = pool.imap_unordered(_task, tasks)
         while done < len(tasks) and not told:
             with contextlib.suppress(multiprocessing.TimeoutError):
@@ -94,12 +108,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
                 if problem:
                     failed += 1
                     bar.write(f'self_segmentation: {problem}', file=sys.stderr)
-    left = len(tasks) - done
-    if left:
-        for _, path, *_ in tasks:
-            shutil.rmtree(partial_folder(path), ignore_errors=True)
-        _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
-    return 1 if failed or left else 0
+    return done, failed
 
 
 def _prepare_worker() -> None:
@@ -110,17 +119,15 @@ def _prepare_worker() -> None:
 
 def _task(task: tuple[Path, Path, Settings, Choice]) -> str:
     """Process a recording in a worker; return what is wrong."""
-    from tqdm import tqdm
-
     place, output, settings, choice = task
     try:
-        _process(place, output, settings, choice, [], tqdm(disable=True))
+        _process(place, output, settings, choice, [])
     except SelfSegmentationError as error:
         return str(error)
     return ''
 
 
-def _process(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int], bar: Any) -> bool:
+def _process(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int], bar: Any = None) -> bool:
     """
     Process one recording; return whether it was done to its end.
 
@@ -132,7 +139,8 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         source = _chosen(recording, choice.topic)
         left_out = _left_out(recording, source, settings, choice)
         images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)}
-        bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
+        if bar is not None:
+            bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = make_pipeline(settings)
         closing.callback(pipeline.close)
         codec = _Codec(source.msgtype, settings.jpeg_quality)
@@ -163,7 +171,8 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
                     writer.write(added[name] if added else topics[connection.id], time, message)
             if is_image:
                 count += 1
-                bar.update()
+                if bar is not None:
+                    bar.update()
         if problems and len(problems) == count:
             raise SourceError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
         writer.close()
@@ -262,8 +271,9 @@ class _Codec:
             message = self._store.types[COMPRESSED](header, made.format, np.frombuffer(made.data, np.uint8))
         else:
             height, width = pixels.shape[:2]
-            message = self._store.types[IMAGE](header, height, width, 'bgr8' if pixels.ndim == 3 else 'mono8',
-                                               int(sys.byteorder == 'big'), pixels.strides[0], pixels.reshape(-1))
+            encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
+            message = self._store.types[IMAGE](header, height, width, encoding, int(sys.byteorder == 'big'),
+                                               pixels.strides[0], pixels.reshape(-1))
         return self._store.serialize_cdr(message, self._type)
 
 
