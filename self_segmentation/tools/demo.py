@@ -10,7 +10,6 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
@@ -41,6 +40,7 @@ __all__ = ['main']
 
 _REPORT_EVERY = 2.0  # seconds
 _VIDEO_FPS = 15.0
+_TURNS_LAST = 20.0  # seconds, all together
 _TURNS = (  # what is shown by turns, and how it is said
     ('another picture behind the person', {'replace': 'background', 'background.type': 'image'}),
     ('the room blurred', {'replace': 'background', 'background.type': 'blur'}),
@@ -56,7 +56,7 @@ class DemoNode(Node):
     def __init__(self, seconds: float, folder: Path) -> None:
         super().__init__('demo')
         self.ending = threading.Event()
-        self._start = self._first = self._last_report = time.monotonic()
+        self._start = self._last_report = time.monotonic()
         self._seconds, self._folder = seconds, folder
         self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
         self._inputs: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
@@ -65,7 +65,7 @@ class DemoNode(Node):
         self._latencies: list[float] = []
         self._best_area = -1.0
         self._best: NDArray[np.uint8] | None = None
-        self.images = 0
+        self.images, self._first_image = 0, 0.0  # when it came
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
         self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
         self.create_subscription(Image, 'segmentation/output', self._on_output, _QOS)
@@ -87,8 +87,8 @@ class DemoNode(Node):
         self._count['out'] += 1
         composite = to_bgr(message)
         if not self.images:
-            self._first = time.monotonic()
-            print(f'first image {self._first - self._start:.1f} s after the start', flush=True)
+            self._first_image = time.monotonic()
+            print(f'first image {time.monotonic() - self._start:.1f} s after the start', flush=True)
         self.images += 1
         self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
@@ -105,8 +105,7 @@ class DemoNode(Node):
                   f'   camera stamp to composite {latency}', flush=True)
             self._count = {'in': 0, 'out': 0}
             self._latencies.clear()
-        left = max(self._start + self._seconds - self._first, 1e-3) if self.images else math.inf
-        turn = min(int((now - self._first) / left * len(_TURNS)), len(_TURNS) - 1)
+        turn = self._turn_at(now)
         if turn != self._turn and self._tuning.service_is_ready():
             self._turn = turn
             text, values = _TURNS[turn]
@@ -116,6 +115,14 @@ class DemoNode(Node):
                 for name, value in values.items()]))
         if now - self._start >= self._seconds:
             self.ending.set()
+
+    def _turn_at(self, now: float) -> int:
+        """Which turn it is: each once from the first image on, then the first again, and whoever is in the studio goes on."""
+        if not self.images:
+            return 0
+        left = self._start + self._seconds - self._first_image
+        turn = int((now - self._first_image) / max(min(left, _TURNS_LAST), 1e-3) * len(_TURNS))
+        return turn if turn < len(_TURNS) else 0 if left > _TURNS_LAST else len(_TURNS) - 1
 
     def destroy_node(self) -> None:
         """Finish the video and the image, then the node."""

@@ -59,7 +59,7 @@ def test_ctrl_c_ends_demo_and_its_nodes(tmp_path):
                 time.sleep(0.1)
             assert b'first image' in text, text.decode()
             children = children_of(demo.pid)
-            assert len(children) == 2
+            assert len(children) == 3
             for _ in range(4):
                 if demo.poll() is None:
                     os.killpg(demo.pid, signal.SIGINT)
