@@ -18,7 +18,7 @@ import self_segmentation.programs
 LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycache__', '*.egg-info', '.*_cache', '.hypothesis',
             'output.*')
 LIBRARIES = {'cv2': 'opencv-contrib-python', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert'}
-FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces'}  # what ROS alone needs, and what rclpy's wheel brings
+FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces', 'std_msgs'}  # ROS's alone, and what the wheels of others bring
 
 
 @pytest.fixture(scope='module')
