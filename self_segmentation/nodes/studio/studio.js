@@ -345,12 +345,15 @@ function paint(kind, bitmap) {
 /** Boxes with ids over every picture. */
 function showPeople(people) {
   for (const figure of pictures.querySelectorAll('figure')) {
-    figure.querySelectorAll('.box').forEach((each) => each.remove());
-    figure.append(...(find('boxes').checked ? people : []).map(({ id, box, counts }) => {
-      const made = element('div', { className: counts ? 'box' : 'box other' }, element('span', { textContent: id }));
+    const boxes = [...figure.querySelectorAll('.box')];
+    const shown = find('boxes').checked ? people : [];
+    shown.forEach(({ id, box, counts }, index) => {
+      const made = boxes[index] ?? figure.appendChild(element('div', {}, element('span')));
+      made.className = counts ? 'box' : 'box other';
+      made.firstChild.textContent = id;
       ['left', 'top', 'width', 'height'].forEach((side, at) => { made.style[side] = `${100 * box[at]}%`; });
-      return made;
-    }));
+    });
+    boxes.slice(shown.length).forEach((each) => each.remove());
   }
 }
 
