@@ -367,11 +367,13 @@ class Engine:
             likely = np.maximum(likely, to_grid(full_frame_map, frame.region, frame.region))
         if frame.comparison is not None:
             likely = np.maximum(likely, frame.comparison.other)
-        if not _shows_background(frame.comparison):
+        is_blind = (self._number < _BLIND or self._lookout is None
+                    or not self._lookout.has_looked_everywhere(frame.region))
+        if not is_blind and not _shows_background(frame.comparison):
             likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
         now = covered(likely, self._people.all, self._settings.privacy_margin, frame.region)
         held = self._cover.update(now, self._settings.privacy_hold, frame.step)
-        if self._number < _BLIND or self._lookout is None or not self._lookout.has_looked_everywhere(frame.region):
+        if is_blind:
             held[:] = 1
         return cover_to_alpha(held, out)
 
