@@ -16,6 +16,7 @@ import functools
 import hmac
 import ipaddress
 import json
+import logging
 import platform
 import secrets
 import struct
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, http_exceptions, web
 
 from ..errors import ImageError, SourceError
 from ..io.image_files import picture_kind
@@ -54,6 +55,14 @@ _HEADERS = {
     'Cross-Origin-Resource-Policy': 'same-origin', 'Cross-Origin-Opener-Policy': 'same-origin', 'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer', 'Cache-Control': 'no-cache'}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _is_no_noise(record: logging.LogRecord) -> bool:
+    """Return whether a line is worth a line: whoever sends no HTTP is refused, and fills no log with it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+
+
+logging.getLogger('aiohttp.server').addFilter(_is_no_noise)
 
 
 class Backgrounds:
