@@ -171,7 +171,7 @@ def main(args: list[str] | None = None) -> int:
         for child in children:
             child.terminate()  # silent at every moment of its start, which SIGINT is not
         for child in children:
-            child.wait(timeout=10)
+            child.wait(timeout=30)
     images = nodes[0].images if nodes else 0
     if images:
         print(f'{images} images: {options.folder}/output.mp4, and before, mask and after in {options.folder}/output.png')
@@ -186,9 +186,13 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     is_device = camera.isdigit() or camera.startswith('/dev/')
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
-           '-p', 'background.type:=image', '-p', f'background.image:={share("demo", "background.jpg")}')
-    place = json.dumps(camera or str(share('demo', 'sample.mp4')), ensure_ascii=False)  # YAML, whatever stands in it
-    yield 'camera_node', '-p', f'video_device:={place}'
+           '-p', 'background.type:=image', '-p', f'background.image:={_yaml(share("demo", "background.jpg"))}')
+    yield 'camera_node', '-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'
     yield 'studio_node', '--log-level', 'studio:=info', '-p', 'node:=/segmentation'  # it says its address
     if has_window:
         yield 'viewer_node', '-r', 'image:=segmentation/output'
+
+
+def _yaml(text: str | Path) -> str:
+    """Return a text as YAML, whatever stands in it: as ROS reads the value of a parameter."""
+    return json.dumps(str(text), ensure_ascii=False)

@@ -146,7 +146,7 @@ class Nodes:
     def __init__(self, graph, start, source: Path = ASTRONAUT) -> None:
         self.start, self.namespace = start, unique('page')
         self.program = self.start_node()
-        self.camera = start.node('camera_node', self.namespace, video_device=f"'{source}'")
+        self.camera = start.node('camera_node', self.namespace, video_device=source)
         self.node = Segmentation(graph, self.namespace, self.program, kinds=())
         self.name = self.node.name
         self.studio, self.url = started_studio(start, node=self.name)
