@@ -230,6 +230,26 @@ class Programs:
             program.end()
 
 
+@pytest.fixture
+def program_run(capfd):
+    """``program_run(*arguments)`` runs the program in this process and returns the exit code and what was said on stderr."""
+    from self_segmentation.__main__ import main
+
+    def run(*arguments) -> tuple[int, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        return code, capfd.readouterr().err
+
+    # the program takes the signals for itself; give them back
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope='session')
 def graph():
     """The tests' own ROS node."""

@@ -14,34 +14,16 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until
 
-from self_segmentation.__main__ import main
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.settings import TUNABLES
 
 COUNT, FPS = 20, 12.5
 
 
-@pytest.fixture(autouse=True)
-def signals():
-    """The program takes the signals for itself; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture
-def run(capfd):
+def run(program_run):
     """``run(*arguments)`` returns the exit code and what was said on stderr."""
-    def run(*arguments) -> tuple[int, str]:
-        capfd.readouterr()
-        try:
-            code = main([str(argument) for argument in (*arguments, '--no-window')])
-        except SystemExit as end:
-            code = end.code
-        return code, capfd.readouterr().err
-
-    return run
+    return lambda *arguments: program_run(*arguments, '--no-window')
 
 
 @pytest.fixture(scope='module')

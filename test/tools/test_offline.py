@@ -19,7 +19,6 @@ from bags import COMPRESSED, IMAGE, QOS, STORE, TOPIC, images_of, message, pixel
 from conftest import wait_until
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from self_segmentation.__main__ import main
 from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.io.recordings import Recording
@@ -30,26 +29,9 @@ COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
 
 
-@pytest.fixture(autouse=True)
-def signals():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture
-def run(capfd):
-    """``run(*arguments)`` returns the exit code and what was said on stderr."""
-    def run(*arguments) -> tuple[int, str]:
-        capfd.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
-        return code, capfd.readouterr().err
-
-    return run
+def run(program_run):
+    return program_run
 
 
 @pytest.fixture(scope='module')
