@@ -20,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..io.writers import Folder
 from .messages import to_bgr
+from .parameters import wrong_qos_named
 
 __all__ = ['BackgroundInput', 'offer_controls', 'save']
 
@@ -31,6 +32,7 @@ class BackgroundInput:
     A subscription of ``~/background``: best effort, depth 1, with QoS overrides.
 
     :param show: takes each picture, (h, w, 3) uint8 blue green red.
+    :raises SelfSegmentationError: a QoS override is not allowed.
     """
 
     def __init__(self, node: Node, show: Callable[[NDArray[np.uint8]], object]) -> None:
@@ -41,10 +43,11 @@ class BackgroundInput:
                 node.get_logger().error(f'picture on ~/background skipped: {error}', throttle_duration_sec=_REPEAT_INTERVAL)
 
         self._node = node
-        self._subscription = node.create_subscription(
-            Image, '~/background', on_message,
-            QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        with wrong_qos_named(node, '~/background'):
+            self._subscription = node.create_subscription(
+                Image, '~/background', on_message,
+                QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self.topic = self._subscription.topic_name
 
     def close(self) -> None:

@@ -145,7 +145,7 @@ class Finder:
     def _look_at(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
         """Return whoever a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
         found = []
-        for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]):
+        for each in self._detector.detect(part.cut(bgr)):
             box = each.box.moved(part.x0, part.y0)
             cut = ((box.x0 <= part.x0 + 2 and part.x0 > 0) or (box.x1 >= part.x1 - 2 and part.x1 < frame.width)
                    or (box.y0 <= part.y0 + 2 and part.y0 > 0) or (box.y1 >= part.y1 - 2 and part.y1 < frame.height))
@@ -156,7 +156,7 @@ class Finder:
     def _from_close_up(self, bgr: Array, box: Region, frame: Region) -> Detection | None:
         part = box.padded(_CLOSE_UP, frame)
         seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
-                for each in self._detector.detect(bgr[part.y0:part.y1, part.x0:part.x1]) if each.score >= _CONFIRMED]
+                for each in self._detector.detect(part.cut(bgr)) if each.score >= _CONFIRMED]
         return next((each for each in seen if each.box.iou(box) > _SAME), None)
 
 

@@ -185,9 +185,10 @@ class Engine:
         maps = self._segment(frame, full_frame_map, timer)
         out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
         hides_people = self._settings.replace == 'people'
-        alpha = self._covered(frame, maps, full_frame_map, out) if hides_people else self._alpha(maps, frame.region, out)
+        likely = _on_grid(maps, frame.region)
+        alpha = self._covered(frame, likely, full_frame_map, out) if hides_people else self._alpha(maps, frame.region, out)
         timer.lap('edge')
-        self._remember(frame, maps)
+        self._remember(frame, maps, likely)
         timer.lap('follow')
         self._number += 1
         return alpha
@@ -332,7 +333,7 @@ class Engine:
         """Return a region at the model's size."""
         if self._lookout is None:
             return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
-        return cv2.resize(bgr[region.y0:region.y1, region.x0:region.x1], self._model.size, interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(region.cut(bgr), self._model.size, interpolation=cv2.INTER_LINEAR)
 
     def _infer(self, small: Array) -> Array:
         self.inferences += 1
@@ -353,20 +354,23 @@ class Engine:
         out[:] = 0
         for each in maps:
             region = each.view.region
-            part = out[region.y0:region.y1, region.x0:region.x1]
+            part = region.cut(out)
             cv2.max(part, matte.to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
         return out
 
-    def _covered(self, frame: _Frame, maps: list[_Map], full_frame_map: Array | None, out: Array) -> Array:
-        """Write what is covered, 255, and its soft edge: all of the frame while too little is known."""
-        likely = _on_grid(maps, frame.region)
-        for view in self._views:
-            if view.probability is not None:
-                likely = np.maximum(likely, to_grid(view.probability, view.region, frame.region))
+    def _covered(self, frame: _Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
+        """
+        Write what is covered, 255, and its soft edge: all of the frame while too little is known.
+
+        :param probability: (GRID, GRID) float32, of the views' final maps.
+        """
+        maps = [probability, *(to_grid(view.probability, view.region, frame.region) for view in self._views
+                               if view.probability is not None)]
         if full_frame_map is not None:
-            likely = np.maximum(likely, to_grid(full_frame_map, frame.region, frame.region))
+            maps.append(to_grid(full_frame_map, frame.region, frame.region))
         if frame.comparison is not None:
-            likely = np.maximum(likely, frame.comparison.other)
+            maps.append(frame.comparison.other)
+        likely = np.maximum.reduce(maps)
         is_blind = (self._number < _BLIND or self._lookout is None
                     or not self._lookout.has_looked_everywhere(frame.region))
         if not is_blind and not _shows_background(frame.comparison):
@@ -379,24 +383,28 @@ class Engine:
 
     # ---- for the next frame
 
-    def _remember(self, frame: _Frame, maps: list[_Map]) -> None:
-        """Learn the background, move the boxes of people with their masks, and forget who is gone."""
+    def _remember(self, frame: _Frame, maps: list[_Map], probability: Array) -> None:
+        """
+        Learn the background, move the boxes of people with their masks, and forget who is gone.
+
+        :param probability: (GRID, GRID) float32, of the final maps.
+        """
         if frame.comparison is not None:
-            self._background.learn(_on_grid(maps, frame.region), frame.comparison)
+            self._background.learn(probability, frame.comparison)
         people = {each.id: each for each in self._people.all}
-        covered = {}
-        for view, probability, _ in maps:
+        fractions: dict[int, float] = {}
+        for view, refined, _ in maps:
             raw = view.covered(people)  # by the model's own word, not by what was held without it
-            covered.update(raw)
+            fractions.update(raw)
             clear = [key for key in raw if people[key].score >= self._settings.people_score]
             view.tries += any(raw[key] < _LOST for key in clear)
             if view.shows_only(people.values()):
-                small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+                small = cv2.resize(refined, (64, 64), interpolation=cv2.INTER_AREA)
                 smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
                 box = roi.union([piece.region for piece in roi.components(small, view.region, smallest, 0.4)])
                 if box is not None:
                     self._people.move(next(iter(view.ids)), box)
-        self._people.cover(covered, frame.step, self._settings.temporal_hold_time)
+        self._people.cover(fractions, frame.step, self._settings.temporal_hold_time)
 
 
 def _shows_background(comparison: Comparison | None) -> bool:

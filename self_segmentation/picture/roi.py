@@ -74,6 +74,10 @@ class Region(NamedTuple):
         """Return the region so many pixels further right and down."""
         return Region(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
 
+    def cut(self, image: Array) -> Array:
+        """Return the region's part of an image of the whole frame, (height, width[, channels]): a view."""
+        return image[self.y0:self.y1, self.x0:self.x1]
+
     def padded(self, margin: float, frame: Region) -> Region:
         """
         Return the region with a margin on every side, as far as the frame reaches.

@@ -57,14 +57,13 @@ def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[i
             region, probability = still.map_of(person.box)
             alpha = matte.to_alpha(_smooth(bgr, probability, region, size, settings), region.size, curve)
             reach = person.box.padded(_REACH, region)
-            inner = np.s_[reach.y0 - region.y0:reach.y1 - region.y0, reach.x0 - region.x0:reach.x1 - region.x0]
-            part = out[reach.y0:reach.y1, reach.x0:reach.x1]
-            cv2.max(part, alpha[inner], dst=part)
+            part = reach.cut(out)
+            cv2.max(part, reach.moved(-region.x0, -region.y0).cut(alpha), dst=part)
     return out, people
 
 
 def _smooth(bgr: Array, probability: Array, region: Region, size: tuple[int, int], settings: Settings) -> Array:
-    view = bgr[region.y0:region.y1, region.x0:region.x1]
+    view = region.cut(bgr)
     small = cv2.resize(view, size, interpolation=cv2.INTER_LINEAR)
     return matte.edge_filter(small, matte.downsample_by_4(small), region.size, settings)(probability, view)
 
@@ -94,7 +93,7 @@ class _Still:
 
     def _map(self, region: Region) -> Array:
         if region not in self._maps:
-            view = self._bgr[region.y0:region.y1, region.x0:region.x1]
+            view = region.cut(self._bgr)
             mirrored = cv2.flip(self._infer(cv2.flip(view, 1)), 1)
             self._maps[region] = 0.5 * (self._infer(view) + mirrored)
         return self._maps[region]
