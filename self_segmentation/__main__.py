@@ -30,7 +30,6 @@ __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _OUTPUTS = ('output', 'mask', 'alpha')
-_UNKNOWN_FPS = 30.0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,6 +125,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from tqdm import tqdm
 
     from .io.assets import make_pipeline
+    from .io.frames import UNKNOWN_FPS
     from .io.recordings import is_recording
     from .io.sources import SourceKind, is_stream, open_source
     from .io.window import Window, why_no_window
@@ -166,7 +166,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
                 break
             is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
             if is_video and not (source.is_live or writers):  # it is watched: at its own speed
-                due = max(due + (frame.duration or 1 / _UNKNOWN_FPS), time.monotonic())
+                due = max(due + (frame.duration or 1 / UNKNOWN_FPS), time.monotonic())
             result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
             for kind, writer in writers.items():
                 writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
@@ -199,6 +199,7 @@ def _until(due: float) -> int:
 
 def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
+    from .io.frames import UNKNOWN_FPS
     from .io.sources import SourceKind
     from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
 
@@ -226,7 +227,7 @@ def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> di
         elif is_video:
             if is_images:
                 raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
-            writers['composite'] = VideoFile(path, source.fps or _UNKNOWN_FPS, source)
+            writers['composite'] = VideoFile(path, source.fps or UNKNOWN_FPS, source)
         elif ending in IMAGE_ENDINGS:
             if source.count != 1:
                 raise SourceError(f'--output {path} is one image, and {options.input} has more: give a folder'

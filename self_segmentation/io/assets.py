@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
 from ..settings import Settings
-from .films import is_animated, open_animation, open_video
+from .films import LARGEST_SIDE, open_animation, open_video
+from .image_files import is_animated
 from .library_lines import library_lines_logged
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
@@ -109,7 +111,7 @@ def _read_background_image(name: str) -> Array | Film | None:
         return None
     try:
         content = read_file(name, _LARGEST_IMAGE)
-        return open_animation(content) if is_animated(content) else decode_file(content)
+        return open_animation(content) if is_animated(io.BytesIO(content), LARGEST_SIDE) else decode_file(content)
     except (OSError, ImageError, SourceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error

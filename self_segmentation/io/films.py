@@ -18,20 +18,18 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..picture.backgrounds import Fitting, fitted
-from ..picture.decoding import PILLOW_ERRORS, flattened, kind_of, open_picture, upright
+from ..picture.decoding import PILLOW_ERRORS, flattened, open_picture, upright
 from ..settings import Settings
 from .frames import Frame, Source, SourceKind
+from .image_files import delay_of
 from .sources import open_source
 
-__all__ = ['Player', 'is_animated', 'open_animation', 'open_video']
+__all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
 _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
-_SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a picture with a shorter delay, or none, for 0.1 s
-_LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
+LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
 _JUMP = 2.0  # seconds between two moments from which it is no time in which the film went on
-_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')
-_HEAD = 64  # bytes that tell what a file is
 _COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
@@ -147,9 +145,9 @@ class Player:
     def _checked(frame: Frame | None) -> Frame:
         if frame is None:
             raise SourceError('has no picture')
-        if max(frame.pixels.shape) > _LARGEST_SIDE:
+        if max(frame.pixels.shape) > LARGEST_SIDE:
             height, width = frame.pixels.shape[:2]
-            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {_LARGEST_SIDE}')
+            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
         return frame
 
 
@@ -171,8 +169,7 @@ class _Animation(Source):
             return None
         except PILLOW_ERRORS as error:
             raise SourceError(f'is damaged at picture {index}: {error}') from error
-        delay = float(self._image.info.get('duration') or 0) / 1000
-        return Frame(pixels, f'{index:05d}', index, None, delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY)
+        return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
 
     def rewind(self) -> None:
         self._image.close()
@@ -180,23 +177,12 @@ class _Animation(Source):
 
     def _opened(self) -> PIL.Image.Image:
         try:
-            return open_picture(io.BytesIO(self._content), _LARGEST_SIDE)
+            return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
         except ImageError as error:
             raise SourceError(str(error)) from error
 
     def close(self) -> None:
         self._image.close()
-
-
-def is_animated(content: bytes) -> bool:
-    """Return whether the bytes of an image file are a film: a GIF, WebP, PNG or AVIF of several images."""
-    if kind_of(content[:_HEAD]) not in _ANIMATED:
-        return False
-    try:
-        with open_picture(io.BytesIO(content), _LARGEST_SIDE) as image:
-            return bool(getattr(image, 'is_animated', False))
-    except (ImageError, *PILLOW_ERRORS):
-        return False  # it is refused where it is read, with the reason
 
 
 def open_animation(content: bytes) -> Player:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Frame', 'Source', 'SourceKind']
+__all__ = ['UNKNOWN_FPS', 'Frame', 'Source', 'SourceKind']
+
+UNKNOWN_FPS = 30.0  # frames a second of a video that does not say
 
 
 class SourceKind:

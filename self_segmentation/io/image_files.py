@@ -8,16 +8,18 @@ import io
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import ImageError, SourceError
-from ..picture.decoding import MAX_FILE_SIDE, PILLOW_ERRORS, decode_file, flattened, kind_of, open_picture, upright
+from ..picture.decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, flattened, kind_of, open_picture, upright
 from ..resources import read_file
 from .frames import Frame, Source, SourceKind
 
-__all__ = ['Animation', 'PictureFiles', 'is_animated', 'picture_kind', 'pictures_of']
+__all__ = ['Animation', 'PictureFiles', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _IMAGE_ENDINGS = {'.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpe', '.jpeg', '.jpg', '.mpo', '.png', '.tif', '.tiff',
@@ -90,17 +92,27 @@ class PictureFiles(Source):
         self._index = 0
 
 
-def is_animated(path: Path) -> bool:
-    """Return whether an image file is a film: a GIF, WebP, PNG or AVIF of several images."""
+def is_animated(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> bool:
+    """
+    Return whether an image file is a film: a GIF, WebP, PNG or AVIF of several images.
+
+    :param max_side: what each side of a film may measure, in pixels.
+    """
     try:
-        image = open_picture(path)
+        image = open_picture(file, max_side)
     except (ImageError, *PILLOW_ERRORS):
         return False  # it is refused where it is read, with the reason
     with image:
         try:
-            return image.format in _ANIMATED and getattr(image, 'n_frames', 1) > 1
+            return image.format in _ANIMATED and bool(getattr(image, 'is_animated', False))
         except PILLOW_ERRORS:
             return True  # likewise
+
+
+def delay_of(image: PIL.Image.Image) -> float:
+    """Return for how many seconds the present picture of an animated image is shown; it must be loaded, unless it is a GIF."""
+    delay = float(image.info.get('duration') or 0) / 1000
+    return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
 
 
 class Animation(Source):
@@ -126,8 +138,7 @@ class Animation(Source):
         self._image.seek(index)
         if self._image.format != 'GIF':
             self._image.load()  # Pillow learns only then how long it is shown
-        delay = float(self._image.info.get('duration', 0)) / 1000
-        return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
+        return delay_of(self._image)
 
     def read(self) -> Frame | None:
         """Decode the next image."""

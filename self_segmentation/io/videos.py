@@ -19,14 +19,13 @@ import numpy as np
 from ..errors import SourceError
 from ..picture.arrays import Array
 from ..picture.decoding import MAX_FILE_SIDE, flattened
-from .frames import Frame, Source, SourceKind
+from .frames import UNKNOWN_FPS, Frame, Source, SourceKind
 
 __all__ = ['Sound', 'Video', 'av_for']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
-_UNKNOWN_FPS = 30.0
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
 _ALPHA = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # FFmpeg's own decoders of these leave the alpha out
@@ -137,7 +136,7 @@ class Video(Source):
                         yield frame
             if packet is None:
                 break
-        is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or _UNKNOWN_FPS))
+        is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
         if not count or (not self.is_live and (faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''
             raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
@@ -156,7 +155,7 @@ class Video(Source):
                               f'{MAX_FILE_SIDE}')
         unit = self.time_base
         index, self._index = self._index, self._index + 1
-        duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or _UNKNOWN_FPS)
+        duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or UNKNOWN_FPS)
         if self._start is None:
             self._start = frame.pts or 0
         stamp = index * duration if frame.pts is None else float((frame.pts - self._start) * unit)

@@ -24,6 +24,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import SourceError
+from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
@@ -35,7 +36,6 @@ __all__ = ['CameraNode', 'main']
 
 _BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
 _IMAGES_FPS = 10.0
-_UNKNOWN_FPS = 30.0
 _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
 
 
@@ -136,7 +136,7 @@ class CameraNode(Node):
         """Wait until the frame is due; return when the next one is. A camera or a live stream keeps its own time."""
         if source.is_live and not self._fps:
             return due
-        unknown = _IMAGES_FPS if source.kind == SourceKind.IMAGES else _UNKNOWN_FPS
+        unknown = _IMAGES_FPS if source.kind == SourceKind.IMAGES else UNKNOWN_FPS
         duration = 1 / self._fps if self._fps else frame.duration or 1 / unknown
         self.ending.wait(max(due - time.monotonic(), 0))
         return max(due + duration, time.monotonic() - duration)

@@ -58,14 +58,19 @@ def test_plays_at_own_pace_and_loops():
     player.close()
 
 
+def decoders() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == 'background'}
+
+
 def test_decodes_few_pictures_ahead():
+    before = decoders()
     source = Numbered(1000)
     player = Player(source)
     shown(player, 0.0)
     wait_until(lambda: waits(player), 'the pictures ahead')
     assert source.read_so_far <= 5
     player.close()
-    assert not any(thread.name == 'background' for thread in threading.enumerate())
+    assert not decoders() - before
 
 
 def test_clock_jump_does_not_jump_film():
@@ -147,6 +152,7 @@ def test_refuses_what_is_no_video(tmp_path):
 
 
 def test_closes_replaced_film(astronaut):
+    before = decoders()
     film = {'background.type': 'video', 'background.video': str(SAMPLE)}
     pipeline = make_pipeline(Settings().updated(film))
     pipeline.process(astronaut)
@@ -155,4 +161,4 @@ def test_closes_replaced_film(astronaut):
     pipeline.process(astronaut)
     assert pipeline.assets.media.video is not first and first._closed and not pipeline.assets.media.video._closed
     pipeline.close()
-    assert not any(thread.name == 'background' for thread in threading.enumerate())
+    assert not decoders() - before
