@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..io.writers import Folder
+from .inputs import latest_only
 from .messages import to_bgr
 from .parameters import wrong_qos_named
 
@@ -46,8 +46,7 @@ class BackgroundInput:
         with wrong_qos_named(node, '~/background'):
             self._subscription = node.create_subscription(
                 Image, '~/background', on_message,
-                QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies())
+                latest_only(), qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self.topic = self._subscription.topic_name
 
     def close(self) -> None:

@@ -24,11 +24,16 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input']
+__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'latest_only']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 # Humble's callbacks get the message only, without the number that its publisher gave it.
 HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+
+
+def latest_only() -> QoSProfile:
+    """Return the QoS of images that are taken as they come: best effort, the latest one. New each time: rclpy writes into it."""
+    return QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
 class Input:
@@ -62,7 +67,7 @@ class Input:
         def subscribe(**events: Any) -> Subscription[Any]:
             return node.create_subscription(
                 message_type, topic, on_numbered_message if HAS_MESSAGE_INFO else on_message,
-                QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT),
+                latest_only(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
 
         self._node, self.transport, self.topic, self.message_type = node, transport, topic, message_type

@@ -24,6 +24,7 @@ import cv2
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -35,7 +36,9 @@ from ..middleware import fast_dds_environment
 from ..programs import ignore_signals, note_signals
 from ..settings import load_yaml
 
-__all__ = ['log_library_lines', 'run']
+__all__ = ['STEADY', 'log_library_lines', 'run']
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
 _END_PATIENCE = 20.0  # seconds for the middleware's own end, which was seen to hang once on an overloaded machine

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..errors import ImageError, SelfSegmentationError
@@ -25,7 +24,7 @@ from ..picture.pipeline import Pipeline
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
-from .lifetime import log_library_lines, run
+from .lifetime import STEADY, log_library_lines, run
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
 from .supervision import Supervisor
@@ -34,7 +33,6 @@ __all__ = ['SegmentationNode', 'main']
 
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
-_STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
 
@@ -89,11 +87,11 @@ class SegmentationNode(LifecycleNode):
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
         offer_controls(self, self._pause, self._save)
-        start_diagnostics(self, self._status, clock=_STEADY)
+        start_diagnostics(self, self._status, clock=STEADY)
         # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
-        self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=_STEADY)
+        self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
         if not HAS_MATCHED_EVENTS:
-            self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=_STEADY)
+            self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
         if self._tuning.settings.autostart:
             self._start()
 

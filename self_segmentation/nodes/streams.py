@@ -13,20 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
+from .inputs import latest_only
 from .messages import BitDepth, to_bgr
 
-__all__ = ['QOS', 'Bundle', 'Pictures', 'Topic', 'encoded']
+__all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
 _MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go without before each is shown as it comes
 _LARGEST = 8 << 20  # bytes of an encoded picture
 _BEGINS = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n')  # of what a browser is given as it is
 _CHECK = 16  # pixels of a square of the pattern that stands for transparency
-QOS = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 Stamp = tuple[int, int]
 
 
@@ -77,7 +76,7 @@ class Pictures:
             if kind not in self._subscriptions:
                 self._depths[kind] = BitDepth(lambda *_: None)
                 subscription = self._node.create_subscription(CompressedImage if topic.is_compressed else Image, topic.name,
-                                                              functools.partial(self._arrive, kind), QOS)
+                                                              functools.partial(self._arrive, kind), latest_only())
                 self._subscriptions[kind] = topic, subscription
 
     def _arrive(self, kind: str, message: Any) -> None:

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterEvent
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.node import Node
 
 from ..errors import SourceError
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
-from .lifetime import run
+from .lifetime import STEADY, run
 from .parameters import fixed_parameter
 from .watched import Privacy, Watched, nodes_with_parameters
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:  # it needs aiohttp
 
 __all__ = ['StudioNode', 'main']
 
-_STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 _PORT = 8080  # if it is taken, any that is free
 _POLL_PERIOD = 0.2  # seconds, while something is not known yet
 _SLOW = 5  # of these, else
@@ -87,7 +85,7 @@ class StudioNode(Node):
                 raise
             self._server = serve(port=0)
             self.get_logger().warning(f'{error}; another one is used')
-        self.create_timer(_POLL_PERIOD, self._poll, clock=_STEADY)
+        self.create_timer(_POLL_PERIOD, self._poll, clock=STEADY)
         self.get_logger().info(f'open {self._server.url}')
 
     def destroy_node(self) -> None:

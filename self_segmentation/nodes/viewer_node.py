@@ -11,11 +11,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import threading
 
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SourceError
 from ..io.window import Window, why_no_window
+from .inputs import latest_only
 from .lifetime import run
 from .messages import to_bgr
 
@@ -36,8 +36,7 @@ class ViewerNode(Node):
         super().__init__('viewer')
         self.ending = threading.Event()
         self._window = Window()
-        qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(Image, 'image', self._on_image, qos)
+        self.create_subscription(Image, 'image', self._on_image, latest_only())
         self.create_timer(0.05, lambda: self._go_on(self._window.poll()))
 
     def _on_image(self, message: Image) -> None:

@@ -16,8 +16,9 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
+from .inputs import latest_only
 from .remote import RemoteNode, plain
-from .streams import QOS, Pictures, Topic
+from .streams import Pictures, Topic
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .studio_server import Audience
@@ -125,10 +126,6 @@ class Privacy:
             if each.name == _COVERS[0] and event.node in self._asked:
                 self._covers[event.node] = plain(each.value) == _COVERS[1]
 
-    def forget(self) -> None:
-        """Ask all again when somebody looks again."""
-        self.poll(())
-
     def hides(self, name: str, topics: Iterable[Topic]) -> str:
         """
         Return the node for whose sake the pictures of another are not shown; nothing where they may be.
@@ -218,7 +215,7 @@ class Watched:
 
     def _follow_people(self, is_wanted: bool) -> None:
         if self._people is None and is_wanted:
-            self._people = self._node.create_subscription(String, f'{self._name}/{_PEOPLE}', self._on_people, QOS)
+            self._people = self._node.create_subscription(String, f'{self._name}/{_PEOPLE}', self._on_people, latest_only())
         elif self._people is not None and not is_wanted:
             self._node.destroy_subscription(self._people)
             self._people = None

@@ -37,6 +37,14 @@ def part_moves(columns=32):
     return image
 
 
+def mean_change(motion) -> float:
+    """The mean difference where both frames show something; 0 for the first frame."""
+    if motion.difference is None:
+        return 0.0
+    known = motion.difference[motion.difference <= 255.0]
+    return float(known.mean()) if known.size else 0.0
+
+
 def test_first_map_is_unchanged():
     assert np.array_equal(step(TemporalSmoother(Settings()), IMAGE, flat(0.3)), flat(0.3))
 
@@ -110,7 +118,7 @@ def test_last_map_is_warped_from_other_roi():
     smoother = TemporalSmoother(SMOOTHING)
     step(smoother, seen(scene, large), seen(probability, large), large)
     motion = smoother.estimate_motion(seen(scene, middle), middle)
-    assert motion.mean_change < 1.5
+    assert mean_change(motion) < 1.5
     found = step(smoother, seen(scene, middle), np.zeros(SIZE, np.float32), middle)
     assert np.abs(found - 0.7 * seen(probability, middle)).max() < 0.02
 
@@ -126,18 +134,18 @@ def test_newly_visible_pixels_take_newest_map():
 @pytest.mark.parametrize('settings', [Settings(), OFF], ids=['smoothing', 'off'])
 def test_mean_change_is_measured_without_smoothing_too(settings):
     smoother = TemporalSmoother(settings)
-    assert smoother.estimate_motion(IMAGE, REGION).mean_change == 0.0
+    assert mean_change(smoother.estimate_motion(IMAGE, REGION)) == 0.0
     step(smoother, IMAGE, flat(0.5))
-    assert smoother.estimate_motion(IMAGE, REGION).mean_change == 0.0
-    assert smoother.estimate_motion(OTHER_IMAGE, REGION).mean_change == pytest.approx(128)
-    assert smoother.estimate_motion(part_moves(16), REGION).mean_change == pytest.approx(128 / 4)
+    assert mean_change(smoother.estimate_motion(IMAGE, REGION)) == 0.0
+    assert mean_change(smoother.estimate_motion(OTHER_IMAGE, REGION)) == pytest.approx(128)
+    assert mean_change(smoother.estimate_motion(part_moves(16), REGION)) == pytest.approx(128 / 4)
 
 
 def test_mean_change_is_measured_in_overlap_only():
     smoother = TemporalSmoother(OFF)
     step(smoother, np.full_like(IMAGE, 90), flat(0.5), Region(0, 0, 160, 320))
-    assert smoother.estimate_motion(np.full_like(IMAGE, 100), REGION).mean_change == pytest.approx(10, abs=0.5)
-    assert smoother.estimate_motion(np.full_like(IMAGE, 100), Region(200, 0, 320, 320)).mean_change == 0.0
+    assert mean_change(smoother.estimate_motion(np.full_like(IMAGE, 100), REGION)) == pytest.approx(10, abs=0.5)
+    assert mean_change(smoother.estimate_motion(np.full_like(IMAGE, 100), Region(200, 0, 320, 320))) == 0.0
 
 
 @pytest.mark.parametrize('settings', [SMOOTHING, OFF], ids=['smoothing', 'off'])
@@ -159,5 +167,5 @@ def test_reset_makes_next_frame_first():
     smoother = TemporalSmoother(Settings())
     step(smoother, IMAGE, flat(1.0))
     smoother.reset()
-    assert smoother.estimate_motion(OTHER_IMAGE, REGION).mean_change == 0.0
+    assert mean_change(smoother.estimate_motion(OTHER_IMAGE, REGION)) == 0.0
     assert np.array_equal(step(smoother, IMAGE, flat(0.3)), flat(0.3))

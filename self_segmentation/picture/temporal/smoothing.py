@@ -24,12 +24,11 @@ class Motion(NamedTuple):
     How a frame differs from the last one, in grey levels 0..255.
 
     ``luma`` (h, w) float32, this frame; ``difference`` (h, w) float32, the absolute difference to the last frame, above 255 where
-    that frame showed nothing, None for the first frame; ``mean_change`` the mean of the difference, 0 for the first frame.
+    that frame showed nothing, None for the first frame.
     """
 
     luma: Array
     difference: Array | None
-    mean_change: float
 
 
 class Weights(NamedTuple):
@@ -88,12 +87,8 @@ class TemporalSmoother:
         """
         luma = cv2.cvtColor(low, cv2.COLOR_BGR2GRAY).astype(np.float32)
         if self._last is None:
-            return Motion(luma, None, 0.0)
-        difference = cv2.absdiff(luma, roi.warp(self._last.luma, self._last.region, region, _NOT_SHOWN))
-        if region == self._last.region:
-            return Motion(luma, difference, cv2.mean(difference)[0])
-        known = difference <= 255.0
-        return Motion(luma, difference, float(difference[known].mean()) if known.any() else 0.0)
+            return Motion(luma, None)
+        return Motion(luma, cv2.absdiff(luma, roi.warp(self._last.luma, self._last.region, region, _NOT_SHOWN)))
 
     def precompute(self, motion: Motion, region: roi.Region, size: tuple[int, int]) -> Weights | None:
         """
