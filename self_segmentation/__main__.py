@@ -33,7 +33,8 @@ _OUTPUTS = ('output', 'mask', 'alpha')
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__)
+    usage = '%(prog)s [INPUT] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'  # all would hide the reason
+    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__, usage=usage)
     parser.add_argument('input', nargs='?', default='0',
                         help='camera number or device, video, stream (rtsp://, http://), image, or folder of images '
                              '(default: camera 0)')
