@@ -200,12 +200,13 @@ def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, en
     ('camera_node', 'image_raw', 'publisher.reliability', 'good'),
     ('segmentation_node', 'segmentation/mask', 'publisher.depth', 'two'),
     ('segmentation_node', 'image_raw', 'subscription.depth', '-3'),
-    ('segmentation_node', 'image_raw', 'subscription.history', 'all')])
+    ('segmentation_node', 'image_raw', 'subscription.history', 'all'),
+    ('segmentation_node', 'segmentation/background', 'subscription.reliability', 'good')])
 def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, topic, name, value):
     namespace = unique('qos')
     override = f'qos_overrides./{namespace}/{topic}'
     _, subscription = graph.listen(f'/{namespace}/segmentation/output')  # the node subscribes for it
-    program = start.node(node, namespace, video_device=SAMPLE, **{f'{override}.{name}': value})
+    program = start.node(node, namespace, video_device=SAMPLE, background__type='topic', **{f'{override}.{name}': value})
     graph.wait_until(lambda: program.code is not None, 'the end')
     assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
     assert program.said.strip().splitlines()[-1].startswith(f'{override} is not allowed: '), program.said
