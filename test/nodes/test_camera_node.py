@@ -84,7 +84,7 @@ def test_skips_and_names_unreadable_image_in_folder(graph, camera, tmp_path):
 
 
 def test_video_without_loop_ends_after_last_frame(graph, camera, sample):
-    program, received = camera(video_device=SAMPLE, loop='false', framerate=60)
+    program, received = camera(video_device=SAMPLE, loop='false', framerate=25)
     graph.wait_until(lambda: program.code is not None, 'the end of the video')
     graph.wait_until(lambda: received and np.array_equal(picture_of(received[-1]), sample[-1]), 'the last frame')
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
