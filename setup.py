@@ -34,7 +34,8 @@ setup(
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
         (f'share/{NAME}/launch/examples', glob('launch/examples/*.launch.py')),
         (f'share/{NAME}/models', glob('models/*')),
-        (f'share/{NAME}/demo', glob('demo/sample*') + glob('demo/background*') + glob('demo/*.md')),
+        (f'share/{NAME}/demo', ['demo/background.jpg', 'demo/sample.mp4', 'demo/LICENSES.md']),
+        (f'share/{NAME}/demo/backgrounds', glob('demo/backgrounds/*')),
     ],
     python_requires='>=3.10',
     install_requires=[

@@ -42,7 +42,7 @@ def running(source=SAMPLE):
     with own_domain() as domain:
         os.environ.update(image_environment(os.environ)[0], ROS_DOMAIN_ID=str(domain), PYTHONPATH=str(ROOT), PYTHONUNBUFFERED='1')
         try:
-            background = ROOT / 'demo' / 'background.jpg'
+            background = ROOT / 'demo' / 'backgrounds' / 'china.jpg'
             started = {
                 'node': programs('segmentation_node', '--ros-args', '-p', 'flip:=false', '-p', 'background.type:=image',
                                  '-p', f'background.image:="{background}"'),

@@ -55,7 +55,6 @@ _HINTS = {  # by a part of ROS's message
 }
 _PARAMETER_FILE = re.compile(r"'--params-file (.*?)'\. Error")
 _NO_REASON = 'error not set'
-_FALLBACK_TEMPORARY_FOLDER = '/dev/shm'  # which Fast DDS needs too
 
 
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
@@ -71,7 +70,6 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
     try:
-        _provide_temporary_folder()
         _start_ros(sys.argv if args is None else args)
         if told:
             return 0
@@ -177,14 +175,6 @@ def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, respo
         elif isinstance(request, SetParametersAtomically.Request):
             response.result = refused
         return response  # of other services the empty one, which says no
-
-
-def _provide_temporary_folder() -> None:
-    """Have libraries keep their temporary files in memory where nothing else can be written: MediaPipe's matplotlib must."""
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        os.environ['TMPDIR'] = _FALLBACK_TEMPORARY_FOLDER
 
 
 def _log_folder_problem() -> str:

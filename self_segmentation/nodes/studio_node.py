@@ -54,8 +54,8 @@ class StudioNode(Node):
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
         port = fixed('port', _PORT, 'Port to listen on; 0 takes any that is free.', limits=(0, 65535))
         self._preferred = fixed('node', '', 'Full name of the node that the page shows first; empty takes one with an output.')
-        folder = fixed('background_dir', str(share('demo')), 'Folder of the backgrounds to choose from; the node that is to show '
-                                                            'them must find it under the same path.')
+        folder = fixed('background_dir', str(share('demo', 'backgrounds')),
+                       'Folder of the backgrounds to choose from; the node that shows them must find it under the same path.')
         self._options = {
             'width': fixed('width', 1280, 'Pictures that are wider, in pixels, are sent smaller.', limits=(64, 8192)),
             'quality': fixed('jpeg_quality', 80, 'Quality of the pictures.', limits=(1, 100)),

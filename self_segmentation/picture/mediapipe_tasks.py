@@ -8,8 +8,12 @@ https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter and ../obj
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
+import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from .arrays import Array
@@ -20,18 +24,39 @@ __all__ = ['import_tasks', 'load_detection', 'load_segmentation']
 
 def import_tasks() -> tuple[Any, Any, Any]:
     """
-    Import MediaPipe, which takes a second.
+    Import MediaPipe, without the half second that its drawing takes: matplotlib is imported when somebody uses it.
 
     :returns: the modules ``mediapipe``, ``mediapipe.tasks.python`` and ``mediapipe.tasks.python.vision``.
     """
-    # Its audio part looks for a library with ldconfig and gcc, at every start, and is not used; without sounddevice it does not.
-    absent = sys.modules.setdefault('sounddevice', None) is None  # type: ignore[arg-type]
-    import mediapipe
-    from mediapipe.tasks import python as tasks
-    from mediapipe.tasks.python import vision
-    if absent:
-        del sys.modules['sounddevice']
+    matplotlib, pyplot = _Later('matplotlib'), _Later('matplotlib.pyplot')
+    matplotlib.__dict__['pyplot'] = pyplot
+    # None is a module that is not installed: sounddevice looks for its library with ldconfig and gcc, at every start.
+    with _stand_ins({'matplotlib': matplotlib, 'matplotlib.pyplot': pyplot, 'sounddevice': None}):
+        import mediapipe
+        from mediapipe.tasks import python as tasks
+        from mediapipe.tasks.python import vision
     return mediapipe, tasks, vision
+
+
+class _Later(types.ModuleType):
+    """Stands for a module until something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _stand_ins(modules: dict[str, types.ModuleType | None]) -> Iterator[None]:
+    absent = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(absent)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in absent.items():
+            if sys.modules.get(name) is module:
+                sys.modules.pop(name, None)
 
 
 class _Segmentation:

@@ -186,7 +186,7 @@ def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
     is_device = camera.isdigit() or camera.startswith('/dev/')
     yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
            '-p', f'flip:={str(is_device).lower()}',
-           '-p', 'background.type:=image', '-p', f'background.image:={_yaml(share("demo", "background.jpg"))}')
+           '-p', 'background.type:=image', '-p', f'background.image:={_yaml(share("demo", "backgrounds", "china.jpg"))}')
     yield 'camera_node', '-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'
     yield 'studio_node', '--log-level', 'studio:=info', '-p', 'node:=/segmentation'  # it says its address
     if has_window:

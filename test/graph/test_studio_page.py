@@ -324,7 +324,7 @@ def test_look_and_background_with_undo(nodes, page):
     page.wait(lambda: nodes.node.values()['threshold'] == 0.5, 'it taken back')
     page.page.locator('#backgrounds button').first.click()
     page.wait(lambda: nodes.node.values()['background.type'] == 'image', 'the background')
-    assert nodes.node.values()['background.image'].endswith('/demo/background.jpg')
+    assert nodes.node.values()['background.image'].endswith('/demo/backgrounds/backdrop.jpg')
     page.wait(lambda: page.page.locator('#backgrounds button[aria-pressed=true]').count() == 1, 'the mark')
     assert page.page.locator('#backgrounds img').first.evaluate('image => image.decode().then(() => image.naturalWidth)') == 240
 
