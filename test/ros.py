@@ -45,7 +45,7 @@ class Graph:
 
     def __init__(self) -> None:
         rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('tester')
+        self.node = rclpy.create_node('tester', start_parameter_services=False)  # it would answer while it spins only
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
