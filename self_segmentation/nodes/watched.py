@@ -41,7 +41,7 @@ _MOST_FIGURES, _LONGEST_FIGURE = 60, 200  # of a diagnostic status
 def nodes_with_parameters(node: Node) -> list[str]:
     """Return the full names of the nodes that describe their parameters, but for ``node``; those with an output first."""
     images = {topic for topic, types in node.get_topic_names_and_types() if _IMAGE in types}
-    services = {service for service, _ in node.get_service_names_and_types()}  # that of a node that ended too, while it has a client
+    services = {service for service, _ in node.get_service_names_and_types()}  # of nodes that ended too, which have a client
     names = {f'{namespace.rstrip("/")}/{name}' for name, namespace in node.get_node_names_and_namespaces() if name[:1] != '_'}
     shown = (name for name in names - {node.get_fully_qualified_name()} if f'{name}{_DESCRIBES}' in services)
     return sorted(shown, key=lambda name: (f'{name}/output' not in images, name))

@@ -27,10 +27,18 @@ def assert_whole(result, frame, channels=3):
     assert set(np.unique(result.mask)) <= {0, 255} and np.array_equal(result.mask, np.where(result.alpha > 127, 255, 0))
 
 
-@pytest.mark.parametrize('base', [Settings(), tutorial_settings()], ids=['default', 'tutorial'])
+@pytest.fixture(scope='module', params=[Settings(), tutorial_settings()], ids=['default', 'tutorial'])
+def shared_pipeline(request):
+    pipeline = make_pipeline(request.param)
+    yield pipeline, request.param
+    pipeline.close()
+
+
 @pytest.mark.parametrize('name, value', [*ENDS, *CHOICES], ids=lambda value: str(value))
-def test_every_choice_and_range_limit_gives_results(name, value, base, sample):
-    pipeline = make_pipeline(base)
+def test_every_choice_and_range_limit_gives_results(name, value, shared_pipeline, sample):
+    pipeline, base = shared_pipeline
+    reconfigure(pipeline, base)
+    pipeline.reset()
     pipeline.process(sample[0])
     more = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
     if value == 'people':

@@ -55,24 +55,27 @@ def test_both_runtimes_detect_same_people(path, detectors):
         assert all(np.abs(np.subtract(one.box, other.box)).max() <= 1 for one, other in zip(first, second))
 
 
+@pytest.fixture(scope='module')
+def pipelines():
+    pipelines = [make_pipeline(Settings(runtime=name)) for name in NAMES]
+    yield pipelines
+    for pipeline in pipelines:
+        pipeline.close()
+
+
 @both
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
-def test_both_runtimes_give_same_image_mask(path):
-    masks = []
-    for name in NAMES:
-        pipeline = make_pipeline(Settings(runtime=name))
-        masks.append(pipeline.process(cv2.imread(str(path)), still=True).mask)
-        pipeline.close()
+def test_both_runtimes_give_same_image_mask(path, pipelines):
+    masks = [pipeline.process(cv2.imread(str(path)), still=True).mask for pipeline in pipelines]
     assert iou(*masks) >= (0.9 if TIES else 0.999)
 
 
 @both
-def test_both_runtimes_give_same_video_masks(sample):
-    pipelines = [make_pipeline(Settings(runtime=name)) for name in NAMES]
+def test_both_runtimes_give_same_video_masks(sample, pipelines):
+    for pipeline in pipelines:
+        pipeline.reset()
     for index, frame in enumerate(sample):
         assert iou(*(pipeline.process(frame, stamp=index / 30).mask for pipeline in pipelines)) >= (0.9 if TIES else 0.999), index
-    for pipeline in pipelines:
-        pipeline.close()
 
 
 @both
