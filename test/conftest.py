@@ -293,3 +293,14 @@ def astronaut() -> np.ndarray:
 def sample() -> list[np.ndarray]:
     """The demo's frames: 0 to 26 and 136 to 149 show an empty room, 45 to 118 the person."""
     return video_frames(SAMPLE)
+
+
+@pytest.fixture(scope='session')
+def clip(tmp_path_factory, sample) -> Path:
+    """Two seconds of the sample, with the person in view: a video for tests that do not need all of it."""
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 15, sample[0].shape[1::-1])
+    for frame in sample[50:80]:
+        writer.write(frame)
+    writer.release()
+    return path

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, ROOT, SAMPLE
+from conftest import ASTRONAUT, EMPTY_ROOM, ROOT
 
 from self_segmentation.settings import TUNABLES
 
@@ -148,9 +148,9 @@ def test_every_command_is_run_or_excused():
 
 
 @pytest.mark.parametrize('command', RUN)
-def test_command_of_the_documents_runs(command, tmp_path):
+def test_command_of_the_documents_runs(command, tmp_path, clip):
     (tmp_path / 'photos').mkdir()
-    files = {'talk.mp4': SAMPLE, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT, 'photos/2.jpg': EMPTY_ROOM}
+    files = {'talk.mp4': clip, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT, 'photos/2.jpg': EMPTY_ROOM}
     for name, source in files.items():
         shutil.copy(source, tmp_path / name)
     if 'mcap' in command or 'bags' in command:

@@ -7,7 +7,7 @@ import sys
 
 import cv2
 import pytest
-from conftest import ASTRONAUT, ROOT, SAMPLE, area
+from conftest import ASTRONAUT, ROOT, area
 from tracing import needs_strace, sockets, traced
 
 from self_segmentation.picture import runtimes
@@ -68,10 +68,10 @@ def test_names_missing_system_library(module, tmp_path):
 
 @needs_strace
 @pytest.mark.parametrize('name', INSTALLED)
-def test_program_opens_no_socket_without_warning(name, tmp_path):
+def test_program_opens_no_socket_without_warning(name, tmp_path, clip):
     model = tmp_path / 'own.tflite'  # none of the two: it is tried in a process of its own
     model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
-    done = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--runtime', name, '--model', model,
+    done = program(clip, '--output', tmp_path / 'out.mp4', '--runtime', name, '--model', model,
                    before=traced(tmp_path / 'trace'))
     assert done.returncode == 0, done.stderr
     opened, warning = sockets(tmp_path / 'trace'), runtimes.choose_runtime(name).warning
