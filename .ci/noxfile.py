@@ -9,6 +9,7 @@ One of them: `make test-matrix SESSIONS='world(jazzy-0.10.18)'`. A Python that t
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 OLD, NEW = ('numpy==1.26.4', 'opencv-contrib-python==4.11.0.86', 'protobuf<5', 'cv-bridge==1.13.0.post0'), (
@@ -56,3 +57,18 @@ def wheel(session: nox.Session) -> None:
     session.chdir(sources)
     session.run('python', '-m', 'pytest', '-q', 'test/test_settings.py', 'test/test_package.py', 'test/picture/test_segmenter.py',
                 'test/picture/test_detector.py')
+
+
+@nox.session(python='3.11')
+def constraints(session: nox.Session) -> None:
+    """Ask the registry for a wheel of each version in config/constraints.txt, for every Python and machine that it is meant for."""
+    lines = (ROOT / 'config' / 'constraints.txt').read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
+    for version in ('3.10', '3.11', '3.12', '3.13'):
+        for machine in ('x86_64', 'aarch64'):
+            wanted = {'python_version': version, 'platform_machine': machine}
+            names = [f'{pin.name}{pin.specifier}' for pin in pins if pin.marker is None or pin.marker.evaluate(wanted)]
+            platforms = [f'--platform=manylinux_2_{minor}_{machine}' for minor in range(17, 36)]  # Ubuntu 22.04 has glibc 2.35
+            session.run('python', '-m', 'pip', 'install', '-q', '--dry-run', '--no-deps', '--only-binary=:all:', *platforms,
+                        f'--python-version={version}', '--target', session.create_tmp(), *names)
+            session.log(f'Python {version} on {machine}: {", ".join(names)}')
