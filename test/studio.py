@@ -74,7 +74,7 @@ def take_pictures(folder: Path) -> None:
     """Write the screenshots, of the sample's frames in which the person is in the middle."""
     with tempfile.TemporaryDirectory() as frames, chromium() as browser:
         for number, frame in enumerate(video_frames(SAMPLE)[55:85]):
-            cv2.imwrite(f'{frames}/{number:02d}.png', frame)
+            cv2.imwrite(f'{frames}/{number:02d}.png', frame[50:410])  # 16:9, as the camera's
         with running(frames) as (_, url):
             take_from(browser, url, folder)
 
