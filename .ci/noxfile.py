@@ -61,7 +61,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(python='3.11')
 def constraints(session: nox.Session) -> None:
-    """Ask the registry for a wheel of each version in config/constraints.txt, for every Python and machine that it is meant for."""
+    """Ask the registry for a wheel of each version in config/constraints.txt, for every Python and machine."""
     lines = (ROOT / 'config' / 'constraints.txt').read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
     for version in ('3.10', '3.11', '3.12', '3.13'):

@@ -9,7 +9,6 @@ https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter and ../obj
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import types
 import warnings
@@ -28,8 +27,8 @@ def import_tasks() -> tuple[Any, Any, Any]:
 
     :returns: the modules ``mediapipe``, ``mediapipe.tasks.python`` and ``mediapipe.tasks.python.vision``.
     """
-    matplotlib, pyplot = _Later('matplotlib'), _Later('matplotlib.pyplot')
-    matplotlib.__dict__['pyplot'] = pyplot
+    matplotlib = types.ModuleType('matplotlib')
+    matplotlib.__dict__['pyplot'] = pyplot = _Pyplot('matplotlib.pyplot')
     # None is a module that is not installed: sounddevice looks for its library with ldconfig and gcc, at every start.
     with _stand_ins({'matplotlib': matplotlib, 'matplotlib.pyplot': pyplot, 'sounddevice': None}):
         import mediapipe
@@ -38,13 +37,12 @@ def import_tasks() -> tuple[Any, Any, Any]:
     return mediapipe, tasks, vision
 
 
-class _Later(types.ModuleType):
-    """Stands for a module until something of it is used."""
+class _Pyplot(types.ModuleType):
+    """Stands for matplotlib.pyplot until something of it is used."""
 
     def __getattr__(self, name: str) -> Any:
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
+        from matplotlib import pyplot
+        return getattr(pyplot, name)
 
 
 @contextlib.contextmanager
