@@ -11,10 +11,10 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import argparse
 import contextlib
 import logging
-import mimetypes
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SelfSegmentationError, SettingsError, SourceError
@@ -135,7 +135,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     if not is_stream(options.input) and is_recording(as_path(options.input)):
         return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
     source = open_source(options.input, color=settings.background_color)
-    writers = _writers(options, source, settings.background_type == 'transparent')
+    writers = _writers(options, source, settings)
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
@@ -143,7 +143,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         _LOGGER.warning('no window: %s', no_window)
     if not flip_given:
         settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
-    failures, due = 0, 0.0
+    failures, done, due = 0, 0, 0.0
     with contextlib.ExitStack() as closing:
         for writer in writers.values():
             closing.callback(writer.close)
@@ -165,6 +165,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
                 continue
             if frame is None:
                 break
+            done += 1
             is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
             if is_video and not (source.is_live or writers):  # it is watched: at its own speed
                 due = max(due + (frame.duration or 1 / UNKNOWN_FPS), time.monotonic())
@@ -177,6 +178,8 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         if window and source.count == 1:
             while not told and window.poll(50):
                 pass
+    if told and writers and source.count and done < source.count:
+        _LOGGER.warning('stopped: %d of %d frames were written', done, source.count)
     return 1 if failures else 0
 
 
@@ -193,29 +196,57 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[
     return process_recordings(place, output, settings, choice, told)
 
 
+def _identity(path: Path) -> tuple[Any, ...]:
+    """Return what is the same for two names of one file, or of one that is not there yet."""
+    try:
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    except FileNotFoundError:
+        return (path.resolve(),)
+
+
 def _until(due: float) -> int:
     """Return the milliseconds until then, at least 1."""
     return max(1, round(1e3 * (due - time.monotonic())))
 
 
-def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> dict[str, Writer]:
+def _writers(options: argparse.Namespace, source: Source, settings: Settings) -> dict[str, Writer]:
     """Return what to write to, by the name of the result."""
+    from .io.assets import model_path
     from .io.frames import UNKNOWN_FPS
     from .io.sources import SourceKind
-    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
+    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile, is_file_ending
 
-    places = {name: as_path(value).resolve() for name, value in vars(options).items() if name in _OUTPUTS and value}
-    inputs = {as_path(options.input).resolve(), *(file.resolve() for file in source.files)}
-    for name, place in places.items():
-        if place in inputs or (place.is_dir() and inputs & {place / f'{file.stem}.png' for file in source.files}):
-            raise SourceError(f'--{name} {place} is the input itself: it would be lost')
+    has_alpha = settings.background_type == 'transparent'
+    paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
+    read = {'the input': [options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
+            '--background-image': [settings.background_image], '--background-video': [settings.background_video]}
+    inputs: dict[tuple[Any, ...], str] = {}
+    for what, files in read.items():
+        for file in filter(None, files):
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is read
+                inputs.setdefault(_identity(as_path(file)), what)
+    places, folders = {}, set()
+    for name, path in paths.items():
+        try:
+            if str(path) == '-':
+                raise ValueError('nothing is written to standard output: give a file or a folder')
+            if path.is_dir():
+                folders.add(name)
+            places[name] = _identity(path)
+            inside = [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)] if name in folders else []
+            lost = [inputs[each] for each in map(_identity, [path, *inside]) if each in inputs]
+        except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
+            reason = getattr(error, 'strerror', None) or error
+            raise SourceError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
+        if lost:
+            raise SourceError(f'--{name} {path} is {lost[0]} itself: it would be lost')
     if len(set(places.values())) < len(places):
         raise SourceError('--output, --mask and --alpha must be different places: they write files of the same names')
     is_images = source.kind == SourceKind.IMAGES
     writers: dict[str, Writer] = {}
-    for name in places:
-        path = as_path(getattr(options, name))
-        ending = '' if path.is_dir() else path.suffix.lower()
+    for name, path in paths.items():
+        ending = '' if name in folders else path.suffix.lower()
         is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
         is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
@@ -234,7 +265,7 @@ def _writers(options: argparse.Namespace, source: Source, has_alpha: bool) -> di
                 raise SourceError(f'--output {path} is one image, and {options.input} has more: give a folder'
                                   + ('' if is_images else ' or a video (.mp4)'))
             writers['composite'] = ImageFile(path)
-        elif ending and mimetypes.MimeTypes().guess_type(f'x{ending}')[0]:  # not so results_v1.2
+        elif is_file_ending(ending):  # not so results_v1.2
             raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
                               f'({", ".join(IMAGE_ENDINGS)}) or a folder')
         else:

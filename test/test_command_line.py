@@ -3,6 +3,7 @@
 """``python3 -m self_segmentation``: run in this process where only files matter, as a process of its own where more does."""
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -328,7 +329,8 @@ def test_output_without_known_ending_is_folder(run, tmp_path, name):
     assert code == 0 and names(tmp_path / name) == ['astronaut.png'], said
 
 
-@pytest.mark.parametrize('name', ['out.pdf', 'out.mp3', 'out.txt', 'out.gif', 'out.avi'])
+@pytest.mark.parametrize('name', ['out.pdf', 'out.mp3', 'out.txt', 'out.gif', 'out.avi', 'out.m4v', 'out.ts',
+                                  'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2'])
 def test_refuses_output_of_other_kind(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
     assert code == 1 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
@@ -396,3 +398,45 @@ def test_options_win_over_look(run, tmp_path):
                      tmp_path / 'out.png', '--no-window')
     picture = cv2.imread(str(tmp_path / 'out.png'), cv2.IMREAD_UNCHANGED)
     assert code == 0 and picture.shape[2] == 3 and (picture[5, 5] == (0, 255, 0)).all(), said
+
+
+@pytest.mark.parametrize('option, source, lost', [
+    ('--background-video', SAMPLE, 'video.mp4'), ('--background-image', ASTRONAUT, 'picture.png'),
+    ('--config', TUTORIAL, 'own.yaml'), ('--background-image', ASTRONAUT, 'folder/picture.png')])
+def test_refuses_to_overwrite_any_file_it_reads(run, tmp_path, clip, option, source, lost):
+    path = tmp_path / lost
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(source, path)
+    inputs = clip
+    if lost.startswith('folder'):
+        inputs = tmp_path / 'photos'
+        inputs.mkdir()
+        shutil.copy(ASTRONAUT, inputs / 'picture.png')
+    output = path.parent if lost.startswith('folder') else tmp_path / f'link{path.suffix}'
+    if output != path.parent:
+        os.link(path, output)
+    code, said = run(inputs, option, path, '--output', output)
+    assert code == 1 and f'is {option} itself: it would be lost' in said, said
+    assert path.read_bytes() == source.read_bytes()
+
+
+def test_refuses_second_name_of_input(run, tmp_path, clip):
+    os.link(clip, tmp_path / 'second.mp4')
+    code, said = run(clip, '--output', tmp_path / 'second.mp4')
+    assert code == 1 and 'is the input itself' in said and (tmp_path / 'second.mp4').read_bytes() == clip.read_bytes()
+
+
+@pytest.mark.parametrize('make, reason', [
+    (lambda path: path.symlink_to(path.name), 'symbolic links'), (lambda path: path.with_name('x' * 300), 'name too long'),
+    (lambda path: Path('-'), 'standard output')])
+def test_output_that_cannot_be_used_is_named(run, tmp_path, make, reason):
+    path = make(tmp_path / 'out.png') or tmp_path / 'out.png'
+    code, said = run(ASTRONAUT, '--output', path)
+    assert code == 1 and f'--output {str(path)!r} cannot be used' in said and reason in said.lower(), said
+
+
+def test_full_disk_leaves_no_part_of_an_image(tmp_path):
+    command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
+    done = subprocess.run(command, capture_output=True, text=True, **more,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
+    assert done.returncode == 1 and 'out.png cannot be written' in done.stderr and names(tmp_path) == [], done.stderr

@@ -111,7 +111,9 @@ def _read_background_image(name: str) -> Array | Film | None:
         return None
     try:
         content = read_file(name, _LARGEST_IMAGE)
-        return open_animation(content) if is_animated(io.BytesIO(content), LARGEST_SIDE) else decode_file(content)
+        if is_animated(io.BytesIO(content), LARGEST_SIDE):
+            return open_animation(content, name)
+        return decode_file(content, what=f'background {name!r}')
     except (OSError, ImageError, SourceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..picture.backgrounds import Fitting, fitted
 from ..picture.decoding import PILLOW_ERRORS, flattened, open_picture, upright
+from ..resources import as_path
 from ..settings import Settings
 from .frames import Frame, Source, SourceKind
 from .image_files import delay_of
@@ -51,11 +51,12 @@ class Player:
     film.
 
     :param source: a video; the player closes it.
+    :param what: which one it is, for the log.
     :raises SourceError: it has no first picture, or one of more than 4096 pixels a side.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._first = source, self._checked(source.read())
+    def __init__(self, source: Source, what: str = 'the background') -> None:
+        self._source, self._what, self._first = source, what, self._checked(source.read())
         self._condition = threading.Condition()  # guards all below
         self._ready: deque[_Picture] = deque()
         self._shown: _Picture | None = None
@@ -127,7 +128,7 @@ class Player:
             except SelfSegmentationError as error:
                 frame = None
                 if not is_said:
-                    _log.warning('the background ends at its picture %d: it %s', count, error)
+                    _log.warning('%s ends at its picture %d: it %s', self._what, count, error)
                 is_said = True
             if frame is not None:
                 count += 1
@@ -185,14 +186,15 @@ class _Animation(Source):
         self._image.close()
 
 
-def open_animation(content: bytes) -> Player:
+def open_animation(content: bytes, name: str) -> Player:
     """
     Return an animated image that plays.
 
     :param content: of the file.
+    :param name: of the file, for the log.
     :raises SourceError: it cannot be read.
     """
-    return Player(_Animation(content))
+    return Player(_Animation(content), f'background {name!r}')
 
 
 def open_video(name: str) -> Player:
@@ -202,9 +204,9 @@ def open_video(name: str) -> Player:
     :raises SourceError: it cannot be read; a pipe, a device, a stream and an image are refused too.
     """
     try:
-        path = Path(name).expanduser()
+        path = as_path(name)
         is_file = path.is_file()
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f'is not a path ({error})') from error
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
@@ -213,7 +215,7 @@ def open_video(name: str) -> Player:
     try:
         if source.kind != SourceKind.VIDEO:
             raise SourceError('is not a video')
-        return Player(source)
+        return Player(source, f'background {name!r}')
     except SelfSegmentationError:
         source.close()
         raise

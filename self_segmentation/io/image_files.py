@@ -47,10 +47,11 @@ def pictures_of(folder: Path) -> list[Path]:
     :raises SourceError: there is none, or the folder cannot be read.
     """
     try:
-        files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and file.is_file())
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and not file.is_dir())
     except OSError as error:
         raise SourceError(f'folder {str(folder)!r} cannot be read: {error.strerror}') from error
-    pictures = [file for file in files if file.suffix.lower() in _IMAGE_ENDINGS or picture_kind(file)]
+    pictures = [file for file in files if (file.suffix.lower() in _IMAGE_ENDINGS and (file.is_file() or not file.exists()))
+                or (file.is_file() and picture_kind(file))]  # a link to nothing is said when it is read, a pipe is none
     if not pictures:
         raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF '
                           'files')
@@ -70,7 +71,10 @@ class PictureFiles(Source):
     def __init__(self, files: list[Path], color: tuple[int, ...]) -> None:
         self.files, self._color, self._index = tuple(files), color, 0
         self._last: tuple[Path, NDArray[np.uint8]] | None = None
-        self._stems = Counter(file.stem for file in files)  # a.jpg and a.png must not become the same a.png
+        stems = Counter(file.stem for file in files)
+        names = {file.name for file in files}
+        self._names = [file.stem if stems[file.stem] == 1 and file.stem not in names else file.name  # a.jpg, a.png, a.jpg.png
+                       for file in files]
         self.count = len(files)
 
     def read(self) -> Frame | None:
@@ -80,12 +84,13 @@ class PictureFiles(Source):
         path, self._index = self.files[self._index], self._index + 1
         if self._last is None or self._last[0] != path:  # a looped single image is read once
             try:
-                pixels = flattened(decode_file(read_file(path, _LARGEST_FILE), MAX_FILE_SIDE), self._color)
+                content = read_file(path, _LARGEST_FILE)
+                pixels = flattened(decode_file(content, MAX_FILE_SIDE, f'image {str(path)!r}'), self._color)
             except (OSError, ImageError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise SourceError(f'image {str(path)!r} cannot be read: it {reason}: give a PNG or JPEG file') from error
             self._last = (path, pixels)
-        return Frame(self._last[1], path.stem if self._stems[path.stem] == 1 else path.name, self._index - 1)
+        return Frame(self._last[1], self._names[self._index - 1], self._index - 1)
 
     def rewind(self) -> None:
         """Start again at the first one."""
@@ -148,7 +153,7 @@ class Animation(Source):
         self._index += 1
         try:
             self._image.seek(index)
-            pixels = flattened(upright(self._image), self._color)
+            pixels = flattened(upright(self._image, self._what), self._color)
         except PILLOW_ERRORS as error:
             raise SourceError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
         stamp, end = self._stamps[index:index + 2]

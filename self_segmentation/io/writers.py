@@ -4,20 +4,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
+import mimetypes
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import SourceError
 from .frames import Source
 from .videos import Sound, Video, av_for
 
-__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer']
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer', 'is_file_ending']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
@@ -31,6 +35,22 @@ _TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rat
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
+
+
+@functools.cache
+def _file_endings() -> frozenset[str]:
+    """Return what Pillow, FFmpeg and Python know as endings of files."""
+    PIL.Image.init()
+    known = {*PIL.Image.registered_extensions(), *mimetypes.MimeTypes().types_map[True]}
+    with contextlib.suppress(SourceError):
+        av = av_for('files')
+        known.update(f'.{ending}' for name in av.formats_available for ending in av.ContainerFormat(name).extensions)
+    return frozenset(known)
+
+
+def is_file_ending(ending: str) -> bool:
+    """Return whether a name with this ending means a file, and not a folder such as ``results_v1.2``."""
+    return ending.lower() in _file_endings() and not ending[1:].isdecimal()
 
 
 class Writer(Protocol):
@@ -50,7 +70,12 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
         if not is_encoded:
             raise ValueError(f'{image.shape[1]}x{image.shape[0]} pixels are too many for {ending}')
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())  # imwrite does not say when the disk is full
+        try:
+            path.write_bytes(data.tobytes())  # imwrite does not say when the disk is full
+        except OSError:
+            if path.is_file():  # a part of it, which looks whole
+                path.unlink()
+            raise
     except (OSError, ValueError, cv2.error) as error:
         raise SourceError(f'{path} cannot be written: {error}') from error
 

@@ -72,7 +72,7 @@ def decode(data: Any, formats: tuple[str, ...], max_side: int = MAX_SIDE, flags:
     :raises ImageError: with the reason, a half sentence.
     """
     data = bytes(data)
-    with _opened(io.BytesIO(data), max_side, formats) as image:
+    with _opened(io.BytesIO(data), max_side, formats, f'is not an image ({", ".join(formats)})') as image:
         kind, size = image.format, image.size
     if kind == 'PNG':
         data = _without_animation(data)
@@ -87,7 +87,7 @@ def decode(data: Any, formats: tuple[str, ...], max_side: int = MAX_SIDE, flags:
     return pixels
 
 
-def decode_file(data: bytes, max_side: int = MAX_SIDE) -> Array:
+def decode_file(data: bytes, max_side: int = MAX_SIDE, what: str = 'an image') -> Array:
     """
     Return the image of a file as it is meant to be seen: the right way up, its colours in sRGB.
 
@@ -95,6 +95,7 @@ def decode_file(data: bytes, max_side: int = MAX_SIDE) -> Array:
 
     :param data: the content of the file.
     :param max_side: what each side may measure, in pixels.
+    :param what: which one it is, for the log.
     :returns: (height, width, 3) uint8, blue green red; (height, width, 4), the last is alpha, where it has transparent parts.
     :raises ImageError: with the reason, a half sentence.
     """
@@ -102,7 +103,7 @@ def decode_file(data: bytes, max_side: int = MAX_SIDE) -> Array:
         if image.format in _JPEG:
             _first_jpeg(data, *image.size)
         try:
-            return upright(image)
+            return upright(image, what)
         except PILLOW_ERRORS as error:
             raise ImageError(f'cannot be decoded: damaged or truncated ({error})') from error
 
@@ -140,10 +141,10 @@ def open_picture(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> PIL.Image.I
                              'or convert it to JPEG')
     if not kind:
         raise ImageError(f'is not an image ({", ".join(_KINDS)})')
-    return _opened(file, max_side, (kind,))
+    return _opened(file, max_side, (kind,), f'is damaged, cut off, or a kind of {kind} that cannot be read')
 
 
-def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...]) -> PIL.Image.Image:
+def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...], problem: str) -> PIL.Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of damaged tags, which do not matter, and of sizes: the limit here is another
@@ -151,7 +152,7 @@ def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...]) -> PIL.Imag
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f'is too large an image ({error})') from error
     except PILLOW_ERRORS as error:
-        raise ImageError(f'is not an image ({", ".join(formats)})') from error
+        raise ImageError(problem) from error
     width, height = image.size
     if not (0 < width <= max_side and 0 < height <= max_side):
         image.close()
@@ -159,10 +160,11 @@ def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...]) -> PIL.Imag
     return image
 
 
-def upright(image: PIL.Image.Image) -> Array:
+def upright(image: PIL.Image.Image, what: str = 'an image') -> Array:
     """
     Return an opened image as it is meant to be seen.
 
+    :param what: which one it is, for the log.
     :returns: (height, width, 3) uint8, blue green red; (height, width, 4), the last is alpha, where it has transparent parts.
     :raises PILLOW_ERRORS: it is damaged.
     """
@@ -175,7 +177,7 @@ def upright(image: PIL.Image.Image) -> Array:
         if turn is not None:
             seen = seen.transpose(turn)
     if profile:
-        seen = _in_srgb(seen, profile)
+        seen = _in_srgb(seen, profile, what)
     has_alpha = 'A' in seen.getbands() or 'transparency' in seen.info
     mode = 'RGBA' if has_alpha else 'RGB'
     pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))  # convert() would copy it: much for 200 megapixels
@@ -198,11 +200,13 @@ def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
         values = np.asarray(image).astype(np.int64)
         return PIL.Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8))
     if image.mode == 'F':
-        return PIL.Image.fromarray(np.clip(np.nan_to_num(np.asarray(image)), 0, 255).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(image))
+        white = next((white for white in (1, 255) if values.max() <= white), 65535)  # which of the usual ranges they are of
+        return PIL.Image.fromarray(np.clip(values * (255 / white), 0, 255).astype(np.uint8))
     return image
 
 
-def _in_srgb(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
+def _in_srgb(image: PIL.Image.Image, profile: bytes, what: str) -> PIL.Image.Image:
     """Return an image of a colour profile in sRGB; as it is where the profile cannot be used."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -217,7 +221,7 @@ def _in_srgb(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
             made.putalpha(alpha)
         return made
     except (ImportError, ImageCms.PyCMSError, *PILLOW_ERRORS) as error:
-        _LOGGER.warning('an image has a colour profile that cannot be used (%s): its colours are taken as sRGB', error)
+        _LOGGER.warning('%s has a colour profile that cannot be used (%s): its colours are taken as sRGB', what, error)
         return image
 
 

@@ -113,7 +113,7 @@ def test_plays_animated_image(tmp_path, kind):
 def test_opens_gif_of_10000_pictures_at_once():
     content = animation(10000, 'GIF')
     with soon():
-        player = open_animation(content)
+        player = open_animation(content, 'film.gif')
         assert player.picture(0.0, FITTING).shape == (12, 16, 3)
         player.close()
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images as telephones, browsers and chat programs give them: seen as they are meant, by what is in them, not by their names."""
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from conftest import ASTRONAUT, background_of
 from media import corners, quarters, tagged
 from PIL import ImageCms
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import ImageError, SourceError
 from self_segmentation.io.sources import SourceKind, open_source
+from self_segmentation.picture.decoding import decode_file
 from self_segmentation.settings import Settings
 
 IMAGE = PIL.Image.fromarray(quarters(96, 64))
@@ -226,3 +228,43 @@ def test_refuses_truncated_image(tmp_path):
         content = encoded(kind, PIL.Image.open(ASTRONAUT).convert('RGB'))
         with pytest.raises(SourceError, match='cut.png'):
             seen(tmp_path, content[:len(content) // 2], 'cut.png')
+
+
+def test_images_of_a_folder_have_names_of_their_own(tmp_path):
+    for name in ('a.jpg', 'a.png', 'a.jpg.png', 'b.png'):
+        PIL.Image.new('RGB', (8, 8)).save(tmp_path / name)
+    source = open_source(str(tmp_path))
+    assert sorted(source.read().name for _ in range(4)) == ['a.jpg', 'a.jpg.png', 'a.png', 'b']
+
+
+def test_link_to_nothing_is_said(tmp_path):
+    PIL.Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
+    (tmp_path / 'b.jpg').symlink_to('gone.jpg')
+    os.mkfifo(tmp_path / 'c.jpg')
+    source = open_source(str(tmp_path))
+    assert source.read().name == 'a' and source.count == 2
+    with pytest.raises(SourceError, match='b.jpg.*does not exist'):
+        source.read()
+
+
+@pytest.mark.parametrize('white', [1.0, 255.0, 65535.0])
+def test_float_image_is_scaled_by_its_range(white):
+    values = np.linspace(0, white, 256, dtype=np.float32).reshape(16, 16)
+    data = io.BytesIO()
+    PIL.Image.fromarray(values).save(data, 'TIFF')
+    assert np.abs(decode_file(data.getvalue())[..., 0].reshape(-1).astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize('kind', ['WEBP', 'JPEG', 'TIFF'])
+def test_cut_image_is_called_damaged(kind):
+    data = io.BytesIO()
+    PIL.Image.effect_noise((200, 200), 50).convert('RGB').save(data, kind)
+    for size in (60, 100, len(data.getvalue()) // 2):
+        with pytest.raises(ImageError, match='damaged|cut off'):
+            decode_file(data.getvalue()[:size])
+
+
+def test_unusable_profile_names_the_file(tmp_path, caplog):
+    PIL.Image.new('RGB', (8, 8)).save(tmp_path / 'odd.png', icc_profile=b'no profile')
+    open_source(str(tmp_path / 'odd.png')).read()
+    assert 'odd.png' in caplog.text and 'profile that cannot be used' in caplog.text
