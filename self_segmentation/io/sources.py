@@ -84,7 +84,8 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     :raises SourceError: it cannot be opened.
     """
     if is_stream(place):
-        return Video(place, color)
+        scheme, separator, rest = place.partition('://')
+        return Video(scheme.lower() + separator + rest, color)  # FFmpeg knows it in small letters alone
     try:
         path = as_path(place)
         mode = path.stat().st_mode

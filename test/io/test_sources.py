@@ -64,3 +64,9 @@ def test_refuses_damaged_gif_by_name(tmp_path):
 def test_refuses_missing_place(place):
     with pytest.raises(SourceError):
         open_source(place)
+
+
+def test_scheme_of_a_stream_may_have_capitals():
+    for place in ('http://127.0.0.1:1/a.mp4', 'HTTP://127.0.0.1:1/a.mp4'):
+        with pytest.raises(SourceError, match='refused'):
+            open_source(place)
