@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -33,7 +35,7 @@ def message(frame: np.ndarray, number: int, kind: str, **more: Any) -> Any:
 
 
 def write_bag(path: Path, frames: list[np.ndarray], kind: str = IMAGE, topics: tuple[str, ...] = (TOPIC,),
-              storage: str = 'MCAP', compression: str = 'NONE', version: int = 9, **more: Any) -> Path:
+              storage: str = 'MCAP', compression: str = 'NONE', version: int = 9, first: int = 0, **more: Any) -> Path:
     """Write a recording: frames on each image topic, and messages of another kind between them."""
     writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage])
     writer.set_compression(CompressionMode[compression], CompressionFormat.ZSTD)
@@ -41,7 +43,7 @@ def write_bag(path: Path, frames: list[np.ndarray], kind: str = IMAGE, topics: t
     writer.open()
     images = [writer.add_connection(topic, kind, typestore=STORE, offered_qos_profiles=QOS) for topic in topics]
     other = writer.add_connection('/own', OWN, typestore=STORE)
-    for number, frame in enumerate(frames):
+    for number, frame in enumerate(frames, first):
         time = 10 ** 18 + number * 66_000_000
         for image in images:
             writer.write(image, time, STORE.serialize_cdr(message(frame, number, kind, **more), kind))
@@ -49,6 +51,22 @@ def write_bag(path: Path, frames: list[np.ndarray], kind: str = IMAGE, topics: t
             own = STORE.types[OWN](float(number), 'x' * part)
             writer.write(other, time + part + 1, STORE.serialize_cdr(own, OWN))
     writer.close()
+    return path
+
+
+def write_split_bag(path: Path, parts: list[list[np.ndarray]], **more: Any) -> Path:
+    """Write a recording of several files, as ``ros2 bag record --max-bag-size`` does."""
+    merged: dict[str, Any] = {}
+    for number, frames in enumerate(parts):
+        part = write_bag(path / f'part_{number}', frames, first=sum(map(len, parts[:number])), **more)
+        information = yaml.safe_load((part / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+        merged = merged or {**information, 'message_count': 0, 'relative_file_paths': []}
+        merged['message_count'] += information['message_count']
+        merged['relative_file_paths'] += information['relative_file_paths']
+        for name in information['relative_file_paths']:
+            (part / name).rename(path / name)
+        shutil.rmtree(part)
+    (path / 'metadata.yaml').write_text(yaml.safe_dump({'rosbag2_bagfile_information': merged}))
     return path
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import re
@@ -11,7 +12,7 @@ import shutil
 import sqlite3
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,10 @@ def is_recording(path: Path) -> bool:
         return False
 
 
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
 def _may_be_one(entry: Path) -> bool:
     return not entry.name.startswith('.') and (entry.suffix in _ENDINGS or (entry / _METADATA).is_file())
 
@@ -94,77 +99,127 @@ def recordings_in(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if _may_be_one(entry))
 
 
-class Recording:
-    """
-    A recording, opened.
-
-    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), ``is_whole`` tells whether the file has its end.
-
-    :raises SourceError: it cannot be read.
-    """
+class _File:
+    """A file of a recording, as rosbags' readers are: it gives what is whole, and ``damage`` says what is not."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.is_whole = path, True
-        rosbag2 = _rosbags(str(path))
+        self.path, self.damage = path, ''
+        self.reader: Any = None
+        self.connections: list[Any] = []
+
+    def open(self) -> None:
         from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 
         try:
-            if path.is_dir():
-                self._storage = rosbag2.reader.DirectoryReader(path)
-            elif path.suffix == '.bag':
-                raise ValueError(f'it is one of ROS 1: rosbags-convert --src {path} --dst {path.with_suffix("")} makes one of '
-                                 'ROS 2 of it')
-            elif _begin(path).startswith(_SQLITE):
-                self._storage = storage_sqlite3.Sqlite3Reader(path)
-            elif _begin(path).startswith(_MCAP):
-                self._storage = storage_mcap.McapReader(path)
-                self._storage.open = functools.partial(self._open_mcap, self._storage.open)
+            begin = _begin(self.path)
+            if self.path.suffix == '.bag':
+                raise ValueError(f'it is one of ROS 1: rosbags-convert --src {self.path} --dst {self.path.with_suffix("")} makes '
+                                 'one of ROS 2 of it')
+            if begin.startswith(_SQLITE):
+                self.reader = storage_sqlite3.Sqlite3Reader(self.path)
+                self.reader.open()
+            elif begin.startswith(_MCAP):
+                self.reader = storage_mcap.McapReader(self.path)
+                self._open_mcap()
             else:
-                raise ValueError('it is empty' if not path.stat().st_size else 'it is neither MCAP nor SQLite')
-            self._storage.open()
+                raise ValueError('it is neither MCAP nor SQLite' if begin else 'it is empty')
+            self.connections = list(self.reader.connections)
         except _errors() as error:
-            raise SourceError(f'recording {str(path)!r} cannot be read: {str(error) or type(error).__name__}') from error
-        self.connections = list(self._storage.connections)
+            self.damage = f'cannot be read: {_reason(error)}'
 
-    def _open_mcap(self, open_whole: Callable[[], None]) -> None:
+    def _open_mcap(self) -> None:
         """Open an MCAP file; one without its end, or whose end is damaged, up to the last record that is whole."""
+        reader = self.reader
         try:
-            open_whole()
+            reader.open()
             return
         except _errors() as error:
             _LOGGER.debug('%s: %s', self.path, error)
-        self.is_whole = False
-        storage, length = self._storage, self.path.stat().st_size
-        storage.data_start = 0
-        file = storage.bio = self.path.open('rb')
+        self.damage = 'is cut off: its end is missing or damaged'
+        length = self.path.stat().st_size
+        reader.data_start = 0
+        file = reader.bio = self.path.open('rb')
         file.seek(at := len(_MCAP))
         while at + 9 <= length:
             kind, size = struct.unpack('<BQ', file.read(9))
             if kind in (0, _DATA_END, _FOOTER) or at + 9 + size > length:
                 break
-            storage.data_start = storage.data_start or at + 9 + size  # the first one is the header
+            reader.data_start = reader.data_start or at + 9 + size  # the first one is the header
             file.seek(at := at + 9 + size)
-        storage.data_start, storage.data_end = storage.data_start or at, at
-        storage.meta_scan()
-        counts = storage.statistics.channel_message_counts
-        storage.connections = [each._replace(msgcount=counts.get(each.id, 0)) for each in storage.connections]
+        reader.data_start, reader.data_end = reader.data_start or at, at
+        reader.meta_scan()
+        if not reader.connections:
+            raise ValueError('it is cut off before its first message')
+        counts = reader.statistics.channel_message_counts
+        reader.connections = [each._replace(msgcount=counts.get(each.id, 0)) for each in reader.connections]
+
+    def messages(self, connections: list[Any], start: int | None = None, stop: int | None = None) -> Iterator[Any]:
+        is_indexed = bool(getattr(self.reader, 'chunks', True))
+        try:
+            yield from (self.reader.messages if is_indexed else self.reader.messages_scan)(connections, start, stop)
+        except _errors() as error:
+            self.damage = f'is damaged: {_reason(error)}'
+
+    def close(self) -> None:
+        with contextlib.suppress(AssertionError):  # rosbags', for what is not open
+            if self.reader is not None:
+                self.reader.close()
+
+
+class Recording:
+    """
+    A recording, opened.
+
+    ``connections`` are rosbags' (topic, msgtype, msgcount, ...).
+
+    :raises SourceError: nothing of it can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        rosbag2 = _rosbags(str(path))
+        self.path, self._files = path, list[_File]()
+        self._storage: Any = _File(path)
+        self._is_folder = False
+        try:
+            self._is_folder = path.is_dir()
+            if self._is_folder:
+                self._storage = rosbag2.reader.DirectoryReader(path)
+                self._storage.STORAGE_PLUGINS = dict.fromkeys(self._storage.STORAGE_PLUGINS, _File)
+            self._storage.open()
+        except _errors() as error:
+            raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}'
+                              + ('; its files may be given one by one, those that end in .zstd after zstd -d'
+                                 if self._is_folder else '')) from error
+        self._files = self._storage.storages if self._is_folder else [self._storage]
+        self.connections = list(self._storage.connections)
+        if self.damage and not any(file.connections for file in self._files):
+            reason = self.damage
+            self.close()
+            raise SourceError(f'recording {str(path)!r} {reason}')
+
+    @property
+    def damage(self) -> str:
+        """What is not whole, as the end of a sentence; '' as far as nothing was found. Reading finds more."""
+        if not self._is_folder:
+            return self._files[0].damage
+        found = '; '.join(f'{file.path.name} {file.damage}' for file in self._files if file.damage)
+        return found and f'is not whole: {found}'
 
     @property
     def storage_plugin(self) -> Any:
         """Which of rosbags' ``StoragePlugin`` wrote it."""
-        from rosbags.rosbag2 import StoragePlugin
+        from rosbags.rosbag2 import StoragePlugin, storage_sqlite3
 
-        name = type(self._inner).__name__
-        return StoragePlugin.MCAP if name == 'McapReader' else StoragePlugin.SQLITE3
+        return StoragePlugin.SQLITE3 if isinstance(self._inner, storage_sqlite3.Sqlite3Reader) else StoragePlugin.MCAP
 
     @property
     def _inner(self) -> Any:
-        return self._storage.storages[0] if self.path.is_dir() else self._storage
+        return next((file.reader for file in self._files if file.connections), self._files[0].reader)
 
     @property
     def metadata(self) -> Any:
         """The metadata as rosbags gives it: compression_mode, custom, ..."""
-        return self._storage.metadata
+        return (self._storage if self._is_folder else self._inner).metadata
 
     @property
     def has_compressed_chunks(self) -> bool:
@@ -174,7 +229,7 @@ class Recording:
     @property
     def version(self) -> int:
         """The version of its metadata, as far as it is known: 9 writes QoS in words, as Jazzy does, 8 in numbers."""
-        if self.path.is_dir():
+        if self._is_folder:
             information = yaml.safe_load(read_file(self.path / _METADATA, _LARGEST_METADATA))['rosbag2_bagfile_information']
             return 9 if information['version'] >= 9 else 8
         channels = getattr(self._inner, 'channels', {}).values()
@@ -184,21 +239,17 @@ class Recording:
         """
         Yield connection, time in nanoseconds and content of every message, by time.
 
-        :raises SourceError: where it is damaged; and at the end where it was cut off.
+        :raises SourceError: at the end, where something of it is damaged or cut off.
         """
-        storage = self._storage
-        is_indexed = self.path.is_dir() or bool(getattr(storage, 'chunks', True))
-        count = 0
+        count, reason = 0, ''
         try:
-            for message in (storage.messages if is_indexed else storage.messages_scan)(self.connections):
+            for message in self._storage.messages(self.connections):
                 yield message
                 count += 1
         except _errors() as error:
-            raise SourceError(f'recording {str(self.path)!r} is damaged: {count} messages could be read '
-                              f'({str(error) or type(error).__name__})') from error
-        if not self.is_whole:
-            raise SourceError(f'recording {str(self.path)!r} is cut off: {count} messages could be read, its end is missing or '
-                              'damaged')
+            reason = f'is damaged: {_reason(error)}'
+        if reason := reason or self.damage:
+            raise SourceError(f'recording {str(self.path)!r} {reason}; {count} messages could be read')
 
     def close(self) -> None:
         """Close the files."""

@@ -199,7 +199,7 @@ def _chosen(recording: Recording, topic: str) -> Any:
     :raises SourceError: there is none, or a choice.
     """
     images = {each.topic: each for each in recording.connections if each.msgtype in (IMAGE, COMPRESSED) and each.msgcount}
-    what = f'recording {str(recording.path)!r}'
+    what = f'recording {str(recording.path)!r}' + (f' {recording.damage}; what can be read' if recording.damage else '')
     if topic in images:
         return images[topic]
     if not images:

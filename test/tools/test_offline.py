@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from bags import COMPRESSED, IMAGE, QOS, STORE, TOPIC, images_of, message, pixels_of, read_bag, write_bag
+from bags import COMPRESSED, IMAGE, QOS, STORE, TOPIC, images_of, message, pixels_of, read_bag, write_bag, write_split_bag
 from conftest import wait_until
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -134,6 +134,40 @@ def test_recovers_truncated_mcap(run, tmp_path, sample):
     assert code == 1 and str(cut) in said and 'cut off' in said and 'messages could be read' in said and 'Traceback' not in said
     images = images_of(tmp_path / 'new.mcap', TOPIC)
     assert 1 < len(images) < len(frames) and len(images) == len(images_of(tmp_path / 'new.mcap', OUTPUT))
+
+
+@pytest.mark.parametrize('storage, ending, reason', [('MCAP', '.mcap', 'cut off'), ('SQLITE3', '.db3', 'malformed')])
+def test_processes_whole_files_of_split_recording(run, tmp_path, frames, storage, ending, reason):
+    place = write_split_bag(tmp_path / 'talk', [frames[:2], frames[2:4], frames[4:]], storage=storage)
+    cut = place / f'part_1{ending}'
+    cut.write_bytes(cut.read_bytes()[:cut.stat().st_size // 2])
+    code, said = run(place, '--output', tmp_path / 'new')
+    assert code == 1 and cut.name in said and reason in said and 'messages could be read' in said
+    assert len(said.splitlines()) == 1 and 'part_0' not in said and 'part_2' not in said
+    for topic, which in ((TOPIC, frames[:2] + frames[4:]), (OUTPUT, None)):
+        images = images_of(tmp_path / 'new', topic)
+        assert len(images) == 4 and (which is None or all(map(np.array_equal, map(pixels_of, images), which)))
+    for file in place.glob(f'*{ending}'):
+        file.write_bytes(cut.read_bytes())
+    code, said = run(place, '--output', tmp_path / 'none')
+    assert code == 1 and all(f'part_{number}{ending}' in said for number in range(3)) and names(tmp_path) == ['new', 'talk']
+
+
+def test_says_what_to_do_with_unreadable_split_recording(run, tmp_path, frames):
+    place = write_split_bag(tmp_path / 'talk', [frames[:1], frames[1:2]])
+    (place / 'part_1.mcap').unlink()
+    code, said = run(place, '--output', tmp_path / 'new')
+    assert code == 1 and 'part_1.mcap' in said and 'one by one' in said
+
+
+def test_says_that_recording_without_readable_images_is_cut_off(run, tmp_path, frames):
+    """In its only chunk; and after a chunk without images."""
+    whole = (write_bag(tmp_path / 'talk', frames) / 'talk.mcap').read_bytes()
+    others = (write_bag(tmp_path / 'others', [], topics=()) / 'others.mcap').read_bytes()
+    for content in (whole[:len(whole) // 2], others[:-20]):
+        (tmp_path / 'cut.mcap').write_bytes(content)
+        code, said = run(tmp_path / 'cut.mcap', '--output', tmp_path / 'new')
+        assert code == 1 and 'cut.mcap' in said and 'cut off' in said and names(tmp_path) == ['cut.mcap', 'others', 'talk']
 
 
 @pytest.mark.parametrize('content', [b'', b'neither', b'\x89MCAP0\r\n', b'\x89MCAP0\r\n' + bytes(100),
