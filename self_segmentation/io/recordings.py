@@ -276,8 +276,8 @@ class RecordingWriter:
             mode = modes.STORAGE if plugin == plugins.MCAP and (like.has_compressed_chunks or mode != modes.NONE) else modes.NONE
         if path.exists():
             raise SourceError(f'recording {str(path)!r} exists already: give another --output, or remove it')
+        self._folder = partial_folder(path)
         try:
-            self._folder = partial_folder(path)
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
             self._writer = rosbag2.Writer(self._folder / path.stem if self._is_file else self._folder / path.name,
@@ -287,6 +287,7 @@ class RecordingWriter:
                 self._writer.set_custom_data(key, value)
             self._writer.open()
         except self._errors as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> SourceError:
