@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import mimetypes
 import re
 import shutil
 import sqlite3
@@ -20,9 +21,10 @@ import yaml
 
 from ..errors import SourceError
 from ..resources import read_file
+from .writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS
 
-__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'is_image_topic', 'is_recording', 'partial_folder',
-           'recordings_in', 'typestore']
+__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'check_output', 'is_image_topic', 'is_recording', 'is_there',
+           'partial_folder', 'recordings_in', 'typestore']
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 # Types of messages that show something.
@@ -30,6 +32,7 @@ _SHOWS = re.compile(r'/(\w*Image|CompressedVideo|FFMPEGPacket)$|^theora_image_tr
 _LOGGER = logging.getLogger('self_segmentation.files')
 _MCAP, _SQLITE = b'\x89MCAP0\r\n', b'SQLite format 3\0'
 _ENDINGS = ('.mcap', '.db3')
+_ROS1_ENDING = '.bag'
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
 _DATA_END, _FOOTER = 0x0f, 0x02  # kinds of records of an MCAP file
@@ -74,7 +77,7 @@ def is_recording(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
-        return path.is_file() and (path.suffix == '.bag' or path.suffix in _ENDINGS or _begin(path).startswith((_MCAP, _SQLITE)))
+        return path.is_file() and (path.suffix in (*_ENDINGS, _ROS1_ENDING) or _begin(path).startswith((_MCAP, _SQLITE)))
     except (OSError, ValueError):  # also a zero byte in its name
         return False
 
@@ -84,7 +87,10 @@ def _reason(error: Exception) -> str:
 
 
 def _may_be_one(entry: Path) -> bool:
-    return not entry.name.startswith('.') and (entry.suffix in _ENDINGS or (entry / _METADATA).is_file())
+    try:
+        return not entry.name.startswith('.') and (entry.suffix in _ENDINGS or (entry / _METADATA).is_file())
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def _begin(path: Path) -> bytes:
@@ -92,11 +98,49 @@ def _begin(path: Path) -> bytes:
         return file.read(16)
 
 
+def is_there(path: Path) -> bool:
+    """
+    Return whether something has that name already, be it a link to nothing.
+
+    :raises SourceError: it cannot be told.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise SourceError(f'recording {str(path)!r} cannot be written ({_reason(error)}): give another --output') from error
+    return True
+
+
+def check_output(path: Path, is_folder: bool) -> None:
+    """
+    Check the name of an output: of a recording, or of a folder of them.
+
+    :raises SourceError: its ending is one of other files.
+    """
+    ending = path.suffix.lower()
+    if is_folder and ending in _ENDINGS and not path.is_dir():
+        raise SourceError(f'--output {path}: give a folder, for the input is a folder of recordings')
+    kind = mimetypes.MimeTypes().guess_type(f'x{ending}')[0] or ''
+    is_picture = kind.startswith(('image/', 'video/')) or ending in {*IMAGE_ENDINGS, *VIDEO_ENDINGS, *ALPHA_ENDINGS}
+    if is_picture or ending == _ROS1_ENDING:
+        raise SourceError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to {ending}; '
+                          'its results are topics in it')
+
+
 def recordings_in(path: Path) -> list[Path]:
-    """Return the recordings of a folder of them, by name; nothing where the path is one recording itself."""
-    if not path.is_dir() or (path / _METADATA).is_file():
-        return []
-    return sorted(entry for entry in path.iterdir() if _may_be_one(entry))
+    """
+    Return the recordings of a folder of them, by name; nothing where the path is one recording itself.
+
+    :raises SourceError: it cannot be read.
+    """
+    try:
+        if not path.is_dir() or (path / _METADATA).is_file():
+            return []
+        return sorted(entry for entry in path.iterdir() if _may_be_one(entry))
+    except (OSError, ValueError) as error:
+        raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}') from error
 
 
 class _File:
@@ -112,7 +156,7 @@ class _File:
 
         try:
             begin = _begin(self.path)
-            if self.path.suffix == '.bag':
+            if self.path.suffix.lower() == _ROS1_ENDING:
                 raise ValueError(f'it is one of ROS 1: rosbags-convert --src {self.path} --dst {self.path.with_suffix("")} makes '
                                  'one of ROS 2 of it')
             if begin.startswith(_SQLITE):
@@ -269,12 +313,13 @@ class RecordingWriter:
         self._path, self._connections = path, dict[tuple[str, str, str], Any]()
         self._errors = _errors()
         plugins, modes = rosbag2.StoragePlugin, rosbag2.CompressionMode
-        self._is_file = path.suffix in _ENDINGS
-        plugin = {'.mcap': plugins.MCAP, '.db3': plugins.SQLITE3}.get(path.suffix, like.storage_plugin)
+        ending = path.suffix.lower()
+        self._is_file = ending in _ENDINGS
+        plugin = {'.mcap': plugins.MCAP, '.db3': plugins.SQLITE3}.get(ending, like.storage_plugin)
         mode = modes[(like.metadata.compression_mode or 'none').upper()]
         if self._is_file or like.has_compressed_chunks:
             mode = modes.STORAGE if plugin == plugins.MCAP and (like.has_compressed_chunks or mode != modes.NONE) else modes.NONE
-        if path.exists():
+        if is_there(path):
             raise SourceError(f'recording {str(path)!r} exists already: give another --output, or remove it')
         self._folder = partial_folder(path)
         try:
@@ -328,7 +373,7 @@ class RecordingWriter:
         try:
             self._writer.close()
             if self._is_file:
-                [file] = self._writer.path.glob(f'*{self._path.suffix}')
+                [file] = self._writer.path.glob(f'*{self._path.suffix.lower()}')
                 file.replace(self._path)
             else:
                 self._writer.path.rename(self._path)

@@ -29,7 +29,9 @@ from ..io.recordings import (
     IMAGE,
     Recording,
     RecordingWriter,
+    check_output,
     is_image_topic,
+    is_there,
     partial_folder,
     recordings_in,
     typestore,
@@ -74,14 +76,18 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     from tqdm import tqdm
 
     recordings = recordings_in(place)
+    check_output(output, bool(recordings))
     if not recordings:
-        if choice.resume and output.exists():
+        if choice.resume and is_there(output):
             return 0
         with tqdm(unit='frame', disable=None) as bar:
             return 0 if _process(place, output, settings, choice, told, bar) else 1
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
     tasks = [(each, output / each.name, settings, choice) for each in recordings
-             if not (choice.resume and (output / each.name).exists())]
+             if not (choice.resume and is_there(output / each.name))]
     done, failed = _in_workers(tasks, choice.workers, told)
     left = len(tasks) - done
     if left:

@@ -3,6 +3,7 @@
 """Recordings: the images of one topic go the node's way, everything else is copied, and nothing looks whole that is not."""
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,9 +22,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from self_segmentation.errors import SourceError
 from self_segmentation.io.assets import make_pipeline
-from self_segmentation.io.recordings import Recording
+from self_segmentation.io.recordings import Recording, is_recording
 from self_segmentation.settings import Settings
-from self_segmentation.tools.offline import Choice, _chosen, _left_out
+from self_segmentation.tools.offline import Choice, _chosen, _left_out, process_recordings
 
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
@@ -205,6 +206,46 @@ def test_leaves_out_single_undecodable_image(run, tmp_path, frames):
     code, said = run(write_bag(tmp_path / 'talk', broken), '--in-place', '--output', tmp_path / 'new')
     assert code == 1 and f'1 of {COUNT} images' in said
     assert len(images_of(tmp_path / 'new', TOPIC)) == COUNT - 1
+
+
+@pytest.mark.parametrize('ending', ['.MCAP', '.Db3'])
+def test_takes_endings_of_files_in_any_case(run, tmp_path, frames, ending):
+    place = (write_bag(tmp_path / 'talk', frames) / 'talk.mcap').rename(tmp_path / 'TALK.MCAP')
+    code, said = run(place, '--output', tmp_path / f'new{ending}')
+    assert code == 0, said
+    assert (tmp_path / f'new{ending}').is_file()
+    (tmp_path / f'new{ending}').rename(tmp_path / f'new{ending.lower()}')
+    assert len(images_of(tmp_path / f'new{ending.lower()}', OUTPUT)) == COUNT
+
+
+@pytest.mark.parametrize('name', ['new.mp4', 'new.PNG', 'new.webm', 'new.mkv', 'new.gif', 'new.bag'])
+def test_refuses_outputs_of_other_kinds(run, tmp_path, frames, name):
+    place = write_bag(tmp_path / 'all' / 'talk', frames)
+    for source in (place, tmp_path / 'all'):
+        code, said = run(source, '--output', tmp_path / name)
+        assert code == 1 and name in said and '.mcap' in said and 'folder' in said and names(tmp_path) == ['all']
+
+
+def test_refuses_file_for_folder_of_recordings(run, tmp_path, frames):
+    write_bag(tmp_path / 'all' / 'talk', frames)
+    (tmp_path / 'mine').write_text('mine')
+    for name in ('new.mcap', 'mine'):
+        code, said = run(tmp_path / 'all', '--output', tmp_path / name)
+        assert code == 1 and name in said and 'folder' in said and names(tmp_path) == ['all', 'mine']
+
+
+def test_names_paths_that_cannot_be_looked_at(tmp_path, frames):
+    place = write_bag(tmp_path / 'talk', frames)
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    for output in (tmp_path / 'loop', tmp_path / 'loop' / 'new.mcap', tmp_path / ('x' * 300), tmp_path / 'zero\0.mcap'):
+        for resume in (False, True) if output.name != 'loop' else (False,):
+            with pytest.raises(SourceError, match=re.escape(repr(str(output)))):
+                process_recordings(place, output, Settings(), Choice(resume=resume), [])
+    for missing in (tmp_path / 'loop', tmp_path / ('x' * 300)):
+        assert not is_recording(missing)
+        with pytest.raises(SourceError, match=re.escape(repr(str(missing)))):
+            process_recordings(missing, tmp_path / 'new', Settings(), Choice(), [])
+    assert names(tmp_path) == ['loop', 'talk']
 
 
 def test_never_overwrites_output(run, tmp_path, frames):
