@@ -33,6 +33,8 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _MCAP, _SQLITE = b'\x89MCAP0\r\n', b'SQLite format 3\0'
 _ENDINGS = ('.mcap', '.db3')
 _ROS1_ENDING = '.bag'
+_INPUT_ENDINGS = (*_ENDINGS, _ROS1_ENDING)  # those of ROS 1 are refused, with what to do
+_SHOWN = 5  # names in a line
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
 _DATA_END, _FOOTER = 0x0f, 0x02  # kinds of records of an MCAP file
@@ -77,7 +79,7 @@ def is_recording(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
-        return path.is_file() and (path.suffix in (*_ENDINGS, _ROS1_ENDING) or _begin(path).startswith((_MCAP, _SQLITE)))
+        return path.is_file() and (path.suffix.lower() in _INPUT_ENDINGS or _begin(path).startswith((_MCAP, _SQLITE)))
     except (OSError, ValueError):  # also a zero byte in its name
         return False
 
@@ -88,7 +90,7 @@ def _reason(error: Exception) -> str:
 
 def _may_be_one(entry: Path) -> bool:
     try:
-        return not entry.name.startswith('.') and (entry.suffix in _ENDINGS or (entry / _METADATA).is_file())
+        return not entry.name.startswith('.') and (entry.suffix.lower() in _INPUT_ENDINGS or (entry / _METADATA).is_file())
     except OSError:  # a folder that may not be looked into
         return False
 
@@ -133,14 +135,23 @@ def recordings_in(path: Path) -> list[Path]:
     """
     Return the recordings of a folder of them, by name; nothing where the path is one recording itself.
 
+    What is hidden is passed over; what else is none is said.
+
     :raises SourceError: it cannot be read.
     """
     try:
         if not path.is_dir() or (path / _METADATA).is_file():
             return []
-        return sorted(entry for entry in path.iterdir() if _may_be_one(entry))
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith('.'))
     except (OSError, ValueError) as error:
         raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}') from error
+    recordings = [entry for entry in entries if _may_be_one(entry)]
+    others = [repr(entry.name) for entry in entries if entry not in recordings]
+    if others:
+        names = ', '.join(others[:_SHOWN]) + (', ...' if len(others) > _SHOWN else '')
+        _LOGGER.warning('folder %r: passed over %d that %s no .mcap, no .db3 and no folder with a %s: %s', str(path), len(others),
+                        'is' if len(others) == 1 else 'are', _METADATA, names)
+    return recordings
 
 
 class _File:

@@ -302,6 +302,20 @@ def test_processes_and_resumes_folder_of_recordings(run, tmp_path, frames):
     assert len(images_of(tmp_path / 'new' / 'd.mcap', OUTPUT)) == COUNT
 
 
+def test_names_what_it_passes_over_in_folder_of_recordings(run, tmp_path, frames, caplog):
+    place = tmp_path / 'all'
+    whole = write_bag(tmp_path / 'talk', frames[:1]) / 'talk.mcap'
+    (place / 'crashed').mkdir(parents=True)
+    for name in ('a.mcap', 'B.MCAP', 'crashed/c.mcap', '._a.mcap'):
+        shutil.copy(whole, place / name)
+    (place / 'notes.txt').write_text('mine')
+    (place / 'e.BAG').write_bytes(b'#ROSBAG V2.0\n')
+    code, said = run(place, '--output', tmp_path / 'new')
+    assert code == 1 and names(tmp_path / 'new') == ['B.MCAP', 'a.mcap']
+    assert 'passed over 2 that are' in caplog.text and "'crashed', 'notes.txt'" in caplog.text and '._a' not in caplog.text
+    assert 'e.BAG' in said and 'rosbags-convert' in said
+
+
 def test_refuses_recordings_without_rosbags(tmp_path, frames):
     place = write_bag(tmp_path / 'talk', frames)
     code = ('import sys\nsys.modules["rosbags"] = None\nfrom self_segmentation.__main__ import main\n'
