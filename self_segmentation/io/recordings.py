@@ -24,7 +24,7 @@ from ..resources import read_file
 from .writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS
 
 __all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'check_output', 'is_image_topic', 'is_recording', 'is_there',
-           'partial_folder', 'recordings_in', 'typestore']
+           'lack_of', 'partial_folder', 'recordings_in', 'typestore']
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 # Types of messages that show something.
@@ -375,20 +375,28 @@ class RecordingWriter:
         except self._errors as error:
             raise self._failed(error) from error
 
-    def close(self) -> None:
+    def close(self, lack: str = '') -> None:
         """
         Finish it and give it its name.
 
+        :param lack: what it lacks of its input, which is noted beside it: see :func:`lack_of`.
         :raises SourceError: it cannot be written to its end.
         """
         try:
             self._writer.close()
+            note = _note(self._path)
+            if lack:  # first: it must never look whole
+                note.write_text(lack, 'utf-8', 'replace')
+            else:
+                note.unlink(missing_ok=True)
             if self._is_file:
                 [file] = self._writer.path.glob(f'*{self._path.suffix.lower()}')
                 file.replace(self._path)
             else:
                 self._writer.path.rename(self._path)
         except self._errors as error:
+            with contextlib.suppress(OSError):
+                _note(self._path).unlink()
             raise self._failed(error) from error
         finally:
             self.discard()
@@ -401,6 +409,20 @@ class RecordingWriter:
         except self._errors as error:
             _LOGGER.debug('%s', error)  # it is removed anyway
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def lack_of(path: Path) -> str:
+    """Return what a recording that was written lacks of its input; '' where it is whole."""
+    try:
+        return read_file(_note(path), _LARGEST_METADATA).decode('utf-8', 'replace')
+    except FileNotFoundError:
+        return ''
+    except OSError as error:
+        return f'{_note(path)} cannot be read: {_reason(error)}'
+
+
+def _note(path: Path) -> Path:
+    return path.parent / f'.{path.name}.lacks'
 
 
 def partial_folder(path: Path) -> Path:

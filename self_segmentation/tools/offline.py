@@ -32,6 +32,7 @@ from ..io.recordings import (
     check_output,
     is_image_topic,
     is_there,
+    lack_of,
     partial_folder,
     recordings_in,
     typestore,
@@ -79,15 +80,16 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     check_output(output, bool(recordings))
     if not recordings:
         if choice.resume and is_there(output):
-            return 0
+            return int(_lacks(output))
         with tqdm(unit='frame', disable=None) as bar:
             return 0 if _process(place, output, settings, choice, told, bar) else 1
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
-    tasks = [(each, output / each.name, settings, choice) for each in recordings
-             if not (choice.resume and is_there(output / each.name))]
+    there = [output / each.name for each in recordings if choice.resume and is_there(output / each.name)]
+    lacking = sum(map(_lacks, there))
+    tasks = [(each, output / each.name, settings, choice) for each in recordings if output / each.name not in there]
     done, failed = _in_workers(tasks, choice.workers, told)
     left = len(tasks) - done
     if left:
@@ -95,7 +97,15 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
         for _, path, *_ in tasks:
             shutil.rmtree(partial_folder(path), ignore_errors=True)
         _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
-    return 1 if failed or left else 0
+    return 1 if failed or left or lacking else 0
+
+
+def _lacks(output: Path) -> bool:
+    """Say again what a recording that is there already lacks of its input; return whether it does."""
+    lack = lack_of(output)
+    if lack:
+        _LOGGER.warning('%s; to make %s again, remove it', lack, output)
+    return bool(lack)
 
 
 def _in_workers(tasks: list[tuple[Path, Path, Settings, Choice]], workers: int, told: list[int]) -> tuple[int, int]:
@@ -181,12 +191,13 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
                     bar.update()
         if problems and len(problems) == count:
             raise SourceError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
-        writer.close()
-        if damage:
-            raise damage[0]
+        lacks = [str(error) for error in damage]
         if problems:
-            raise SourceError(f'recording {str(place)!r}: {len(problems)} of {count} images of {source.topic} '
-                              f'{"are left out" if choice.in_place else "have no result"}, the first because {problems[0]}')
+            lacks.append(f'recording {str(place)!r}: {len(problems)} of {count} images of {source.topic} '
+                         f'{"are left out" if choice.in_place else "have no result"}, the first because {problems[0]}')
+        writer.close('; '.join(lacks))
+        if lacks:
+            raise SourceError('; '.join(lacks))
     return True
 
 

@@ -151,7 +151,8 @@ def test_processes_whole_files_of_split_recording(run, tmp_path, frames, storage
     for file in place.glob(f'*{ending}'):
         file.write_bytes(cut.read_bytes())
     code, said = run(place, '--output', tmp_path / 'none')
-    assert code == 1 and all(f'part_{number}{ending}' in said for number in range(3)) and names(tmp_path) == ['new', 'talk']
+    assert code == 1 and all(f'part_{number}{ending}' in said for number in range(3))
+    assert names(tmp_path) == ['.new.lacks', 'new', 'talk']
 
 
 def test_says_what_to_do_with_unreadable_split_recording(run, tmp_path, frames):
@@ -300,6 +301,30 @@ def test_processes_and_resumes_folder_of_recordings(run, tmp_path, frames):
     assert names(tmp_path / 'new') == ['a', 'b', 'd.mcap']
     assert (tmp_path / 'new' / 'a' / 'a.mcap').stat().st_mtime_ns == before
     assert len(images_of(tmp_path / 'new' / 'd.mcap', OUTPUT)) == COUNT
+
+
+def test_resume_says_again_what_result_lacks(run, tmp_path, frames, caplog):
+    """Of a recording that is cut off, and of one with images that cannot be decoded; until it is made of a whole one."""
+    broken = [*frames[:2], frames[2][:, :, :1].repeat(2, 2)]
+    whole = write_bag(tmp_path / 'talk', frames[:2]) / 'talk.mcap'
+    (tmp_path / 'all').mkdir()
+    cut = tmp_path / 'all' / 'cut.mcap'
+    cut.write_bytes(whole.read_bytes()[:-20])
+    write_bag(tmp_path / 'all' / 'broken', broken)
+    for place, new in ((tmp_path / 'all', tmp_path / 'new'), (cut, tmp_path / 'new.mcap')):
+        code, said = run(place, '--output', new)
+        assert code == 1 and 'cut off' in said
+        for _ in range(2):
+            caplog.clear()
+            assert run(place, '--resume', '--output', new)[0] == 1
+            assert 'cut off' in caplog.text and str(new) in caplog.text and 'remove' in caplog.text
+            assert ('1 of 3 images' in caplog.text) == (place != cut)
+    shutil.copy(whole, cut)
+    (tmp_path / 'new.mcap').unlink()
+    caplog.clear()
+    for _ in range(2):
+        assert run(cut, '--resume', '--output', tmp_path / 'new.mcap') == (0, '') and not caplog.text
+    assert names(tmp_path) == ['all', 'new', 'new.mcap', 'talk']
 
 
 def test_names_what_it_passes_over_in_folder_of_recordings(run, tmp_path, frames, caplog):
