@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import mimetypes
 import re
 import shutil
 import sqlite3
@@ -21,7 +20,7 @@ import yaml
 
 from ..errors import SourceError
 from ..resources import read_file
-from .writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS
+from .writers import is_file_ending
 
 __all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'check_output', 'is_image_topic', 'is_recording', 'is_there',
            'lack_of', 'partial_folder', 'recordings_in', 'typestore']
@@ -124,9 +123,7 @@ def check_output(path: Path, is_folder: bool) -> None:
     ending = path.suffix.lower()
     if is_folder and ending in _ENDINGS and not path.is_dir():
         raise SourceError(f'--output {path}: give a folder, for the input is a folder of recordings')
-    kind = mimetypes.MimeTypes().guess_type(f'x{ending}')[0] or ''
-    is_picture = kind.startswith(('image/', 'video/')) or ending in {*IMAGE_ENDINGS, *VIDEO_ENDINGS, *ALPHA_ENDINGS}
-    if is_picture or ending == _ROS1_ENDING:
+    if ending not in _ENDINGS and (is_file_ending(ending) or ending == _ROS1_ENDING) and not path.is_dir():
         raise SourceError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to {ending}; '
                           'its results are topics in it')
 
