@@ -190,8 +190,9 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[
         raise SourceError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
                           'topics in it')
     place, output = as_path(options.input), as_path(options.output)
-    if output.resolve() == place.resolve():
-        raise SourceError(f'--output {output} is the input itself: it would be lost')
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
+        if _identity(output) == _identity(place):
+            raise SourceError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
     return process_recordings(place, output, settings, choice, told)
 
