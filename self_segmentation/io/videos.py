@@ -88,7 +88,9 @@ class Video(Source):
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
         self.is_live = self.kind == SourceKind.STREAM and not self._declared
-        self.count = stream.frames or round(self._declared * self.fps) or None
+        self._is_end = 'matroska' in self._container.format.name  # whether that is when it ends, which is later where it starts late
+        late = max(self._container.start_time or 0, 0) / self._av.time_base if self._is_end else 0.0
+        self.count = stream.frames or round(max(self._declared - late, 0.0) * self.fps) or None
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
         self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
@@ -102,7 +104,7 @@ class Video(Source):
         :raises SourceError: at the end, if there was something that is not.
         """
         faults, is_lost, count = int(isinstance(self._place, Path) and _is_cut_off(self._place)), False, 0
-        begin, end = float('inf'), 0.0  # of all that is in the file, in seconds
+        begin, end = 0.0 if self._is_end else float('inf'), 0.0  # of what it declares, in seconds
         is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
         packets = self._container.demux()
         while True:

@@ -138,6 +138,14 @@ def test_truncated_video_gives_whole_frames_and_their_count(tmp_path, ending, co
     assert all(np.array_equal(one, other) for one, other in zip(got, expected))
 
 
+@pytest.mark.parametrize('ending, codec', [('mkv', 'libx264'), ('webm', 'libvpx'), ('mov', 'libx264'), ('ts', 'libx264')])
+def test_whole_video_that_starts_late_is_not_called_cut_off(tmp_path, ending, codec):
+    path = write_video(tmp_path / f'late.{ending}', codec=codec, times=[5 + number / FPS for number in range(COUNT)])
+    source = open_source(str(path))
+    assert source.count in (COUNT, COUNT - 1)  # a transport stream does not say how long its last frame is
+    assert [frame.stamp for frame in frames_of(source)] == pytest.approx([number / FPS for number in range(COUNT)], abs=0.001)
+
+
 def test_refuses_recording_without_index(tmp_path):
     path = write_video(tmp_path / 'clip.mp4')  # with its index at the end
     path.write_bytes(path.read_bytes()[:-300])
