@@ -32,13 +32,15 @@ def corners(bgr: np.ndarray) -> str:
 
 def write_video(path: Path, frames: list[np.ndarray] | None = None, rate: Fraction | int = FPS, codec: str = 'libx264',
                 pixels: str = 'yuv420p', turn: int = 0, aspect: Fraction | None = None, times: list[float] | None = None,
-                sound: str = '', layout: str = 'rgb24', options: dict[str, str] | None = None, **container: str) -> Path:
+                sound: str = '', seconds: float | None = None, layout: str = 'rgb24', options: dict[str, str] | None = None,
+                **container: str) -> Path:
     """
     Write a video of RGB frames.
 
     :param turn: degrees that a player turns it, anticlockwise.
     :param times: of the frames in seconds, where they do not come at one rate.
-    :param sound: the codec of a tone that lasts as long.
+    :param sound: the codec of a tone.
+    :param seconds: of the tone, where it does not last as long as the pictures.
     """
     frames = [quarters(mark=5 * number) for number in range(COUNT)] if frames is None else frames
     with av.open(str(path), 'w', options=container) as file:
@@ -60,7 +62,7 @@ def write_video(path: Path, frames: list[np.ndarray] | None = None, rate: Fracti
             packets += stream.encode(frame)
         packets += stream.encode(None)
         if tone is not None:
-            samples = (8000 * np.sin(np.arange(48000 * len(frames) // rate) / 20)).astype(np.int16)
+            samples = (8000 * np.sin(np.arange(int(48000 * (seconds or Fraction(len(frames)) / rate))) / 20)).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(samples[None], format='s16', layout='mono')
             frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
             for part in av.AudioResampler(tone.format, tone.layout, 48000, tone.codec_context.frame_size or 1024).resample(frame):

@@ -55,7 +55,7 @@ class Video(Source):
     :param place: the path of a file, or the address of a stream.
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
 
-    ``time_base`` is the unit of its times, in seconds.
+    ``time_base`` is the unit of its times, in seconds, ``has_ended`` whether all its frames were read.
     """
 
     def __init__(self, place: Path | str, color: tuple[int, ...]) -> None:
@@ -94,7 +94,7 @@ class Video(Source):
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
         self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
-        self._index, self._decoded = 0, self._decode()
+        self._index, self._decoded, self.has_ended = 0, self._decode(), False
         self._start: int | None = None  # the first frame's time
 
     def _decode(self) -> Iterator[Any]:
@@ -138,6 +138,7 @@ class Video(Source):
                         yield frame
             if packet is None:
                 break
+        self.has_ended = True
         is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
         if not count or (not self.is_live and (faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''

@@ -9,6 +9,7 @@ import functools
 import logging
 import mimetypes
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -180,13 +181,13 @@ class VideoFile:
             frame.pts = self._last = max(round(at / self._time_base), self._last + 1)
             frame.time_base, frame.duration = self._time_base, round(duration / self._time_base)
             self._count, self._end = self._count + 1, at + duration
-            self._mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame), self._end)
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._error(error) from error
 
-    def _mux(self, packets: list[Any]) -> None:
+    def _mux(self, packets: list[Any], end: float) -> None:
         if self._sound is not None:
-            for packet in self._sound.until(self._end):
+            for packet in self._sound.until(end):
                 packet.stream = self._sound_stream
                 self._container.mux(packet)
         self._container.mux(packets)
@@ -197,15 +198,16 @@ class VideoFile:
 
         :raises SourceError: it cannot be written to its end.
         """
-        container, self._container = self._container, None
-        if container is None or self._file is None:
+        if self._container is None or self._file is None:
             return
         try:
             with self._file:
-                container.mux(self._stream.encode(None))
-                container.close()
+                is_whole = isinstance(self._like, Video) and self._like.has_ended  # else its sound ends where it was stopped
+                self._mux(self._stream.encode(None), inf if is_whole else self._end)
+                self._container.close()
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._error(error) from error
         finally:
+            self._container = None
             if self._sound is not None:
                 self._sound.close()

@@ -3,6 +3,7 @@
 """Videos as telephones, slow-motion cameras, browsers and bad disks give them: read right, or refused by name."""
 import functools
 import http.server
+import itertools
 import logging
 import os
 import subprocess
@@ -25,11 +26,11 @@ def frames_of(source) -> list:
     return list(iter(source.read, None))
 
 
-def copied(path, to):
-    """A video through the package's own reader and writer."""
+def copied(path, to, count=None):
+    """A video, or so many frames of it, through the package's own reader and writer."""
     source = open_source(str(path))
     writer = VideoFile(to, source.fps, source)
-    for frame in iter(source.read, None):
+    for frame in itertools.islice(iter(source.read, None), count):
         writer.write(frame.name, frame.pixels, frame.stamp, frame.duration)
     writer.close()
     return to
@@ -247,6 +248,13 @@ def test_copies_sound_unchanged(tmp_path, ending, codec, to):
     before, after = sound_of(path), sound_of(copied(path, tmp_path / f'new.{to}'))
     assert len(after) >= len(before) - 1 and [data for _, data in after] == [data for _, data in before][-len(after):]
     assert [time for time, _ in after] == pytest.approx([time for time, _ in before][-len(after):], abs=0.002)
+
+
+def test_sound_is_copied_to_its_end_or_to_where_the_pictures_were_stopped(tmp_path):
+    path = write_video(tmp_path / 'talk.mkv', sound='aac', seconds=2 * COUNT / FPS)
+    before, after = sound_of(path), sound_of(copied(path, tmp_path / 'new.mp4'))
+    assert len(after) >= len(before) - 1 and [data for _, data in after] == [data for _, data in before][-len(after):]
+    assert sound_of(copied(path, tmp_path / 'stopped.mp4', COUNT // 2))[-1][0] < COUNT / FPS / 2
 
 
 def test_drops_unsupported_sound_with_warning(tmp_path, caplog):
