@@ -88,7 +88,7 @@ class Video(Source):
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
         self.is_live = self.kind == SourceKind.STREAM and not self._declared
-        self._is_end = 'matroska' in self._container.format.name  # whether that is when it ends, which is later where it starts late
+        self._is_end = 'matroska' in self._container.format.name  # whether that is its end, also where it starts late
         late = max(self._container.start_time or 0, 0) / self._av.time_base if self._is_end else 0.0
         self.count = stream.frames or round(max(self._declared - late, 0.0) * self.fps) or None
         self.time_base = stream.time_base
@@ -225,6 +225,24 @@ class Sound:
         except self._av.FFmpegError as error:
             _LOGGER.debug('sound: %s', error)  # the pictures' damage is said
         return None
+
+    def is_taken_by(self, form: str) -> bool:
+        """
+        Return whether a container takes it: tried, because what FFmpeg lists may still be refused, at its begin or its end.
+
+        :param form: FFmpeg's name of the container.
+        """
+        try:
+            with self._av.open(io.BytesIO(), 'w', format=form) as trial:
+                stream = trial.add_stream_from_template(self.stream)
+                packet = self._av.Packet(bytes(self._next) if self._next is not None else 0)
+                packet.pts = packet.dts = 0
+                packet.time_base, packet.stream = self.stream.time_base, stream
+                trial.mux(packet)
+        except (self._av.FFmpegError, ValueError) as error:
+            _LOGGER.debug('sound: %s', error)
+            return False
+        return True
 
     def until(self, seconds: float) -> Iterator[Any]:
         """Yield the packets that begin before then and were not yet given."""

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import mimetypes
+from collections.abc import Iterable
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -155,14 +156,17 @@ class VideoFile:
             context.sample_aspect_ratio = self._like.pixel_aspect
         self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
         if self._sound is not None:
-            self._add_sound(self._sound)
+            self._add_sound(self._sound, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)
 
-    def _add_sound(self, sound: Sound) -> None:
-        codec = sound.stream.codec_context.name
-        if codec in self._container.supported_codecs:
+    def _add_sound(self, sound: Sound, endings: Iterable[str]) -> None:
+        if sound.is_taken_by(self._container.format.name):
             self._sound_stream = self._container.add_stream_from_template(sound.stream)
             return
-        _LOGGER.warning('%s: the sound (%s) is left out, which %s does not take; .mkv does', self._path, codec, self._path.suffix)
+        here = self._path.suffix.lower()
+        takers = [ending for ending in endings if sound.is_taken_by(VIDEO_ENDINGS.get(ending, ending[1:]))]
+        _LOGGER.warning('%s: the sound (%s) is left out, which %s does not take; %s', self._path, sound.stream.codec_context.name,
+                        self._path.suffix, f'give a file that ends in {" or ".join(takers)}' if takers else
+                        f'nor does {" or ".join(ending for ending in endings if ending != here)}')
         sound.close()
         self._sound = None
 

@@ -6,6 +6,7 @@ import http.server
 import itertools
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -257,11 +258,23 @@ def test_sound_is_copied_to_its_end_or_to_where_the_pictures_were_stopped(tmp_pa
     assert sound_of(copied(path, tmp_path / 'stopped.mp4', COUNT // 2))[-1][0] < COUNT / FPS / 2
 
 
-def test_drops_unsupported_sound_with_warning(tmp_path, caplog):
-    path = write_video(tmp_path / 'talk.avi', sound='adpcm_ms', codec='mpeg4')
+@pytest.mark.parametrize('start, codec, to, says', [
+    ('talk.avi', 'adpcm_ms', 'new.mp4', 'adpcm_ms'), ('talk.avi', 'adpcm_ima_wav', 'new.mkv', r'; nor does \.mp4 or \.mov$'),
+    ('talk.mkv', 'libopus', 'new.mov', r'\(opus\) .* \.mov does not take; give a file that ends in \.mp4 or \.mkv$'),
+    ('talk.mkv', 'flac', 'new.MOV', r'\(flac\) .* \.MOV does not take; give a file that ends in \.mp4 or \.mkv$')])
+def test_drops_unsupported_sound_with_warning_that_names_containers_that_take_it(tmp_path, caplog, start, codec, to, says):
+    path = write_video(tmp_path / start, sound=codec, codec='mpeg4')
+    with av.open(str(copied(path, tmp_path / to))) as file:
+        assert not file.streams.audio and sum(1 for _ in file.decode(video=0)) == COUNT
+    said, = (record.message for record in caplog.records if 'sound' in record.message)
+    assert re.search(says, said)
+
+
+def test_drops_sound_that_container_refuses_only_at_its_end(tmp_path, caplog):
+    path = write_video(tmp_path / 'talk.mkv', sound='pcm_s16le')  # a Matroska file does not say which they are
     with av.open(str(copied(path, tmp_path / 'new.mp4'))) as file:
         assert not file.streams.audio and file.streams.video[0].frames == COUNT
-    assert [record.message for record in caplog.records if 'sound' in record.message and 'adpcm_ms' in record.message]
+    assert 'give a file that ends in .mkv or .mov' in caplog.text
 
 
 @pytest.mark.parametrize('codec, pixels, ending', [('qtrle', 'argb', 'mov'), ('libvpx-vp9', 'yuva420p', 'webm'),
