@@ -27,6 +27,8 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
+_TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
+_BACK, _AHEAD = Fraction(1, 10), 10  # seconds that times may step without a joint: those of FFmpeg's own program
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
 _ALPHA = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # FFmpeg's own decoders of these leave the alpha out
 
@@ -105,6 +107,7 @@ class Video(Source):
         """
         faults, is_lost, count = int(isinstance(self._place, Path) and _is_cut_off(self._place)), False, 0
         begin, end = 0.0 if self._is_end else float('inf'), 0.0  # of what it declares, in seconds
+        joints = _Joints(self._container)
         is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
         packets = self._container.demux()
         while True:
@@ -120,6 +123,7 @@ class Video(Source):
             if time is not None:
                 begin = min(begin, float(time * packet.time_base))
                 end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
+                joints.mend(packet)
             if packet is None or (packet.stream.index == self._stream.index and (packet.size or packet.dts is None)):
                 is_damaged = packet is not None and packet.is_corrupt and not is_joined
                 is_lost = is_damaged or (is_lost and not (packet is not None and packet.is_keyframe))
@@ -211,16 +215,21 @@ class Sound:
         self._container = _opened(path, f'video {str(path)!r}', av)
         self.stream = self._container.streams.audio[0]
         self._offset = round(start / self.stream.time_base)
-        self._packets, self._av = self._container.demux(self.stream), av
+        self._packets, self._av = self._container.demux(), av
+        self._joints, self._last = _Joints(self._container), -1 << 62
         self._next = self._read()
 
     def _read(self) -> Any:
         """Return the next packet, with its new times; None after the last one that can be read."""
         try:
             for packet in self._packets:
-                if packet.dts is not None and packet.pts is not None and packet.pts + (packet.duration or 0) > self._offset:
-                    packet.pts -= self._offset
-                    packet.dts -= self._offset
+                if packet.dts is None or packet.pts is None:
+                    continue
+                self._joints.mend(packet)
+                is_sound = packet.stream.index == self.stream.index
+                if is_sound and packet.pts + (packet.duration or 0) > self._offset:
+                    packet.dts = self._last = max(packet.dts - self._offset, self._last + 1)  # containers take only times that grow
+                    packet.pts = max(packet.pts - self._offset, packet.dts)
                     return packet
         except self._av.FFmpegError as error:
             _LOGGER.debug('sound: %s', error)  # the pictures' damage is said
@@ -253,6 +262,37 @@ class Sound:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+
+
+class _Joints:
+    """
+    The joints of a file or stream that was put together of several whose times begin anew: after one, the times go on.
+
+    FFmpeg says in which formats that is allowed, as transport streams may follow each other as they are. All its streams are moved
+    together, so that sound and pictures stay together.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._is_possible = bool(container.format.flags & _TS_DISCONT)
+        self._shift = Fraction(0)
+        self._last: dict[int, tuple[Fraction, Fraction]] = {}  # begin and end of each stream's last packet, in seconds
+
+    def mend(self, packet: Any) -> None:
+        """Move a packet's times by what the joints before it take. All packets must come here, in the order of the file."""
+        if not self._is_possible or packet.dts is None:
+            return
+        unit = packet.time_base
+        if packet.stream.type in ('video', 'audio'):  # the others come now and then
+            time = packet.dts * unit + self._shift
+            last, end = self._last.get(packet.stream.index, (time, time))
+            if not last - _BACK <= time <= end + _AHEAD:
+                self._shift += end - time
+                time = end
+            length = packet.duration * unit if packet.duration else max(time - last, Fraction(0))  # else that of the one before
+            self._last[packet.stream.index] = time, time + length
+        packet.dts += round(self._shift / unit)
+        if packet.pts is not None:
+            packet.pts += round(self._shift / unit)
 
 
 def _is_cut_off(path: Path) -> bool:

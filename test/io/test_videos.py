@@ -197,6 +197,24 @@ def test_follows_changes_of_size_and_pixel_format(tmp_path):
         copied(path, tmp_path / 'new.mp4')
 
 
+@pytest.mark.parametrize('ending, codec, sound', [('ts', 'libx264', ''), ('ts', 'libx264', 'aac'), ('mpg', 'mpeg2video', 'mp2')])
+def test_times_go_on_where_one_recording_follows_another(tmp_path, ending, codec, sound):
+    part = write_video(tmp_path / f'part.{ending}', codec=codec, sound=sound, rate=25)
+    (tmp_path / f'both.{ending}').write_bytes(2 * part.read_bytes())
+    new = copied(tmp_path / f'both.{ending}', tmp_path / 'new.mkv')
+    assert [frame.stamp for frame in frames_of(open_source(str(new)))] == pytest.approx(
+        [number / 25 for number in range(2 * COUNT)], abs=0.03)
+    if sound:
+        once, both = sound_of(part), [time for time, _ in sound_of(new)]
+        assert len(both) >= 2 * len(once) - 2 and np.ptp(np.diff(both)) < 0.03
+
+
+def test_gap_that_only_a_joint_can_be_is_closed(tmp_path):
+    times = [number / FPS + (60 if number >= COUNT // 2 else 0) for number in range(COUNT)]
+    source = open_source(str(write_video(tmp_path / 'gap.ts', times=times, options={'bf': '0'})))
+    assert [frame.stamp for frame in frames_of(source)] == pytest.approx([number / FPS for number in range(COUNT)], abs=0.001)
+
+
 @pytest.mark.parametrize('rate', [Fraction(119903, 1000), Fraction(239857, 1000), Fraction(30000, 1001), 7])
 def test_keeps_video_rate(tmp_path, rate):
     source = open_source(str(copied(write_video(tmp_path / 'slow.mp4', rate=rate), tmp_path / 'new.mp4')))
