@@ -30,6 +30,7 @@ _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter tha
 _TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
 _BACK, _AHEAD = Fraction(1, 10), 10  # seconds that times may step without a joint: those of FFmpeg's own program
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
+_UNTAGGED = 2  # matrix of a video that does not say, as FFmpeg numbers it
 _ALPHA = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # FFmpeg's own decoders of these leave the alpha out
 
 
@@ -172,7 +173,9 @@ class Video(Source):
         """Return the pixels of a decoded frame, the right way up."""
         has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.name == 'pal8'
         kind = 'bgra' if has_alpha else 'bgr24'
-        pixels = self._reformatter.reformat(frame, format=kind, src_color_range=frame.color_range or None).to_ndarray()
+        is_hd = frame.colorspace == _UNTAGGED and (frame.width >= 1280 or frame.height > 576)  # as mpv takes it; swscale does not
+        pixels = self._reformatter.reformat(frame, format=kind, src_colorspace='ITU709' if is_hd else None,
+                                            src_color_range=frame.color_range or None).to_ndarray()
         pixels = flattened(pixels, self._color)
         matrix = frame.side_data.get(self._av.sidedata.sidedata.Type.DISPLAYMATRIX)
         if matrix is None:
@@ -228,7 +231,7 @@ class Sound:
                 self._joints.mend(packet)
                 is_sound = packet.stream.index == self.stream.index
                 if is_sound and packet.pts + (packet.duration or 0) > self._offset:
-                    packet.dts = self._last = max(packet.dts - self._offset, self._last + 1)  # containers take only times that grow
+                    packet.dts = self._last = max(packet.dts - self._offset, self._last + 1)  # containers want times that grow
                     packet.pts = max(packet.pts - self._offset, packet.dts)
                     return packet
         except self._av.FFmpegError as error:
@@ -268,8 +271,8 @@ class _Joints:
     """
     The joints of a file or stream that was put together of several whose times begin anew: after one, the times go on.
 
-    FFmpeg says in which formats that is allowed, as transport streams may follow each other as they are. All its streams are moved
-    together, so that sound and pictures stay together.
+    FFmpeg says in which formats that is allowed, as transport streams may follow each other as they are. Sound and pictures are
+    moved together.
     """
 
     def __init__(self, container: Any) -> None:

@@ -322,6 +322,22 @@ def test_colours_follow_matrix_and_range_of_video(tmp_path, colorspace, full):
         assert np.abs(pixels[y, x].astype(int) - quarters()[y, x, ::-1]).max() < 8, (pixels[y, x], quarters()[y, x, ::-1])
 
 
+@pytest.mark.parametrize('size, matrix', [((64, 48), 'ITU601'), ((720, 576), 'ITU601'), ((1280, 32), 'ITU709'),
+                                          ((32, 720), 'ITU709')])
+def test_untagged_video_has_the_matrix_that_players_take_for_its_size(tmp_path, size, matrix):
+    path, colors = tmp_path / 'untagged.mp4', quarters(*size)
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('libx264', rate=FPS, options={'crf': '5'})
+        (stream.width, stream.height), stream.pix_fmt = size, 'yuv420p'
+        frame = av.VideoFrame.from_ndarray(colors, format='rgb24').reformat(format='yuv420p', dst_colorspace=matrix)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    for video in (path, copied(path, tmp_path / 'new.mp4')):
+        pixels = open_source(str(video)).read().pixels
+        for (y, x) in ((10, 10), (10, -10), (-10, 10), (-10, -10)):
+            assert np.abs(pixels[y, x].astype(int) - colors[y, x, ::-1]).max() < 8, (pixels[y, x], colors[y, x, ::-1])
+
+
 def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
     code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.__main__ import main\n'
             'for place, to in (sys.argv[1:3], sys.argv[3:]):\n    print(main([place, "--no-window", "--output", to]))')
