@@ -99,6 +99,8 @@ class Video(Source):
         self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
         self._index, self._decoded, self.has_ended = 0, self._decode(), False
         self._start: int | None = None  # the first frame's time
+        self._end = 0.0  # the last frame's, in seconds since then
+        self._is_avi = self._container.format.name == 'avi'
 
     def _decode(self) -> Iterator[Any]:
         """
@@ -164,9 +166,11 @@ class Video(Source):
         unit = self.time_base
         index, self._index = self._index, self._index + 1
         duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or UNKNOWN_FPS)
+        time = frame.dts if self._is_avi else frame.pts  # AVI has no times of presentation; those that FFmpeg makes up are wrong
         if self._start is None:
-            self._start = frame.pts or 0
-        stamp = index * duration if frame.pts is None else float((frame.pts - self._start) * unit)
+            self._start = time or 0
+        stamp = self._end if time is None else float((time - self._start) * unit)
+        self._end = stamp + duration
         return Frame(self._pixels(frame), f'{index:05d}', index, stamp, duration)
 
     def _pixels(self, frame: Any) -> Array:
@@ -194,7 +198,8 @@ class Video(Source):
             if self._container.streams.audio:
                 _LOGGER.warning('%s: its sound is left out', self._what)
             return None
-        return Sound(self.sound, float((self._start or 0) * self.time_base), self._av)
+        start = 0 if self._is_avi else self._start or 0  # the decoder's delay is in an AVI's first time
+        return Sound(self.sound, float(start * self.time_base), self._av)
 
     def rewind(self) -> None:
         """Open it again."""

@@ -209,6 +209,20 @@ def test_times_go_on_where_one_recording_follows_another(tmp_path, ending, codec
         assert len(both) >= 2 * len(once) - 2 and np.ptp(np.diff(both)) < 0.03
 
 
+@pytest.mark.parametrize('codec, options', [('libx264', {'bf': '3'}), ('libx264', {'bf': '0'}), ('mpeg4', {'bf': '2'}),
+                                            ('mjpeg', {})])
+def test_each_frame_of_avi_is_shown_once_and_with_its_sound(tmp_path, codec, options):
+    path = write_video(tmp_path / 'old.avi', codec=codec, options=options, sound='pcm_s16le',
+                       pixels='yuvj420p' if codec == 'mjpeg' else 'yuv420p')
+    new = copied(path, tmp_path / 'new.mkv')
+    for video in (path, new):
+        assert [frame.stamp for frame in frames_of(open_source(str(video)))] == pytest.approx(
+            [number / FPS for number in range(COUNT)], abs=0.001)
+    before, after = sound_of(path), sound_of(new)
+    assert [data for _, data in after] == [data for _, data in before]
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.002)
+
+
 def test_gap_that_only_a_joint_can_be_is_closed(tmp_path):
     times = [number / FPS + (60 if number >= COUNT // 2 else 0) for number in range(COUNT)]
     source = open_source(str(write_video(tmp_path / 'gap.ts', times=times, options={'bf': '0'})))
