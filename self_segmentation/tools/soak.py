@@ -409,11 +409,11 @@ def _wrong_images(sent: dict[str, list[int]], images: list[dict[str, Any]], visi
     """Return what is wrong with the images that came: header and form, and the order of the listener's."""
     wrong = []
     for each in (*images, *visited):
-        name, form = f"{each['topic']} of frame {each['frame']}", FORMS[each['topic']]
+        name, forms = f"{each['topic']} of frame {each['frame']}", FORMS[each['topic']]
         if sent.get(each['frame']) != each['stamp']:
             wrong.append(f"{name} has a header that was never sent, with the stamp {each['stamp']}")
-        if each['form'] != form:
-            wrong.append(f"{name} is {each['form']} and not {form}")
+        if each['form'] not in forms:
+            wrong.append(f"{name} is {each['form']} and not {' or '.join(map(str, forms))}")
     order = [tuple(map(int, each['frame'].split('.'))) for each in images if each['frame'] in sent]
     return wrong + [f'the image of frame {after} came after that of frame {before}'
                     for before, after in zip(order, order[1:]) if before >= after]
