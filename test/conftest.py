@@ -126,6 +126,15 @@ def video_frames(path: Path) -> list[np.ndarray]:
     return frames
 
 
+def write_clip(path: Path, frames: list[np.ndarray], fps: float) -> Path:
+    """Write a small video, MPEG-4."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two masks; 1 for two empty ones."""
     a, b = a > 127, b > 127
@@ -298,9 +307,4 @@ def sample() -> list[np.ndarray]:
 @pytest.fixture(scope='session')
 def clip(tmp_path_factory, sample) -> Path:
     """Two seconds of the sample, with the person in view: a video for tests that do not need all of it."""
-    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 15, sample[0].shape[1::-1])
-    for frame in sample[50:80]:
-        writer.write(frame)
-    writer.release()
-    return path
+    return write_clip(tmp_path_factory.mktemp('clip') / 'clip.mp4', sample[50:80], 15)

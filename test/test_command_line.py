@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until
+from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until, write_clip
 
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.settings import TUNABLES
@@ -30,12 +30,7 @@ def run(program_run):
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory, sample):
     """Twenty frames of the sample with the person in them, and a frame rate of its own."""
-    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (640, 480))
-    for frame in sample[60:60 + COUNT]:
-        writer.write(frame)
-    writer.release()
-    return path
+    return write_clip(tmp_path_factory.mktemp('clip') / 'clip.mp4', sample[60:60 + COUNT], FPS)
 
 
 def read(path) -> np.ndarray:

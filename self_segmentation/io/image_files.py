@@ -19,7 +19,7 @@ from ..picture.decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_fi
 from ..resources import read_file
 from .frames import Frame, Source, SourceKind
 
-__all__ = ['Animation', 'PictureFiles', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of']
+__all__ = ['Animation', 'PictureFiles', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of', 'say_passed_over']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _IMAGE_ENDINGS = {'.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpe', '.jpeg', '.jpg', '.mpo', '.png', '.tif', '.tiff',
@@ -55,12 +55,16 @@ def pictures_of(folder: Path) -> list[Path]:
     if not pictures:
         raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF '
                           'files')
-    others = sorted({*files} - {*pictures})
-    if others:
-        names = ', '.join(repr(file.name) for file in others[:_SHOWN]) + (', ...' if len(others) > _SHOWN else '')
-        _LOGGER.warning('folder %r: passed over %d that %s no image: %s', str(folder), len(others),
-                        'is' if len(others) == 1 else 'are', names)
+    say_passed_over(folder, sorted({*files} - {*pictures}), 'no image', _SHOWN)
     return pictures
+
+
+def say_passed_over(folder: Path, others: list[Path], what: str, shown: int) -> None:
+    """Say what lies in a folder and is not taken, being ``what``, the first of it by name."""
+    if others:
+        names = ', '.join(repr(file.name) for file in others[:shown]) + (', ...' if len(others) > shown else '')
+        _LOGGER.warning('folder %r: passed over %d that %s %s: %s', str(folder), len(others),
+                        'is' if len(others) == 1 else 'are', what, names)
 
 
 class PictureFiles(Source):

@@ -20,6 +20,7 @@ import yaml
 
 from ..errors import SourceError
 from ..resources import read_file
+from .image_files import say_passed_over
 from .writers import is_file_ending
 
 __all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'check_output', 'is_image_topic', 'is_recording', 'is_there',
@@ -143,11 +144,8 @@ def recordings_in(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}') from error
     recordings = [entry for entry in entries if _may_be_one(entry)]
-    others = [repr(entry.name) for entry in entries if entry not in recordings]
-    if others:
-        names = ', '.join(others[:_SHOWN]) + (', ...' if len(others) > _SHOWN else '')
-        _LOGGER.warning('folder %r: passed over %d that %s no .mcap, no .db3 and no folder with a %s: %s', str(path), len(others),
-                        'is' if len(others) == 1 else 'are', _METADATA, names)
+    say_passed_over(path, [entry for entry in entries if entry not in recordings],
+                    f'no .mcap, no .db3 and no folder with a {_METADATA}', _SHOWN)
     return recordings
 
 

@@ -52,7 +52,7 @@ def _file_endings() -> frozenset[str]:
 
 def is_file_ending(ending: str) -> bool:
     """Return whether a name with this ending means a file, and not a folder such as ``results_v1.2``."""
-    return ending.lower() in _file_endings() and not ending[1:].isdecimal()
+    return bool(ending) and not ending[1:].isdecimal() and ending.lower() in _file_endings()
 
 
 class Writer(Protocol):

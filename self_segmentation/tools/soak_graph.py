@@ -43,10 +43,9 @@ from ..settings import SHOWS_PEOPLE, TUNABLES, Tunable
 __all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records']
 
 SIZE = (1280, 720)
-
 FPS = 15.0  # the sample's own; at 30 two cores have no time left with the dearer settings, and what is lost is their fault
-# What each topic of the node may show: width, height and format; of a raw image step and bytes too. A transparent one has alpha.
 _MONO = [*SIZE, 'mono8', SIZE[0], SIZE[0] * SIZE[1]]
+# What each topic of the node may show: width, height and format; of a raw image step and bytes too. A transparent one has alpha.
 FORMS: dict[str, list[list[Any]]] = {
     'output': [[*SIZE, encoding, channels * SIZE[0], channels * SIZE[0] * SIZE[1]]
                for encoding, channels in (('bgr8', 3), ('bgra8', 4))],

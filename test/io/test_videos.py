@@ -283,7 +283,7 @@ def test_copies_sound_unchanged(tmp_path, ending, codec, to):
     assert [time for time, _ in after] == pytest.approx([time for time, _ in before][-len(after):], abs=0.002)
 
 
-def test_sound_is_copied_to_its_end_or_to_where_the_pictures_were_stopped(tmp_path):
+def test_copies_sound_to_its_end_or_to_the_stop(tmp_path):
     path = write_video(tmp_path / 'talk.mkv', sound='aac', seconds=2 * COUNT / FPS)
     before, after = sound_of(path), sound_of(copied(path, tmp_path / 'new.mp4'))
     assert len(after) >= len(before) - 1 and [data for _, data in after] == [data for _, data in before][-len(after):]
@@ -294,7 +294,7 @@ def test_sound_is_copied_to_its_end_or_to_where_the_pictures_were_stopped(tmp_pa
     ('talk.avi', 'adpcm_ms', 'new.mp4', 'adpcm_ms'), ('talk.avi', 'adpcm_ima_wav', 'new.mkv', r'; nor does \.mp4 or \.mov$'),
     ('talk.mkv', 'libopus', 'new.mov', r'\(opus\) .* \.mov does not take; give a file that ends in \.mp4 or \.mkv$'),
     ('talk.mkv', 'flac', 'new.MOV', r'\(flac\) .* \.MOV does not take; give a file that ends in \.mp4 or \.mkv$')])
-def test_drops_unsupported_sound_with_warning_that_names_containers_that_take_it(tmp_path, caplog, start, codec, to, says):
+def test_drops_unsupported_sound_and_names_containers_that_take_it(tmp_path, caplog, start, codec, to, says):
     path = write_video(tmp_path / start, sound=codec, codec='mpeg4')
     with av.open(str(copied(path, tmp_path / to))) as file:
         assert not file.streams.audio and sum(1 for _ in file.decode(video=0)) == COUNT
