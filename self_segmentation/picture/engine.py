@@ -42,7 +42,7 @@ _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom
 _REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
-_BLIND = 5  # frames from the first on that are covered whole where people are replaced: until the background is known
+_BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
 _SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
 _SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
@@ -220,13 +220,16 @@ class Engine:
         if self._lookout is None:
             self._views = self._views or [View(frame.region, frozenset(), TemporalSmoother(self._settings))]
             return None
-        seen = self._lookout.look_now(frame.bgr, self._settings) if self._number == 0 else self._lookout.result(self._number)
+        hides_people = self._settings.replace == 'people'
+        seen = self._lookout.result(self._number)
+        if self._number == 0 and not hides_people:  # else the frame is covered whole, and need not wait
+            seen = self._lookout.look_now(frame.bgr, self._settings)
         if seen is not None:
             parts = len(parts_to_look_at(frame.region))
             self._people.merge(seen.found, seen.before, self._standing_before_background(frame), seen.part, parts)
         unexplained = self._unexplained(frame)
         full_frame_map = None
-        hides_blindly = self._settings.replace == 'people' and not _shows_background(frame.comparison)
+        hides_blindly = hides_people and not _shows_background(frame.comparison)
         if hides_blindly or (unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY):
             self._read = self._number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region))

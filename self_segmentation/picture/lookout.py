@@ -69,7 +69,7 @@ class Lookout:
 
     def look_now(self, bgr: Array, settings: Settings) -> Seen:
         """
-        Look at a frame and wait for it: the first one, or the first after a cut.
+        Look at a frame and wait for it: the first one, or the first after a cut, where it is not covered anyway.
 
         :param bgr: (height, width, 3) uint8, blue green red.
         """
@@ -89,7 +89,7 @@ class Lookout:
         parts = parts_to_look_at(full_frame(bgr.shape))
         if self._looks < len(parts):
             interval = min(interval, _FIRST_ROUND)
-        if self._look is None and number - self._last >= interval:
+        if self._look is None and (not self._looks or number - self._last >= interval):
             before, part = {each.id: each.box for each in people}, parts[_turn(self._looks, len(parts))]
             found = self._thread.submit(self._find, bgr.copy(), settings, _DOUBTFUL_BESIDE, list(before.values()), part)
             self._look = _Look(number, before, part, found)

@@ -16,9 +16,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(soak())
 
 import argparse
+import bisect
 import contextlib
 import fcntl
 import json
+import math
 import os
 import random
 import re
@@ -45,11 +47,12 @@ _VISIT = (3.0, 20.0)  # seconds for which a visitor stays
 _LOOK = 0.02  # seconds between two looks at the processes
 _LIST = 0.06  # seconds between two looks for new threads
 _GRACE = 5.0  # seconds for the last results
-_WARM_UP = 120.0  # seconds; what the node needs it has by then
-_SEEN, _JUDGED = 150.0, 420.0  # seconds from which on the growth of memory is shown, and judged
-_SLOPE = 1.0  # MB/min; what grows faster once the node is warm is a leak
+_WARM_UP = 180.0  # seconds; what the node needs it has by then: every setting was used once
+_SEEN, _JUDGED = 150.0, 360.0  # seconds after that from which on the growth of memory is shown, and judged
+_SLOPE, _SURE = 1.0, 2.0  # MB/min, standard errors; what grows faster once the node is warm, and surely does, is a leak
 _MEETING = 10.0  # seconds in which two ends have to find each other: Fast DDS announces a participant every 3
 _BUSY = 0.1  # seconds; a frame that takes longer needs a cause for that
+_FIRST = 0.2  # seconds; the first frame after a change belongs to it for so long: the node knows nothing of the camera then
 _TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds; of the frame's time, where that is more
 _HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _SHORT = 0.0003  # seconds; shorter waits for a CPU are not noted
@@ -80,7 +83,8 @@ class Threads:
     """
     What kept the threads of processes from going on, as spans of seconds, by the kernel's account of each; nothing without one.
 
-    ``waits``: a thread of the node was ready to run and had no CPU. ``held``: the middleware of one of them slept. Fast DDS does
+    ``waits``: a thread of the node was ready to run and had no CPU, or the host had taken one from this machine (steal).
+    ``held``: the middleware of one of them slept. Fast DDS does
     so, for a third of a second, when it opens the port of another process that shows no sign of life in that moment; it holds a
     lock that all processes share (``open_port_internal`` and ``healthy_check`` in its SharedMemGlobal.hpp).
     """
@@ -91,6 +95,8 @@ class Threads:
         self._middleware: set[Path] = set()
         self._waited: dict[Path, int] = {}
         self._listed = self._looked = 0.0
+        self._cpu = os.open('/proc/stat', os.O_RDONLY)
+        self._stolen = self._steal()
         self.waits: list[tuple[float, float]] = []
         self.held: list[tuple[float, float]] = []
 
@@ -116,7 +122,14 @@ class Threads:
                 self._note_wait(thread, int(account[0].split()[1]), now)
         if held:
             self.held.append((self._looked, now))
-        self._looked = now
+        stolen = self._steal()
+        if stolen > self._stolen:
+            self.waits.append((now - (stolen - self._stolen), now))
+        self._stolen, self._looked = stolen, now
+
+    def _steal(self) -> float:
+        """Return the seconds for which the host of a virtual machine had its CPUs."""
+        return int(os.pread(self._cpu, 256, 0).split()[8]) / os.sysconf('SC_CLK_TCK')
 
     def _note_wait(self, thread: Path, waited: int, now: float) -> None:
         span = 1e-9 * (waited - self._waited.get(thread, waited))  # the kernel counts a wait at its end
@@ -148,6 +161,7 @@ class Threads:
         """End looking."""
         for thread in list(self._files):
             self._forget(thread)
+        os.close(self._cpu)
 
 
 def covered(spans: list[tuple[float, float]], begin: float, end: float) -> float:
@@ -177,9 +191,12 @@ class Evidence:
         self._transports = [change for change in changes if 'image_transport' in change.names]
         self._blocks = {'machine busy: the node waited for a CPU': threads.waits,
                         'middleware held up by a process that came': threads.held}
+        results = sorted(done.values())
         for change in changes:
             costly = [name for name in _COSTLY if any(each.startswith(name) for each in change.names)]
-            self._blocks.setdefault(f'change of {(*costly, "other settings")[0]}', []).append((change.begin, change.end))
+            following = next(iter(results[bisect.bisect(results, change.end):]), change.end)
+            end = min(following, change.end + _FIRST)
+            self._blocks.setdefault(f'change of {(*costly, "other settings")[0]}', []).append((change.begin, end))
         self._run_begins: dict[int, float] = {}
         for frame in frames:
             self._run_begins.setdefault(frame.run, frame.sent)
@@ -234,7 +251,7 @@ class Evidence:
             return 'camera late'
         spans = {cause: [span for span in each if span[1] > begin and span[0] < end] for cause, each in self._blocks.items()}
         rest = end - begin - covered([span for each in spans.values() for span in each], begin, end)
-        if rest > max(self._turn, (1 - _MOST) * (end - begin)):
+        if rest > (_BUSY if is_busy else max(self._turn, (1 - _MOST) * (end - begin))):
             return NO_CAUSE
         return max(spans, key=lambda cause: covered(spans[cause], begin, end))
 
@@ -257,6 +274,7 @@ class Soak:
         self.threads = Threads()
         self.ended: list[str] = []
         self.begin = self.end = self.cores = 0.0
+        self._recorded = 0  # bytes of the cameras' record when this camera started
 
     def run(self, seconds: float, told: list[int]) -> None:
         """Run them until the time is over, one of them ends by itself, or ``told`` has something in it."""
@@ -275,6 +293,8 @@ class Soak:
             while not told and now - self.begin < seconds:
                 if now >= restart_at:
                     self._restart_camera(children)
+                    restart_at = math.inf
+                elif restart_at == math.inf and self._camera_sends():
                     restart_at = now + self._restart_every
                 if now >= visit_at:
                     self._replace_visitor(children)
@@ -315,7 +335,16 @@ class Soak:
         if 'camera' in children:
             _kill(children['camera'])
         self.cameras += 1
+        self._recorded = self._camera_record_size()
         children['camera'] = self._helper('camera', '--run', str(self.cameras))
+
+    def _camera_sends(self) -> bool:
+        """Return whether this camera has begun: on a busy machine its start takes longer than some are given in all."""
+        return self._camera_record_size() > self._recorded
+
+    def _camera_record_size(self) -> int:
+        path = self._folder / 'camera.jsonl'
+        return path.stat().st_size if path.exists() else 0
 
     def _replace_visitor(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'visitor' in children:
@@ -384,17 +413,18 @@ def judged(soak: Soak, folder: Path) -> dict[str, Any]:
         'unexplained line at ERROR': lines,
         'no image': [] if latencies else ['none came at all'],
     }
-    growth = slope(soak.memory)
+    growth, error = slope(soak.memory) or (None, None)
     if leaks(soak.memory):
-        faults['memory'] = [f'it grows by {growth:.2f} MB/min']
+        faults['memory'] = [f'it grows by {growth:.2f} MB/min, with a standard error of {error:.2f}']
     warm = [resident for second, resident, _ in soak.memory if second >= _WARM_UP]
     answers = Counter(each['taken'] for each in changes)
     return {
         'seconds': time.monotonic() - soak.begin, 'frames_in': len(counted),
         'images_out': len(latencies), 'lost': dict(Counter(cause for _, cause in losses).most_common()),
         'latency_p95_ms': float(np.percentile([*latencies.values()], 95)) if latencies else None,
-        'latency_worst_ms': max(latencies.values(), default=None), 'rss_mb_after_2_min': warm[0] if warm else None,
-        'rss_mb_end': soak.memory[-1][1] if soak.memory else None, 'rss_slope_mb_min': growth, 'cores': soak.cores,
+        'latency_worst_ms': max(latencies.values(), default=None), 'rss_mb_warm': warm[0] if warm else None,
+        'rss_mb_end': soak.memory[-1][1] if soak.memory else None, 'rss_slope_mb_min': growth,
+        'rss_slope_error_mb_min': error, 'cores': soak.cores,
         'changes_taken': answers[True], 'changes_refused': answers[False], 'changes_unanswered': answers[None],
         'camera_restarts': soak.cameras - 1, 'visitors': soak.visitors, 'visitors_images': len(visited),
         'error_lines': len(lines), 'faults': {kind: each for kind, each in faults.items() if each},
@@ -425,9 +455,9 @@ def _wrong_answers(changes: list[dict[str, Any]]) -> list[str]:
             if each['taken'] is not each['valid']]
 
 
-def slope(memory: list[tuple[float, float, float]]) -> float | None:
+def slope(memory: list[tuple[float, float, float]]) -> tuple[float, float] | None:
     """
-    Return how memory grows once the node is warm, in MB/min; None where that was not seen for long enough.
+    Return how memory grows once the node is warm, in MB/min, and the standard error; None where that was seen too short a time.
 
     A leak raises the mean of what is the process's own and the least of each minute alike, and what a setting needs for a while
     either the one or the other: the smaller slope counts. Of the shared memory the least of both halves of the time does: 15 MB
@@ -441,21 +471,24 @@ def slope(memory: list[tuple[float, float, float]]) -> float | None:
     minutes, own, shared = (warm[:, 0] - warm[0, 0]) / 60, warm[:, 1] - warm[:, 2], warm[:, 2]
     half = minutes[-1] / 2
     rise = shared[minutes >= half].min() - shared[minutes < half].min()
-    least = [own[minutes.astype(int) == minute].min() for minute in range(int(minutes[-1]))]
-    slopes = np.polyfit(minutes, own, 1)[0], np.polyfit(range(len(least)), least, 1)[0]
-    return float(min(slopes) + max(rise, 0) / half)
+    numbers = np.arange(int(minutes[-1]))
+    least = np.array([own[minutes.astype(int) == minute].min() for minute in numbers])
+    line = np.polyfit(numbers, least, 1)
+    spread = ((least - np.polyval(line, numbers)) ** 2).sum() / max(len(numbers) - 2, 1)
+    error = (spread / ((numbers - numbers.mean()) ** 2).sum()) ** 0.5
+    return float(min(np.polyfit(minutes, own, 1)[0], line[0]) + max(rise, 0) / half), float(error)
 
 
 def leaks(memory: list[tuple[float, float, float]]) -> bool:
-    """Return whether memory grows too fast, where that was seen for long enough to say."""
+    """Return whether memory surely grows too fast, where that was seen for long enough to say."""
     growth = slope(memory)
-    return growth is not None and memory[-1][0] - _WARM_UP >= _JUDGED and growth > _SLOPE
+    return growth is not None and memory[-1][0] - _WARM_UP >= _JUDGED and growth[0] - _SURE * growth[1] > _SLOPE
 
 
 def _table(figures: dict[str, Any], seed: int) -> list[str]:
     f, lost = figures, sum(figures['lost'].values())
-    warm = f"{f['rss_mb_after_2_min']:.0f}" if f['rss_mb_after_2_min'] else '-'
-    slope = '-' if f['rss_slope_mb_min'] is None else f"{f['rss_slope_mb_min']:+.2f} MB/min"
+    warm = f"{f['rss_mb_warm']:.0f}" if f['rss_mb_warm'] else '-'
+    slope = '-' if f['rss_slope_mb_min'] is None else f"{f['rss_slope_mb_min']:+.2f} ± {f['rss_slope_error_mb_min']:.2f} MB/min"
     if f['seconds'] < _WARM_UP + _JUDGED:
         slope += f' (not judged: that takes {(_WARM_UP + _JUDGED) / 60:.0f} minutes)'
     latency = f"{f['latency_p95_ms']:.0f} / {f['latency_worst_ms']:.0f} ms" if f['images_out'] else '-'
@@ -464,7 +497,7 @@ def _table(figures: dict[str, Any], seed: int) -> list[str]:
         **{f'lost: {cause}': count for cause, count in f['lost'].items()},
         f'lost: {NO_CAUSE}': f['lost'].get(NO_CAUSE, 0),
         'latency, camera stamp to image received, p95 / worst': latency,
-        'memory (RSS) after 2 minutes / at the end, slope': f"{warm} / {f['rss_mb_end'] or 0:.0f} MB, {slope}",
+        f'memory (RSS) after {_WARM_UP / 60:.0f} minutes / at the end, slope': f"{warm} / {f['rss_mb_end'] or 0:.0f} MB, {slope}",
         'node process': f"{f['cores']:.2f} cores",
         'parameter changes taken, refused, not answered':
             f"{f['changes_taken']}, {f['changes_refused']}, {f['changes_unanswered']}",
@@ -481,7 +514,7 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='soak', description=__doc__)
     parser.add_argument('--minutes', type=float, default=30.0, help='how long (default: 30)')
     parser.add_argument('--restart-every', type=float, default=60.0, metavar='SECONDS',
-                        help='how often the camera is killed and started again (default: 60)')
+                        help='how long a camera sends before it is killed and another started (default: 60)')
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(1 << 31),
                         help='of what is done at random (default: another one every time)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
