@@ -136,8 +136,13 @@ class Engine:
         return self._people.all
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on. What is known of the video stays, unless left and right, or sides, change."""
-        if settings.flip != self._settings.flip or settings.replace != self._settings.replace:
+        """
+        Take new settings from the next frame on.
+
+        What is known of the video stays, unless left and right change, or from now on nobody may be seen.
+        """
+        is_new_secret = settings.replace == 'people' != self._settings.replace
+        if settings.flip != self._settings.flip or is_new_secret:
             self.reset()
         if settings.replace == 'people':
             settings = private(settings)
