@@ -35,7 +35,7 @@ def near(tunable) -> st.SearchStrategy:
 tuned = st.sampled_from(list(TUNABLES.values())).flatmap(lambda tunable: st.tuples(st.just(tunable), anything | near(tunable)))
 
 
-@many(1000)
+@many(400)
 @given(tuned)
 def test_accepts_or_refuses_value_of_any_type(drawn):
     tunable, value = drawn
@@ -78,7 +78,7 @@ def held(text: str | bytes) -> Settings | None:
         return settings_of(Path(file.name))
 
 
-@many(150)
+@many(80)
 @given(document)
 def test_loads_or_refuses_parameter_file_of_any_structure(structure):
     held(yaml.safe_dump(structure))
@@ -104,7 +104,7 @@ def written(draw) -> str:
     return text
 
 
-@many(300)
+@many(150)
 @given(written())
 def test_loads_or_refuses_damaged_parameter_file(text):
     held(text)

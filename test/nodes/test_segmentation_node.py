@@ -355,13 +355,12 @@ def test_argument_overrides_parameter_file(node):
 
 
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
-def test_scales_16_bit_image_by_camera_bit_depth(graph, start, astronaut, bits):
-    namespace = unique('deep')
-    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
-    node = Segmentation(graph, namespace, program, kinds=('output', 'mask'))
+def test_scales_16_bit_image_by_camera_bit_depth(node, astronaut, bits):
+    node.listen()  # the depth is that of one subscription
+    node.listen('output', 'mask')
     grey = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
     grey[0, 0] = 255
     deep = node.pictures((grey.astype('<u2') << (bits - 8))[..., None].view(np.uint8).reshape(512, 512, 2), 'mono16')
     shallow = node.pictures(grey, 'mono8')
     assert np.array_equal(deep['mask'], shallow['mask']) and np.array_equal(deep['output'], shallow['output'])
-    assert f'{node.topic} uses {bits} of 16 bits' in program.said
+    assert f'{node.topic} uses {bits} of 16 bits' in node.program.said
