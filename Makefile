@@ -18,14 +18,17 @@ DEMO_SECONDS ?= 20
 SECONDS ?= 600
 CAMERA ?=
 MINUTES ?= 30
-WORKERS ?= 4
+WORKERS ?= 3
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip -qq --disable-pip-version-check
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
+LINT := $(RUN) -m ruff check --quiet --config .ci/ruff.toml . && $(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
 OPENCV = $$(sed -n 's/^opencv-contrib-python\(==[0-9.]*\).*/\1/p' .ci/requirements.txt)
 
+# Hundreds of the tests' processes would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 # The ROS of the .venv, not one that the shell may have sourced.
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENTATION COLCON_PREFIX_PATH
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
@@ -36,15 +39,15 @@ export ROS_DISTRO := kilted
 demo: window
 	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
 
-test: lint
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
+test: .venv/.complete
+	@{ $(LINT); } & lint=$$!; $(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS); tests=$$?; \
+	wait $$lint || { echo '"make lint" found the faults above'; exit 1; }; exit $$tests
 
 check: lint
 	@$(RUN) -m pytest -m 'not processes' -n 2 --dist loadscope $(TESTS)
 
 lint: .venv/.complete
-	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .
-	@$(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
+	@$(LINT)
 
 test-matrix: .venv/.matrix
 	@env -u AMENT_PREFIX_PATH -u ROS_DISTRO $(RUN) -m nox --noxfile .ci/noxfile.py $(if $(SESSIONS),--sessions '$(SESSIONS)')
