@@ -19,7 +19,6 @@ let view = localStorage.getItem('view') ?? '';
 // ---- the studio: what it is asked, what it says
 
 let socket = null;
-let isOpen = false;
 let wait = RETRY[0];
 let lastId = 0;
 let looked = null; // what the studio was told last
@@ -28,9 +27,8 @@ const asked = new Map(); // id to what takes the answer
 function connect() {
   socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/socket`);
   socket.binaryType = 'arraybuffer';
-  socket.onopen = () => { isOpen = true; wait = RETRY[0]; look(); explain(); };
+  socket.onopen = () => { wait = RETRY[0]; look(); explain(); };
   socket.onclose = () => {
-    isOpen = false;
     looked = null;
     asked.forEach((take) => take({ done: false, said: 'the studio is gone' }));
     asked.clear();
@@ -41,12 +39,13 @@ function connect() {
   socket.onmessage = ({ data }) => (typeof data === 'string' ? take(JSON.parse(data)) : draw(data));
 }
 
-const send = (message) => { if (isOpen) socket.send(JSON.stringify(message)); };
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
+const send = (message) => { if (isOpen()) socket.send(JSON.stringify(message)); };
 
 /** Ask the studio for something; returns its answer. */
 function ask(message) {
   return new Promise((resolve) => {
-    if (!isOpen) { resolve({ done: false, said: 'the studio is gone' }); return; }
+    if (!isOpen()) { resolve({ done: false, said: 'the studio is gone' }); return; }
     asked.set(++lastId, resolve);
     send({ ...message, id: lastId });
   });
@@ -78,7 +77,7 @@ function look() {
   const show = document.hidden ? [] : shownKinds();
   if (show.length && node.has_people && find('boxes').checked) show.push('people');
   const view = { look: node.node, show };
-  if (!isOpen || same(view, looked)) return;
+  if (!isOpen() || same(view, looked)) return;
   looked = view;
   send(view);
 }
@@ -380,7 +379,7 @@ function showFigures(message) {
 
 /** [what is waited for, more, whether there is a picture below it] */
 function trouble() {
-  if (!isOpen) return [`Waiting for the studio at ${location.host}`, 'ros2 run self_segmentation studio_node'];
+  if (!isOpen()) return [`Waiting for the studio at ${location.host}`, 'ros2 run self_segmentation studio_node'];
   if (!node.node) return ['Waiting for a node that describes its parameters', 'ros2 launch self_segmentation segment.launch.py'];
   if (!rows.size) return [`Waiting for ${node.node}`, ''];
   if (node.hidden_for === '?') return ['Asking who covers people', ''];
@@ -394,7 +393,7 @@ function explain() {
   const found = trouble();
   const hasPicture = pictures.querySelector('figure:not([hidden])') !== null;
   const box = find('message');
-  document.body.classList.toggle('gone', !isOpen);
+  document.body.classList.toggle('gone', !isOpen());
   box.classList.toggle('over', hasPicture);
   if (box.dataset.shown === JSON.stringify([found, hasPicture])) return;
   box.dataset.shown = JSON.stringify([found, hasPicture]);
