@@ -40,7 +40,7 @@ from ..nodes.messages import ImageWriter, compress
 from ..resources import share
 from ..settings import SHOWS_PEOPLE, TUNABLES, Tunable
 
-__all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records']
+__all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records', 'seconds_of']
 
 SIZE = (1280, 720)
 FPS = 15.0  # the sample's own; at 30 two cores have no time left with the dearer settings, and what is lost is their fault
@@ -73,6 +73,11 @@ class _Record:
 def records(path: Path) -> list[dict[str, Any]]:
     """Return what a process wrote so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def seconds_of(stamp: list[int]) -> float:
+    """Return the seconds of a stamp as it was recorded."""
+    return stamp[0] + stamp[1] * 1e-9
 
 
 def camera(options: argparse.Namespace) -> int:

@@ -20,10 +20,10 @@ from self_segmentation.errors import SelfSegmentationError
 from self_segmentation.io.assets import load_assets
 from self_segmentation.picture.segmenter import Segmenter
 from self_segmentation.settings import TUNABLES, Settings
-from self_segmentation.tools.soak import NO_CAUSE, Change, Evidence, Frame, leaks, slope
 from self_segmentation.tools.soak_graph import changes
+from self_segmentation.tools.soak_judge import NO_CAUSE, Change, Evidence, Frame, Seen, leaks, slope
 
-NOTHING = SimpleNamespace(waits=[], held=[])
+NOTHING = Seen()
 
 
 def children_of(parent: int) -> dict[str, int]:
@@ -59,7 +59,7 @@ def soak(graph, start, tmp_path):
 def test_soak_without_time_reports_no_image(start, tmp_path):
     program = start('soak', '--minutes', '0', '--json', tmp_path / 'figures.json')
     assert program.exit_code() == 1, program.said
-    assert list(json.loads((tmp_path / 'figures.json').read_text())['faults']) == ['no image']
+    assert list(json.loads((tmp_path / 'figures.json').read_text())['faults']) == ['no image'], program.said
     assert '| frames in, images out, lost | 0, 0, 0 |' in program.said and 'no image: none came at all' in program.said
 
 
@@ -145,11 +145,11 @@ def frames_of(*counts: int) -> list[Frame]:
 
 
 def causes(frames: list[Frame], lost: set[str], done: dict[str, float] | None = None, came: dict[str, float] | None = None,
-           changed: tuple[Change, ...] = (), threads: SimpleNamespace = NOTHING, begin: float = 99.0) -> dict[str, str]:
+           changed: tuple[Change, ...] = (), seen: Seen = NOTHING, begin: float = 99.0) -> dict[str, str]:
     """The causes of the losses, by the frame's name."""
     done = {**{frame.name: frame.sent + WORK for frame in frames if frame.name not in lost}, **(done or {})}
     came = {**{name: when + 0.002 for name, when in done.items() if name not in lost}, **(came or {})}
-    return {frame.name: cause for frame, cause in Evidence(frames, done, came, list(changed), threads, begin).losses()}
+    return {frame.name: cause for frame, cause in Evidence(frames, done, came, list(changed), seen, begin).losses()}
 
 
 def test_unexplained_loss_has_no_named_cause():
@@ -170,8 +170,8 @@ def test_slow_frame_needs_cause():
     lost = {frame.name for frame in frames[5:10]}
     slow = frames[4].gone, frames[10].gone - 0.001
     assert causes(frames, lost, {'1.4': slow[1]}) == dict.fromkeys(lost, NO_CAUSE)
-    held = SimpleNamespace(waits=[], held=[(slow[0] + 0.01, slow[1] - 0.01)])
-    excused = causes(frames, lost, {'1.4': slow[1]}, threads=held)
+    held = Seen(held=[(slow[0] + 0.01, slow[1] - 0.01)])
+    excused = causes(frames, lost, {'1.4': slow[1]}, seen=held)
     assert excused == dict.fromkeys(lost, 'middleware held up by a process that came')
 
 
@@ -213,8 +213,8 @@ def test_what_is_left_of_slow_frame_may_be_work():
     lost = {frame.name for frame in frames[5:9]}
     begin, end = frames[4].gone, frames[8].gone + 0.03
     for missing, cause in ((0.09, 'machine busy: the node waited for a CPU'), (0.11, NO_CAUSE)):
-        waits = SimpleNamespace(waits=[(begin, end - missing)], held=[])
-        assert causes(frames, lost, {'1.4': end}, threads=waits) == dict.fromkeys(lost, cause)
+        waits = Seen(waits=[(begin, end - missing)])
+        assert causes(frames, lost, {'1.4': end}, seen=waits) == dict.fromkeys(lost, cause)
 
 
 def test_transport_change_explains_losses_until_first_frame():
@@ -227,12 +227,11 @@ def test_transport_change_explains_losses_until_first_frame():
 def test_busy_machine_or_middleware_explains_losses():
     frames = frames_of(20)
     span = [(frames[5].sent, frames[6].gone)]
-    for threads, cause in ((SimpleNamespace(waits=span, held=[]), 'machine busy'),
-                           (SimpleNamespace(waits=[], held=span), 'middleware held up')):
-        lost = causes(frames, {'1.5', '1.9'}, threads=threads)
+    for seen, cause in ((Seen(waits=span), 'machine busy'), (Seen(held=span), 'middleware held up')):
+        lost = causes(frames, {'1.5', '1.9'}, seen=seen)
         assert lost['1.5'].startswith(cause) and lost['1.9'] == NO_CAUSE
-    short = SimpleNamespace(waits=[(frames[5].gone, frames[5].gone + 0.4 * STEP)], held=[])
-    assert causes(frames, {'1.5'}, threads=short) == {'1.5': NO_CAUSE}
+    short = Seen(waits=[(frames[5].gone, frames[5].gone + 0.4 * STEP)])
+    assert causes(frames, {'1.5'}, seen=short) == {'1.5': NO_CAUSE}
 
 
 def test_only_middleware_sleeps_in_node():
