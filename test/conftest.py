@@ -259,9 +259,9 @@ def program_run(capfd):
         signal.signal(number, handler)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def graph():
-    """The tests' own ROS node."""
+    """The ROS node of a file's tests: a new process is told of all that it has, so it does not keep what earlier files had."""
     from ros import Graph
 
     graph = Graph()
