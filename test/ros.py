@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import array
-import os
-import tempfile
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import rclpy
-from conftest import ROOT, Program, unique, wait_until
+from conftest import Program, unique, wait_until
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -42,28 +40,12 @@ def picture_of(message: Image) -> np.ndarray:
     return np.array(message.data, np.uint8).reshape(message.height, message.width, channels).squeeze(2 if channels == 1 else ())
 
 
-# In Fast DDS 3.2 a participant that announces itself just when somebody's endpoint ends waits for itself for ever
-# (PDP::set_next_announcement_interval, TimedEvent::recreate_timer), and finds nobody more. The tests' node sees thousands end.
-SELDOM = """
-      <builtin>
-        <discovery_config>
-          <leaseDuration><sec>7200</sec></leaseDuration>
-          <leaseAnnouncement><sec>3600</sec></leaseAnnouncement>
-        </discovery_config>
-      </builtin>"""
-
-
 class Graph:
     """The tests' own ROS node."""
 
     def __init__(self) -> None:
-        with pytest.MonkeyPatch.context() as patch, tempfile.NamedTemporaryFile('w', suffix='.xml') as profile:
-            profile.write((ROOT / 'config' / 'fastdds.xml').read_text(encoding='utf-8').replace('<rtps>', f'<rtps>{SELDOM}'))
-            profile.flush()
-            for name in {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'} & {*os.environ}:
-                patch.setenv(name, profile.name)
-            rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
-            self.node = rclpy.create_node('tester', start_parameter_services=False)  # it would answer while it spins only
+        rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+        self.node = rclpy.create_node('tester', start_parameter_services=False)  # it would answer while it spins only
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
