@@ -28,6 +28,8 @@ _TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds
 _HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _MOST = 0.5  # fraction of the time in which a frame could have been taken that a cause has to fill
 _ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
+# Judged by its answer; and Fast DDS that finds the shared-memory port of another user, and takes the next one.
+_EXPLAINED = re.compile(r'parameter change refused|Failed init_port fastdds_port\d+: open_and_lock_file failed')
 _COSTLY = ('model', 'background')  # files are read, while frames wait
 
 
@@ -184,7 +186,7 @@ def judged(seen: Seen, folder: Path) -> dict[str, Any]:
     counted = {frame.name for frame in frames if begin <= frame.sent <= seen.end}
     latencies = {each['frame']: 1e3 * (each['came'] - seconds_of(each['stamp'])) for each in images if each['frame'] in counted}
     lines = [line for line in (folder / 'node.log').read_text(errors='replace').splitlines()
-             if _ERROR.search(line) and 'parameter change refused' not in line]  # those are judged by their answers
+             if _ERROR.search(line) and not _EXPLAINED.search(line)]
     faults = {
         'ended': seen.ended,
         'lost without a named cause': [f'frame {frame.name}, {frame.sent - begin:.2f} s after the listener came'
@@ -207,7 +209,7 @@ def judged(seen: Seen, folder: Path) -> dict[str, Any]:
         'rss_mb_end': seen.memory[-1][1] if seen.memory else None, 'rss_slope_mb_min': growth,
         'rss_slope_error_mb_min': error, 'cores': seen.cores,
         'changes_taken': answers[True], 'changes_refused': answers[False], 'changes_unanswered': answers[None],
-        'camera_restarts': seen.cameras - 1, 'visitors': seen.visitors, 'visitors_images': len(visited),
+        'camera_restarts': max(seen.cameras - 1, 0), 'visitors': seen.visitors, 'visitors_images': len(visited),
         'error_lines': len(lines), 'faults': {kind: each for kind, each in faults.items() if each},
     }
 
