@@ -24,7 +24,6 @@ PIP := $(RUN) -m pip -qq --disable-pip-version-check
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
-LINT := $(RUN) -m ruff check --quiet --config .ci/ruff.toml . && $(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
 OPENCV = $$(sed -n 's/^opencv-contrib-python\(==[0-9.]*\).*/\1/p' .ci/requirements.txt)
 
 # Hundreds of the tests' processes would compile the package again.
@@ -39,15 +38,15 @@ export ROS_DISTRO := kilted
 demo: window
 	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
 
-test: .venv/.complete
-	@{ $(LINT); } & lint=$$!; $(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS); tests=$$?; \
-	wait $$lint || { echo '"make lint" found the faults above'; exit 1; }; exit $$tests
+test: lint
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
 
 check: lint
 	@$(RUN) -m pytest -m 'not processes' -n 2 --dist loadscope $(TESTS)
 
 lint: .venv/.complete
-	@$(LINT)
+	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .
+	@$(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
 
 test-matrix: .venv/.matrix
 	@env -u AMENT_PREFIX_PATH -u ROS_DISTRO $(RUN) -m nox --noxfile .ci/noxfile.py $(if $(SESSIONS),--sessions '$(SESSIONS)')

@@ -139,10 +139,11 @@ class Engine:
         """
         Take new settings from the next frame on.
 
-        What is known of the video stays, unless left and right change, or from now on nobody may be seen.
+        What is known of the video stays, unless left and right change, or people are replaced from now on, or were until now and
+        too little is known.
         """
-        is_new_secret = settings.replace == 'people' != self._settings.replace
-        if settings.flip != self._settings.flip or is_new_secret:
+        changes_sides = settings.replace != self._settings.replace
+        if settings.flip != self._settings.flip or changes_sides and (settings.replace == 'people' or self._number < _BLIND):
             self.reset()
         if settings.replace == 'people':
             settings = private(settings)

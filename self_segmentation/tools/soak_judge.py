@@ -28,7 +28,7 @@ _TURN = 0.005, 0.3  # from publishing a result to taking the next frame: seconds
 _HURRY = 0.01  # seconds; of two frames that come closer together the first need not be met
 _MOST = 0.5  # fraction of the time in which a frame could have been taken that a cause has to fill
 _ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
-# Judged by its answer; and Fast DDS that finds the shared-memory port of another user, and takes the next one.
+# Judged by its answer; and Fast DDS that finds the lock of a shared-memory port taken, after which the node goes on.
 _EXPLAINED = re.compile(r'parameter change refused|Failed init_port fastdds_port\d+: open_and_lock_file failed')
 _COSTLY = ('model', 'background')  # files are read, while frames wait
 
@@ -106,8 +106,8 @@ class Evidence:
         results = sorted(done.values())
         for change in changes:
             costly = [name for name in _COSTLY if any(each.startswith(name) for each in change.names)]
-            following = next(iter(results[bisect.bisect(results, change.end):]), change.end)
-            end = min(following, change.end + _FIRST)
+            index = bisect.bisect(results, change.end)
+            end = min(results[index], change.end + _FIRST) if index < len(results) else change.end
             self._blocks.setdefault(f'change of {(*costly, "other settings")[0]}', []).append((change.begin, end))
         self._run_begins: dict[int, float] = {}
         for frame in frames:
@@ -268,16 +268,17 @@ def table(figures: dict[str, Any], seed: int) -> list[str]:
     """Return the figures of :func:`judged` as lines of Markdown."""
     f, lost = figures, sum(figures['lost'].values())
     warm = f"{f['rss_mb_warm']:.0f}" if f['rss_mb_warm'] else '-'
-    slope = '-' if f['rss_slope_mb_min'] is None else f"{f['rss_slope_mb_min']:+.2f} ± {f['rss_slope_error_mb_min']:.2f} MB/min"
+    growth = '-' if f['rss_slope_mb_min'] is None else f"{f['rss_slope_mb_min']:+.2f} ± {f['rss_slope_error_mb_min']:.2f} MB/min"
     if f['seconds'] < _WARM_UP + _JUDGED:
-        slope += f' (not judged: that takes {(_WARM_UP + _JUDGED) / 60:.0f} minutes)'
+        growth += f' (not judged: that takes {(_WARM_UP + _JUDGED) / 60:.0f} minutes)'
     latency = f"{f['latency_p95_ms']:.0f} / {f['latency_worst_ms']:.0f} ms" if f['images_out'] else '-'
     rows = {
         'frames in, images out, lost': f"{f['frames_in']}, {f['images_out']}, {lost}",
         **{f'lost: {cause}': count for cause, count in f['lost'].items()},
         f'lost: {NO_CAUSE}': f['lost'].get(NO_CAUSE, 0),
         'latency, camera stamp to image received, p95 / worst': latency,
-        f'memory (RSS) after {_WARM_UP / 60:.0f} minutes / at the end, slope': f"{warm} / {f['rss_mb_end'] or 0:.0f} MB, {slope}",
+        f'memory (RSS) after {_WARM_UP / 60:.0f} minutes / at the end, slope':
+            f"{warm} / {f['rss_mb_end'] or 0:.0f} MB, {growth}",
         'node process': f"{f['cores']:.2f} cores",
         'parameter changes taken, refused, not answered':
             f"{f['changes_taken']}, {f['changes_refused']}, {f['changes_unanswered']}",

@@ -56,6 +56,23 @@ def noisy(frame, seed=1, grey_levels=1.0):
     return cv2.add(frame, noise, dtype=cv2.CV_8U)
 
 
+def test_no_longer_replacing_people_keeps_who_is_known(sample):
+    pipeline = make(replace='people')
+    for frame in sample[50:62]:
+        known = [person.id for person in pipeline.process(frame).people]
+    reconfigure(pipeline, pipeline.settings.updated({'replace': 'background'}))
+    assert known and [person.id for person in pipeline.process(sample[62]).people] == known
+
+
+@pytest.mark.parametrize('frames', [0, 1, 3])
+def test_shows_person_at_once_after_few_covered_frames(sample, frames):
+    pipeline = make(replace='people')
+    for _ in range(frames):
+        pipeline.process(sample[60])
+    reconfigure(pipeline, pipeline.settings.updated({'replace': 'background'}))
+    assert mask_of(pipeline, sample[60]).mean() > 0.1
+
+
 def test_empty_room_stays_empty_without_inference(sample):
     pipeline = make()
     for seed in range(60):

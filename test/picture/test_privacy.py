@@ -1,16 +1,21 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """People who must not be seen: covered, and more than they, and everything while nothing is known."""
+import threading
+
 import cv2
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, SAMPLE
+from conftest import EMPTY_ROOM, PATIENCE, SAMPLE
 
 from self_segmentation.errors import SettingsError
-from self_segmentation.io.assets import make_pipeline, reconfigure
+from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
+from self_segmentation.picture.detector import Finder, PersonDetector
+from self_segmentation.picture.engine import Engine
 from self_segmentation.picture.people import Person
 from self_segmentation.picture.privacy import Cover, cover_to_alpha, covered
 from self_segmentation.picture.roi import Region
+from self_segmentation.picture.segmenter import Segmenter
 from self_segmentation.picture.temporal.background_model import GRID
 from self_segmentation.settings import Settings
 
@@ -82,6 +87,22 @@ def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
         reconfigure(pipeline, HIDING.updated(changes))
         reconfigure(pipeline, HIDING.updated({**changes, 'replace': 'people'}))
         assert covers_all(pipeline.process(sample[0])), changes
+
+
+def test_first_frame_is_covered_without_waiting_for_detector(sample):
+    asked, goes_on = threading.Event(), threading.Event()
+
+    class Waiting(Finder):
+        def find(self, *arguments):
+            asked.set()
+            assert goes_on.wait(PATIENCE)
+            return super().find(*arguments)
+
+    assets = load_assets(HIDING)
+    engine = Engine(Segmenter(assets.model), Waiting(PersonDetector(assets.detector)), HIDING)
+    assert (engine.frame(sample[60]) == 255).all() and asked.wait(PATIENCE)
+    goes_on.set()
+    engine.close()
 
 
 def test_error_leaves_no_uncovered_pixels_in_output(sample):

@@ -93,6 +93,15 @@ def test_ctrl_c_ends_soak_with_table_and_every_process(soak, graph, tmp_path):
     assert not [name for name, child in run.children.items() if is_running(child)]
 
 
+def test_camera_is_killed_once_it_has_sent(start, graph, tmp_path):
+    program = start('soak', '--restart-every', '0', '--keep', tmp_path)
+    record = tmp_path / 'camera.jsonl'
+    graph.wait_until(lambda: program.code is not None or (record.exists() and '"frame": "4.' in record.read_text()), 'camera 4')
+    program.send(signal.SIGINT)
+    program.exit_code()
+    assert {f'"frame": "{camera}.0"' in record.read_text() for camera in range(1, 5)} == {True}, program.said
+
+
 def test_finds_wrong_image_logged_error_and_dead_node(graph, soak):
     run = soak('--minutes', '30')
     frames = graph.node.create_publisher(Image, f'{run.space}/image_raw', 1)
