@@ -9,6 +9,7 @@ Where there is no ROS the tests that need it are left out, and the last lines of
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib.util
 import itertools
 import os
@@ -40,6 +41,7 @@ HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
 PATIENCE = 120.0  # seconds for anything that is waited for: a loaded machine is slow, not wrong
+HANGS = 600.0  # seconds after which a test hangs: what locks up within the middleware never comes back, nor lets Python run
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
 SAMPLE = ROOT / 'demo' / 'sample.mp4'
@@ -49,6 +51,18 @@ ONE_PIXEL = [] if cv2.__version__ == '4.5.4' else [(1, 1)]  # Ubuntu 22.04's Ope
 _numbers = itertools.count(1)
 hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
 hypothesis.settings.load_profile('repeatable')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config._uncaptured = os.dup(2)  # pytest takes the tests' own
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process of a test that hangs and say where: it fails and the others go on."""
+    faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config._uncaptured)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -71,7 +85,7 @@ def why_no_browser() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out."""
     for item in items:
-        if {'graph', 'start', 'start_shared'} & {*item.fixturenames}:
+        if {'shared_graph', 'start', 'start_shared'} & {*item.fixturenames}:
             item.add_marker('processes')
 
 
@@ -260,11 +274,24 @@ def program_run(capfd):
 
 
 @pytest.fixture(scope='module')
-def graph():
+def shared_graph():
     """The ROS node of a file's tests: a new process is told of all that it has, so it does not keep what earlier files had."""
     from ros import Graph
 
     graph = Graph()
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def graph(start, shared_graph):
+    """
+    The ROS node of one test.
+
+    It ends before the programs that the test started: Fast DDS 3.2 can lock up in who has a publisher taken away that it listens
+    to (docs/reliability.md).
+    """
+    graph = shared_graph.another()
     yield graph
     graph.close()
 
@@ -276,7 +303,7 @@ def nodes() -> list:
 
 
 @pytest.fixture
-def node(nodes, graph, start_shared):
+def node(nodes, shared_graph, start_shared):
     """
     A node with the tutorial's settings, not mirrored, and a subscriber of each result. It looks at each frame by itself.
 
@@ -287,7 +314,7 @@ def node(nodes, graph, start_shared):
     if not nodes or nodes[-1].program.code is not None:
         namespace = unique('shared')
         program = start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
-        nodes.append(Segmentation(graph, namespace, program))
+        nodes.append(Segmentation(shared_graph, namespace, program))
     nodes[-1].restore(tutorial_settings(flip=False))
     nodes[-1].listen(*Segmentation.KINDS)
     return nodes[-1]

@@ -41,13 +41,22 @@ def picture_of(message: Image) -> np.ndarray:
 
 
 class Graph:
-    """The tests' own ROS node."""
+    """A ROS node of the tests, with an executor of its own or another's."""
 
-    def __init__(self) -> None:
-        rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('tester', start_parameter_services=False)  # it would answer while it spins only
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+    def __init__(self, executor: SingleThreadedExecutor | None = None) -> None:
+        self._is_first = executor is None
+        if executor is None:
+            rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+            executor = SingleThreadedExecutor()
+        # no services of the node's own: it would answer while it spins only
+        self.node = rclpy.create_node(unique('tester'), start_parameter_services=False,
+                                      parameter_overrides=[Parameter('start_type_description_service', value=False)])
+        self._executor = executor
+        executor.add_node(self.node)
+
+    def another(self) -> Graph:
+        """Another node of the same participant: Fast DDS tells processes of participants, so it costs next to nothing."""
+        return Graph(self._executor)
 
     def spin(self) -> None:
         self._executor.spin_once(timeout_sec=0.02)
@@ -64,9 +73,11 @@ class Graph:
             kind, topic, received.append, QoSProfile(depth=depth, reliability=reliability))
 
     def close(self) -> None:
-        self._executor.shutdown()
+        self._executor.remove_node(self.node)
         self.node.destroy_node()
-        rclpy.shutdown()
+        if self._is_first:
+            self._executor.shutdown()
+            rclpy.shutdown()
 
 
 class Parameters:

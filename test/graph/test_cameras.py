@@ -28,7 +28,7 @@ class Camera:
             start.node('segmentation_node', self.namespace, '--params-file', TUTORIAL, flip='false',
                        background__color=f'[{", ".join(map(str, self.color))}]'),
             start.node('camera_node', self.namespace, video_device=path, framerate=4.0, frame_id=self.namespace)]
-        self.received, self.subscription = graph.listen(f'/{self.namespace}/segmentation/output')
+        self.received, _ = graph.listen(f'/{self.namespace}/segmentation/output')
 
     @property
     def expected(self) -> np.ndarray:
@@ -47,10 +47,7 @@ class Camera:
 
 @pytest.fixture
 def cameras(graph, start, astronaut, tmp_path):
-    cameras = [Camera(number, graph, start, astronaut, tmp_path) for number in range(len(COLORS))]
-    yield cameras
-    for camera in cameras:
-        graph.node.destroy_subscription(camera.subscription)
+    return [Camera(number, graph, start, astronaut, tmp_path) for number in range(len(COLORS))]
 
 
 def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
@@ -59,7 +56,7 @@ def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
     def on_report(report: DiagnosticArray) -> None:
         reports.update({status.hardware_id: status.name for status in report.status})
 
-    subscription = graph.node.create_subscription(DiagnosticArray, '/diagnostics', on_report, 100)
+    graph.node.create_subscription(DiagnosticArray, '/diagnostics', on_report, 100)
     expected = [camera.expected for camera in cameras]
     for number, picture in enumerate(expected):
         assert 0.2 < area(np.any(picture != COLORS[number][::-1], axis=2).astype(np.uint8) * 255) < 0.9  # a person is there
@@ -88,4 +85,3 @@ def test_four_cameras_keep_results_and_parameters_apart(graph, cameras):
     all_give(expected)
     for camera in cameras:
         assert 'Traceback' not in camera.programs[0].said and 'another node is named' not in camera.programs[0].said
-    graph.node.destroy_subscription(subscription)

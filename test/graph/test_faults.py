@@ -43,10 +43,10 @@ def most_memory(pid: int) -> int:
 
 
 @pytest.fixture(scope='module')
-def default_node(graph, start_shared):
+def default_node(shared_graph, start_shared):
     """A node with the defaults, which remembers frames, and a subscriber of its mask."""
     namespace = unique('default')
-    return Segmentation(graph, namespace, start_shared.node('segmentation_node', namespace), kinds=('mask',))
+    return Segmentation(shared_graph, namespace, start_shared.node('segmentation_node', namespace), kinds=('mask',))
 
 
 @pytest.fixture(scope='module')
@@ -62,7 +62,7 @@ def assert_serves(node, astronaut, expected):
 def test_recovers_when_camera_restarts(graph, start):
     namespace = unique('camera')
     program = start.node('segmentation_node', namespace)
-    received, subscription = graph.listen(f'/{namespace}/segmentation/output')
+    received, _ = graph.listen(f'/{namespace}/segmentation/output')
     for _ in range(2):
         camera = start.node('camera_node', namespace, video_device=SAMPLE)
         received.clear()
@@ -71,7 +71,6 @@ def test_recovers_when_camera_restarts(graph, start):
         camera.exit_code()
     graph.wait_until(lambda: f'no camera frames on /{namespace}/image_raw' in program.said, 'the complaint')
     assert program.code is None, program.said
-    graph.node.destroy_subscription(subscription)
 
 
 def test_accepts_change_of_size_encoding_and_rate(node, astronaut):
@@ -108,7 +107,6 @@ def test_serves_when_simulated_time_jumps_back_or_stops(graph, start, sample):
         message = message_of(sample[60 + number])
         message.header.stamp.sec, message.header.frame_id = second, unique('jump')
         assert area(picture_of(node.results(message)['mask'])) > 0.2
-    graph.node.destroy_publisher(clock)
     graph.node.destroy_publisher(node._sender)
     node.wait_until(lambda: 'no camera frames' in node.program.said, 'the complaint, though the clock stands')
 

@@ -156,8 +156,8 @@ class Nodes:
 
 
 @pytest.fixture(scope='module')
-def shared_nodes(graph, start_shared):
-    return Nodes(graph, start_shared)
+def shared_nodes(shared_graph, start_shared):
+    return Nodes(shared_graph, start_shared)
 
 
 @pytest.fixture

@@ -32,12 +32,12 @@ class Compressed(Segmentation):
 
 
 @pytest.fixture(scope='module')
-def compressed(graph, start_shared):
+def compressed(shared_graph, start_shared):
     """A node that takes compressed images, for all tests of this file."""
     namespace = unique('compressed')
     program = start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false',
                                 image_transport='compressed')
-    return Compressed(graph, namespace, program)
+    return Compressed(shared_graph, namespace, program)
 
 
 @pytest.mark.parametrize('ending', ['.png', '.jpg'])
@@ -75,19 +75,17 @@ def test_switches_image_transport_live(node, graph, astronaut, expected):
         node._sender = senders[transport]
         message = (message_of if transport == 'raw' else compressed_of)(astronaut)
         assert np.array_equal(picture_of(node.results(message)['mask']), expected.mask)
-    graph.node.destroy_publisher(senders['compressed'])
 
 
 def test_remapped_image_topic_has_compressed_topic(graph, start):
     namespace = unique('remapped')
     program = start.node('segmentation_node', namespace, '-r', f'image_raw:=/{namespace}/front/picture',
                          '-r', f'~/output:=/{namespace}/seen', image_transport='compressed')
-    _, subscription = graph.listen(f'/{namespace}/seen')
+    graph.listen(f'/{namespace}/seen')
     graph.wait_until(lambda: program.code is not None or graph.node.count_subscribers(f'/{namespace}/front/picture/compressed'),
                      'the subscription')
     assert program.code is None, program.said
     assert graph.node.count_publishers(f'/{namespace}/seen/compressed') == 1
-    graph.node.destroy_subscription(subscription)
 
 
 def test_compressed_output_matches_raw(node, astronaut, expected):

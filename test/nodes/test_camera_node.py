@@ -26,17 +26,12 @@ def numbers_of(received, sample) -> list[int]:
 @pytest.fixture
 def camera(graph, start):
     """``camera(video_device=..., ...)`` starts one; it returns the program and the list that its images come into."""
-    subscriptions = []
-
     def camera(**parameters):
         namespace = unique('camera')
-        received, subscription = graph.listen(f'/{namespace}/image_raw')
-        subscriptions.append(subscription)
+        received, _ = graph.listen(f'/{namespace}/image_raw')
         return start.node('camera_node', namespace, **parameters), received
 
-    yield camera
-    for subscription in subscriptions:
-        graph.node.destroy_subscription(subscription)
+    return camera
 
 
 def wait_for(graph, program, received, count):
@@ -202,14 +197,13 @@ def test_publishes_camera_info_with_image_header(graph, camera, tmp_path):
         return [name for name, _ in graph.node.get_topic_names_and_types() if name.endswith('/camera_info')]
 
     graph.wait_until(lambda: topics() or program.code is not None, 'the topic')
-    subscription = graph.node.create_subscription(CameraInfo, topics()[0], infos.append, 300)
+    graph.node.create_subscription(CameraInfo, topics()[0], infos.append, 300)
     graph.wait_until(lambda: len(infos) >= 3, 'calibrations')
     info = infos[-1]
     graph.wait_until(lambda: any(message.header == info.header for message in received), 'its image')
     assert (info.width, info.height, info.distortion_model) == (512, 512, 'rational_polynomial')
     assert list(info.d) == [0.1, -0.2, 0, 0, 0.05, 0, 0, 1] and list(info.k) == [500, 0, 256, 0, 510.5, 256, 0, 0, 1]
     assert list(info.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1] and list(info.p) == [500, 0, 256, 0, 0, 510, 256, 0, 0, 0, 1, 0]
-    graph.node.destroy_subscription(subscription)
 
 
 def test_skips_camera_info_of_another_size(graph, camera, tmp_path):

@@ -66,7 +66,6 @@ def test_topic_background_shows_newest_image_or_color(node, astronaut):
     node.wait_until(lambda: 'the colour is shown' in node.program.said, 'the word that the background is silent')
     assert node.change(background__type='color') == []
     node.wait_until(lambda: sender.get_subscription_count() == 0, 'the end of the subscription')
-    node.graph.node.destroy_publisher(sender)
 
 
 def test_transparent_output_is_bgra8_with_straight_alpha(node, astronaut):

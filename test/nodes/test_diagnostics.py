@@ -40,9 +40,9 @@ class Watched(Segmentation):
 
 
 @pytest.fixture(scope='module')
-def watched(graph, start_shared):
+def watched(shared_graph, start_shared):
     namespace = unique('watched')
-    return Watched(graph, namespace, start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL))
+    return Watched(shared_graph, namespace, start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL))
 
 
 @pytest.fixture
@@ -112,21 +112,19 @@ def test_warns_of_missing_camera_with_topics(graph, start):
     nothing = f'/{namespace}/nothing'
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '-r', f'image_raw:={nothing}'))
     begin = time.monotonic()
-    _, subscription = graph.listen(f'{node.name}/mask')
+    graph.listen(f'{node.name}/mask')
     node.report(WARN, f'no camera frames on {nothing} for ')
     assert time.monotonic() - begin > 2.5
     node.report(WARN, node.topic)  # which the tests' own camera has
     node.wait_until(lambda: any(f'no camera frames on {nothing} for ' in line and node.topic in line
                                 for line in node.program.said.splitlines()), 'the warning in the log')
-    graph.node.destroy_subscription(subscription)
 
 
 def test_warns_of_camera_in_other_transport_with_its_topic(node, graph):
     assert node.change(image_transport='compressed') == []  # the tests' own camera publishes raw images alone
-    _, subscription = graph.listen(f'{node.name}/mask')
+    graph.listen(f'{node.name}/mask')
     node.report(WARN, f'no publishers, but there are some on {node.topic}: set image_transport to raw')
     assert node.change(image_transport='raw') == []
-    graph.node.destroy_subscription(subscription)
 
 
 def test_reports_unusable_frames_as_error_until_good_ones(node, astronaut):
@@ -173,10 +171,9 @@ def test_warns_when_camera_lacks_fastdds_profile(graph, start):
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
     start('', namespace, command=[sys.executable, '-c', FOREIGN_CAMERA], env=bare)
-    _, subscription = graph.listen(f'{node.name}/mask')
+    graph.listen(f'{node.name}/mask')
     node.report(WARN, 'config/fastdds.xml')  # whether some come or none does
     node.wait_until(lambda: 'config/fastdds.xml' in node.program.said, 'the warning in the log')
-    graph.node.destroy_subscription(subscription)
 
 
 def test_reports_while_simulated_time_stands_still(graph, start):

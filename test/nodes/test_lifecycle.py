@@ -48,11 +48,11 @@ class Managed(Segmentation):
 
 
 @pytest.fixture
-def managed(nodes, graph, start_shared):
+def managed(nodes, shared_graph, start_shared):
     """A node that waits for its manager; the tests of this file share it until one shuts it down."""
     if not nodes or nodes[-1].program.code is not None:
         namespace = unique('managed')
-        nodes.append(Managed(graph, namespace, start_shared.node(
+        nodes.append(Managed(shared_graph, namespace, start_shared.node(
             'segmentation_node', namespace, '--params-file', TUTORIAL, autostart='false', flip='false')))
         assert nodes[-1].state == 'unconfigured'
     managed = nodes[-1]

@@ -193,7 +193,6 @@ def test_refuses_parameter_of_unknown_type(node, graph, service):
     result = answer.results[0] if service is SetParameters else answer.result
     assert not result.successful and 'threshold' in result.reason and '99' in result.reason
     assert node.values() == USUAL
-    graph.node.destroy_client(client)
 
 
 def test_parameter_cannot_be_deleted(node):

@@ -12,7 +12,7 @@ def test_lists_running_nodes_with_parameters(graph):
     namespace = '/' + unique('watched')
     nodes = {name: rclpy.create_node(name, namespace=namespace, start_parameter_services=name != 'mute')
              for name in ('one', 'mute', '_hidden')}
-    client = graph.node.create_client(DescribeParameters, f'{namespace}/one/describe_parameters')
+    graph.node.create_client(DescribeParameters, f'{namespace}/one/describe_parameters')
 
     def listed() -> list[str]:
         return [name for name in nodes_with_parameters(graph.node) if name.startswith(namespace)]
@@ -21,4 +21,3 @@ def test_lists_running_nodes_with_parameters(graph):
     for node in nodes.values():
         node.destroy_node()
     graph.wait_until(lambda: listed() == [], 'its end, though somebody has a client of its service')
-    graph.node.destroy_client(client)

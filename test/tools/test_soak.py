@@ -111,7 +111,7 @@ def test_finds_wrong_image_logged_error_and_dead_node(graph, soak):
     def on_diagnostics(array: DiagnosticArray) -> None:
         skipped.extend(s for s in array.status if s.hardware_id == f'{run.space}/segmentation' and 'are skipped' in s.message)
 
-    subscription = graph.node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
+    graph.node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
 
     def found() -> bool:
         frames.publish(Image(width=2, height=2, encoding='nonsense'))
@@ -132,9 +132,6 @@ def test_finds_wrong_image_logged_error_and_dead_node(graph, soak):
     assert 'ended: the node ended by itself, with exit code -9' in run.program.said
     assert '| frames in, images out, lost |' in run.program.said and 'Traceback' not in run.program.said
     assert not [name for name, child in run.children.items() if is_running(child)]
-    for publisher in (frames, pictures):
-        graph.node.destroy_publisher(publisher)
-    graph.node.destroy_subscription(subscription)
 
 
 # ---- causes: a frame every 33 ms, a result 15 ms after it
