@@ -7,7 +7,7 @@ from __future__ import annotations
 import array
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from ..picture.decoding import MAX_SIDE, decode
 
-__all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'compress', 'compressed_to_bgr', 'to_bgr']
+__all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'compress', 'compressed_to_bgr', 'seconds_of', 'stamp_of', 'to_bgr']
+
+Stamp = tuple[int, int]
 
 
 # encoding: (bytes a pixel in a row, conversion to bgr8; None where it is bgr8 already)
@@ -72,6 +74,16 @@ class BitDepth:
                 self._bits = bits
                 self._on_change(bits, brightest)
         return self._bits
+
+
+def stamp_of(header: Any) -> Stamp:
+    """Return the stamp of a std_msgs/Header: seconds and nanoseconds, which compare exactly."""
+    return header.stamp.sec, header.stamp.nanosec
+
+
+def seconds_of(stamp: Sequence[int]) -> float:
+    """Return a stamp's seconds; of today's they are exact to a quarter of a microsecond."""
+    return stamp[0] + stamp[1] * 1e-9
 
 
 def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from ..picture.people import Person
-from .messages import ImageWriter, compress
+from .messages import ImageWriter, compress, stamp_of
 from .parameters import wrong_qos_named
 
 try:
@@ -146,8 +146,7 @@ class PeopleOutput:
             found = [{'id': person.id, 'box': [person.box.x0, person.box.y0, person.box.width, person.box.height],
                       'score': round(float(person.score), 3), 'counts': person.counts} for person in people]
             self._publisher.publish(String(data=json.dumps({
-                'stamp': [header.stamp.sec, header.stamp.nanosec], 'frame_id': header.frame_id, 'width': width, 'height': height,
-                'people': found})))
+                'stamp': stamp_of(header), 'frame_id': header.frame_id, 'width': width, 'height': height, 'people': found})))
 
     def close(self) -> None:
         """End publishing."""

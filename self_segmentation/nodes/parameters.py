@@ -37,8 +37,8 @@ class SettingsParameters:
     a type is unknown: theirs are answered here.
 
     :param node: on which the parameters are declared.
-    :param apply: called with the names that were given once :attr:`settings` are the new ones; where it raises
-        SelfSegmentationError, having changed nothing, they are the old ones again and the change is refused.
+    :param apply: called with the names that were given once :attr:`settings` are the new ones. Where it raises
+        SelfSegmentationError the change is refused, and it is called once more, with no names and the old settings.
     """
 
     def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
@@ -108,6 +108,7 @@ class SettingsParameters:
             self._apply(changes)
         except SelfSegmentationError as error:
             self.settings = before
+            self._apply(())
             return SetParametersResult(successful=False, reason=str(error))
         self._node.get_logger().debug('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items()))
         return SetParametersResult(successful=True)

@@ -25,6 +25,7 @@ from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
 from .lifetime import STEADY, log_library_lines, run
+from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
 from .supervision import Supervisor
@@ -164,13 +165,13 @@ class SegmentationNode(LifecycleNode):
     # ---- settings and demand
 
     def _apply(self, given: Collection[str]) -> None:
-        """Take the settings as they are now; ``given`` names those that were set."""
+        """Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was."""
+        self._follow_demand()
         if self._pipeline is not None:
             reconfigure(self._pipeline, self._tuning.settings, given)
         if 'replace' in given:  # what was published before is not shown again
             for output in self._outputs:
                 output.forget()
-        self._follow_demand()
 
     def _follow_demand(self) -> None:
         """Subscribe to the camera while a result is wanted, in the transport that is set, and only then."""
@@ -220,7 +221,7 @@ class SegmentationNode(LifecycleNode):
             decoded = time.perf_counter()
             height, width = frame.shape[:2]
             pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in wanted}
-            result = pipeline.process(frame, stamp=_seconds(message), composite=pixels.get('composite', False),
+            result = pipeline.process(frame, stamp=seconds_of(stamp_of(message.header)), composite=pixels.get('composite', False),
                                       mask=pixels.get('mask', False), alpha=pixels.get('alpha', False), hide=self._paused)
             done = time.perf_counter()
             for output in wanted:
@@ -261,7 +262,7 @@ class SegmentationNode(LifecycleNode):
         settings = self._tuning.settings
         hides_people = settings.replace == 'people'
         frame = decode(message)
-        result = self._pipeline.process(frame, stamp=_seconds(message), hide=self._paused and hides_people)
+        result = self._pipeline.process(frame, stamp=seconds_of(stamp_of(message.header)), hide=self._paused and hides_people)
         assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
         return save(settings.save_dir, pictures if hides_people else {'input': frame, **pictures})
@@ -276,10 +277,6 @@ class SegmentationNode(LifecycleNode):
         missing = self._background.topic if is_missing and self._background is not None else ''
         runtime = self._pipeline.runtime if self._pipeline is not None else None
         return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, missing)
-
-
-def _seconds(message: Any) -> float:
-    return float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 from .inputs import latest_only
-from .messages import BitDepth, to_bgr
+from .messages import BitDepth, Stamp, seconds_of, stamp_of, to_bgr
 
 __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
@@ -26,7 +26,6 @@ _MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go withou
 _LARGEST = 8 << 20  # bytes of an encoded picture
 _BEGINS = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n')  # of what a browser is given as it is
 _CHECK = 16  # pixels of a square of the pattern that stands for transparency
-Stamp = tuple[int, int]
 
 
 class Topic(NamedTuple):
@@ -82,7 +81,7 @@ class Pictures:
     def _arrive(self, kind: str, message: Any) -> None:
         if kind not in self._subscriptions:
             return
-        stamp = message.header.stamp.sec, message.header.stamp.nanosec
+        stamp = stamp_of(message.header)
         self._frames.setdefault(stamp, {})[kind] = message
         if self._subscriptions.keys() == self._frames[stamp].keys():
             while next(iter(self._frames)) != stamp:
@@ -96,7 +95,7 @@ class Pictures:
                 self._send(*oldest)
 
     def _send(self, stamp: Stamp, messages: dict[str, Any]) -> None:
-        seconds = stamp[0] + stamp[1] * 1e-9
+        seconds = seconds_of(stamp)
         self.count += 1
         self.age = self._node.get_clock().now().nanoseconds * 1e-9 - seconds
         pictures = {}

@@ -78,6 +78,8 @@ def listen(options: argparse.Namespace) -> dict[str, Any]:
     from rclpy.qos import QoSProfile, QoSReliabilityPolicy
     from sensor_msgs.msg import Image
 
+    from ..nodes.messages import seconds_of, stamp_of
+
     rclpy.init()
     node = rclpy.create_node('listener', namespace=options.namespace)
     latencies: list[float] = []
@@ -88,7 +90,7 @@ def listen(options: argparse.Namespace) -> dict[str, Any]:
         now = time.time()
         if not first:
             first.append(now)
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        stamp = seconds_of(stamp_of(message.header))
         stamps.append(stamp)
         latencies.append(now - stamp)
 

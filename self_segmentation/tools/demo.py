@@ -33,7 +33,7 @@ from sensor_msgs.msg import Image
 from ..io.window import why_no_window
 from ..io.writers import VideoFile
 from ..nodes.lifetime import run
-from ..nodes.messages import to_bgr
+from ..nodes.messages import seconds_of, stamp_of, to_bgr
 from ..resources import share
 
 __all__ = ['main']
@@ -75,15 +75,15 @@ class DemoNode(Node):
 
     def _on_input(self, message: Image) -> None:
         self._count['in'] += 1
-        self._inputs.append((_stamp(message), to_bgr(message)))
+        self._inputs.append((stamp_of(message.header), to_bgr(message)))
 
     def _on_mask(self, message: Image) -> None:
-        self._masks.append((_stamp(message), to_bgr(message)))
+        self._masks.append((stamp_of(message.header), to_bgr(message)))
 
     def _on_output(self, message: Image) -> None:
         now = self.get_clock().now().nanoseconds * 1e-9
-        stamp = _stamp(message)
-        self._latencies.append(now - (stamp[0] + stamp[1] * 1e-9))
+        stamp = stamp_of(message.header)
+        self._latencies.append(now - seconds_of(stamp))
         self._count['out'] += 1
         composite = to_bgr(message)
         if not self.images:
@@ -130,10 +130,6 @@ class DemoNode(Node):
         if self._best is not None:
             cv2.imwrite(str(self._folder / 'output.png'), self._best)
         super().destroy_node()
-
-
-def _stamp(message: Image) -> tuple[int, int]:
-    return message.header.stamp.sec, message.header.stamp.nanosec
 
 
 def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -37,7 +37,7 @@ from ..io.recordings import (
     recordings_in,
     typestore,
 )
-from ..nodes.messages import BitDepth, compress, compressed_to_bgr, to_bgr
+from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
 from ..picture.pipeline import Result
 from ..settings import Settings
 
@@ -170,8 +170,7 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
 
         def process(frame: Any) -> Result:
             header, pixels = frame
-            stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
-            return pipeline.process(pixels, stamp=stamp, mask='mask' in names, alpha='alpha' in names)
+            return pipeline.process(pixels, stamp=seconds_of(stamp_of(header)), mask='mask' in names, alpha='alpha' in names)
 
         for connection, time, data, made in _overlapped(_kept(recording, damage), images, codec, process, names):
             if told:

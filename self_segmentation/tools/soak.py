@@ -32,10 +32,11 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from ..nodes.messages import seconds_of
 from ..programs import note_signals
 from ..resources import share
 from .benchmark_graph import Usage, environment, process
-from .soak_graph import records, seconds_of
+from .soak_graph import records
 from .soak_judge import Seen, judged, table
 
 __all__ = ['Soak', 'Threads', 'main']

@@ -36,11 +36,11 @@ from ..io.sources import open_source
 from ..middleware import keep_large_buffers
 from ..nodes.inputs import HAS_MESSAGE_INFO
 from ..nodes.lifetime import run
-from ..nodes.messages import ImageWriter, compress
+from ..nodes.messages import ImageWriter, compress, stamp_of
 from ..resources import share
 from ..settings import SHOWS_PEOPLE, TUNABLES, Tunable
 
-__all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records', 'seconds_of']
+__all__ = ['FORMS', 'FPS', 'SIZE', 'changes', 'records']
 
 SIZE = (1280, 720)
 FPS = 15.0  # the sample's own; at 30 two cores have no time left with the dearer settings, and what is lost is their fault
@@ -75,11 +75,6 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def seconds_of(stamp: list[int]) -> float:
-    """Return the seconds of a stamp as it was recorded."""
-    return stamp[0] + stamp[1] * 1e-9
-
-
 def camera(options: argparse.Namespace) -> int:
     """Publish the built-in sample at a steady rate until the end; ``frame_id`` tells the run and the frame."""
     record = _Record(options.record)
@@ -101,7 +96,7 @@ def camera(options: argparse.Namespace) -> int:
             time.sleep(max(due - time.monotonic(), 0))
             sent = time.monotonic()
             header.stamp, header.frame_id = node.get_clock().now().to_msg(), f'{options.run}.{number}'
-            record(frame=header.frame_id, stamp=[header.stamp.sec, header.stamp.nanosec])
+            record(frame=header.frame_id, stamp=stamp_of(header))
             raw.publish(writer.message)
             if small.get_subscription_count():
                 message = CompressedImage(header=header)
@@ -143,7 +138,7 @@ class _Viewer(Node):
         else:
             with PIL.Image.open(io.BytesIO(message.data)) as image:
                 form = [*image.size, image.format]
-        self.note(topic=topic, frame=header.frame_id, stamp=[header.stamp.sec, header.stamp.nanosec], form=form, came=now,
+        self.note(topic=topic, frame=header.frame_id, stamp=stamp_of(header), form=form, came=now,
                   published=published)
 
 

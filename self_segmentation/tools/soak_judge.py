@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .soak_graph import FORMS, FPS, SIZE, records, seconds_of
+from ..nodes.messages import seconds_of
+from .soak_graph import FORMS, FPS, SIZE, records
 
 __all__ = ['NO_CAUSE', 'Change', 'Evidence', 'Frame', 'Seen', 'judged', 'leaks', 'slope', 'table']
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import SAMPLE, tutorial_settings, unique
+from conftest import SAMPLE, TUTORIAL, tutorial_settings, unique
 from rclpy.qos import QoSProfile
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
@@ -66,6 +66,18 @@ def test_topic_background_shows_newest_image_or_color(node, astronaut):
     node.wait_until(lambda: 'the colour is shown' in node.program.said, 'the word that the background is silent')
     assert node.change(background__type='color') == []
     node.wait_until(lambda: sender.get_subscription_count() == 0, 'the end of the subscription')
+
+
+def test_refused_background_topic_changes_nothing(graph, start, astronaut):
+    namespace = unique('refused')
+    override = f'qos_overrides./{namespace}/segmentation/background.subscription.depth'
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL, '-p',
+                                                     f'{override}:=-3', background__type='blur'), kinds=('output',))
+    before = node.pictures(astronaut)['output']
+    [reason] = node.change(background__type='topic')
+    assert f'/{namespace}/segmentation/background is not allowed' in reason
+    assert np.array_equal(node.pictures(astronaut)['output'], before)
+    assert node.values()['background.type'] == 'blur'
 
 
 def test_transparent_output_is_bgra8_with_straight_alpha(node, astronaut):
