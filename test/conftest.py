@@ -14,6 +14,7 @@ import importlib.util
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -175,7 +176,10 @@ def unique(name: str) -> str:
 
 
 class Program:
-    """A process of the package; what it says on both channels is kept."""
+    """A process of the package; what it says on both channels is kept, but for what Fast DDS says of itself."""
+
+    # of a variable's old name, and of a port in shared memory whose owner, of whatever domain, does not answer or stands still
+    _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps|Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
@@ -184,7 +188,7 @@ class Program:
 
     @property
     def said(self) -> str:
-        return os.pread(self._said.fileno(), 1 << 24, 0).decode(errors='replace')
+        return self._OF_FAST_DDS.sub('', os.pread(self._said.fileno(), 1 << 24, 0).decode(errors='replace'))
 
     @property
     def code(self) -> int | None:

@@ -118,6 +118,21 @@ def as_it_is() -> list[str]:
 
 # ---- hosts
 
+def without_shared_memory(folder: Path) -> dict[str, str]:
+    """
+    Return the variables of a process that has UDP only.
+
+    For one that stands still: others that open a port of it in shared memory may find that it does not answer, and remove it.
+    """
+    profile = folder / 'udp.xml'
+    profile.write_text("""<profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
+      <transport_descriptors><transport_descriptor><transport_id>udp</transport_id><type>UDPv4</type></transport_descriptor>
+      </transport_descriptors><participant profile_name="udp" is_default_profile="true"><rtps><userTransports>
+      <transport_id>udp</transport_id></userTransports><useBuiltinTransports>false</useBuiltinTransports></rtps></participant>
+      </profiles>""")
+    return dict.fromkeys(('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'), str(profile))
+
+
 class TwoHosts:
     """
     Two hosts 'near' and 'far' and the cable between them: network namespaces, each with a /dev/shm of its own.
@@ -191,16 +206,8 @@ class TwoHosts:
 class OneHost:
     """The nearest to two hosts: one, whose processes have nothing but UDP between them."""
 
-    PROFILE = """<profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
-      <transport_descriptors><transport_descriptor><transport_id>udp</transport_id><type>UDPv4</type></transport_descriptor>
-      </transport_descriptors><participant profile_name="udp" is_default_profile="true"><rtps><userTransports>
-      <transport_id>udp</transport_id></userTransports><useBuiltinTransports>false</useBuiltinTransports></rtps></participant>
-      </profiles>"""
-
     def __init__(self, folder: Path) -> None:
-        profile = folder / 'udp.xml'
-        profile.write_text(self.PROFILE)
-        self.environment = dict.fromkeys(('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'), str(profile))
+        self.environment = without_shared_memory(folder)
 
     def at(self, name: str) -> list[str]:
         return []

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import EMPTY_ROOM, ROOT, SAMPLE, TUTORIAL, area, tutorial_settings, unique, wait_until
+from machine import without_shared_memory
 from rclpy.parameter import Parameter
 from ros import Segmentation, message_of, picture_of
 from rosgraph_msgs.msg import Clock
@@ -111,9 +112,10 @@ def test_serves_when_simulated_time_jumps_back_or_stops(graph, start, sample):
     node.wait_until(lambda: 'no camera frames' in node.program.said, 'the complaint, though the clock stands')
 
 
-def test_stalled_subscriber_does_not_slow_others(node, start, sample):
+def test_stalled_subscriber_does_not_slow_others(node, start, sample, tmp_path):
     namespace = node.name.split('/')[1]
-    listener = start('', command=[sys.executable, '-c', LISTENER, namespace, 'segmentation/output'])
+    listener = start('', command=[sys.executable, '-c', LISTENER, namespace, 'segmentation/output'],
+                     env={**os.environ, **without_shared_memory(tmp_path)})
     node.listen('mask')
     node.wait_until(lambda: node.results(message_of(sample[60])) and 'picture' in listener.said, 'the listener')
     listener.send(signal.SIGSTOP)

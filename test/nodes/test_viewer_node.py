@@ -9,7 +9,7 @@ def test_viewer_without_display_ends_with_one_line(start):
     environment = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
     program = start('viewer_node', env=environment)
     assert program.exit_code() == 1
-    lines = [line for line in program.said.splitlines() if '[rmw_fastrtps' not in line]
+    lines = program.said.splitlines()
     assert len(lines) == 1 and 'no window' in lines[0] and 'Traceback' not in program.said
     assert 'DISPLAY' in lines[0] or 'headless' in lines[0]
 
@@ -24,5 +24,5 @@ def test_refuses_unreachable_display(start):
     environment = {name: value for name, value in os.environ.items() if name != 'WAYLAND_DISPLAY'}
     program = start('viewer_node', env={**environment, 'DISPLAY': ':7654'})
     assert program.exit_code() == 1
-    lines = [line for line in program.said.splitlines() if '[rmw_fastrtps' not in line]
+    lines = program.said.splitlines()
     assert len(lines) == 1 and 'no window' in lines[0] and (':7654' in lines[0] or 'headless' in lines[0])
