@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Mapping
+import fcntl
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .resources import share
 
-__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers']
+__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers',
+           'remove_shared_memory', 'shared_memory_of']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
@@ -95,3 +99,33 @@ def give_memory_back() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def shared_memory_of(process: int) -> set[Path]:
+    """
+    Return the shared memory in which Fast DDS holds the images of a process, and of those that it takes images from.
+
+    :param process: its number; nothing is returned when it has ended.
+    """
+    try:
+        maps = Path(f'/proc/{process}/maps').read_text()
+    except OSError:
+        return set()
+    return {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]+$', maps, re.MULTILINE)}
+
+
+def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
+    """
+    Remove and return what belongs to nobody who lives.
+
+    A process that is killed leaves what it had, 64 MiB, until the machine is started again or ``fastdds shm clean`` is called.
+    """
+    removed = []
+    for place in places:
+        lock = place.with_name(f'{place.name}_el')
+        with contextlib.suppress(OSError), lock.open() as file:  # somebody's who lives, or gone
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            place.unlink()
+            lock.unlink()
+            removed.append(place)
+    return removed

@@ -33,7 +33,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from self_segmentation.io.assets import load_assets  # noqa: E402
-from self_segmentation.middleware import image_environment  # noqa: E402
+from self_segmentation.middleware import image_environment, remove_shared_memory, shared_memory_of  # noqa: E402
 from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
@@ -185,6 +185,7 @@ class Program:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         command = [*(command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
+        self._shared_memory: set[Path] = set()  # that it may leave behind
 
     @property
     def said(self) -> str:
@@ -199,6 +200,8 @@ class Program:
         return self._process.pid
 
     def send(self, number: int) -> None:
+        if number == signal.SIGKILL:
+            self._shared_memory |= shared_memory_of(self.pid)
         self._process.send_signal(number)
 
     def exit_code(self, seconds: float = PATIENCE) -> int:
@@ -213,8 +216,9 @@ class Program:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.send(signal.SIGKILL)
             self._process.wait()
+        remove_shared_memory(self._shared_memory)
         self._said.close()
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import logging
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -41,7 +43,7 @@ __all__ = ['STEADY', 'log_library_lines', 'run']
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
-_END_PATIENCE = 20.0  # seconds for the middleware's own end, which was seen to hang once on an overloaded machine
+_END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
@@ -69,6 +71,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     node = None
+    executor: SingleThreadedExecutor | None = None
     try:
         _start_ros(sys.argv if args is None else args)
         if told:
@@ -92,13 +95,17 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
             raise
     finally:
         failed = getattr(node, 'failed', False)
-        deadline = threading.Timer(_END_PATIENCE, os._exit, [failed])
-        deadline.daemon = True
-        deadline.start()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
+        signal.alarm(_END_PATIENCE)
+        # An executor that was interrupted, and the error that interrupted it, hold what was about to be served, and with it the
+        # participant and its shared memory, which nobody else would remove.
+        if executor is not None:
+            executor.shutdown(timeout_sec=0)
         if node is not None:
             node.destroy_node()
+        gc.collect()
         rclpy.try_shutdown()
-        deadline.cancel()
+        signal.alarm(0)
         ignore_signals()
     return 1 if failed else 0
 

@@ -94,7 +94,11 @@ class SegmentationNode(LifecycleNode):
         if not HAS_MATCHED_EVENTS:
             self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
         if self._tuning.settings.autostart:
-            self._start()
+            try:
+                self._start()
+            except SelfSegmentationError:
+                self.destroy_node()
+                raise
 
     def _start(self) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate):
@@ -157,10 +161,11 @@ class SegmentationNode(LifecycleNode):
     on_shutdown = on_error = on_cleanup
 
     def destroy_node(self) -> None:
-        """Free the model, then the node."""
+        """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
         if self._pipeline is not None:
             self._pipeline.close()
         super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
 
     # ---- settings and demand
 

@@ -17,12 +17,10 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import argparse
 import contextlib
-import fcntl
 import json
 import math
 import os
 import random
-import re
 import signal
 import subprocess
 import tempfile
@@ -32,6 +30,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from ..middleware import remove_shared_memory, shared_memory_of
 from ..nodes.messages import seconds_of
 from ..programs import note_signals
 from ..resources import share
@@ -229,7 +228,7 @@ class Soak:
         self._leaving = [(child, until) for child, until in self._leaving if child.poll() is None]
         for child, until in self._leaving:
             if time.monotonic() > until:
-                child.kill()
+                _kill(child)
 
     def _last_images(self) -> None:
         """Wait until the frames that count have come out."""
@@ -243,15 +242,10 @@ class Soak:
 
 def _kill(child: subprocess.Popen[str]) -> None:
     """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
-    maps = Path(f'/proc/{child.pid}/maps').read_text()
+    places = shared_memory_of(child.pid)
     child.kill()
     child.wait()
-    for name in set(re.findall(r'/dev/shm/fastdds_[0-9a-f]+$', maps, re.MULTILINE)):
-        lock = Path(f'{name}_el')
-        with contextlib.suppress(OSError), lock.open() as file:  # somebody else's, who lives, or gone
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            Path(name).unlink()
-            lock.unlink()
+    remove_shared_memory(places)
 
 
 def main(args: list[str] | None = None) -> int:

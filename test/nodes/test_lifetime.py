@@ -12,6 +12,8 @@ import pytest
 from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
 
+from self_segmentation.middleware import remove_shared_memory, shared_memory_of
+
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
            'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM]}
 
@@ -38,10 +40,12 @@ def test_signal_ends_nodes_cleanly(graph, start, state, numbers):
     else:
         graph.wait_until(lambda: 'trying again' in programs[1].said, 'the camera')
         graph.wait_until(lambda: graph.node.count_publishers(f'/{namespace}/segmentation/mask'), 'the segmentation node')
+    shared_memory = set.union(*(shared_memory_of(program.pid) for program in programs))
     press(programs, numbers)
     for program in programs:
         assert program.exit_code() == 0, program.said
         assert 'Traceback' not in program.said and 'Error' not in program.said, program.said
+    assert shared_memory and not remove_shared_memory(shared_memory)  # nothing is left behind
 
 
 def test_ctrl_c_ends_demo_and_its_nodes(tmp_path):
@@ -213,6 +217,8 @@ def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, 
 UNANSWERABLE = """
 import rclpy, sys
 from lifecycle_msgs.srv import ChangeState
+
+from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 from self_segmentation.nodes.lifetime import run
 
 def make_node():

@@ -18,6 +18,7 @@ from sensor_msgs.msg import Image
 
 from self_segmentation.errors import SelfSegmentationError
 from self_segmentation.io.assets import load_assets
+from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 from self_segmentation.picture.segmenter import Segmenter
 from self_segmentation.settings import TUNABLES, Settings
 from self_segmentation.tools.soak_graph import changes
@@ -123,8 +124,10 @@ def test_finds_wrong_image_logged_error_and_dead_node(graph, soak):
     graph.wait_until(lambda: pictures.get_subscription_count() >= 1, 'the listener')
     pictures.publish(foreign)
     pictures.wait_for_all_acked()
+    shared_memory = shared_memory_of(run.children['node'])
     os.kill(run.children['node'], signal.SIGKILL)
     assert run.program.exit_code() == 1, run.program.said
+    remove_shared_memory(shared_memory)
     faults = run.figures()['faults']
     assert faults['ended'] == ['the node ended by itself, with exit code -9']
     assert any(foreign.header.frame_id in each for each in faults['wrong image'])
