@@ -179,7 +179,8 @@ class Program:
     """A process of the package; what it says on both channels is kept, but for what Fast DDS says of itself."""
 
     # of a variable's old name, and of a port in shared memory whose owner, of whatever domain, does not answer or stands still
-    _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps|Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
+    _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps\w*\]: FASTRTPS_DEFAULT_PROFILES_FILE|'
+                              r'Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115

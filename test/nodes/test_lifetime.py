@@ -217,8 +217,6 @@ def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, 
 UNANSWERABLE = """
 import rclpy, sys
 from lifecycle_msgs.srv import ChangeState
-
-from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 from self_segmentation.nodes.lifetime import run
 
 def make_node():
@@ -251,6 +249,29 @@ def test_failing_service_request_does_not_end_node(graph, start):
 
     assert [success(number) for number in (1, 7, 1)] == [True, False, True]
     assert 'Failed to trigger transition' in program.said and 'Traceback' not in program.said
+
+
+UNENDING = """
+import ctypes, rclpy, sys, threading
+from self_segmentation.nodes import lifetime
+
+class Unending(rclpy.node.Node):
+    ending = threading.Event()
+    ending.set()
+
+    def destroy_node(self):
+        print('ends', flush=True)
+        ctypes.PyDLL(None).sleep(3600)  # no Python runs meanwhile
+
+lifetime._END_PATIENCE = 1
+sys.exit(lifetime.run(lambda: Unending('unending')))
+"""
+
+
+def test_node_that_hangs_at_its_end_is_ended(start):
+    program = start('', command=[sys.executable, '-c', UNENDING])
+    assert program.exit_code() == -signal.SIGALRM
+    assert program.said == 'ends\n'
 
 
 def shared_memory(pid: int) -> list[int]:
