@@ -30,11 +30,10 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from ..middleware import remove_shared_memory, shared_memory_of
 from ..nodes.messages import seconds_of
 from ..programs import note_signals
 from ..resources import share
-from .benchmark_graph import Usage, environment, process
+from .benchmark_graph import Usage, environment, kill, process
 from .soak_graph import records
 from .soak_judge import Seen, judged, table
 
@@ -203,7 +202,7 @@ class Soak:
 
     def _restart_camera(self, children: dict[str, subprocess.Popen[str]]) -> None:
         if 'camera' in children:
-            _kill(children['camera'])
+            kill(children['camera'])
         self.seen.cameras += 1
         self._recorded = self._camera_record_size()
         children['camera'] = self._helper('camera', '--run', str(self.seen.cameras))
@@ -228,7 +227,7 @@ class Soak:
         self._leaving = [(child, until) for child, until in self._leaving if child.poll() is None]
         for child, until in self._leaving:
             if time.monotonic() > until:
-                _kill(child)
+                kill(child)
 
     def _last_images(self) -> None:
         """Wait until the frames that count have come out."""
@@ -238,14 +237,6 @@ class Soak:
             if last and seconds_of(last[0].get('stamp', (0, 0))) > self.seen.end:
                 break
             time.sleep(0.2)
-
-
-def _kill(child: subprocess.Popen[str]) -> None:
-    """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
-    places = shared_memory_of(child.pid)
-    child.kill()
-    child.wait()
-    remove_shared_memory(places)
 
 
 def main(args: list[str] | None = None) -> int:

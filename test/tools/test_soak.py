@@ -21,6 +21,7 @@ from self_segmentation.io.assets import load_assets
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 from self_segmentation.picture.segmenter import Segmenter
 from self_segmentation.settings import TUNABLES, Settings
+from self_segmentation.tools.benchmark_graph import kill, process
 from self_segmentation.tools.soak_graph import changes
 from self_segmentation.tools.soak_judge import NO_CAUSE, Change, Evidence, Frame, Seen, leaks, slope
 
@@ -92,6 +93,16 @@ def test_ctrl_c_ends_soak_with_table_and_every_process(soak, graph, tmp_path):
     assert f"| cameras killed and started again | {figures['camera_restarts']} |" in said
     assert 'not judged: that takes 9 minutes' in said and 'Traceback' not in said
     assert not [name for name, child in run.children.items() if is_running(child)]
+
+
+def test_killed_node_leaves_no_shared_memory(graph):
+    name = unique('killed')
+    with process('self_segmentation.nodes.segmentation_node', '--ros-args', '-r', f'__ns:=/{name}') as child:
+        graph.wait_until(lambda: child.poll() is not None or ('segmentation', f'/{name}') in
+                         graph.node.get_node_names_and_namespaces(), 'the node')
+        places = shared_memory_of(child.pid)
+        kill(child)
+    assert places and not remove_shared_memory(places)
 
 
 def test_camera_is_killed_once_it_has_sent(start, graph, tmp_path):
