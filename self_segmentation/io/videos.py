@@ -83,7 +83,8 @@ class Video(Source):
             self._container.close()
             raise SourceError(f'{self._what} has no picture in it that can be decoded: give a video or an image')
         stream = self._stream = videos[0]
-        stream.thread_type = 'AUTO'
+        # Not by whole frames: as many come late as there are threads, and FFmpeg may not tell the damage of one that is not done.
+        stream.thread_type = 'SLICE'
         self._decoder = stream.codec_context
         if stream.metadata.get('alpha_mode') == '1' and self._decoder.name in _ALPHA:
             self._decoder = self._av.CodecContext.create(_ALPHA[self._decoder.name], 'r')

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from conftest import ROOT, SAMPLE
+from conftest import PATIENCE, ROOT, SAMPLE
 from media import COUNT, FPS, corners, quarters, write_video
 
 from self_segmentation.errors import SourceError
@@ -111,6 +112,29 @@ def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
         source.rewind()
     assert [record.message for record in caplog.records if 'ended' in record.message] == [
         f"stream '{server}/clip.mp4' has ended after {COUNT} frames"]
+
+
+def test_stream_gives_each_frame_without_waiting_for_next(tmp_path):
+    count, sent = 60, 50  # FFmpeg looks at some twenty before it begins
+    path = write_video(tmp_path / 'live.mkv', [quarters()] * count, options={'tune': 'zerolatency'})
+    with av.open(str(path)) as file:
+        begin = [packet.pos for packet in file.demux(video=0) if packet.size][sent]
+    whole, are_read = path.read_bytes(), threading.Event()
+
+    def send(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            connection.recv(1 << 16)
+            connection.sendall(b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n' % len(whole) + whole[:begin])
+            are_read.wait(PATIENCE)
+            connection.sendall(whole[begin:])
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=send, args=[listener], daemon=True).start()
+        source = open_source(f'http://127.0.0.1:{listener.getsockname()[1]}/live.mkv')
+        for _ in range(sent):
+            assert source.read() is not None
+        are_read.set()  # a reader that had waited would have given up the stream meanwhile, and lost these:
+        assert len(frames_of(source)) == count - sent
 
 
 def test_refuses_missing_stream_by_address(server):
