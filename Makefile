@@ -4,7 +4,7 @@
 # make demo              the main job on the built-in sample, DEMO_SECONDS=20
 # make demo CAMERA=0     ... on a camera
 # make test              lint, types and all tests; the studio's page in a browser: sudo apt install chromium
-# make check             lint, types and the tests that start no processes: for the one who edits
+# make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, in a minute
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
@@ -42,7 +42,7 @@ test: lint
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
 
 check: lint
-	@$(RUN) -m pytest -m 'not processes' -n 2 --dist loadscope $(TESTS)
+	@$(RUN) -m pytest -m 'not processes and not slow' -n 2 --dist loadscope $(TESTS)
 
 lint: .venv/.complete
 	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from self_segmentation.errors import SettingsError
 from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
+pytestmark = pytest.mark.slow
+
 plain = (st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=9) | st.dates()
          | st.datetimes())
 anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner, inner)

@@ -276,6 +276,7 @@ def test_signal_during_video_leaves_playable_video(start, tmp_path, number):
     assert masks - 1 <= len(video_frames(tmp_path / 'out.mp4')) <= masks + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('output', ['picture.png', 'picture.jpg', 'video.mp4'])
 def test_full_disk_exits_1_with_file_name(tmp_path, output):
     path = tmp_path / output
@@ -283,6 +284,7 @@ def test_full_disk_exits_1_with_file_name(tmp_path, output):
     assert_fails(path, SAMPLE if output.endswith('.mp4') else ASTRONAUT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('output', ['pictures', 'video.mp4'])
 def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
     """By a limit on the size of a file, which takes no right to set."""

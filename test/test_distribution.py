@@ -15,6 +15,8 @@ from test_package import imports
 
 import self_segmentation.programs
 
+pytestmark = pytest.mark.slow
+
 LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycache__', '*.egg-info', '.*_cache', '.hypothesis',
             'output.*')
 LIBRARIES = {'cv2': 'opencv-contrib-python', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert'}

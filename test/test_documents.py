@@ -147,6 +147,7 @@ def test_every_command_is_run_or_excused():
     assert all(any(re.match(excuse, command) for command in told) for excuse in EXCUSED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', RUN)
 def test_command_of_the_documents_runs(command, tmp_path, clip):
     (tmp_path / 'photos').mkdir()
@@ -165,6 +166,7 @@ def test_command_of_the_documents_runs(command, tmp_path, clip):
         assert made.stat().st_size > 10000 if made.is_file() else len(list(made.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_background_of_the_document_appears(tmp_path):
     [example] = blocks(ROOT / 'docs' / 'writing_a_background.md', 'python')
     assert len(example.strip().splitlines()) <= 20

@@ -12,6 +12,8 @@ from tracing import needs_strace, sockets, traced
 
 from self_segmentation.picture import runtimes
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]
 NEEDS = {'litert': {'mediapipe', 'matplotlib', 'google.protobuf', 'absl', 'flatbuffers', 'attr'}, 'mediapipe': {'ai_edge_litert'}}
 PROGRAM = """

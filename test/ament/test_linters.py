@@ -15,6 +15,8 @@ from importlib.metadata import version
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ['self_segmentation', 'launch', 'setup.py']  # what is installed; ruff looks at the tests too
 ARGUMENTS = {
     'ament_copyright': ['LICENSE', 'CONTRIBUTING.md'],

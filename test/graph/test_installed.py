@@ -12,6 +12,8 @@ import pytest
 from conftest import ASTRONAUT, ROOT, TUTORIAL, area, unique
 from ros import Segmentation
 
+pytestmark = pytest.mark.slow
+
 
 def without_source_tree() -> dict[str, str]:
     """The environment with what a sourced setup file put on PYTHONPATH, but without this source tree."""

@@ -20,6 +20,8 @@ from self_segmentation.picture.runtimes import installed_runtimes
 from self_segmentation.picture.segmenter import ModelFile, _input_size
 from self_segmentation.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def background(path: Path) -> np.ndarray | None:
     """What is put behind a frame of the picture's own size, None where the file was refused by its path."""

@@ -110,6 +110,7 @@ def test_plays_animated_image(tmp_path, kind):
     pipeline.close()
 
 
+@pytest.mark.slow
 def test_opens_gif_of_10000_pictures_at_once():
     content = animation(10000, 'GIF')
     with soon():
@@ -118,6 +119,7 @@ def test_opens_gif_of_10000_pictures_at_once():
         player.close()
 
 
+@pytest.mark.slow
 def test_plays_cut_off_video_as_far_as_it_goes(tmp_path):
     path = tmp_path / 'half.mkv'
     import av

@@ -104,6 +104,7 @@ def test_refuses_jpeg_of_many_scans(tmp_path):
         seen(tmp_path, whole[:-2] + scan * 200 + b'\xff\xd9')
 
 
+@pytest.mark.slow
 def test_reads_200_megapixels(tmp_path):
     PIL.Image.new('L', (16320, 12240), 77).save(tmp_path / 'large.png', compress_level=1)
     pixels = first(tmp_path / 'large.png').pixels
@@ -195,6 +196,7 @@ def test_reads_heic(tmp_path):
     assert corners(seen(tmp_path, heic(), 'IMG_0001.HEIC')) == 'rgbw'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, brand, package', [('photo.heic', b'heic', 'pillow-heif'), ('photo', b'mif1', 'pillow-heif'),
                                                   ('photo.avif', b'avif', 'pillow')])
 def test_names_unreadable_heic_and_avif(tmp_path, name, brand, package):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from conftest import ROOT, background_of
 from damage import JPEGS, NUMBERS, PNGS, damaged, many
 from fuzz.promises import mended
@@ -25,6 +26,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.nodes.messages import ENCODINGS
 from self_segmentation.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 KEPT = sorted((ROOT / 'test' / 'data' / 'fuzz').glob('*/*'))
 BYTES = {'bgr8': 3, 'rgb8': 3, '8UC3': 3, 'bgra8': 4, 'rgba8': 4, '8UC4': 4, 'mono8': 1, '8UC1': 1, 'nv12': 1, 'bayer_rggb8': 1,

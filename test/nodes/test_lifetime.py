@@ -48,6 +48,7 @@ def test_signal_ends_nodes_cleanly(graph, start, state, numbers):
     assert shared_memory and not remove_shared_memory(shared_memory)  # nothing is left behind
 
 
+@pytest.mark.processes
 def test_ctrl_c_ends_demo_and_its_nodes(tmp_path):
     """To a whole foreground group, as a terminal sends it; and no process of the demo stays behind."""
     environment = {**os.environ, 'DISPLAY': '', 'WAYLAND_DISPLAY': ''}

@@ -195,6 +195,7 @@ GOLDEN = ['color', 'image', 'blur', 'pixelate', 'topic', 'transparent', 'clean_p
           'people_blur', 'people_pixelate', 'people_clean_plate', 'people_transparent']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', GOLDEN)
 def test_composite_matches_golden_picture(kind, sample):
     made = golden_composite(kind, sample[20:61])

@@ -80,6 +80,7 @@ def test_empty_room_stays_empty_without_inference(sample):
     assert pipeline.inferences == 0
 
 
+@pytest.mark.slow
 def test_finds_sample_person_within_8_frames(sample):
     pipeline = make()
     areas = [mask_of(pipeline, frame, stamp=number / 15).mean() for number, frame in enumerate(sample)]
@@ -90,6 +91,7 @@ def test_finds_sample_person_within_8_frames(sample):
     assert first - 27 - alone.index(True) <= 8
 
 
+@pytest.mark.slow
 def test_video_gives_same_masks_each_time(sample):
     pipelines = make(), make()
     for frame in sample[20:100]:
@@ -117,6 +119,7 @@ def test_finds_two_separate_people_with_boxes(room, cut_out):
     assert pipeline.inferences == 2
 
 
+@pytest.mark.slow
 def test_finds_newcomer_beside_known_person(room, cut_out):
     alone, _ = placed(room, cut_out, 300, 150)
     pipeline = make()

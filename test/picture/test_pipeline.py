@@ -34,6 +34,7 @@ def shared_pipeline(request):
     pipeline.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, value', [*ENDS, *CHOICES], ids=lambda value: str(value))
 def test_every_choice_and_range_limit_gives_results(name, value, shared_pipeline, sample):
     pipeline, base = shared_pipeline

@@ -114,6 +114,7 @@ def test_error_leaves_no_uncovered_pixels_in_output(sample):
     assert not out.any()
 
 
+@pytest.mark.slow
 def test_never_shows_person_of_sample(sample):
     plain, hiding = make_pipeline(Settings().updated({'flip': False})), make_pipeline(HIDING)
     for number, frame in enumerate(sample):

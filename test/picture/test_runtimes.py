@@ -70,6 +70,7 @@ def test_both_runtimes_give_same_image_mask(path, pipelines):
     assert iou(*masks) >= (0.9 if TIES else 0.999)
 
 
+@pytest.mark.slow
 @both
 def test_both_runtimes_give_same_video_masks(sample, pipelines):
     for pipeline in pipelines:

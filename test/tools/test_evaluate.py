@@ -26,6 +26,8 @@ from self_segmentation.tools.metrics import (
     spill,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def square(left, side=40, size=100):
     mask = np.zeros((size, size), bool)

@@ -26,6 +26,8 @@ from self_segmentation.io.recordings import Recording, is_recording
 from self_segmentation.settings import Settings
 from self_segmentation.tools.offline import Choice, _chosen, _left_out, process_recordings
 
+pytestmark = pytest.mark.slow
+
 COUNT = 6
 OUTPUT, MASK, ALPHA = (f'/segmentation/{name}' for name in ('output', 'mask', 'alpha'))
 
