@@ -83,12 +83,11 @@ class Video(Source):
             self._container.close()
             raise SourceError(f'{self._what} has no picture in it that can be decoded: give a video or an image')
         stream = self._stream = videos[0]
-        # Not by whole frames: as many come late as there are threads, and FFmpeg may not tell the damage of one that is not done.
-        stream.thread_type = 'SLICE'
         self._decoder = stream.codec_context
         if stream.metadata.get('alpha_mode') == '1' and self._decoder.name in _ALPHA:
             self._decoder = self._av.CodecContext.create(_ALPHA[self._decoder.name], 'r')
             self._decoder.extradata = stream.codec_context.extradata
+        self._decoder.thread_count = 1  # with more, frames come late, as many as threads, and FFmpeg may not tell their damage
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
         self.is_live = self.kind == SourceKind.STREAM and not self._declared

@@ -114,9 +114,12 @@ def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
         f"stream '{server}/clip.mp4' has ended after {COUNT} frames"]
 
 
-def test_stream_gives_each_frame_without_waiting_for_next(tmp_path):
-    count, sent = 60, 50  # FFmpeg looks at some twenty before it begins
-    path = write_video(tmp_path / 'live.mkv', [quarters()] * count, options={'tune': 'zerolatency'})
+@pytest.mark.parametrize('codec, options', [('libx264', {'tune': 'zerolatency'}),
+                                            ('libsvtav1', {'svtav1-params': 'pred-struct=1'})])
+def test_stream_gives_each_frame_without_waiting_for_next(tmp_path, codec, options):
+    rng, count, sent = np.random.default_rng(1), 60, 50  # FFmpeg looks at some twenty before it begins
+    path = write_video(tmp_path / 'live.mkv', [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(count)],
+                       codec=codec, options=options)
     with av.open(str(path)) as file:
         begin = [packet.pos for packet in file.demux(video=0) if packet.size][sent]
     whole, are_read = path.read_bytes(), threading.Event()
@@ -198,6 +201,25 @@ def test_decodes_frames_after_damage_and_reports_it(tmp_path):
             got.append(frame)
     assert COUNT / 2 <= len(got) < COUNT and got[-1].stamp == max(expected)
     assert all(np.array_equal(frame.pixels, expected[frame.stamp]) for frame in got)
+
+
+def test_reports_single_wrong_bits_in_each_slice(tmp_path):
+    rng = np.random.default_rng(1)
+    whole = write_video(tmp_path / 'whole.mp4', [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(COUNT)],
+                        options={'g': '5', 'x264-params': 'slices=4'})
+    with av.open(str(whole)) as file:
+        begin, size = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size][COUNT // 2]
+    told = 0
+    for _ in range(10):
+        data = bytearray(whole.read_bytes())
+        for at in rng.integers(begin + size // 3, begin + size, 4):
+            data[at] ^= 1 << rng.integers(8)
+        (tmp_path / 'bad.mp4').write_bytes(data)
+        try:
+            frames_of(open_source(str(tmp_path / 'bad.mp4')))
+        except SourceError as error:
+            told += 'frames could be read' in str(error)
+    assert told >= 9  # with a thread for each slice FFmpeg tells a third
 
 
 def test_refuses_file_without_video_stream(tmp_path):
