@@ -31,7 +31,7 @@ nox.options.envdir = str(ROOT / '.nox')
 @nox.session
 @nox.parametrize('python,ros,runtimes,libraries', WORLDS)
 def world(session: nox.Session, ros: str, runtimes: tuple[str, ...], libraries: tuple[str, ...]) -> None:
-    """Run the whole suite in the first world, and in the others the tests that start no processes."""
+    """Run the whole suite in the first world, and in the others what `make check` takes and the slow tests."""
     session.chdir(ROOT)
     session.install('-q', '-r', f'.ci/requirements-{ros}.txt', '-r', '.ci/requirements-test.txt', *libraries)
     session.install('-q', '--no-deps', *runtimes)

@@ -139,6 +139,13 @@ def commands() -> list[tuple[str, str]]:
     return [(name, command) for name, line in lines if (command := re.sub(r'(^|\s)#.*$', '', line).strip())]
 
 
+def test_design_names_every_module():
+    layout = re.search(r'## Layout.*?###', (ROOT / 'docs' / 'design.md').read_text(encoding='utf-8'), re.DOTALL)[0]
+    modules = {path.stem for path in (ROOT / 'self_segmentation').rglob('*.py')} - {'__init__', 'arrays'}
+    assert len(modules) > 50
+    assert not sorted(name for name in modules if not re.search(rf'\b{name}`', layout))
+
+
 def test_every_command_is_run_or_excused():
     unknown = [each for each in commands() if each[1] not in RUN and not any(re.match(excuse, each[1]) for excuse in EXCUSED)]
     assert not unknown, 'say in RUN or EXCUSED how they are tested, or why they are not'

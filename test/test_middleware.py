@@ -111,6 +111,7 @@ def test_image_environment_gives_threads_one_heap():
     assert heaps(THREADS, {'MALLOC_ARENA_MAX': '8'}) > 1 == heaps(THREADS, added)
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not HAS_ROS, reason='no rclpy')
 def test_node_has_one_heap_however_it_is_started():
     assert heaps(NODE, {}) == 1

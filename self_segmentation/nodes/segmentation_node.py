@@ -63,8 +63,8 @@ class SegmentationNode(LifecycleNode):
     Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, best effort, depth 1, and with ``background.type``
     topic ``~/background``. Publishes ``~/output`` (bgr8; bgra8 with ``background.type`` transparent), ``~/mask`` (mono8, 0 or
     255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), who is there on
-    ``~/people`` (JSON), reliable, depth 1, and how it is on ``/diagnostics``. All QoS can be overridden by parameters. Every
-    setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it to files.
+    ``~/people`` (JSON), reliable, depth 1, and how it is on ``/diagnostics``. Parameters override the QoS of all but that.
+    Every setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it to files.
 
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.

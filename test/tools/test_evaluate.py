@@ -26,8 +26,6 @@ from self_segmentation.tools.metrics import (
     spill,
 )
 
-pytestmark = pytest.mark.slow
-
 
 def square(left, side=40, size=100):
     mask = np.zeros((size, size), bool)
@@ -115,6 +113,7 @@ def test_people_tally_separates_beside_from_false_area():
     assert (figures['above_1_percent'], figures['empty']) == (1, 3)
 
 
+@pytest.mark.slow
 def test_evaluates_folder_and_draws_worst_cases(tmp_path, capsys, sample):
     for part in ('images', 'masks', 'empty', 'videos/talk_mattes'):
         (tmp_path / part).mkdir(parents=True)

@@ -77,6 +77,7 @@ def test_policy_allows_exactly_what_nodes_use(graph, start):
     assert look() == expected
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not HAS_TYPE_DESCRIPTIONS, reason='the policy is made on a later distribution')
 def test_policy_matches_make_reference():
     done = subprocess.run([sys.executable, '-m', 'self_segmentation.tools.policy'], stdout=subprocess.PIPE, text=True, check=True)
