@@ -49,7 +49,8 @@ class RemoteNode:
         self.parameters: dict[str, dict[str, Any]] = {}  # by name, see :func:`summary`; empty while it is not there
         self.actions: tuple[str, ...] = ()
         self._waiting: dict[Future[Any], tuple[float, Callable[[str], None]]] = {}  # until when, and who is told if nothing comes
-        self._is_loading = False
+        self._is_loading = self._is_outdated = False  # outdated: it has other parameters than those that are loaded
+        self._changed: dict[str, Any] = {}  # values that it told while they are loaded: what was asked for may be older
         self._clients: dict[Any, Client[Any, Any]] = {kind: node.create_client(kind, f'{name}/{service}') for kind, service in (
             (ListParameters, 'list_parameters'), (DescribeParameters, 'describe_parameters'),
             (GetParameters, 'get_parameters'), (SetParameters, 'set_parameters'), (Trigger, 'save'), (SetBool, 'pause'))}
@@ -97,20 +98,28 @@ class RemoteNode:
             self._is_loading = False
             self.parameters = {name: summary(name, descriptor, value)
                                for (name, descriptor), value in zip(descriptors.items(), answer.values)}
+            for name in self._changed.keys() & self.parameters.keys():
+                self.parameters[name]['value'] = self._changed[name]
             self._on_change(True)
+            if self._is_outdated:
+                self.load()
 
-        self._is_loading = True
+        self._is_loading, self._is_outdated, self._changed = True, False, {}
         self._ask(ListParameters, ListParameters.Request(), listed, failed)
 
     def follow(self, event: ParameterEvent) -> None:
         """Take what the node says of its changes."""
         if any(each.name not in self.parameters for each in event.new_parameters) or event.deleted_parameters:
-            if self.parameters and not self._is_loading:
+            if self._is_loading:
+                self._is_outdated = True
+            elif self.parameters:
                 self.load()  # it was started again, or has others now
-            return
         for changed in (*event.new_parameters, *event.changed_parameters):
+            value = plain(changed.value)
+            if self._is_loading:
+                self._changed[changed.name] = value
             if changed.name in self.parameters:
-                self.parameters[changed.name]['value'] = plain(changed.value)
+                self.parameters[changed.name]['value'] = value
         self._on_change(False)
 
     def set(self, values: Mapping[str, Any], then: Callable[[dict[str, str]], None]) -> None:

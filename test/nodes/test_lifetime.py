@@ -271,7 +271,10 @@ sys.exit(lifetime.run(lambda: Unending('unending')))
 
 def test_node_that_hangs_at_its_end_is_ended(start):
     program = start('', command=[sys.executable, '-c', UNENDING])
+    wait_until(lambda: program.code is not None or program.said, 'its end')
+    left = shared_memory_of(program.pid)
     assert program.exit_code() == -signal.SIGALRM
+    remove_shared_memory(left)
     assert program.said == 'ends\n'
 
 

@@ -4,13 +4,15 @@
 import json
 
 import pytest
+import rclpy
+from conftest import unique, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterValue
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterEvent, ParameterValue
 from rclpy.parameter import Parameter
 
 from self_segmentation.nodes.parameters import descriptor
-from self_segmentation.nodes.remote import parameter_message, plain, summary
+from self_segmentation.nodes.remote import RemoteNode, parameter_message, plain, summary
 from self_segmentation.settings import TUNABLES
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -73,3 +75,48 @@ def test_any_value_becomes_parameter_or_is_refused(kind, value):
 def test_wrong_values_are_refused(kind, value):
     with pytest.raises(ValueError, match='p = .* is not allowed'):
         parameter_message('p', kind, value)
+
+
+@pytest.fixture
+def other():
+    """Another node, which has one parameter."""
+    node = rclpy.create_node(unique('other'))
+    node.declare_parameter('gain', 1.0)
+    yield node
+    node.destroy_node()
+
+
+class ToldWhileLoading(RemoteNode):
+    """One that is told of a change when it has asked for all and has no answer yet."""
+
+    def load(self) -> None:
+        super().load()
+        if self.event is not None:
+            self.follow(self.event)
+            self.event = None
+
+    def load_until(self, condition, graph, other) -> None:
+        def answer():
+            self.poll()
+            graph.spin()
+            rclpy.spin_once(other, timeout_sec=0.02)
+
+        wait_until(lambda: condition(self.parameters), 'the parameters', answer)
+
+
+def test_change_told_while_parameters_load_is_kept(graph, other):
+    remote = ToldWhileLoading(graph.node, other.get_fully_qualified_name(), lambda _: None)
+    remote.event = ParameterEvent(changed_parameters=[Parameter('gain', value=2.0).to_parameter_msg()])
+    remote.load_until(bool, graph, other)
+    assert remote.parameters['gain']['value'] == 2.0
+
+
+def test_parameter_declared_while_others_load_is_found(graph, other):
+    def declare(_: bool) -> None:
+        if remote.parameters and not other.has_parameter('late'):
+            other.declare_parameter('late', 3)
+
+    remote = ToldWhileLoading(graph.node, other.get_fully_qualified_name(), declare)
+    remote.event = ParameterEvent(new_parameters=[Parameter('late', value=3).to_parameter_msg()])
+    remote.load_until(lambda parameters: 'late' in parameters, graph, other)
+    assert remote.parameters['late']['value'] == 3 and remote.parameters['gain']['value'] == 1.0
