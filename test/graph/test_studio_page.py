@@ -255,7 +255,7 @@ def test_dragging_threshold_changes_mask(nodes, page):
     page.wait(lambda: 0.9 < nodes.node.values()['threshold'] < 1, 'the threshold')
     page.wait(lambda: nodes.node.values()['threshold'] == float(page.field('threshold').input_value()), 'the same value')
     page.wait(lambda: 0 <= page.brightness('mask') < kept - 0.5, 'a smaller mask')
-    assert page.page.locator('#count').inner_text() == '2'  # flip is the other
+    page.wait(lambda: page.page.locator('#count').inner_text() == '2', 'the count, with flip')
     page.page.locator('[id="row-threshold"] .back').click()
     page.wait(lambda: nodes.node.values()['threshold'] == 0.5, 'the default')
 
@@ -270,7 +270,7 @@ def test_refused_value_shows_reason_and_old_value(nodes, page):
     field.fill('0.4')
     field.press('Enter')
     page.wait(lambda: nodes.node.values()['threshold'] == 0.4, 'the value')
-    assert page.page.locator('[id="row-threshold"] .refused').is_hidden()
+    page.wait(page.page.locator('[id="row-threshold"] .refused').is_hidden, 'the end of the reason')
 
 
 def test_every_control_sets_its_parameter(nodes, page):
@@ -285,7 +285,7 @@ def test_every_control_sets_its_parameter(nodes, page):
     wanted = {'people.detector': False, 'background.color': (0, 128, 255), 'people.who': 'largest', 'edge.filter': 'bilateral',
               'people.most': 5, 'model': 'landscape'}
     page.wait(lambda: nodes.node.values().items() >= wanted.items(), 'all of them')
-    assert page.page.locator('#count').inner_text() == '7'
+    page.wait(lambda: page.page.locator('#count').inner_text() == '7', 'the count')
     page.page.locator('#reset').click()
     page.wait(lambda: nodes.node.values()['model'] == 'general' and nodes.node.values()['flip'], 'the defaults')
     page.page.locator('.note button').last.click()
