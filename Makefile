@@ -4,7 +4,7 @@
 # make demo              the main job on the built-in sample, DEMO_SECONDS=20
 # make demo CAMERA=0     ... on a camera
 # make test              lint, types and all tests; the studio's page in a browser: sudo apt install chromium
-# make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, in a minute
+# make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, about a minute
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine

@@ -98,8 +98,7 @@ class RemoteNode:
             self._is_loading = False
             self.parameters = {name: summary(name, descriptor, value)
                                for (name, descriptor), value in zip(descriptors.items(), answer.values)}
-            for name in self._changed.keys() & self.parameters.keys():
-                self.parameters[name]['value'] = self._changed[name]
+            self._take(self._changed)
             self._on_change(True)
             if self._is_outdated:
                 self.load()
@@ -114,13 +113,18 @@ class RemoteNode:
                 self._is_outdated = True
             elif self.parameters:
                 self.load()  # it was started again, or has others now
-        for changed in (*event.new_parameters, *event.changed_parameters):
-            value = plain(changed.value)
-            if self._is_loading:
-                self._changed[changed.name] = value
-            if changed.name in self.parameters:
-                self.parameters[changed.name]['value'] = value
-        self._on_change(False)
+        values = {changed.name: plain(changed.value) for changed in (*event.new_parameters, *event.changed_parameters)}
+        if self._is_loading:
+            self._changed.update(values)
+        if self._take(values):
+            self._on_change(False)
+
+    def _take(self, values: Mapping[str, Any]) -> bool:
+        """Take new values of the parameters that are known; return whether there is one."""
+        known = values.keys() & self.parameters.keys()
+        for name in known:
+            self.parameters[name]['value'] = values[name]
+        return bool(known)
 
     def set(self, values: Mapping[str, Any], then: Callable[[dict[str, str]], None]) -> None:
         """
