@@ -8,16 +8,18 @@ import contextlib
 import ctypes
 import fcntl
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .resources import share
 
-__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers',
-           'remove_shared_memory', 'shared_memory_of']
+__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers', 'lost_ports',
+           'ports_taken', 'remove_shared_memory', 'shared_memory_of']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
+_PORT_LOCK = re.compile(r'/dev/shm/(fast\w+_port\d+)_el')  # fastrtps up to Jazzy; the lock may be removed too
+_PORT_MAP = re.compile(r'/dev/shm/(fast\w+_port\d+)( \(deleted\))?$')  # in /proc/PID/maps
 _KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
 _SECTION = 'see "No images arrive, or few" in the README'
 _ADVICE = {
@@ -108,7 +110,7 @@ def shared_memory_of(process: int) -> set[Path]:
     :param process: its number; nothing is returned when it has ended.
     """
     try:
-        maps = Path(f'/proc/{process}/maps').read_text()
+        maps = Path(f'/proc/{process}/maps').read_text(errors='replace')
     except OSError:
         return set()
     return {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]+$', maps, re.MULTILINE)}
@@ -129,3 +131,41 @@ def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
             lock.unlink()
             removed.append(place)
     return removed
+
+
+def lost_ports() -> set[str]:
+    """
+    Return the names of the ports in shared memory at which this process waits for messages and which nobody else can find.
+
+    Fast DDS can remove the file of a port while its reader opens it, or opens it again (docs/reliability.md). The process is
+    still discovered, for that goes by UDP, but no message of this machine reaches it. None are returned where there is no /proc.
+    """
+    locked, mapped, removed = set[str](), set[str](), set[str]()
+    try:
+        for link in Path('/proc/self/fd').iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if lock := _PORT_LOCK.match(str(link.readlink())):
+                    locked.add(lock[1])
+        for line in Path('/proc/self/maps').read_text(errors='replace').splitlines():  # 3 ms
+            if '/dev/shm/' in line and (port := _PORT_MAP.search(line)):
+                (removed if port[2] else mapped).add(port[1])
+    except OSError:
+        return set()
+    return locked & removed - mapped  # a reader has its port's lock and memory; who sends has the memory, and at moments the lock
+
+
+@contextlib.contextmanager
+def ports_taken(names: Iterable[str]) -> Iterator[None]:
+    """
+    Have Fast DDS take other ports in shared memory than these for a participant that is made meanwhile.
+
+    Whoever still has an old port's memory removes the file of the new one, which has the same name, when it lets go of it.
+    """
+    with contextlib.ExitStack() as held:
+        for name in names:
+            lock = Path('/dev/shm', f'{name}_el')
+            with contextlib.suppress(OSError):  # somebody's who lives
+                file = held.enter_context(lock.open('a'))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.callback(lock.unlink, missing_ok=True)
+        yield

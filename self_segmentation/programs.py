@@ -25,9 +25,9 @@ _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
-def note_signals() -> list[int]:
-    """Interrupt nothing from now on; return the list that signals are noted in."""
-    noted: list[int] = []
+def note_signals(noted: list[int] | None = None) -> list[int]:
+    """Interrupt nothing from now on; return the list that signals are noted in, which may be given."""
+    noted = [] if noted is None else noted
     _handle_signals(lambda number, _frame: noted.append(number))
     return noted
 

@@ -205,6 +205,17 @@ class Program:
             self._shared_memory |= shared_memory_of(self.pid)
         self._process.send_signal(number)
 
+    def lose_ports(self) -> None:
+        """Remove the files of its ports in shared memory, as Fast DDS does by mistake (docs/reliability.md)."""
+        ports = set()
+        for link in Path(f'/proc/{self.pid}/fd').iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if lock := re.fullmatch(r'(/dev/shm/fast\w+_port\d+)_el', str(link.readlink())):
+                    ports.add(Path(lock[1]))
+        assert ports
+        for port in ports:
+            port.unlink(missing_ok=True)
+
     def exit_code(self, seconds: float = PATIENCE) -> int:
         """Wait for the end by itself."""
         try:

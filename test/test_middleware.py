@@ -1,14 +1,16 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
+import mmap
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 from conftest import HAS_ROS, ROOT
 
-from self_segmentation.middleware import advice, fast_dds_environment, image_environment
+from self_segmentation.middleware import advice, fast_dds_environment, image_environment, lost_ports
 
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 PROFILE = ROOT / 'config' / 'fastdds.xml'
@@ -136,3 +138,27 @@ def test_imports_of_launch_file_are_light(module):
     code = f'import sys, {module}; print(sorted({{"cv2", "mediapipe", "numpy", "rclpy"}} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_lost_ports_are_those_whose_file_is_not_the_one_in_use():
+    """As Fast DDS has them: a reader holds the lock's file open and the port's mapped."""
+    name = f'fastdds_port{os.getpid() + 100000}'  # no UDP port has so great a number
+    port, lock = Path('/dev/shm', name), Path('/dev/shm', f'{name}_el')
+    port.write_bytes(bytes(100))
+    lock.touch()
+    try:
+        with port.open('r+b') as file, mmap.mmap(file.fileno(), 100):
+            port.unlink()
+            assert name not in lost_ports()  # who only sends to it
+        port.write_bytes(bytes(100))
+        with lock.open(), port.open('r+b') as file, mmap.mmap(file.fileno(), 100):
+            assert name not in lost_ports()
+            port.unlink()
+            assert name in lost_ports()
+            port.write_bytes(bytes(100))  # another one of the same name
+            assert name in lost_ports()
+        with lock.open():
+            assert name not in lost_ports()  # who tests the lock
+    finally:
+        port.unlink(missing_ok=True)
+        lock.unlink()

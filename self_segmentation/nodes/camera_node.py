@@ -11,6 +11,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -45,10 +47,12 @@ class CameraNode(Node):
 
     Where there is a calibration ``camera_info`` (sensor_msgs/CameraInfo) comes beside it. A camera that went away is opened
     again; a file that is not looped ends the node.
+
+    :param parameters: override those of the command line.
     """
 
-    def __init__(self) -> None:
-        super().__init__('camera')
+    def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
+        super().__init__('camera', parameter_overrides=[*parameters])
         log_library_lines(self)
         self.ending, self.failed = threading.Event(), False
         self._thread: threading.Thread | None = None
@@ -164,6 +168,10 @@ class CameraNode(Node):
             return
         info.header = self._writer.message.header
         self._info_publisher.publish(info)
+
+    def hand_over(self) -> dict[str, Any]:
+        """Return what a node that takes this one's place is made with, besides its parameters."""
+        return {}
 
     def destroy_node(self) -> None:
         """End the reading thread, then the node."""

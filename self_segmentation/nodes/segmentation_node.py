@@ -11,11 +11,12 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from ..errors import ImageError, SelfSegmentationError
 from ..io.assets import make_pipeline, reconfigure
@@ -69,11 +70,14 @@ class SegmentationNode(LifecycleNode):
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
 
+    :param parameters: override those of the command line.
+    :param state: ``unconfigured``, ``inactive`` or ``active``: which it brings itself to; empty goes by ``autostart``.
+    :param paused: whether it starts paused.
     :raises SelfSegmentationError: it cannot be configured.
     """
 
-    def __init__(self) -> None:
-        super().__init__('segmentation')
+    def __init__(self, parameters: Sequence[Parameter[Any]] = (), state: str = '', paused: bool = False) -> None:
+        super().__init__('segmentation', parameter_overrides=[*parameters])
         log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._outputs: list[Output] = []
@@ -83,7 +87,7 @@ class SegmentationNode(LifecycleNode):
         self._background: BackgroundInput | None = None  # likewise, where it is on a topic
         self._last: Any = None  # (message, its decoder): the last frame that was served
         self._form = ''  # encoding of the last frame
-        self._paused = False
+        self._paused = paused
         self._health = Health()
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
@@ -93,15 +97,14 @@ class SegmentationNode(LifecycleNode):
         self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
         if not HAS_MATCHED_EVENTS:
             self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
-        if self._tuning.settings.autostart:
-            try:
-                self._start()
-            except SelfSegmentationError:
-                self.destroy_node()
-                raise
+        try:
+            self._start(state or ('active' if self._tuning.settings.autostart else 'unconfigured'))
+        except SelfSegmentationError:
+            self.destroy_node()
+            raise
 
-    def _start(self) -> None:
-        for trigger in (self.trigger_configure, self.trigger_activate):
+    def _start(self, state: str) -> None:
+        for trigger in (self.trigger_configure, self.trigger_activate)[:('unconfigured', 'inactive', 'active').index(state)]:
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise SelfSegmentationError(self._health.last_error or 'the node cannot configure and activate itself')
 
@@ -166,6 +169,11 @@ class SegmentationNode(LifecycleNode):
             self._pipeline.close()
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
+
+    def hand_over(self) -> dict[str, Any] | None:
+        """Return what a node that takes this one's place is made with, besides its parameters; None once it is shut down."""
+        state = self._state_machine.current_state[1]
+        return None if state == 'finalized' else {'state': state, 'paused': self._paused}
 
     # ---- settings and demand
 

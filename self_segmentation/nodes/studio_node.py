@@ -11,13 +11,14 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import contextlib
 import functools
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from ..errors import SourceError
 from ..resources import share
@@ -27,7 +28,7 @@ from .parameters import fixed_parameter
 from .watched import Privacy, Watched, nodes_with_parameters
 
 if TYPE_CHECKING:  # it needs aiohttp
-    from .studio_server import Browser
+    from .studio_server import Browser, Server
 
 __all__ = ['StudioNode', 'main']
 
@@ -43,12 +44,14 @@ class StudioNode(Node):
 
     All here runs in the thread of ROS; what the server's thread wants comes through :meth:`_later`.
 
+    :param parameters: override those of the command line.
+    :param server: that of the node whose place this one takes; None: it makes one.
     :raises SourceError: aiohttp is not installed, or the server cannot listen.
     """
 
-    def __init__(self) -> None:
-        super().__init__('studio')
-        self._server: Any = None  # until it is there
+    def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
+        super().__init__('studio', parameter_overrides=[*parameters])
+        self._server: Any = server  # None until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
@@ -74,19 +77,26 @@ class StudioNode(Node):
         self._unanswered: dict[Browser, int] = {}  # requests
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = self.create_guard_condition(self._run_calls)
-        serve = functools.partial(
-            studio_server.Server, host, backgrounds=self._backgrounds,
-            on_message=lambda browser, message: self._later(functools.partial(self._on_message, browser, message)),
-            on_coming=lambda: self._later(self._follow_browsers))
-        try:
-            self._server = serve(port=port)
-        except SourceError as error:
-            if port != _PORT:
-                raise
-            self._server = serve(port=0)
-            self.get_logger().warning(f'{error}; another one is used')
+        if self._server is None:
+            serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
+            try:
+                self._server = serve(port=port)
+            except SourceError as error:
+                if port != _PORT:
+                    raise
+                self._server = serve(port=0)
+                self.get_logger().warning(f'{error}; another one is used')
+        self._server.on_message = lambda browser, message: self._later(functools.partial(self._on_message, browser, message))
+        self._server.on_coming = lambda: self._later(self._follow_browsers)
+        self._follow_browsers()
         self.create_timer(_POLL_PERIOD, self._poll, clock=STEADY)
         self.get_logger().info(f'open {self._server.url}')
+
+    def hand_over(self) -> dict[str, Any]:
+        """Return what a node that takes this one's place is made with: the server, with all pages that are open."""
+        server, self._server = self._server, None
+        server.on_message = server.on_coming = lambda *_: None
+        return {'server': server}
 
     def destroy_node(self) -> None:
         """End the server, then the node."""

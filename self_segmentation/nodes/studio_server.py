@@ -205,15 +205,18 @@ class Server:
 
     :param host: address to listen on.
     :param port: 0 takes any that is free.
-    :param on_message: takes what a browser sent, an object of JSON; called in the server's thread, as ``on_coming`` is.
-    :param on_coming: called when a browser came, went, or looks at something else.
     :raises SourceError: it cannot listen there.
     """
 
-    def __init__(self, host: str, port: int, backgrounds: Backgrounds, on_message: Callable[[Browser, dict[str, Any]], None],
-                 on_coming: Callable[[], None]) -> None:
+    #: Takes what a browser sent, an object of JSON; called in the server's thread, as ``on_coming`` is.
+    on_message: Callable[[Browser, dict[str, Any]], None]
+    #: Called when a browser came, went, or looks at something else.
+    on_coming: Callable[[], None]
+
+    def __init__(self, host: str, port: int, backgrounds: Backgrounds) -> None:
         self.browsers: tuple[Browser, ...] = ()  # replaced, never changed: other threads read it
-        self._host, self._backgrounds, self._on_message, self._on_coming = host, backgrounds, on_message, on_coming
+        self.on_message, self.on_coming = lambda _browser, _message: None, lambda: None
+        self._host, self._backgrounds = host, backgrounds
         self._is_local, self._decoding = _is_loopback(host), asyncio.Lock()
         self._token = '' if self._is_local else secrets.token_urlsafe(18)
         folder = Path(__file__).parent / 'studio'
@@ -331,7 +334,7 @@ class Server:
         self.browsers += (browser,)  # before anything is awaited: nobody slips in
         try:
             await channel.prepare(request)
-            self._on_coming()
+            self.on_coming()
             sending = asyncio.ensure_future(browser.send_all())
             sending.add_done_callback(lambda done: _abort(request, done))
             try:
@@ -340,7 +343,7 @@ class Server:
                 sending.cancel()
         finally:
             self.browsers = tuple(each for each in self.browsers if each is not browser)
-            self._on_coming()
+            self.on_coming()
         return channel
 
     async def _listen_to(self, browser: Browser, channel: web.WebSocketResponse) -> None:
@@ -371,9 +374,9 @@ class Server:
             browser.node = node if isinstance(node, str) else ''
             browser.show = frozenset(each for each in show if isinstance(each, str)) if isinstance(show, list) else frozenset()
             if (browser.node, browser.show) != before:
-                self._on_coming()
+                self.on_coming()
         else:
-            self._on_message(browser, message)
+            self.on_message(browser, message)
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

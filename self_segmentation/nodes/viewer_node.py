@@ -9,8 +9,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(viewer_node())
 
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SourceError
@@ -26,14 +29,15 @@ class ViewerNode(Node):
     """
     A window on the topic ``image`` (sensor_msgs/Image).
 
+    :param parameters: override those of the command line.
     :raises SourceError: there is no display.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
         reason = why_no_window()
         if reason:
             raise SourceError(f'no window: {reason}')
-        super().__init__('viewer')
+        super().__init__('viewer', parameter_overrides=[*parameters])
         self.ending = threading.Event()
         self._window = Window()
         self.create_subscription(Image, 'image', self._on_image, latest_only())
@@ -50,6 +54,10 @@ class ViewerNode(Node):
     def _go_on(self, wanted: bool) -> None:
         if not wanted:
             self.ending.set()
+
+    def hand_over(self) -> dict[str, Any]:
+        """Return what a node that takes this one's place is made with, besides its parameters."""
+        return {}
 
     def destroy_node(self) -> None:
         """Close the window, then the node."""

@@ -57,6 +57,16 @@ def test_publishes_image_file_repeatedly_as_bgr8(graph, camera, astronaut):
         assert message.header.frame_id == 'some_frame' and np.array_equal(picture_of(message), astronaut)
 
 
+def test_camera_that_lost_its_ports_publishes_again(graph, camera, astronaut):
+    program, received = camera(video_device=ASTRONAUT, frame_id='some_frame', framerate=50)
+    wait_for(graph, program, received, 5)
+    program.lose_ports()
+    graph.wait_until(lambda: program.said.count('publishing') == 2 or program.code is not None, 'the camera to reconnect')
+    received.clear()
+    wait_for(graph, program, received, 5)
+    assert received[-1].header.frame_id == 'some_frame' and np.array_equal(picture_of(received[-1]), astronaut)
+
+
 def test_publishes_folder_by_name_and_loops(graph, camera, tmp_path):
     for number, name in enumerate(('b.png', 'a.png', 'c.bmp')):
         cv2.imwrite(str(tmp_path / name), np.full((4, 6, 3), 10 * number, np.uint8))

@@ -46,10 +46,10 @@ def serve(folder):
     servers = []
 
     def serve(host='127.0.0.1', port=0) -> Server:
-        received = []
-        servers.append(Server(host, port, Backgrounds(folder), lambda _, message: received.append(message), lambda: None))
-        servers[-1].received = received
-        return servers[-1]
+        servers.append(server := Server(host, port, Backgrounds(folder)))
+        server.received = []
+        server.on_message = lambda _, message: server.received.append(message)
+        return server
 
     yield serve
     for server in servers:
