@@ -133,20 +133,23 @@ def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
     return removed
 
 
-def lost_ports() -> set[str]:
+def lost_ports(process: int | None = None) -> set[str]:
     """
-    Return the names of the ports in shared memory at which this process waits for messages and which nobody else can find.
+    Return the names of the ports in shared memory at which a process waits for messages and which nobody else can find.
 
     Fast DDS can remove the file of a port while its reader opens it, or opens it again (docs/reliability.md). The process is
     still discovered, for that goes by UDP, but no message of this machine reaches it. None are returned where there is no /proc.
+
+    :param process: its number; None: this one. Nothing is returned when it has ended.
     """
     locked, mapped, removed = set[str](), set[str](), set[str]()
+    proc = Path('/proc', str(process or 'self'))
     try:
-        for link in Path('/proc/self/fd').iterdir():
+        for link in (proc / 'fd').iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
                 if lock := _PORT_LOCK.match(str(link.readlink())):
                     locked.add(lock[1])
-        for line in Path('/proc/self/maps').read_text(errors='replace').splitlines():  # 3 ms
+        for line in (proc / 'maps').read_text(errors='replace').splitlines():  # 3 ms
             if '/dev/shm/' in line and (port := _PORT_MAP.search(line)):
                 (removed if port[2] else mapped).add(port[1])
     except OSError:

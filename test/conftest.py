@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import importlib.util
 import itertools
 import os
@@ -24,16 +25,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import hypothesis
 import numpy as np
 import pytest
+from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from self_segmentation.io.assets import load_assets  # noqa: E402
-from self_segmentation.middleware import image_environment, remove_shared_memory, shared_memory_of  # noqa: E402
+from self_segmentation.middleware import image_environment, lost_ports, remove_shared_memory, shared_memory_of  # noqa: E402
 from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
@@ -42,6 +45,8 @@ HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
 PATIENCE = 120.0  # seconds for anything that is waited for: a loaded machine is slow, not wrong
+LOOK = 5.0  # seconds between two looks at the ports of the tests' own processes
+LOST = 'Fast DDS has lost, of a process of the tests,'
 HANGS = 600.0  # seconds after which a test hangs: what locks up within the middleware never comes back, nor lets Python run
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
@@ -58,15 +63,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config._uncaptured = os.dup(2)  # pytest takes the tests' own
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """End the process of a test that hangs and say where: it fails and the others go on."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """
+    Run a test: once more, with everything made anew, where Fast DDS has lost a port of the tests' own processes.
+
+    A test that hangs ends its process and says where: it fails and the others go on.
+    """
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config._uncaptured)
-    yield
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    reasons = [str(report.longrepr) for report in reports if report.failed]
+    if reasons and all(LOST in reason for reason in reasons):
+        state = item.session._setupstate
+        (getattr(state, 'teardown_all', None) or functools.partial(state.teardown_exact, None))()  # pytest 6; from 7 on
+        item._initrequest()
+        item.user_properties.append(('repeated', LOST + reasons[0].rpartition(LOST)[2].partition('\n')[0]))
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
     faulthandler.cancel_dump_traceback_later()
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if getattr(report, 'when', '') == 'call' and (reason := dict(report.user_properties).get('repeated')):
+            terminalreporter.write_line(f'REPEATED: {report.nodeid}: {reason}', yellow=True)
     if not HAS_ROS:
         terminalreporter.write_line(f'NOT TESTED, for there is no rclpy: {", ".join(NEED_ROS)}', yellow=True)
     if why_no_browser():
@@ -162,12 +186,27 @@ def area(mask: np.ndarray) -> float:
 
 
 def wait_until(condition: Callable[[], object], what: str, meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
-    """Wait for a condition; fail and say what did not come."""
-    end = time.monotonic() + PATIENCE
+    """
+    Wait for a condition; fail and say what did not come.
+
+    Our nodes reconnect when Fast DDS has lost their port, which takes them a few seconds; the tests' own processes do not.
+    """
+    begin = look = time.monotonic()
+    suspects: set[str] = set()
     while not condition():
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > look + LOOK:
+            look, before, suspects = now, suspects, lost_by_stand_ins()
+            if lost := before & suspects:
+                pytest.fail(f'{LOST} {", ".join(sorted(lost))}: nobody could reach it (docs/reliability.md)')
+        if now > begin + PATIENCE:
             pytest.fail(f'waited {PATIENCE:.0f} s for {what}')
         meanwhile()
+
+
+def lost_by_stand_ins() -> set[str]:
+    """The lost ports of this process, and of those that stand in a test for others than our nodes."""
+    return lost_ports().union(*(lost_ports(process) for process in Program.stand_ins))
 
 
 def unique(name: str) -> str:
@@ -182,10 +221,14 @@ class Program:
     _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps\w*\]: FASTRTPS_DEFAULT_PROFILES_FILE|'
                               r'Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
 
+    stand_ins: ClassVar[set[int]] = set()  # the numbers of those that run a text of a test
+
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         command = [*(command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
+        if '-c' in command:
+            self.stand_ins.add(self.pid)
         self._shared_memory: set[Path] = set()  # that it may leave behind
 
     @property
@@ -230,6 +273,7 @@ class Program:
         except subprocess.TimeoutExpired:
             self.send(signal.SIGKILL)
             self._process.wait()
+        self.stand_ins.discard(self.pid)
         remove_shared_memory(self._shared_memory)
         self._said.close()
 

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A test is repeated where Fast DDS has lost a port of the tests' own processes, and nowhere else."""
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+TESTS = """
+import re
+from pathlib import Path
+import conftest, pytest
+
+conftest.LOOK = 0.2
+runs = []
+
+def lose_ports():
+    locks = [str(link.readlink()) for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]
+    for lock in locks:
+        if port := re.fullmatch(r'(/dev/shm/fast\\w+_port\\d+)_el', lock):
+            Path(port[1]).unlink(missing_ok=True)
+
+def test_loses_once(graph):
+    runs.append('once')
+    if runs.count('once') == 1:
+        lose_ports()
+        graph.wait_until(lambda: False, 'what cannot come')
+
+def test_loses_always(graph):
+    runs.append('always')
+    lose_ports()
+    graph.wait_until(lambda: False, 'what cannot come')
+
+def test_fails(graph):
+    runs.append('fails')
+    assert not runs
+
+def test_runs():
+    assert runs == ['once', 'once', 'always', 'always', 'fails']
+"""
+
+
+@pytest.mark.processes
+def test_repeats_test_once_where_its_process_lost_a_port(tmp_path):
+    (tmp_path / 'test_it.py').write_text(TESTS)
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT / 'test'), os.environ['PYTHONPATH']])}
+    for name in ('PYTEST_XDIST_WORKER', 'PYTEST_ADDOPTS'):
+        environment.pop(name, None)
+    options = ['-rA', '--noconftest', '-p', 'conftest', '-p', 'no:cacheprovider', '--rootdir', tmp_path]
+    done = subprocess.run([sys.executable, '-m', 'pytest', *options, tmp_path], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True)
+    outcomes = {line.split()[1].rpartition('::')[2]: line.split()[0] for line in done.stdout.splitlines()
+                if line.startswith(('PASSED', 'FAILED', 'ERROR'))}
+    expected = {'test_loses_once': 'PASSED', 'test_loses_always': 'FAILED', 'test_fails': 'FAILED', 'test_runs': 'PASSED'}
+    assert outcomes == expected, done.stdout + done.stderr
+    assert done.stdout.count('REPEATED: test_it.py::test_loses_once: Fast DDS has lost') == 1, done.stdout
