@@ -114,12 +114,15 @@ def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
         f"stream '{server}/clip.mp4' has ended after {COUNT} frames"]
 
 
-@pytest.mark.parametrize('codec, options', [('libx264', {'tune': 'zerolatency'}),
-                                            ('libsvtav1', {'svtav1-params': 'pred-struct=1'})])
-def test_stream_gives_each_frame_without_waiting_for_next(tmp_path, codec, options):
-    rng, count, sent = np.random.default_rng(1), 60, 50  # FFmpeg looks at some twenty before it begins
-    path = write_video(tmp_path / 'live.mkv', [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(count)],
-                       codec=codec, options=options)
+@pytest.mark.parametrize('codec', ['H.264', 'AV1'])
+def test_stream_gives_each_frame_without_waiting_for_next(tmp_path, codec):
+    """AV1 from a file: FFmpeg's encoder, where it runs as root, makes the process a real-time one, which starves all others."""
+    count, sent = 60, 50  # FFmpeg looks at some twenty before it begins
+    path = ROOT / 'test' / 'data' / 'av1.mkv'
+    if codec == 'H.264':
+        rng = np.random.default_rng(1)
+        path = write_video(tmp_path / 'live.mkv', [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(count)],
+                           codec='libx264', options={'tune': 'zerolatency'})
     with av.open(str(path)) as file:
         begin = [packet.pos for packet in file.demux(video=0) if packet.size][sent]
     whole, are_read = path.read_bytes(), threading.Event()
