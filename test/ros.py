@@ -64,6 +64,21 @@ class Graph:
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         wait_until(condition, what, self.spin)
 
+    def call(self, ask: Callable[[], object], spin: Callable[[], object] | None = None):
+        """What a service answers; asked again when an answer gets lost, as it may while the two ends find each other."""
+        asked = [ask()]
+        last = time.monotonic()
+
+        def go_on() -> None:
+            nonlocal last
+            if time.monotonic() > last + 3:
+                asked.append(ask())
+                last = time.monotonic()
+            (spin or self.spin)()
+
+        wait_until(lambda: any(future.done() for future in asked), 'the answer of a service', go_on)
+        return next(future.result() for future in asked if future.done())
+
     def listen(self, topic: str, reliable: bool = True, depth: int = 300) -> tuple[list[Image], object]:
         """The list that messages will come into, and the subscription."""
         received: list[Image] = []
@@ -184,19 +199,7 @@ class Segmentation:
         return {kind: picture_of(m) for kind, m in self.results(message_of(picture, *encoding)).items()}
 
     def call(self, ask: Callable[[], object]):
-        """What a service answers; asked again when an answer gets lost, as it may while the two ends find each other."""
-        asked = [ask()]
-        last = time.monotonic()
-
-        def go_on() -> None:
-            nonlocal last
-            if time.monotonic() > last + 3:
-                asked.append(ask())
-                last = time.monotonic()
-            self.spin()
-
-        wait_until(lambda: any(future.done() for future in asked), 'the answer of a service', go_on)
-        return next(future.result() for future in asked if future.done())
+        return self.graph.call(ask, self.spin)
 
     def change(self, **values) -> list[str]:
         """Set parameters one after the other; return the reasons of those that were refused."""
