@@ -8,18 +8,19 @@ import contextlib
 import ctypes
 import fcntl
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .resources import share
 
-__all__ = ['advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers', 'lost_ports',
-           'ports_taken', 'remove_shared_memory', 'shared_memory_of']
+__all__ = ['PortWatch', 'advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers',
+           'lost_ports', 'ports_of', 'ports_taken', 'remove_shared_memory', 'shared_memory_of']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
 _PORT_LOCK = re.compile(r'/dev/shm/(fast\w+_port\d+)_el')  # fastrtps up to Jazzy; the lock may be removed too
-_PORT_MAP = re.compile(r'/dev/shm/(fast\w+_port\d+)( \(deleted\))?$')  # in /proc/PID/maps
+_PORT_MAP = re.compile(r'/dev/shm/(fast\w+_port\d+)( \(deleted\))?$', re.MULTILINE)  # in /proc/PID/maps
 _KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
 _SECTION = 'see "No images arrive, or few" in the README'
 _ADVICE = {
@@ -133,28 +134,61 @@ def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
     return removed
 
 
-def lost_ports(process: int | None = None) -> set[str]:
+def ports_of(process: int | None = None) -> set[str]:
     """
-    Return the names of the ports in shared memory at which a process waits for messages and which nobody else can find.
+    Return the names of the ports in shared memory at which a process waits for messages: those that it has locked.
 
-    Fast DDS can remove the file of a port while its reader opens it, or opens it again (docs/reliability.md). The process is
-    still discovered, for that goes by UDP, but no message of this machine reaches it. None are returned where there is no /proc.
+    Fast DDS also locks a port to which it sends, for a moment.
 
-    :param process: its number; None: this one. Nothing is returned when it has ended.
+    :param process: its number; None: this one. Nothing is returned when it has ended, or where there is no /proc.
     """
-    locked, mapped, removed = set[str](), set[str](), set[str]()
-    proc = Path('/proc', str(process or 'self'))
-    try:
-        for link in (proc / 'fd').iterdir():
+    names = set[str]()
+    with contextlib.suppress(OSError):
+        for link in Path('/proc', str(process or 'self'), 'fd').iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
                 if lock := _PORT_LOCK.match(str(link.readlink())):
-                    locked.add(lock[1])
-        for line in (proc / 'maps').read_text(errors='replace').splitlines():  # 3 ms
-            if '/dev/shm/' in line and (port := _PORT_MAP.search(line)):
-                (removed if port[2] else mapped).add(port[1])
+                    names.add(lock[1])
+    return names
+
+
+def lost_ports(process: int | None = None) -> set[str]:
+    """
+    Return which of :func:`ports_of` a process nobody else can find any more.
+
+    Fast DDS can remove the file of a port while its reader opens it, or opens it again (docs/reliability.md). The process is
+    still discovered, for that goes by UDP, but no message of this machine reaches it.
+
+    :param process: its number; None: this one. Nothing is returned when it has ended, or where there is no /proc.
+    """
+    try:
+        maps = Path('/proc', str(process or 'self'), 'maps').read_text(errors='replace')  # takes 3 ms
     except OSError:
         return set()
-    return locked & removed - mapped  # a reader has its port's lock and memory; who sends has the memory, and at moments the lock
+    found = _PORT_MAP.findall(maps)
+    removed, there = ({name for name, is_removed in found if bool(is_removed) is wanted} for wanted in (True, False))
+    return ports_of(process) & removed - there  # who only sends to a port has its memory too, but keeps no lock
+
+
+class PortWatch:
+    """
+    Looks now and then which ports are lost.
+
+    :param look: returns their names.
+    :param period: seconds between two looks.
+    :param suspect_period: likewise, after a look that found some.
+    """
+
+    def __init__(self, look: Callable[[], set[str]] = lost_ports, period: float = 5.0, suspect_period: float = 1.0) -> None:
+        self._look, self._period, self._suspect_period = look, period, suspect_period
+        self._due, self._suspects = 0.0, set[str]()
+
+    def lost(self) -> set[str]:
+        """Return the ports that two looks in a row missed: Fast DDS may be about to open one again. Nothing between two looks."""
+        if time.monotonic() < self._due:
+            return set()
+        before, self._suspects = self._suspects, self._look()
+        self._due = time.monotonic() + (self._suspect_period if self._suspects else self._period)
+        return before & self._suspects
 
 
 @contextlib.contextmanager

@@ -36,7 +36,14 @@ from _pytest.runner import runtestprotocol
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from self_segmentation.io.assets import load_assets  # noqa: E402
-from self_segmentation.middleware import image_environment, lost_ports, remove_shared_memory, shared_memory_of  # noqa: E402
+from self_segmentation.middleware import (  # noqa: E402
+    PortWatch,
+    image_environment,
+    lost_ports,
+    ports_of,
+    remove_shared_memory,
+    shared_memory_of,
+)
 from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
@@ -193,15 +200,11 @@ def wait_until(condition: Callable[[], object], what: str, meanwhile: Callable[[
 
     Our nodes reconnect when Fast DDS has lost their port, which takes them a few seconds; the tests' own processes do not.
     """
-    begin = look = time.monotonic()
-    suspects: set[str] = set()
+    end = time.monotonic() + PATIENCE
     while not condition():
-        now = time.monotonic()
-        if now > look + LOOK:
-            look, before, suspects = now, suspects, lost_by_stand_ins()
-            if lost := before & suspects:
-                pytest.fail(f'{LOST} {", ".join(sorted(lost))}: nobody could reach it (docs/reliability.md)')
-        if now > begin + PATIENCE:
+        if lost := stand_ins_watch.lost():
+            pytest.fail(f'{LOST} {", ".join(sorted(lost))}: nobody could reach it (docs/reliability.md)')
+        if time.monotonic() > end:
             pytest.fail(f'waited {PATIENCE:.0f} s for {what}')
         meanwhile()
 
@@ -209,6 +212,18 @@ def wait_until(condition: Callable[[], object], what: str, meanwhile: Callable[[
 def lost_by_stand_ins() -> set[str]:
     """The lost ports of this process, and of those that stand in a test for others than our nodes."""
     return lost_ports().union(*(lost_ports(process) for process in Program.stand_ins))
+
+
+def lose_ports(process: int | None = None) -> set[str]:
+    """Remove the files of a process's ports in shared memory, as Fast DDS does by mistake, and return their names."""
+    ports = ports_of(process)
+    assert ports
+    for port in ports:
+        Path('/dev/shm', port).unlink(missing_ok=True)
+    return ports
+
+
+stand_ins_watch = PortWatch(lost_by_stand_ins, LOOK, LOOK)
 
 
 def unique(name: str) -> str:
@@ -223,13 +238,14 @@ class Program:
     _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps\w*\]: FASTRTPS_DEFAULT_PROFILES_FILE|'
                               r'Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
 
-    stand_ins: ClassVar[set[int]] = set()  # the numbers of those that run a text of a test
+    stand_ins: ClassVar[set[int]] = set()  # the numbers of those that run a text of a test, and none of our nodes in it
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         command = [*(command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
-        if '-c' in command:
+        _, runs_text, text = ' '.join(command).partition(f'{sys.executable} -c ')
+        if runs_text and 'self_segmentation.' not in text:
             self.stand_ins.add(self.pid)
         self._shared_memory: set[Path] = set()  # that it may leave behind
 
@@ -249,17 +265,6 @@ class Program:
         if number == signal.SIGKILL:
             self._shared_memory |= shared_memory_of(self.pid)
         self._process.send_signal(number)
-
-    def lose_ports(self) -> None:
-        """Remove the files of its ports in shared memory, as Fast DDS does by mistake (docs/reliability.md)."""
-        ports = set()
-        for link in Path(f'/proc/{self.pid}/fd').iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                if lock := re.fullmatch(r'(/dev/shm/fast\w+_port\d+)_el', str(link.readlink())):
-                    ports.add(Path(lock[1]))
-        assert ports
-        for port in ports:
-            port.unlink(missing_ok=True)
 
     def exit_code(self, seconds: float = PATIENCE) -> int:
         """Wait for the end by itself."""

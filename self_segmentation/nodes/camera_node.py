@@ -30,7 +30,7 @@ from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
-from .lifetime import log_library_lines, run
+from .lifetime import Reconnecting, log_library_lines, run
 from .messages import ImageWriter
 from .parameters import fixed_parameter, wrong_qos_named
 
@@ -41,7 +41,7 @@ _IMAGES_FPS = 10.0
 _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
 
 
-class CameraNode(Node):
+class CameraNode(Reconnecting, Node):
     """
     Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera, a video, a stream, an image or a folder of images.
 
@@ -168,10 +168,6 @@ class CameraNode(Node):
             return
         info.header = self._writer.message.header
         self._info_publisher.publish(info)
-
-    def hand_over(self) -> dict[str, Any]:
-        """Return what a node that takes this one's place is made with, besides its parameters."""
-        return {}
 
     def destroy_node(self) -> None:
         """End the reading thread, then the node."""

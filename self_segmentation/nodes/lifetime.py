@@ -18,7 +18,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,16 +34,15 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from ..errors import SelfSegmentationError, SettingsError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
-from ..middleware import fast_dds_environment, lost_ports, ports_taken
+from ..middleware import PortWatch, fast_dds_environment, ports_taken
 from ..programs import ignore_signals, note_signals
 from ..settings import load_yaml
 
-__all__ = ['STEADY', 'log_library_lines', 'run']
+__all__ = ['STEADY', 'Reconnecting', 'log_library_lines', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
-_PORTS_PERIOD, _SUSPECT_PERIOD = 5.0, 1.0  # seconds between two looks at the ports; after a look that missed one
 _END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
@@ -61,14 +59,25 @@ _PARAMETER_FILE = re.compile(r"'--params-file (.*?)'\. Error")
 _NO_REASON = 'error not set'
 
 
-def run(make_node: Callable[..., Node], args: list[str] | None = None) -> int:
+class Reconnecting:
+    """
+    A node that joins the graph anew where Fast DDS has lost a port of its process.
+
+    See :func:`~self_segmentation.middleware.lost_ports`.
+    Its class takes ``parameters``, which override those of the command line, and what :meth:`hand_over` returns.
+    """
+
+    def hand_over(self) -> dict[str, Any] | None:
+        """Return with which keyword arguments, besides ``parameters``, its successor is made; None: it stays as it is."""
+        return {}
+
+
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
-        ``ending``, a threading.Event; one that failed has a true attribute ``failed``. One that reconnects when Fast DDS has lost
-        a port of the process (:func:`~self_segmentation.middleware.lost_ports`) has a method ``hand_over``: it returns with which
-        keyword arguments, besides ``parameters``, its successor is made; None: it stays as it is.
+        ``ending``, a threading.Event; one that failed has a true attribute ``failed``; see also :class:`Reconnecting`.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
@@ -78,13 +87,13 @@ def run(make_node: Callable[..., Node], args: list[str] | None = None) -> int:
     code = 0
     try:
         while successor is not None and not told:
-            code, successor = _take_part(make_node, successor, args, told)
+            code, successor = _take_part(successor, args, told)
         return code
     finally:
         ignore_signals()
 
 
-def _take_part(make_node: Callable[..., Node], make_this: Callable[[], Node], args: list[str] | None,
+def _take_part(make_node: Callable[[], Node], args: list[str] | None,
                told: list[int]) -> tuple[int, Callable[[], Node] | None]:
     """Spin a node until it ends or has to reconnect; return the exit code, and what makes its successor."""
     note_signals(told)  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
@@ -95,18 +104,16 @@ def _take_part(make_node: Callable[..., Node], make_this: Callable[[], Node], ar
         _start_ros(sys.argv if args is None else args)
         if told:
             return 0, None
-        node = make_this()
+        node = make_node()
         _guard_services(node)
         install_signal_handlers()  # they wake the executor at once, but would end ROS in the middle of making the node
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        ending, watch = getattr(node, 'ending', threading.Event()), _PortWatch()
+        ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         while rclpy.ok() and not told and not ending.is_set() and successor is None:
             executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
             if (lost := watch.lost()) and not ending.is_set():
-                successor = _successor(make_node, node, lost)
-        if ending.is_set():
-            successor = None
+                successor = _successor(node, lost)
     except ExternalShutdownException:
         pass
     except (SelfSegmentationError, ParameterException, NameValidationException) as error:
@@ -132,12 +139,12 @@ def _take_part(make_node: Callable[..., Node], make_this: Callable[[], Node], ar
     return (1 if failed else 0), successor
 
 
-def _successor(make_node: Callable[..., Node], node: Node, lost: set[str]) -> Callable[[], Node] | None:
+def _successor(node: Node, lost: set[str]) -> Callable[[], Node] | None:
     """Return what makes the node that takes the place of one that lost ports; None for one that stays as it is."""
-    hand_over: Callable[[], dict[str, Any] | None] | None = getattr(node, 'hand_over', None)
-    kept = hand_over() if hand_over is not None else None
+    kept = node.hand_over() if isinstance(node, Reconnecting) else None
     if kept is None:
         return None
+    make_node: Callable[..., Node] = type(node)
     parameters = [*node.get_parameters_by_prefix('').values()]
     node.get_logger().error(f'no message of this machine reaches the node: Fast DDS has lost its {", ".join(sorted(lost))} in '
                             '/dev/shm (docs/reliability.md); it reconnects, with the parameters it has')
@@ -147,21 +154,6 @@ def _successor(make_node: Callable[..., Node], node: Node, lost: set[str]) -> Ca
             return make_node(parameters=parameters, **kept)
 
     return make
-
-
-class _PortWatch:
-    """Looks now and then whether messages can reach this process."""
-
-    def __init__(self) -> None:
-        self._due, self._suspects = 0.0, set[str]()
-
-    def lost(self) -> set[str]:
-        """Return the ports that two looks in a row missed: Fast DDS may be about to open one again. Nothing between two looks."""
-        if time.monotonic() < self._due:
-            return set()
-        before, self._suspects = self._suspects, lost_ports()
-        self._due = time.monotonic() + (_SUSPECT_PERIOD if self._suspects else _PORTS_PERIOD)
-        return before & self._suspects
 
 
 class _RosHandler(logging.Handler):

@@ -25,7 +25,7 @@ from ..picture.pipeline import Pipeline
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
-from .lifetime import STEADY, log_library_lines, run
+from .lifetime import STEADY, Reconnecting, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
@@ -57,7 +57,7 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
     return logged
 
 
-class SegmentationNode(LifecycleNode):
+class SegmentationNode(Reconnecting, LifecycleNode):
     """
     Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
 

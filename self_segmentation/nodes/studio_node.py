@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 from ..errors import SourceError
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
-from .lifetime import STEADY, run
+from .lifetime import STEADY, Reconnecting, run
 from .parameters import fixed_parameter
 from .watched import Privacy, Watched, nodes_with_parameters
 
@@ -38,7 +38,7 @@ _SLOW = 5  # of these, else
 _MOST_UNANSWERED = 16  # requests of one browser
 
 
-class StudioNode(Node):
+class StudioNode(Reconnecting, Node):
     """
     Serves the page, and subscribes, asks and sets for it: by topics and services alone, and nothing while no browser is there.
 

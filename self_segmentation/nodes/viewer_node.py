@@ -19,13 +19,13 @@ from sensor_msgs.msg import Image
 from ..errors import ImageError, SourceError
 from ..io.window import Window, why_no_window
 from .inputs import latest_only
-from .lifetime import run
+from .lifetime import Reconnecting, run
 from .messages import to_bgr
 
 __all__ = ['ViewerNode', 'main']
 
 
-class ViewerNode(Node):
+class ViewerNode(Reconnecting, Node):
     """
     A window on the topic ``image`` (sensor_msgs/Image).
 
@@ -54,10 +54,6 @@ class ViewerNode(Node):
     def _go_on(self, wanted: bool) -> None:
         if not wanted:
             self.ending.set()
-
-    def hand_over(self) -> dict[str, Any]:
-        """Return what a node that takes this one's place is made with, besides its parameters."""
-        return {}
 
     def destroy_node(self) -> None:
         """Close the window, then the node."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ASTRONAUT, CHROMIUM, SAMPLE, unique, wait_until, why_no_browser
+from conftest import ASTRONAUT, CHROMIUM, SAMPLE, lose_ports, unique, wait_until, why_no_browser
 from ros import Segmentation
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f'no browser: {why_no_browser()}')
@@ -384,7 +384,7 @@ def test_page_goes_on_when_studio_lost_its_ports(graph, start, browse):
     page = browse(nodes.url)
     page.wait_for_pictures()
     page.page.evaluate("document.body.dataset.same = 'page'")
-    nodes.studio.lose_ports()
+    lose_ports(nodes.studio.pid)
     page.wait(lambda: nodes.studio.said.count(f'open {nodes.url}') == 2, 'the studio to reconnect')
     page.wait_for_pictures()
     assert nodes.node.change(threshold=0.3) == []

@@ -116,7 +116,7 @@ def test_end_of_stream_is_logged_once(server, tmp_path, caplog):
 
 @pytest.mark.parametrize('codec', ['H.264', 'AV1'])
 def test_stream_gives_each_frame_without_waiting_for_next(tmp_path, codec):
-    """AV1 from a file: FFmpeg's encoder, where it runs as root, makes the process a real-time one, which starves all others."""
+    """AV1 from a file, of SVT-AV1 with pred-struct=1: run as root it makes the process a real-time one, which starves others."""
     count, sent = 60, 50  # FFmpeg looks at some twenty before it begins
     path = ROOT / 'test' / 'data' / 'av1.mkv'
     if codec == 'H.264':

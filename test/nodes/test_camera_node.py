@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
+from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, lose_ports, unique
 from ros import picture_of
 from sensor_msgs.msg import CameraInfo
 
@@ -60,7 +60,7 @@ def test_publishes_image_file_repeatedly_as_bgr8(graph, camera, astronaut):
 def test_camera_that_lost_its_ports_publishes_again(graph, camera, astronaut):
     program, received = camera(video_device=ASTRONAUT, frame_id='some_frame', framerate=50)
     wait_for(graph, program, received, 5)
-    program.lose_ports()
+    lose_ports(program.pid)
     graph.wait_until(lambda: program.said.count('publishing') == 2 or program.code is not None, 'the camera to reconnect')
     received.clear()
     wait_for(graph, program, received, 5)

@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, tutorial_settings, unique
+from conftest import TUTORIAL, lose_ports, tutorial_settings, unique
 from lifecycle_msgs.srv import ChangeState, GetState
 from ros import Segmentation, message_of, picture_of
 from std_srvs.srv import SetBool
 
 from self_segmentation.io.assets import make_pipeline
+from self_segmentation.middleware import ports_of
 
 
 class Managed(Segmentation):
@@ -181,10 +182,11 @@ def test_node_that_lost_its_ports_serves_again_with_its_parameters(graph, start,
     node = Segmentation(graph, namespace, program)
     assert node.change(threshold=0.3, background__color=[1, 2, 3]) == []
     before = node.values()
-    program.lose_ports()
+    lost = lose_ports(program.pid)
     node.wait_until(lambda: RECONNECTS in program.said, 'the word')
     node.results(message_of(astronaut))
     assert node.values() == before
+    assert not lost & ports_of(program.pid)  # whoever still has their memory removes what is made under their names
     program.send(signal.SIGINT)
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
@@ -196,7 +198,7 @@ def test_paused_node_that_lost_its_ports_still_shows_nobody(graph, start, astron
     pause = graph.node.create_client(SetBool, f'{node.name}/pause')
     assert node.change(replace='people', background__color=[0, 255, 0]) == []
     assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
-    program.lose_ports()
+    lose_ports(program.pid)
     node.wait_until(lambda: RECONNECTS in program.said, 'the word')
     for _ in range(8):  # more than it takes to know a scene
         results = node.results(message_of(astronaut))
@@ -210,7 +212,7 @@ def test_node_that_lost_its_ports_is_in_state_of_its_manager(graph, start, trans
     managed = Managed(graph, namespace, program)
     for transition in transitions:
         assert managed.change_state(transition)
-    program.lose_ports()
+    lose_ports(program.pid)
     managed.wait_until(lambda: RECONNECTS in program.said, 'the word')
     assert managed.state == state
     assert state == 'inactive' or managed.change_state('configure')
