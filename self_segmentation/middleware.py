@@ -7,10 +7,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from .resources import share
 
@@ -21,6 +23,8 @@ _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAUL
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
 _PORT_LOCK = re.compile(r'/dev/shm/(fast\w+_port\d+)_el')  # fastrtps up to Jazzy; the lock may be removed too
 _PORT_MAP = re.compile(r'/dev/shm/(fast\w+_port\d+)( \(deleted\))?$', re.MULTILINE)  # in /proc/PID/maps
+_LOCK_PATIENCE = 1.0  # seconds; a sender's test of a lock takes microseconds
+_LOCK_TEST = 0.01  # seconds
 _KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
 _SECTION = 'see "No images arrive, or few" in the README'
 _ADVICE = {
@@ -202,7 +206,30 @@ def ports_taken(names: Iterable[str]) -> Iterator[None]:
         for name in names:
             lock = Path('/dev/shm', f'{name}_el')
             with contextlib.suppress(OSError):  # somebody's who lives
-                file = held.enter_context(lock.open('a'))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(_locked(lock))
                 held.callback(lock.unlink, missing_ok=True)
         yield
+
+
+def _locked(lock: Path) -> IO[str]:
+    """
+    Return the open, locked file of a port that nobody reads.
+
+    Who sends to the port tests its lock: takes it for a moment, and removes its file after letting go.
+
+    :raises OSError: it is taken for longer.
+    """
+    end = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        file = lock.open('a')
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(_LOCK_TEST)
+            if os.fstat(file.fileno()).st_nlink:  # it was not removed
+                return file
+        except BlockingIOError:
+            if time.monotonic() > end:
+                file.close()
+                raise
+            time.sleep(_LOCK_TEST)
+        file.close()

@@ -1,16 +1,19 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import mmap
 import os
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from conftest import HAS_ROS, ROOT
 
-from self_segmentation.middleware import advice, fast_dds_environment, image_environment, lost_ports
+from self_segmentation import middleware
+from self_segmentation.middleware import advice, fast_dds_environment, image_environment, lost_ports, ports_taken
 
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 PROFILE = ROOT / 'config' / 'fastdds.xml'
@@ -162,3 +165,40 @@ def test_lost_ports_are_those_whose_file_is_not_the_one_in_use():
     finally:
         port.unlink(missing_ok=True)
         lock.unlink()
+
+
+def test_port_is_taken_when_sender_has_tested_its_lock(monkeypatch):
+    """As Fast DDS tests it: it makes the lock's file, takes the lock for a moment, and removes the file."""
+    monkeypatch.setattr(middleware, '_LOCK_PATIENCE', 60)
+    lock, over, taken = Path('/dev/shm', f'fastdds_port{os.getpid() + 200000}_el'), threading.Event(), threading.Event()
+
+    def take() -> None:
+        with ports_taken([lock.name.removesuffix('_el')]):
+            taken.set()
+            over.wait()
+
+    taking = threading.Thread(target=take)
+    try:
+        with lock.open('a') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            taking.start()
+            assert not taken.wait(0.1)
+            lock.unlink()
+        assert taken.wait(60)
+        with lock.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        over.set()
+        taking.join()
+    assert not lock.exists()
+
+
+def test_port_of_somebody_who_lives_is_left_to_him():
+    name = f'fastdds_port{os.getpid() + 300000}'
+    lock = Path('/dev/shm', f'{name}_el')
+    with lock.open('a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with ports_taken([name]):
+            pass
+        assert lock.exists()
+    lock.unlink()

@@ -186,7 +186,8 @@ def test_node_that_lost_its_ports_serves_again_with_its_parameters(graph, start,
     node.wait_until(lambda: RECONNECTS in program.said, 'the word')
     node.results(message_of(astronaut))
     assert node.values() == before
-    assert not lost & ports_of(program.pid)  # whoever still has their memory removes what is made under their names
+    # Whoever still has their memory removes what is made under their names.
+    node.wait_until(lambda: not lost & ports_of(program.pid), 'other ports')
     program.send(signal.SIGINT)
     assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
 
