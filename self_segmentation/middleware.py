@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -219,17 +220,17 @@ def _locked(lock: Path) -> IO[str]:
 
     :raises OSError: it is taken for longer.
     """
-    end = time.monotonic() + _LOCK_PATIENCE
+    end, pause = time.monotonic() + _LOCK_PATIENCE, threading.Event()  # that nobody sets
     while True:
         file = lock.open('a')
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            time.sleep(_LOCK_TEST)
+            pause.wait(_LOCK_TEST)
             if os.fstat(file.fileno()).st_nlink:  # it was not removed
                 return file
         except BlockingIOError:
             if time.monotonic() > end:
                 file.close()
                 raise
-            time.sleep(_LOCK_TEST)
+            pause.wait(_LOCK_TEST)
         file.close()
