@@ -106,9 +106,9 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
             return 0, None
         node = make_node()
         _guard_services(node)
-        install_signal_handlers()  # they wake the executor at once, but would end ROS in the middle of making the node
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        install_signal_handlers()  # they wake the executor at once, but would end ROS in the middle of making the two
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         while rclpy.ok() and not told and not ending.is_set() and successor is None:
             executor.spin_once(timeout_sec=_SPIN_TIMEOUT)

@@ -128,7 +128,7 @@ def test_repeated_signals_during_startup_end_quietly(start, name, library):
 EARLY = """
 import os, signal, sys
 import rclpy
-from self_segmentation.nodes.lifetime import run
+from self_segmentation.nodes import lifetime
 
 def signal_now():
     os.kill(os.getpid(), getattr(signal, sys.argv[2]))
@@ -148,13 +148,19 @@ def make_node():
         signal_now()
     return node
 
-rclpy.init = init
-raise SystemExit(run(make_node, []))
+def install(really=lifetime.install_signal_handlers):
+    really()
+    if sys.argv[1] == 'when rclpy hears it first':
+        signal_now()
+
+rclpy.init, lifetime.install_signal_handlers = init, install
+raise SystemExit(lifetime.run(make_node, []))
 """
 
 
 @pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
-@pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made'])
+@pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made',
+                                    'when rclpy hears it first'])
 def test_signal_during_node_creation_ends_process(start, moment, number):
     program = start('', moment, number, command=[sys.executable, '-c', EARLY])
     assert program.exit_code() == 0, program.said
