@@ -155,7 +155,7 @@ class CameraNode(Reconnecting, Node):
         header = self._writer.message.header
         header.stamp = self.get_clock().now().to_msg()
         header.frame_id = self._frame_id
-        if self.ending.is_set() or not self.context.ok():
+        if self.ending.is_set():
             return
         self._publisher.publish(self._writer.message)
         if self._info is not None:

@@ -8,6 +8,7 @@ It starts on a read-only file system too; SIGINT and SIGTERM end it with exit co
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import gc
@@ -18,7 +19,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions, install_signal_handlers
+from rclpy.signals import SignalHandlerOptions
 
 from ..errors import SelfSegmentationError, SettingsError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
@@ -108,27 +109,21 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         _guard_services(node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        install_signal_handlers()  # they wake the executor at once, but would end ROS in the middle of making the two
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
-        while rclpy.ok() and not told and not ending.is_set() and successor is None:
-            executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
-            if (lost := watch.lost()) and not ending.is_set():
-                successor = _successor(node, lost)
-    except ExternalShutdownException:
-        pass
+        with _woken_by_signals(executor):
+            while not told and not ending.is_set() and successor is None:
+                executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
+                if (lost := watch.lost()) and not ending.is_set():
+                    successor = _successor(node, lost)
     except (SelfSegmentationError, ParameterException, NameValidationException) as error:
         print(error, file=sys.stderr)
         return 1, None
-    except Exception:
-        # What is done when the signal comes fails in many ways. rclpy hears of it before Python does.
-        if not told and rclpy.ok():
-            raise
     finally:
         failed = getattr(node, 'failed', False)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
         signal.alarm(_END_PATIENCE)
-        # An executor that was interrupted, and the error that interrupted it, hold what was about to be served, and with it the
-        # participant and its shared memory, which nobody else would remove.
+        # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
+        # would remove.
         if executor is not None:
             executor.shutdown(timeout_sec=0)
         if node is not None:
@@ -137,6 +132,32 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         rclpy.try_shutdown()
         signal.alarm(0)
     return (1 if failed else 0), successor
+
+
+@contextlib.contextmanager
+def _woken_by_signals(executor: Executor) -> Iterator[None]:
+    """
+    Have each signal wake an executor, which lets no Python run while it waits.
+
+    rclpy's own handlers do so too, and shut ROS down at once: whatever the node's threads do just then fails, in many ways.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def wake() -> None:
+        while os.read(reader, 1):  # the number of a signal; nothing once the writer is closed
+            executor.create_task(lambda: None)  # after a mere wake() it goes on to wait
+
+    thread = threading.Thread(target=wake, name='signals', daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+        thread.join()
+        os.close(reader)
 
 
 def _successor(node: Node, lost: set[str]) -> Callable[[], Node] | None:
@@ -223,8 +244,7 @@ def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, respo
     try:
         return callback(request, response)
     except Exception as error:
-        if node.context.ok():  # else it is the shutdown that interrupted it
-            node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
+        node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
         refused = SetParametersResult(successful=False, reason=str(error))
         if isinstance(request, SetParameters.Request):
             response.results = [refused for _ in request.parameters]

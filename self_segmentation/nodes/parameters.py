@@ -235,8 +235,6 @@ def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not node.context.ok():  # it is the shutdown that interrupted it
-            raise
         raise SelfSegmentationError(f'{_DECLARED_LATER}{node.resolve_topic_name(topic)} is not allowed: {error}') from error
 
 

@@ -50,9 +50,8 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
             node.get_logger().error(str(error))
             raise
         except Exception as error:
-            if node.context.ok():  # else it is the shutdown that interrupted it
-                node._health.fail(f'{type(error).__name__}: {error}')
-                node.get_logger().error(traceback.format_exc())
+            node._health.fail(f'{type(error).__name__}: {error}')
+            node.get_logger().error(traceback.format_exc())
             raise
     return logged
 
@@ -247,10 +246,9 @@ class SegmentationNode(Reconnecting, LifecycleNode):
                 pipeline.reset()
             self._supervisor.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
-            if self.context.ok():  # else it is the shutdown that interrupted it
-                pipeline.reset()
-                self.get_logger().debug(traceback.format_exc())
-                self._supervisor.skip(f'{type(error).__name__}: {error}')
+            pipeline.reset()
+            self.get_logger().debug(traceback.format_exc())
+            self._supervisor.skip(f'{type(error).__name__}: {error}')
         else:
             end = time.perf_counter()
             self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})

@@ -126,7 +126,7 @@ def test_repeated_signals_during_startup_end_quietly(start, name, library):
 
 # A node that is told to end at a given moment of its start.
 EARLY = """
-import os, signal, sys
+import os, signal, sys, threading
 import rclpy
 from self_segmentation.nodes import lifetime
 
@@ -148,19 +148,25 @@ def make_node():
         signal_now()
     return node
 
-def install(really=lifetime.install_signal_handlers):
-    really()
-    if sys.argv[1] == 'when rclpy hears it first':
-        signal_now()
+class Executor(lifetime.SingleThreadedExecutor):
+    def add_node(self, node):
+        super().add_node(node)
+        if sys.argv[1] == 'when the executor is made':
+            signal_now()
 
-rclpy.init, lifetime.install_signal_handlers = init, install
+    def wait_for_ready_callbacks(self, *args, **more):
+        if sys.argv[1] == 'while it waits':
+            threading.Timer(0.3, signal_now).start()
+        return super().wait_for_ready_callbacks(*args, **more)
+
+rclpy.init, lifetime.SingleThreadedExecutor, lifetime._SPIN_TIMEOUT = init, Executor, 1000
 raise SystemExit(lifetime.run(make_node, []))
 """
 
 
 @pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
 @pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made',
-                                    'when rclpy hears it first'])
+                                    'when the executor is made', 'while it waits'])
 def test_signal_during_node_creation_ends_process(start, moment, number):
     program = start('', moment, number, command=[sys.executable, '-c', EARLY])
     assert program.exit_code() == 0, program.said
