@@ -63,7 +63,7 @@ class DemoNode(Node):
         self._masks: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._best_area = -1.0
+        self._best_rank = False, -len(_TURNS), 0.0
         self._best: NDArray[np.uint8] | None = None
         self.images, self._first_image = 0, 0.0  # when it came
         self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
@@ -92,9 +92,10 @@ class DemoNode(Node):
         self.images += 1
         self._video.write(str(self.images), composite)
         before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
-        if before is not None and mask is not None and self._turn == 0 and mask.mean() > self._best_area:
-            self._best_area = mask.mean()
-            self._best = np.hstack([before, mask, composite])
+        if before is not None and mask is not None:
+            rank = bool(mask.any()), -self._turn, float(mask.mean())  # the room is empty while a short demo has its first turn
+            if rank > self._best_rank:
+                self._best_rank, self._best = rank, np.hstack([before, mask, composite])
 
     def _tick(self) -> None:
         now = time.monotonic()
