@@ -119,7 +119,7 @@ def shared_memory_of(process: int) -> set[Path]:
         maps = Path(f'/proc/{process}/maps').read_text(errors='replace')
     except OSError:
         return set()
-    return {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]+$', maps, re.MULTILINE)}
+    return {Path(name) for name in re.findall(r'/dev/shm/fast(?:dds|rtps)_[0-9a-f]+$', maps, re.MULTILINE)}
 
 
 def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
