@@ -32,8 +32,6 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENTATION COLCON_PREFIX_PATH
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
-# Nothing multiplies large matrices, and NumPy's start takes half as long without the threads that would.
-export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: demo test check lint test-matrix fuzz bench pictures soak reference window clean
 

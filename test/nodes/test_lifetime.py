@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the nodes' processes end when they are told to."""
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -294,8 +293,9 @@ def test_node_that_hangs_at_its_end_is_ended(start):
 
 def shared_memory(pid: int) -> list[int]:
     """Sizes of Fast DDS's segments in a process, in bytes."""
+    segments = {str(place) for place in shared_memory_of(pid)}
     spans = [line.split()[0].split('-') for line in Path(f'/proc/{pid}/maps').read_text().splitlines()
-             if re.search('/fast(dds|rtps)_[0-9a-f]+$', line)]
+             if line.split()[-1] in segments]
     return [int(end, 16) - int(begin, 16) for begin, end in spans]
 
 
