@@ -13,7 +13,15 @@ import pytest
 from conftest import HAS_ROS, ROOT
 
 from self_segmentation import middleware
-from self_segmentation.middleware import advice, fast_dds_environment, image_environment, lost_ports, ports_taken
+from self_segmentation.middleware import (
+    advice,
+    fast_dds_environment,
+    image_environment,
+    lost_ports,
+    ports_taken,
+    remove_shared_memory,
+    shared_memory_of,
+)
 
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 PROFILE = ROOT / 'config' / 'fastdds.xml'
@@ -193,6 +201,23 @@ def test_port_is_taken_when_sender_has_tested_its_lock(monkeypatch):
     assert not lock.exists()
 
 
+def test_port_is_taken_when_sender_removes_its_lock_meanwhile(monkeypatch):
+    lock, flock = Path('/dev/shm', f'fastdds_port{os.getpid() + 200000}_el'), fcntl.flock
+    tries = []
+
+    def removed_at_first(file, operation: int) -> None:
+        tries.append(operation)
+        if len(tries) == 1:
+            lock.unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, 'flock', removed_at_first)
+    with ports_taken([lock.name.removesuffix('_el')]):
+        with lock.open() as file, pytest.raises(BlockingIOError):
+            flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert len(tries) == 2 and not lock.exists()
+
+
 def test_port_of_somebody_who_lives_is_left_to_him():
     name = f'fastdds_port{os.getpid() + 300000}'
     lock = Path('/dev/shm', f'{name}_el')
@@ -202,3 +227,15 @@ def test_port_of_somebody_who_lives_is_left_to_him():
             pass
         assert lock.exists()
     lock.unlink()
+
+
+@pytest.mark.parametrize('prefix', ['fastdds', 'fastrtps'])  # fastrtps up to Jazzy
+def test_shared_memory_of_process_is_found_and_removed_once_nobody_locks_it(prefix):
+    place = Path('/dev/shm', f'{prefix}_{os.getpid():016x}')
+    lock = place.with_name(f'{place.name}_el')
+    place.write_bytes(bytes(100))
+    with place.open('r+b') as file, mmap.mmap(file.fileno(), 100), lock.open('a') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert place in shared_memory_of(os.getpid())
+        assert remove_shared_memory([place]) == [] and place.exists()
+    assert remove_shared_memory([place]) == [place] and not place.exists() and not lock.exists()
