@@ -212,9 +212,8 @@ def test_port_is_taken_when_sender_removes_its_lock_meanwhile(monkeypatch):
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, 'flock', removed_at_first)
-    with ports_taken([lock.name.removesuffix('_el')]):
-        with lock.open() as file, pytest.raises(BlockingIOError):
-            flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ports_taken([lock.name.removesuffix('_el')]), lock.open() as file, pytest.raises(BlockingIOError):
+        flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert len(tries) == 2 and not lock.exists()
 
 
