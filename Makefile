@@ -9,7 +9,7 @@
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
 # make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
-# make soak              half an hour among faults, MINUTES=30
+# make soak              an hour of what users leave running, with kills and changes: memory, frames, errors; MINUTES=60
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
@@ -17,7 +17,7 @@
 DEMO_SECONDS ?= 20
 SECONDS ?= 600
 CAMERA ?=
-MINUTES ?= 30
+MINUTES ?= 60
 WORKERS ?= 4
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip -qq --disable-pip-version-check
@@ -62,7 +62,7 @@ pictures: .venv/.complete
 	@$(RUN) test/studio.py pictures docs
 
 soak: .venv/.complete
-	@$(RUN) -m self_segmentation.tools.soak --minutes $(MINUTES)
+	@$(RUN) test/soak/soak.py --minutes $(MINUTES)
 
 reference: .venv/.complete
 	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml

@@ -15,7 +15,6 @@ PROGRAMS = [
     f'evaluate = {NAME}.programs:evaluate',
     f'segmentation_node = {NAME}.programs:segmentation_node',
     f'self_segmentation = {NAME}.programs:self_segmentation',
-    f'soak = {NAME}.programs:soak',
     f'studio_node = {NAME}.programs:studio_node',
     f'viewer_node = {NAME}.programs:viewer_node',
 ]

@@ -108,12 +108,6 @@ def segmentation_node() -> _Main:
 
 
 @_program
-def soak() -> _Main:
-    from .tools.soak import main
-    return main
-
-
-@_program
 def studio_node() -> _Main:
     keep_large_buffers()
     from .nodes.studio_node import main

@@ -99,10 +99,9 @@ STARTED = {
     'camera_node': ['-m', 'self_segmentation.nodes.camera_node', '--ros-args', '-p', f'video_device:={SAMPLE}'],
     'program': ['-m', 'self_segmentation', SAMPLE, '--no-window', '--mask', os.devnull],
     'demo': ['-m', 'self_segmentation.tools.demo', '--folder', '/tmp'],
-    'soak': ['-m', 'self_segmentation.tools.soak'],
 }
 LIBRARIES = {'segmentation_node': ['', 'numpy', 'cv2', 'rclpy', 'mediapipe'], 'entry point': [''], 'camera_node': ['', 'cv2'],
-             'program': ['', 'cv2', 'mediapipe'], 'demo': ['', 'rclpy'], 'soak': ['', 'numpy']}
+             'program': ['', 'cv2', 'mediapipe'], 'demo': ['', 'rclpy']}
 
 
 def has_mapped(pid: int, library: str) -> bool:
@@ -121,7 +120,7 @@ def test_repeated_signals_during_startup_end_quietly(start, name, library):
     assert program.exit_code() == 0, program.said
     assert 'Traceback' not in program.said and 'rror' not in program.said, program.said
     lines = [line for line in program.said.splitlines() if not line.startswith('[INFO]')]
-    assert name in ('demo', 'soak') or len(lines) <= 1, program.said  # those say what they are about to do
+    assert name == 'demo' or len(lines) <= 1, program.said  # those say what they are about to do
 
 
 # A node that is told to end at a given moment of its start.
