@@ -410,7 +410,7 @@ def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
             'for place, to in (sys.argv[1:3], sys.argv[3:]):\n    print(main([place, "--no-window", "--output", to]))')
     done = subprocess.run([sys.executable, '-c', code, ROOT / 'test' / 'data' / 'astronaut.png', tmp_path / 'out.png', SAMPLE,
                            tmp_path / 'out'], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ['0', '1'] and (tmp_path / 'out.png').exists()
+    assert done.stdout.split() == ['0', '2'] and (tmp_path / 'out.png').exists()
     assert 'sample.mp4' in done.stderr and 'pip install --no-deps av' in done.stderr and 'Traceback' not in done.stderr
 
 
