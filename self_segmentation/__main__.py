@@ -129,7 +129,8 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.assets import make_pipeline
     from .io.frames import UNKNOWN_FPS
     from .io.recordings import is_recording
-    from .io.sources import SourceKind, is_stream, keep_pipe, open_pictures, open_source
+    from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
+    from .io.videos import av_for
     from .io.window import Window, why_no_window
     from .io.writers import PictureError
 
@@ -140,24 +141,29 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         return ExitCode.DONE
     if is_one and not is_stream(place) and is_recording(as_path(place)):
         return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
-    color = settings.background_color
-    source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
-    writers = _writers(options, source, settings)
-    no_window = 'not wanted' if options.no_window else why_no_window()
-    if no_window and not writers:
-        problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
-        raise InputError(problem) if options.no_window else SourceError(problem)
-    if no_window and not options.no_window:
-        _LOGGER.warning('no window: %s', no_window)
+    is_live = is_one and (is_stream(place) or is_camera(place))
     if not flip_given:
-        settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
+        settings = settings.updated({'flip': is_one and is_camera(place)})
+    no_window = 'not wanted' if options.no_window else why_no_window()
     failures, done, due = 0, 0, 0.0
     with contextlib.ExitStack() as closing:
+        pipeline = None
+        if is_live:  # what comes from there does not wait while models and libraries are loaded
+            pipeline = closing.enter_context(contextlib.closing(make_pipeline(settings)))
+            with contextlib.suppress(SourceError):
+                av_for(place)
+        color = settings.background_color
+        source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
+        closing.callback(source.close)
+        writers = _writers(options, source, settings)
+        if no_window and not writers:
+            problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
+            raise InputError(problem) if options.no_window else SourceError(problem)
+        if no_window and not options.no_window:
+            _LOGGER.warning('no window: %s', no_window)
         for writer in writers.values():
             closing.callback(writer.close)
-        closing.callback(source.close)
-        pipeline = make_pipeline(settings)
-        closing.callback(pipeline.close)
+        pipeline = pipeline or closing.enter_context(contextlib.closing(make_pipeline(settings)))
         window = None if no_window else Window()
         if window:
             closing.callback(window.close)

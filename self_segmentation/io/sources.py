@@ -23,7 +23,7 @@ from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, 
 from .library_lines import library_lines_logged
 from .videos import Video
 
-__all__ = ['Frame', 'Source', 'SourceKind', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
+__all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
 
 _PLACES = ('give a camera number (0, 1, ...), a device such as /dev/video0, a video, a stream (rtsp://, http://), an image or a '
            'folder of images')
@@ -81,6 +81,14 @@ def is_stream(place: str) -> bool:
     return _STREAM.match(place) is not None
 
 
+def is_camera(place: str) -> bool:
+    """Return whether a place is a camera: a device, or a number, unless a file or folder has that name."""
+    try:
+        return stat.S_ISCHR(as_path(place).stat().st_mode)
+    except (OSError, ValueError):
+        return place.isdecimal() or (place.startswith('/dev/') and not place.startswith(_NO_DEVICES))
+
+
 def keep_pipe(place: str, stop: Sequence[object]) -> None:
     """
     Read a pipe that this process was started with (``/dev/stdin``, or a shell's ``<(...)``) to its end, into a temporary file.
@@ -131,21 +139,17 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     if is_stream(place):
         scheme, separator, rest = place.partition('://')
         return Video(scheme.lower() + separator + rest, color)  # FFmpeg knows it in small letters alone
+    path = as_path(place)
+    if is_camera(place):
+        return _Camera(int(place) if place.isdecimal() else str(path), width, height, fps)
     try:
-        path = as_path(place)
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # also a zero byte in the name
-        if place.isdecimal():
-            return _Camera(int(place), width, height, fps)
-        if place.startswith('/dev/') and not place.startswith(_NO_DEVICES):
-            return _Camera(place, width, height, fps)
         reason = getattr(error, 'strerror', '') or error
         problem = 'does not exist' if isinstance(error, FileNotFoundError) else f'cannot be opened ({reason})'
         raise InputError(f'{place!r} {problem}: {_PLACES}') from error
     if stat.S_ISDIR(mode):
         return PictureFiles(pictures_of(path), color)
-    if stat.S_ISCHR(mode):
-        return _Camera(str(path), width, height, fps)
     if not stat.S_ISREG(mode):
         raise InputError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
