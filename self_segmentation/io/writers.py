@@ -39,7 +39,7 @@ VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg 
 ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
-_TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
+_TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
@@ -175,7 +175,7 @@ class VideoFile:
         self._sound: Sound | None = None
         self._sound_stream: Any = None
         self._shape: tuple[int, ...] = ()
-        self._time_base = like.time_base if isinstance(like, Video) else _TIME_BASE
+        self._time_base = like.time_base if isinstance(like, Video) and not like.is_live else _TIME_BASE
         self._count, self._last, self._end = 0, -1, 0.0
 
     def _error(self, error: Exception) -> SourceError:
