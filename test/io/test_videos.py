@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -167,9 +168,9 @@ def sent_by_hand(parts: list[bytes], first: int) -> Iterator[tuple[str, threadin
         yield f'http://127.0.0.1:{listener.getsockname()[1]}/live', more
 
 
-@pytest.mark.parametrize('form, codec, says', [('flv', 'flv1', 100), ('mpjpeg', 'mjpeg', 25)])
-def test_live_frames_have_the_time_that_passed_whatever_the_header_says(tmp_path, form, codec, says):
-    first, pause, count = 30, 0.1, 20
+@pytest.mark.parametrize('form, codec, says, first', [('mpegts', 'libx264', 100, 60), ('mpjpeg', 'mjpeg', 25, 10)])
+def test_live_frames_have_the_time_that_passed_whatever_the_header_says(tmp_path, form, codec, says, first):
+    pause, count = 0.1, 20
     with sent_by_hand(live_stream(form, codec, first + count + 2, says), first) as (address, more):
         source = open_source(address)
         assert source.is_live
@@ -181,7 +182,7 @@ def test_live_frames_have_the_time_that_passed_whatever_the_header_says(tmp_path
             frames.append(source.read())
     stamps = [frame.stamp for frame in frames]
     assert stamps[0] == 0 and stamps == sorted(stamps)
-    assert stamps[-1] >= pause * (count - 2) > (first + count) / 100
+    assert stamps[-1] >= pause * (count - 2) > (first + count) / says
     writer = VideoFile(tmp_path / 'new.mp4', source.fps or 30, source)
     for frame in frames:
         writer.write(frame.name, frame.pixels, frame.stamp, frame.duration)
@@ -289,8 +290,8 @@ def test_interlaced_video_is_reported_once(tmp_path, caplog):
     for _ in range(2):
         assert len(frames_of(source)) == COUNT
         source.rewind()
-    assert [record.message for record in caplog.records if 'interlaced' in record.message] == [
-        f"video '{tmp_path}/tv.mp4' is interlaced: what moves looks like a comb; deinterlace it: ffmpeg -i INPUT -vf bwdif OUTPUT"]
+    [said] = [record.message for record in caplog.records]
+    assert said.startswith(f"video '{tmp_path}/tv.mp4' is interlaced") and 'ffmpeg -i INPUT -vf bwdif OUTPUT' in said
 
 
 def living() -> collections.Counter[str]:
@@ -329,17 +330,17 @@ def test_frees_frames_and_files_without_garbage_collector(tmp_path, uncollected,
 def test_frees_what_is_written_and_refused_without_garbage_collector(tmp_path, uncollected, caplog):
     (tmp_path / 'none.mp4').write_text('\n'.join(map(str, range(1000))))
     write_video(tmp_path / 'sound.m4a', sound='aac').replace(tmp_path / 'talk.mp4')
-    before, files = living(), len(os.listdir('/proc/self/fd'))
+    before, files = living(), len([*Path('/proc/self/fd').iterdir()])
     for _ in range(2):
         copied(tmp_path / 'talk.mp4', tmp_path / 'new.mkv')
         with pytest.raises(InputError):
             open_source(str(tmp_path / 'none.mp4'))
     gc.enable()
-    assert living() == before and len(os.listdir('/proc/self/fd')) == files
+    assert living() == before and len([*Path('/proc/self/fd').iterdir()]) == files
 
 
 GROWTH = """
-import sys
+import sys, time
 from self_segmentation.io.films import open_video
 from self_segmentation.io.sources import open_source
 from self_segmentation.picture.backgrounds import Fitting
@@ -362,12 +363,12 @@ def as_background(path, loops):
             film.picture(moment, Fitting((64, 48), 'cover', (0, 0, 0)))
             moment += 0.1
             while not film._ready:
-                pass
+                time.sleep(0.001)
         yield memory()
     film.close()
 
 used = list(globals()[sys.argv[1]](sys.argv[2], 40))
-print(max(used[20:]) - max(used[:20]))
+print(max(used) - used[0])
 """
 
 
@@ -376,7 +377,7 @@ def test_memory_stays_the_same_while_a_video_plays_over_and_over(tmp_path, use):
     path = write_video(tmp_path / 'clip.mp4', [quarters(640, 480, mark=5 * number) for number in range(COUNT)])
     done = subprocess.run([sys.executable, '-c', GROWTH, use, path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 20  # MB; of these 400 frames, each of which has 0.5 MB
+    assert float(done.stdout) < 20  # MB; 800 frames were decoded, each of which has 0.5 MB
 
 
 def test_each_loop_gives_the_same_frames_and_reports_the_same_damage(tmp_path):
@@ -600,13 +601,14 @@ def test_encoder_that_pyav_lacks_is_named_and_leaves_no_file(tmp_path, monkeypat
     monkeypatch.setattr(writers, '_CODEC', 'libx999')  # as in a PyAV that was built without it
     with pytest.raises(InputError, match=r'new\.mp4 .* does not encode libx999 .*pip install'):
         copied(path, tmp_path / 'new.mp4')
-    assert os.listdir(tmp_path) == ['clip.mp4']
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_transparency_that_pyav_cannot_decode_is_reported_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(videos._ALPHA, 'vp9', 'libvpx-999')
     rgba = np.full((48, 64, 4), (200, 0, 0, 255), np.uint8)
-    source = open_source(str(write_video(tmp_path / 'logo.webm', [rgba] * 3, codec='libvpx-vp9', pixels='yuva420p', layout='rgba')))
+    write_video(tmp_path / 'logo.webm', [rgba] * 3, codec='libvpx-vp9', pixels='yuva420p', layout='rgba')
+    source = open_source(str(tmp_path / 'logo.webm'))
     for _ in range(2):
         assert len(frames_of(source)) == 3
         source.rewind()
