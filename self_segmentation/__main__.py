@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import SelfSegmentationError, SettingsError, SourceError
+from .errors import InputError, SelfSegmentationError, SourceError
 from .programs import note_signals
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
@@ -118,7 +118,7 @@ def main(args: list[str] | None = None) -> int:
         return _run(options, settings, 'flip' in given, told)
     except SelfSegmentationError as error:
         print(f'self_segmentation: error: {error}', file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return error.exit_code
 
 
 def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
@@ -187,12 +187,12 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[
     from .tools.offline import Choice, process_recordings
 
     if not options.output or options.mask or options.alpha:
-        raise SourceError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
+        raise InputError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
                           'topics in it')
     place, output = as_path(options.input), as_path(options.output)
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
         if _identity(output) == _identity(place):
-            raise SourceError(f'--output {output} is the input itself: it would be lost')
+            raise InputError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
     return process_recordings(place, output, settings, choice, told)
 
