@@ -101,7 +101,8 @@ def test_runtime_dependencies_are_declared():
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
              'mediapipe': 'python3-mediapipe-pip', 'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil',
              'aiohttp': 'python3-aiohttp'}
-    optional = {'apsw', 'av', 'pillow_heif', 'rosbags'}  # no rosdep keys: the README's pip lines name them
+    # No rosdep keys: the README's pip lines name them; compression is Python 3.14's own.
+    optional = {'av', 'backports', 'compression', 'mcap', 'pillow_heif', 'rosbags', 'zstandard'}
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation', 'ai_edge_litert'}  # which may take MediaPipe's place

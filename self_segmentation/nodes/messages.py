@@ -178,7 +178,7 @@ def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None
         message.format = f'{encoding}; png compressed ' + ('' if pixels.ndim == 2 else encoding)
     else:
         _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        message.format = f'{encoding}; jpeg compressed {encoding}'
+        message.format = f'{encoding}; jpeg compressed ' + ('' if pixels.ndim == 2 else encoding)
     message.data = array.array('B', data.tobytes())
 
 
