@@ -276,7 +276,7 @@ class _Codec:
             raise ImageError(f'a message of {len(data)} bytes is no {self._type} ({error})') from error
         if self._type == COMPRESSED:
             self._is_png = 'png' in message.format.lower()
-            return message.header, compressed_to_bgr(message)
+            return message.header, compressed_to_bgr(message, self._depth)
         return message.header, to_bgr(message, self._depth)
 
     def encode(self, header: Any, name: str, pixels: Any) -> Any:

@@ -99,3 +99,24 @@ def test_compressed_pictures_stay_as_they_are():
     assert encoded(CompressedImage(format='png', data=array.array('B', data)), 1280, 80) == data
     with pytest.raises(ImageError, match="format = 'svg'"):
         encoded(CompressedImage(format='svg', data=array.array('B', b'<svg onload="alert(1)"/>')), 1280, 80)
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'bgra8', 'rgba8'])
+def test_shows_image_whose_last_row_has_no_padding(encoding):
+    pixels = np.full((48, 64, len(encoding) - 1), 200, np.uint8)
+    message = message_of(pixels, encoding, padding=12)
+    expected = encoded(message, 1280, 95)
+    message.data = message.data[:-12]
+    assert encoded(message, 1280, 95) == expected
+
+
+@pytest.mark.parametrize('bits', [10, 12, 16])
+@pytest.mark.parametrize('is_compressed', [False, True])
+def test_deep_image_is_as_bright_as_its_bits_allow(bits, is_compressed):
+    values = np.full((48, 64), 1 << bits - 1, '<u2')
+    values[:8] = (1 << bits) - 1
+    message = message_of(values[..., None].view(np.uint8).reshape(48, 64, 2), 'mono16')
+    if is_compressed:
+        message = CompressedImage(format='mono16; png compressed ', data=cv2.imencode('.png', values)[1].tobytes())
+    found = decoded(encoded(message, 1280, 95))
+    assert found[16:].mean() == pytest.approx(128, abs=4) and found[:6].mean() == pytest.approx(255, abs=4)
