@@ -311,9 +311,11 @@ def _kind_and_value(value: ParameterValue, declared: int = 0) -> tuple[str, Any]
 def _plain_item(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
-    is_exact = not isinstance(value, (int, float)) or (math.isfinite(value) and not (isinstance(value, int)
-                                                                                     and abs(value) > _LARGEST_EXACT))
-    return value if is_exact else str(value)
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_EXACT else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value
 
 
 def summary(name: str, descriptor: ParameterDescriptor, value: ParameterValue) -> dict[str, Any]:

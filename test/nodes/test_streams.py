@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures for a page: those of one frame together, encoded when somebody takes them."""
 import array
+import random
 
 import cv2
 import numpy as np
@@ -120,3 +121,21 @@ def test_deep_image_is_as_bright_as_its_bits_allow(bits, is_compressed):
         message = CompressedImage(format='mono16; png compressed ', data=cv2.imencode('.png', values)[1].tobytes())
     found = decoded(encoded(message, 1280, 95))
     assert found[16:].mean() == pytest.approx(128, abs=4) and found[:6].mean() == pytest.approx(255, abs=4)
+
+
+def test_strange_images_are_shown_or_refused():
+    dice = random.Random(2)
+    whole = message_of(np.full((48, 64, 4), 50, np.uint8), padding=12)
+    for encoding in ('bgr8', 'bgra8', 'rgba8', 'mono16', 'nv12', 'nv24', 'rgba16', '32FC1', '', 'x' * 100_000, '\U0010ffff'):
+        for _ in range(100):
+            numbers = [0, 1, 47, 48, 64, 65, 268, 8192, 1 << 31, (1 << 32) - 1]
+            sizes = {name: dice.choice(numbers) for name in ('width', 'height', 'step')}
+            data = whole.data[:dice.choice([0, 1, 268 * 47 + 256, len(whole.data)])]
+            try:
+                assert decoded(encoded(Image(**sizes, encoding=encoding, data=data), 1280, 80)) is not None
+            except (ImageError, cv2.error) as error:
+                assert len(str(error)) < 2000
+    for data in (b'', b'\x89PNG\r\n\x1a\n' + bytes(16) + b'\x10' + bytes(9), b'\xff\xd8', bytes(100)):
+        with pytest.raises(ImageError) as raised:
+            encoded(CompressedImage(format='x' * 100_000, data=data), 1280, 80)
+        assert len(str(raised.value)) < 2000
