@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..io.writers import Folder
-from .inputs import latest_only
+from .inputs import bit_depth, latest_only
 from .messages import to_bgr
 from .parameters import wrong_qos_named
 
@@ -38,11 +38,11 @@ class BackgroundInput:
     def __init__(self, node: Node, show: Callable[[NDArray[np.uint8]], object]) -> None:
         def on_message(message: Any) -> None:
             try:
-                show(to_bgr(message))
+                show(to_bgr(message, depth))
             except ImageError as error:
                 node.get_logger().error(f'picture on ~/background skipped: {error}', throttle_duration_sec=_REPEAT_INTERVAL)
 
-        self._node = node
+        self._node, depth = node, bit_depth(node, node.resolve_topic_name('~/background'))
         with wrong_qos_named(node, '~/background'):
             self._subscription = node.create_subscription(
                 Image, '~/background', on_message,

@@ -24,7 +24,7 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'latest_only']
+__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'bit_depth', 'latest_only']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 # Humble's callbacks get the message only, without the number that its publisher gave it.
@@ -34,6 +34,12 @@ HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
 def latest_only() -> QoSProfile:
     """Return the QoS of images that are taken as they come: best effort, the latest one. New each time: rclpy writes into it."""
     return QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+
+
+def bit_depth(node: Node, topic: str) -> BitDepth:
+    """Return the bit depth of a topic's images of 16 bits, which is logged when it is found."""
+    return BitDepth(lambda bits, brightest: node.get_logger().info(
+        f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
 
 
 class Input:
@@ -52,11 +58,10 @@ class Input:
         raw = node.resolve_topic_name('image_raw')
         self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # as image_transport names it, after a remap of image_raw
         topic, message_type = self.topics[transport], Image
-        depth = BitDepth(lambda bits, brightest: node.get_logger().info(
-            f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
-        decode: Decode = functools.partial(to_bgr, depth=depth)
+        convert: Callable[..., NDArray[np.uint8]] = to_bgr
         if transport == 'compressed':
-            message_type, decode = CompressedImage, compressed_to_bgr
+            message_type, convert = CompressedImage, compressed_to_bgr
+        decode: Decode = functools.partial(convert, depth=bit_depth(node, topic))
 
         def on_message(message: Any) -> None:
             on_frame(message, decode, None)

@@ -3,7 +3,8 @@
 """
 How each node's process starts, ends, and reconnects where Fast DDS has lost it.
 
-It starts on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no traceback.
+It starts on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no traceback. A callback that fails does
+not end it: what other nodes send may be anything.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import signal
 import sys
 import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +32,10 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor, ShutdownException, SingleThreadedExecutor, TimeoutException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 
 from ..errors import SelfSegmentationError, SettingsError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
@@ -39,11 +43,14 @@ from ..middleware import PortWatch, fast_dds_environment, ports_taken
 from ..programs import ignore_signals, note_signals
 from ..settings import load_yaml
 
-__all__ = ['STEADY', 'Reconnecting', 'log_library_lines', 'run']
+__all__ = ['STEADY', 'Reconnecting', 'log_failure', 'log_library_lines', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
+_REPEAT_INTERVAL = 30.0  # seconds between two log lines of one failure
+_MOST_FAILURES = 100  # that are told from each other
+_LONGEST_REASON = 500  # characters in the log: a reason may repeat a foreign text
 _END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
@@ -112,7 +119,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         with _woken_by_signals(executor):
             while not told and not ending.is_set() and successor is None:
-                executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
+                _serve(executor, node)
                 if (lost := watch.lost()) and not ending.is_set():
                     successor = _successor(node, lost)
     except (SelfSegmentationError, ParameterException, NameValidationException) as error:
@@ -132,6 +139,54 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         rclpy.try_shutdown()
         signal.alarm(0)
     return (1 if failed else 0), successor
+
+
+def _serve(executor: Executor, node: Node) -> None:
+    """
+    Run the callback that is due next. One that fails is logged, and the node goes on.
+
+    :raises SelfSegmentationError: the package's own reason why the node cannot go on.
+    :raises Exception: the executor can run no callback any more.
+    """
+    try:
+        handler, entity, _ = executor.wait_for_ready_callbacks(timeout_sec=_SPIN_TIMEOUT)
+    except (TimeoutException, ShutdownException):
+        return
+    handler()
+    error = handler.exception()
+    if error is None:
+        return
+    # What fails before its callback, in rclpy itself, holds up all others for ever.
+    if isinstance(error, SelfSegmentationError) or (entity is not None and not executor.can_execute(entity)):
+        raise error
+    what = 'a callback failed'
+    if isinstance(entity, Subscription):
+        publishers = node.get_publishers_info_by_topic(entity.topic_name)
+        names = sorted({f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in publishers})
+        what = f'a message on {entity.topic_name} (published by {", ".join(names) or "none any more"}) was not handled'
+    log_failure(node, what, error)
+
+
+_failures: dict[str, float] = {}  # when each was logged last, in seconds
+
+
+def log_failure(node: Node, what: str, error: Exception) -> None:
+    """
+    Log an unexpected exception: ERROR with its traceback once, then a line at most every 30 s.
+
+    :param what: what was not done because of it.
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    failure, now = f'{what} {type(error)} {place.filename} {place.lineno}', time.monotonic()
+    last = _failures.get(failure)
+    if last is not None and now - last < _REPEAT_INTERVAL:
+        return
+    if len(_failures) >= _MOST_FAILURES:
+        _failures.clear()
+    _failures[failure] = now
+    reason = f'{what}: {type(error).__name__}: {error}'[:_LONGEST_REASON]
+    trace = '' if last is not None else '\n' + ''.join(traceback.format_tb(error.__traceback__))
+    node.get_logger().error(reason + trace)
 
 
 @contextlib.contextmanager

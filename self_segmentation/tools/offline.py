@@ -342,7 +342,7 @@ class _Codec:
             raise ImageError(f'a message of {len(data)} bytes is no {self._type} ({error})') from error
         if self._type == COMPRESSED:
             self._is_png = 'png' in message.format.lower()
-            return _Frame(message.header, compressed_to_bgr(message), message.format.partition(';')[0].strip())
+            return _Frame(message.header, compressed_to_bgr(message, self._depth), message.format.partition(';')[0].strip())
         return _Frame(message.header, to_bgr(message, self._depth), message.encoding)
 
     def encode(self, frame: _Frame, name: str, pixels: Any) -> Any:

@@ -60,6 +60,10 @@ def test_topic_background_shows_newest_image_or_color(node, astronaut):
     node.wait_until(lambda: shows(40, 90, 120, 3, 'rgb8'), 'a small background')
     node.wait_until(lambda: shows(90, 480, 640, 3, 'bgr8'), 'a background of another size')
     node.wait_until(lambda: shows(140, 33, 77, 1, 'mono8'), 'a grey background')
+    deep = np.full((40, 90), 2048, '<u2')  # of a camera of 12 bits
+    deep[0, 0] = 4095
+    sender.publish(message_of(deep[..., None].view(np.uint8).reshape(40, 90, 2), 'mono16'))
+    node.wait_until(lambda: (node.pictures(astronaut)['output'][20, 20] == 128).all(), 'a background of 12 bits')
     sender.publish(message_of(np.zeros((9, 9, 3), np.uint8), 'no such encoding'))
     node.wait_until(lambda: 'no such encoding' in node.program.said, 'the word that a background cannot be used')
     node.wait_until(lambda: (node.pictures(astronaut)['output'][:40, :40] == GREY).all(), 'the colour after silence')

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
+from std_msgs.msg import String
 
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
@@ -262,6 +263,64 @@ def test_failing_service_request_does_not_end_node(graph, start):
 
     assert [success(number) for number in (1, 7, 1)] == [True, False, True]
     assert 'Failed to trigger transition' in program.said and 'Traceback' not in program.said
+
+
+FAILING = """
+import rclpy, sys
+from self_segmentation.nodes import lifetime
+from std_msgs.msg import String
+
+def make_node():
+    node = rclpy.create_node('failing')
+
+    def on_timer():
+        raise ValueError('x' * 1_000_000)
+
+    def on_message(message):
+        print(f'got {message.data}', flush=True)
+        {}[message.data]
+
+    if sys.argv[1] == 'in a callback':
+        node.create_timer(0.01, on_timer)
+        node.create_timer(0.01, lambda: node.executor.create_task(lambda: 1 / 0))  # as what waits for an answer is called
+        node.create_subscription(String, '~/words', on_message, 10)
+    else:
+        def take(self, timer):
+            raise ValueError('no timer for you')
+        lifetime.SingleThreadedExecutor._take_timer = take
+        node.create_timer(0.01, on_timer)
+    return node
+
+sys.exit(lifetime.run(make_node))
+"""
+
+
+def test_failing_callbacks_do_not_end_node_and_are_logged_once(graph, start):
+    name = unique('failing')
+    program = start('', 'in a callback', '--ros-args', '-r', f'__node:={name}', command=[sys.executable, '-c', FAILING])
+    sender = graph.node.create_publisher(String, f'/{name}/words', 10)
+
+    def send() -> None:
+        assert program.code is None, program.said
+        sender.publish(String(data='hello'))
+        graph.spin()
+
+    graph.wait_until(lambda: sender.get_subscription_count() or program.code is not None, 'the subscription')
+    wait_until(lambda: program.said.count('got hello') >= 5 and 'by zero' in program.said, 'messages', send)
+    said = program.said
+    origin = f'a message on /{name}/words (published by {graph.node.get_fully_qualified_name()})'
+    assert f"{origin} was not handled: KeyError: 'hello'" in said
+    assert said.count("KeyError: 'hello'") == said.count('in on_message') == 1
+    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and len(said) < 20_000
+    assert said.count('a callback failed: ZeroDivisionError') == 1
+    program.send(signal.SIGINT)
+    assert program.exit_code() == 0
+
+
+def test_node_whose_callbacks_are_held_up_ends(start):
+    """What fails in rclpy itself leaves it with a callback that never ends: nothing would be served any more."""
+    program = start('', 'in rclpy', command=[sys.executable, '-c', FAILING])
+    assert program.exit_code() == 1 and 'no timer for you' in program.said
 
 
 UNENDING = """
