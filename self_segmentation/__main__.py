@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import SelfSegmentationError, SettingsError, SourceError
+from .errors import SelfSegmentationError, SourceError
 from .programs import note_signals
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
@@ -118,7 +118,7 @@ def main(args: list[str] | None = None) -> int:
         return _run(options, settings, 'flip' in given, told)
     except SelfSegmentationError as error:
         print(f'self_segmentation: error: {error}', file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return error.exit_code
 
 
 def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:

@@ -10,7 +10,7 @@ import stat
 import cv2
 import numpy as np
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from ..resources import as_path
 from ..settings import TUNABLES
 from .frames import Frame, Source, SourceKind
@@ -96,13 +96,13 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
             return _Camera(place, width, height, fps)
         reason = getattr(error, 'strerror', '') or error
         problem = 'does not exist' if isinstance(error, FileNotFoundError) else f'cannot be opened ({reason})'
-        raise SourceError(f'{place!r} {problem}: {_PLACES}') from error
+        raise InputError(f'{place!r} {problem}: {_PLACES}') from error
     if stat.S_ISDIR(mode):
         return PictureFiles(pictures_of(path), color)
     if stat.S_ISCHR(mode):
         return _Camera(str(path), width, height, fps)
     if not stat.S_ISREG(mode):
-        raise SourceError(f'{place!r} is not a regular file: {_PLACES}')
+        raise InputError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
         is_device = str(path).startswith('/dev/')  # what lies there comes and goes as a camera does
         return _Camera(str(path), width, height, fps) if is_device else Video(path, color)

@@ -20,7 +20,7 @@ from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
 from .lifetime import STEADY, Reconnecting, run
@@ -46,7 +46,8 @@ class StudioNode(Reconnecting, Node):
 
     :param parameters: override those of the command line.
     :param server: that of the node whose place this one takes; None: it makes one.
-    :raises SourceError: aiohttp is not installed, or the server cannot listen.
+    :raises InputError: aiohttp is not installed.
+    :raises SourceError: the server cannot listen.
     """
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
@@ -67,8 +68,8 @@ class StudioNode(Reconnecting, Node):
         try:
             from . import studio_server
         except ModuleNotFoundError as error:
-            raise SourceError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                              ) from error
+            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
+                             ) from error
         self._audience = studio_server.Audience
         self._backgrounds, self._looks = studio_server.Backgrounds(Path(folder).expanduser()), _looks()
         self._watched: dict[str, Watched] = {}

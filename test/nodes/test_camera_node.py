@@ -40,7 +40,7 @@ def wait_for(graph, program, received, count):
 
 
 def assert_ends_with_one_line(program, *parts):
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     lines = [line for line in program.said.splitlines() if all(part in line for part in parts)]
     assert len(lines) == 1 and 'Traceback' not in program.said, program.said
 
@@ -155,7 +155,7 @@ def test_invalid_image_ends_node_with_error(camera, tmp_path):
 def test_invalid_parameter_ends_node_with_its_name(camera, given):
     program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
 
 
