@@ -11,7 +11,6 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..errors import ExitCode, SourceError, masked
+from ..errors import ExitCode, SelfSegmentationError, SourceError, masked
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
@@ -98,12 +97,9 @@ class CameraNode(Reconnecting, Node):
         """Read and publish until the end; runs in a thread of its own, because reading blocks."""
         try:
             self._publish_all(source)
-        except SourceError as error:
+        except SelfSegmentationError as error:
             self.get_logger().fatal(str(error))
             self.exit_code = error.exit_code
-        except Exception:  # whatever it is, the process must not end as if it had been told to
-            self.get_logger().fatal(masked(traceback.format_exc()))
-            self.exit_code = ExitCode.FAILED
         finally:
             self.ending.set()
 

@@ -52,8 +52,8 @@ _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
     'opening YAML file': '(does it exist, may it be read?)',
-    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; no section is empty, and a list "
-                         'has one type of values)',
+    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; no section is empty, a list has "
+                         'one type of values, and # begins a comment: a colour is "#008000", in quotes)',
     'parse parameter override rule': '(it takes NAME:=VALUE)',
     'parse remap rule': '(it takes FROM:=TO; __ns:= a name with / at its beginning, __node:= letters, digits and _)',
     'parse log level': '(it takes debug, info, warn, error or fatal)',
@@ -85,7 +85,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     Spin a node until it is told to end.
 
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
-        ``ending``, a threading.Event; one that failed has an attribute ``exit_code``; see also :class:`Reconnecting`.
+        ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0; see also :class:`Reconnecting`.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
@@ -285,8 +285,8 @@ def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, respo
     try:
         return callback(request, response)
     except Exception as error:
-        node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
-        refused = SetParametersResult(successful=False, reason=str(error))
+        node.get_logger().error(masked(f'request refused: {type(error).__name__}: {error}'))
+        refused = SetParametersResult(successful=False, reason=masked(str(error)))
         if isinstance(request, SetParameters.Request):
             response.results = [refused for _ in request.parameters]
         elif isinstance(request, SetParametersAtomically.Request):

@@ -107,14 +107,11 @@ class SettingsParameters:
             return SetParametersResult(successful=False, reason=str(error))
         self._changed |= changes.keys()
         self._node.get_logger().debug(masked('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items())))
-        idle = self.settings.without_effect(changes)
-        if idle:
-            self._node.get_logger().warning(idle)
-        return SetParametersResult(successful=True, reason=idle)
+        return SetParametersResult(successful=True)
 
     def _on_set_atomically_request(self, request: Any, response: Any) -> Any:
         response.result = self._set(request.parameters)
-        self._log_refusals([response.result])
+        self._log_reasons([response.result])
         return response
 
     def _on_set_request(self, request: Any, response: Any) -> Any:
@@ -126,12 +123,12 @@ class SettingsParameters:
                 response.results[index] = self._set([message])
             refused = [(index, message) for index, message in left if not response.results[index].successful]
             left = refused if len(refused) < len(left) else []
-        self._log_refusals(response.results)
+        self._log_reasons(response.results)
         return response
 
-    def _log_refusals(self, results: list[SetParametersResult]) -> None:
-        for reason in dict.fromkeys(result.reason for result in results if not result.successful):
-            self._node.get_logger().warning(f'parameter change refused: {reason}')
+    def _log_reasons(self, results: list[SetParametersResult]) -> None:
+        for is_taken, reason in dict.fromkeys((result.successful, result.reason) for result in results if result.reason):
+            self._node.get_logger().warning(reason if is_taken else f'parameter change refused: {reason}')
 
     def _set(self, messages: Sequence[Any]) -> SetParametersResult:
         """Set all parameters of a request, or none."""
@@ -139,7 +136,10 @@ class SettingsParameters:
             parameters = self._converted(messages)
             if not parameters:
                 return SetParametersResult(successful=True)
-            return self._node.set_parameters_atomically(parameters)
+            result = self._node.set_parameters_atomically(parameters)
+            if result.successful:
+                result.reason = self.settings.without_effect([each.name for each in parameters if each.name in TUNABLES])
+            return result
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except ParameterNotDeclaredException:
