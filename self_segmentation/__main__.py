@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import ExitCode, InputError, SelfSegmentationError, SourceError
+from .errors import ExitCode, InputError, SelfSegmentationError, SourceError, masked
 from .programs import note_signals
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
@@ -32,10 +32,24 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _OUTPUTS = ('output', 'mask', 'alpha')
 
 
+class _Parser(argparse.ArgumentParser):
+    """Masks the passwords of addresses in what it reports."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(masked(message))
+
+
+class _Formatter(logging.Formatter):
+    """Masks the passwords of addresses."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 def _parser() -> argparse.ArgumentParser:
     # Short: with all options in it, it would hide the reason of an error.
     usage = '%(prog)s [INPUT ...] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'
-    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__, usage=usage)
+    parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage)
     parser.add_argument('input', nargs='*', default=['0'],
                         help='camera number or device, video, stream (rtsp://, http://), image, several images, or folder of '
                              'images (default: camera 0)')
@@ -112,7 +126,9 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
-    logging.basicConfig(format='self_segmentation: %(message)s')
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
+    logging.basicConfig(handlers=[handler])
     told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)

@@ -3,6 +3,8 @@
 """
 How the package's programs start and end: SIGINT, SIGTERM and SIGHUP end them with exit code 0 and no traceback, at any moment.
 
+The exit codes are those of :class:`~self_segmentation.errors.ExitCode`.
+
 Imports nothing heavy, so that the signals are in hand before that is imported, which takes seconds.
 """
 
@@ -13,11 +15,12 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from .errors import ExitCode
+from .errors import ExitCode, masked
 from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
@@ -86,13 +89,14 @@ def _program(load: Callable[[], _Main]) -> _Main:
             _handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs
             code = main()
         except KeyboardInterrupt:
-            code = 0
-        except ImportError as error:
-            if not str(error).startswith(_SYSTEM_LIBRARIES):
-                raise
-            print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or take '
-                  'opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
-            code = 1
+            code = ExitCode.DONE
+        except Exception as error:
+            if isinstance(error, ImportError) and str(error).startswith(_SYSTEM_LIBRARIES):
+                print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or '
+                      'take opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
+            else:
+                print(masked(traceback.format_exc()), end='', file=sys.stderr)  # Python itself would show passwords of addresses
+            code = ExitCode.WILL_FAIL_AGAIN if isinstance(error, ImportError) else ExitCode.FAILED
         finally:
             ignore_signals()
         sys.stderr.flush()

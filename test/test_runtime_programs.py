@@ -53,7 +53,7 @@ def test_mediapipe_brings_matplotlib_when_used():
 
 def test_program_without_runtime_says_what_to_install(tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
                                    'pip install --no-deps ai-edge-litert')
 
@@ -64,7 +64,7 @@ def test_names_missing_system_library(module, tmp_path):
     (tmp_path / 'cv2.py').write_text(f'raise ImportError({reason!r})\n')
     done = subprocess.run([sys.executable, '-m', module, str(ASTRONAUT)], capture_output=True, text=True,
                           env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'})
-    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
     assert reason in done.stderr and 'sudo apt install libgl1 libglib2.0-0' in done.stderr
 
 

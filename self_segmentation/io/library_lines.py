@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from ..errors import SelfSegmentationError
+from ..errors import SelfSegmentationError, masked
 
 __all__ = ['LOGGER', 'library_lines_logged']
 
@@ -46,7 +46,7 @@ def library_lines_logged() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         lines = os.pread(kept, os.fstat(kept).st_size, 0).decode(errors='replace').splitlines(keepends=True)
-        for line in lines:
+        for line in map(masked, lines):
             if is_expected and _LINE.match(line):
                 LOGGER.debug(line.rstrip())
             else:

@@ -10,7 +10,7 @@ from typing import Any
 from ament_index_python.packages import get_package_share_directory
 from sensor_msgs.msg import CameraInfo
 
-from ..errors import SettingsError, SourceError
+from ..errors import InputError, SettingsError
 from ..settings import load_yaml
 
 __all__ = ['read_camera_info']
@@ -23,7 +23,7 @@ def read_camera_info(url: str) -> CameraInfo:
     Return a calibration, with an empty header.
 
     :param url: ``file://`` or ``package://NAME/`` and a path, or a path.
-    :raises SourceError: it cannot be read, or has another form.
+    :raises InputError: it cannot be read, or has another form.
     """
     try:
         document = load_yaml(_path(url))
@@ -33,10 +33,10 @@ def read_camera_info(url: str) -> CameraInfo:
         for name, (field, count) in _MATRICES.items():
             setattr(info, field, _numbers(document, name, count))
     except SettingsError as error:
-        raise SourceError(f'camera_info_url = {url!r}: {error}') from error
+        raise InputError(f'camera_info_url = {url!r}: {error}') from error
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise SourceError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
-                          f'{type(error).__name__}: {error}') from error
+        raise InputError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
+                         f'{type(error).__name__}: {error}') from error
     return info
 
 

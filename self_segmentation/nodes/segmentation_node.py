@@ -18,10 +18,11 @@ from typing import Any, Concatenate, ParamSpec
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from ..errors import ImageError, SelfSegmentationError
+from ..errors import ImageError, SelfSegmentationError, masked
 from ..io.assets import make_pipeline, reconfigure
 from ..middleware import give_memory_back
 from ..picture.pipeline import Pipeline
+from ..settings import TUNABLES
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .inputs import Decode, Input
@@ -35,6 +36,7 @@ __all__ = ['SegmentationNode', 'main']
 
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
+_NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
 
@@ -46,12 +48,12 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
         try:
             return transition(node, *args, **named)
         except SelfSegmentationError as error:
-            node._health.fail(str(error))
+            node._fail(error)
             node.get_logger().error(str(error))
             raise
         except Exception as error:
-            node._health.fail(f'{type(error).__name__}: {error}')
-            node.get_logger().error(traceback.format_exc())
+            node._fail(SelfSegmentationError(f'{type(error).__name__}: {error}'))
+            node.get_logger().error(masked(traceback.format_exc()))
             raise
     return logged
 
@@ -87,6 +89,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._last: Any = None  # (message, its decoder): the last frame that was served
         self._form = ''  # encoding of the last frame
         self._paused = paused
+        self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
         self._health = Health()
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
@@ -105,7 +108,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     def _start(self, state: str) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate)[:('unconfigured', 'inactive', 'active').index(state)]:
             if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise SelfSegmentationError(self._health.last_error or 'the node cannot configure and activate itself')
+                raise self._failure
 
     # ---- life cycle
 
@@ -117,7 +120,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._outputs = make_outputs(self, self._follow_demand)
             self._people = PeopleOutput(self, self._follow_demand)
         except SelfSegmentationError as error:
-            self._health.fail(str(error))
+            self._fail(error)
             self.get_logger().error(f'cannot be configured: {error}')
             self.on_cleanup(state)
             return TransitionCallbackReturn.FAILURE
@@ -162,6 +165,10 @@ class SegmentationNode(Reconnecting, LifecycleNode):
 
     on_shutdown = on_error = on_cleanup
 
+    def _fail(self, error: SelfSegmentationError) -> None:
+        self._failure = error
+        self._health.fail(str(error))
+
     def destroy_node(self) -> None:
         """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
         if self._pipeline is not None:
@@ -177,10 +184,21 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     # ---- settings and demand
 
     def _apply(self, given: Collection[str]) -> None:
-        """Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was."""
+        """
+        Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was.
+
+        :raises SelfSegmentationError: they cannot be had, also while the node has no pipeline yet.
+        """
         self._follow_demand()
         if self._pipeline is not None:
             reconfigure(self._pipeline, self._tuning.settings, given)
+        elif _NEED_FILES & {*given}:
+            try:
+                make_pipeline(self._tuning.settings).close()
+                give_memory_back()
+            except SelfSegmentationError as error:
+                if {*error.settings} & {*given}:
+                    raise
         if 'replace' in given:  # what was published before is not shown again
             for output in self._outputs:
                 output.forget()
@@ -202,7 +220,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._input = new
         self._health.reset()
         self._last = None
-        self.get_logger().info(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
+        self.get_logger().debug(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
 
     def _follow_background(self, is_wanted: bool) -> None:
         if self._background is not None and not is_wanted:
@@ -210,7 +228,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._background = None
         elif self._background is None and is_wanted and self._pipeline is not None:
             self._background = BackgroundInput(self, self._pipeline.show_background)
-            self.get_logger().info(f'background on {self._background.topic}')
+            self.get_logger().debug(f'background on {self._background.topic}')
 
     # ---- frames
 
@@ -247,8 +265,8 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._supervisor.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             pipeline.reset()
-            self.get_logger().debug(traceback.format_exc())
-            self._supervisor.skip(f'{type(error).__name__}: {error}')
+            self.get_logger().debug(masked(traceback.format_exc()))
+            self._supervisor.skip(masked(f'{type(error).__name__}: {error}'))
         else:
             end = time.perf_counter()
             self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})

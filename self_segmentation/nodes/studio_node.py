@@ -19,7 +19,7 @@ from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import SettingsError, SourceError
+from ..errors import InputError, SettingsError, SourceError
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
 from .lifetime import STEADY, Reconnecting, log_failure, log_library_lines, run
@@ -46,7 +46,8 @@ class StudioNode(Reconnecting, Node):
     :param parameters: override those of the command line.
     :param server: that of the node whose place this one takes; None: it makes one.
     :raises SettingsError: a parameter is not allowed.
-    :raises SourceError: aiohttp is not installed, or the server cannot listen.
+    :raises InputError: aiohttp is not installed.
+    :raises SourceError: the server cannot listen.
     """
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
@@ -74,8 +75,8 @@ class StudioNode(Reconnecting, Node):
         try:
             from . import studio_server
         except ModuleNotFoundError as error:
-            raise SourceError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                              ) from error
+            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
+                             ) from error
         self._audience = studio_server.Audience
         try:
             place = Path(folder).expanduser()

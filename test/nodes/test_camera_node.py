@@ -40,7 +40,7 @@ def wait_for(graph, program, received, count):
 
 
 def assert_ends_with_one_line(program, *parts):
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     lines = [line for line in program.said.splitlines() if all(part in line for part in parts)]
     assert len(lines) == 1 and 'Traceback' not in program.said, program.said
 
@@ -119,6 +119,15 @@ def test_image_width_and_height_resize_frame(graph, camera, astronaut):
     assert np.abs(picture.astype(int) - cv2.resize(astronaut, (200, 100), interpolation=cv2.INTER_AREA)).mean() < 12
 
 
+@pytest.mark.parametrize('given, size', [({'image_width': 100}, (100, 50)), ({'image_height': 100}, (200, 100)),
+                                         ({'image_height': 1}, (2, 1)), ({}, (64, 32))], ids=str)
+def test_image_width_or_height_alone_keeps_shape(graph, camera, tmp_path, given, size):
+    cv2.imwrite(str(tmp_path / 'wide.png'), np.full((32, 64, 3), 9, np.uint8))
+    program, received = camera(video_device=tmp_path / 'wide.png', **given)
+    wait_for(graph, program, received, 1)
+    assert (received[0].width, received[0].height) == size
+
+
 def test_framerate_is_not_exceeded(graph, camera):
     """It is lower on a machine that has other things to do, and a few frames make up for that."""
     program, received = camera(video_device=EMPTY_ROOM, framerate=10)
@@ -155,7 +164,7 @@ def test_invalid_image_ends_node_with_error(camera, tmp_path):
 def test_invalid_parameter_ends_node_with_its_name(camera, given):
     program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
 
 
@@ -219,7 +228,7 @@ def test_publishes_camera_info_with_image_header(graph, camera, tmp_path):
 def test_skips_camera_info_of_another_size(graph, camera, tmp_path):
     (tmp_path / 'camera.yaml').write_text(CALIBRATION)
     program, received = camera(video_device=ASTRONAUT, image_width=100, camera_info_url=tmp_path / 'camera.yaml')
-    graph.wait_until(lambda: '512x512' in program.said and '100x512' in program.said, 'the complaint')
+    graph.wait_until(lambda: '512x512' in program.said and '100x100' in program.said, 'the complaint')
     assert program.code is None and program.said.count('no camera_info') == 1
 
 

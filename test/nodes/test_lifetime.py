@@ -13,6 +13,7 @@ from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
 from std_msgs.msg import String
 
+from self_segmentation.errors import ExitCode
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
@@ -190,8 +191,10 @@ WRONG = {  # arguments, environment, what the reason names
     'a node name': (['-r', '__node:=my-node'], {}, ['my-node']),
     'a log level': (['--log-level', 'loud'], {}, ['loud', 'debug, info']),
     'an argument': (['--loud'], {}, ['--loud', 'unknown']),
+    'an enclave': (['--enclave', 'a b'], {}, ['Enclave', 'absolute name']),
     'a parameter of ROS': (['-p', 'use_sim_time:=5'], {}, ['use_sim_time', '5', 'BOOL']),
     'a domain': ([], {'ROS_DOMAIN_ID': 'abc'}, ['ROS_DOMAIN_ID', '232']),
+    'a domain without ports': ([], {'ROS_DOMAIN_ID': '233'}, ['ROS_DOMAIN_ID', '233', '232']),
     'a keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce', 'ROS_SECURITY_KEYSTORE': '/missing'},
                    ['/missing']),
     'no keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'},
@@ -200,13 +203,13 @@ WRONG = {  # arguments, environment, what the reason names
 
 
 @pytest.mark.parametrize('arguments, environment, parts', WRONG.values(), ids=list(WRONG))
-def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, environment, parts):
+def test_invalid_ros_argument_exits_2_with_reason(start, tmp_path, arguments, environment, parts):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     arguments = [str(tmp_path / each) if each.endswith('.yaml') else each for each in arguments]
     program = start('camera_node', '--ros-args', *arguments, '-p', f'video_device:={SAMPLE}',
                     env={**os.environ, **environment})
-    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.exit_code() == ExitCode.WILL_FAIL_AGAIN and 'Traceback' not in program.said, program.said
     last = program.said.strip().splitlines()[-1]
     assert all(part in last for part in parts) and '.c:' not in last, program.said
 
@@ -217,13 +220,13 @@ def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, en
     ('segmentation_node', 'image_raw', 'subscription.depth', '-3'),
     ('segmentation_node', 'image_raw', 'subscription.history', 'all'),
     ('segmentation_node', 'segmentation/background', 'subscription.reliability', 'good')])
-def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, topic, name, value):
+def test_invalid_qos_override_exits_2_with_topic_and_reason(graph, start, node, topic, name, value):
     namespace = unique('qos')
     override = f'qos_overrides./{namespace}/{topic}'
     graph.listen(f'/{namespace}/segmentation/output')  # the node subscribes for it
     program = start.node(node, namespace, video_device=SAMPLE, background__type='topic', **{f'{override}.{name}': value})
     graph.wait_until(lambda: program.code is not None, 'the end')
-    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.exit_code() == ExitCode.WILL_FAIL_AGAIN and 'Traceback' not in program.said, program.said
     assert program.said.strip().splitlines()[-1].startswith(f'{override} is not allowed: '), program.said
 
 
