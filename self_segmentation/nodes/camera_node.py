@@ -25,7 +25,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..errors import SourceError
+from ..errors import ExitCode, SelfSegmentationError, SourceError
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
@@ -54,7 +54,7 @@ class CameraNode(Reconnecting, Node):
     def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
         super().__init__('camera', parameter_overrides=[*parameters])
         log_library_lines(self)
-        self.ending, self.failed = threading.Event(), False
+        self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self._thread: threading.Thread | None = None
         fixed = functools.partial(fixed_parameter, self)
         self._place = fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, http://), image '
@@ -71,7 +71,7 @@ class CameraNode(Reconnecting, Node):
         if self._info is not None:
             self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later
-        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(source,), name='camera', daemon=True)
         self._thread.start()
 
     def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
@@ -94,11 +94,10 @@ class CameraNode(Reconnecting, Node):
         """Read and publish until the end; runs in a thread of its own, because reading blocks."""
         try:
             self._publish_all(source)
-        except SourceError as error:
+        except SelfSegmentationError as error:
             self.get_logger().fatal(str(error))
-            self.failed = True
-        finally:
-            self.ending.set()
+            self.exit_code = error.exit_code
+        self.ending.set()  # not after what is unexpected: that ends the process as a failed thread
 
     def _publish_all(self, source: Source | None) -> None:
         wait, due = _BACK_OFF[0], time.monotonic()

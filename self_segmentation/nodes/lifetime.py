@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import gc
+import inspect
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from ..errors import SelfSegmentationError, SettingsError
+from ..errors import ExitCode, SelfSegmentationError, SettingsError
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
 from ..middleware import PortWatch, fast_dds_environment, ports_taken
 from ..programs import ignore_signals, note_signals
@@ -77,8 +79,10 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
+    An unexpected exception in any thread is logged with its traceback and ends the node with exit code 1.
+
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
-        ``ending``, a threading.Event; one that failed has a true attribute ``failed``; see also :class:`Reconnecting`.
+        ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0; see also :class:`Reconnecting`.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
@@ -101,6 +105,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
     node: Node | None = None
     successor: Callable[[], Node] | None = None
     executor: SingleThreadedExecutor | None = None
+    failed_threads = _log_failing_threads()
     try:
         _start_ros(sys.argv if args is None else args)
         if told:
@@ -111,7 +116,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         with _woken_by_signals(executor):
-            while not told and not ending.is_set() and successor is None:
+            while not told and not ending.is_set() and not failed_threads and successor is None:
                 executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
                 if (lost := watch.lost()) and not ending.is_set():
                     successor = _successor(node, lost)
@@ -119,7 +124,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         print(error, file=sys.stderr)
         return 1, None
     finally:
-        failed = getattr(node, 'failed', False)
+        code = ExitCode.FAILED if failed_threads else getattr(node, 'exit_code', ExitCode.DONE)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
         signal.alarm(_END_PATIENCE)
         # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
@@ -131,7 +136,23 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         gc.collect()
         rclpy.try_shutdown()
         signal.alarm(0)
-    return (1 if failed else 0), successor
+    return code, successor
+
+
+def _log_failing_threads() -> list[str]:
+    """Log what ends a thread unexpectedly; return the list that its name comes into: what it did, nothing does any more."""
+    failed: list[str] = []
+
+    def log(end: threading.ExceptHookArgs) -> None:
+        if end.exc_type is SystemExit:
+            return
+        name = end.thread.name if end.thread is not None else 'unknown'
+        text = ''.join(traceback.format_exception(end.exc_type, end.exc_value, end.exc_traceback))
+        rclpy.logging.get_logger('self_segmentation').fatal(f'the thread {name!r} failed, so the node ends: {text}')
+        failed.append(name)
+
+    threading.excepthook = log
+    return failed
 
 
 @contextlib.contextmanager
@@ -187,7 +208,7 @@ class _RosHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
         if record.levelno >= logging.WARNING:
-            self._logger.warning(record.getMessage())
+            self._logger.warning(self.format(record))  # with the traceback, where it has one
         else:
             self._logger.get_child('libraries').debug(record.getMessage())
 
@@ -240,9 +261,10 @@ def _guard_services(node: Node) -> None:
         service.callback = functools.partial(_answer, node, service.callback)
 
 
-def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
     try:
-        return callback(request, response)
+        answer = callback(request, response)
+        return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
         node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
         refused = SetParametersResult(successful=False, reason=str(error))

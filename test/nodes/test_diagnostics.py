@@ -100,11 +100,14 @@ def test_counts_dropped_frames(node, astronaut):
 
 def test_several_or_restarted_cameras_count_no_drops():
     health = Health()
-    for number in (7, 8, 5000, 9, 5001, 10, 1, 2, 3):
-        health.arrive(number)
+    one, other, again = b'one', b'other', b'one, started again'
+    for origin in ((one, 7), (other, 10), (one, 8), (other, 11), (one, 9), (again, 40), (other, 12), (again, 41)):
+        health.arrive(0.0, origin)
     assert health.replaced == 0
-    health.arrive(5)
-    assert health.replaced == 1
+    health.arrive(0.0, (again, 44))
+    assert health.replaced == 2
+    health.arrive(0.0)
+    assert health.replaced is None  # a frame without a number
 
 
 def test_warns_of_missing_camera_with_topics(graph, start):
