@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
@@ -86,8 +86,8 @@ def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], 
         return response
 
     node.create_service(SetBool, '~/pause', on_pause)
-    # A group of its own: frames and timers go on while it waits, and one request waits for the other.
-    node.create_service(Trigger, '~/save', on_save, callback_group=MutuallyExclusiveCallbackGroup())
+    # A group of its own: frames and timers go on while it waits.
+    node.create_service(Trigger, '~/save', on_save, callback_group=ReentrantCallbackGroup())
 
 
 def save(folder: str, pictures: Mapping[str, NDArray[np.uint8]]) -> Path:

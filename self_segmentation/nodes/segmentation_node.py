@@ -38,7 +38,7 @@ __all__ = ['SegmentationNode', 'main']
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
 _SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
-_SAVE_PATIENCE = 5.0  # seconds in which ~/save waits for a frame
+_SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
 
@@ -100,7 +100,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._times = FrameTimes()
         self._form = ''  # encoding of the last frame
         self._paused = paused
-        self._saving: Future[None] | None = None  # done with the frame that ~/save waits for
+        self._saving: Future[Path] | None = None  # what ~/save waits for
         self._health = Health()
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
@@ -272,7 +272,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             end = time.perf_counter()
             self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
             if self._saving is not None:
-                self._stop_waiting(self._saving)
+                self._end_saving()
 
     def _note_change(self, pipeline: Pipeline, message: Any, stamp: float, hides_people: bool) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
@@ -310,25 +310,28 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             return self._write(self._last)
         if not self._active:
             raise SelfSegmentationError(f'the node is {"inactive" if self._pipeline is not None else "unconfigured"}')
-        self._saving = waiting = Future[None](executor=self.executor)
-        timer = self.create_timer(_SAVE_PATIENCE, lambda: self._stop_waiting(waiting), clock=STEADY)
-        try:
+        if self._saving is None:
+            self._saving = Future(executor=self.executor)
+            self._save_timer = self.create_timer(_SAVE_PATIENCE, self._end_saving, clock=STEADY)
             self._follow_demand()
-            await waiting
+        path = await self._saving
+        assert path is not None  # an error is raised
+        return path
+
+    def _end_saving(self) -> None:
+        """Answer the requests that wait for a frame: it was served, or none came in time."""
+        assert self._saving is not None
+        try:
             if self._last is None:
                 why = 'the node no longer serves' if self._input is None else (
                     self._health.last_error if self._health.is_failing else self._supervisor.silence(self._input, self._outputs))
                 raise SelfSegmentationError(f'no frame within {_SAVE_PATIENCE:.0f} s: {why}')
-            return self._write(self._last)
-        finally:
-            self._saving = None
-            self.destroy_timer(timer)
-            self._follow_demand()
-
-    @staticmethod
-    def _stop_waiting(waiting: Future[None]) -> None:
-        if not waiting.done():
-            waiting.set_result(None)
+            self._saving.set_result(self._write(self._last))
+        except Exception as error:
+            self._saving.set_exception(error)
+        self._saving = None
+        self.destroy_timer(self._save_timer)
+        self._follow_demand()
 
     def _write(self, last: _Served) -> Path:
         """Write a frame and its result; without the frame where people are replaced."""

@@ -1,14 +1,19 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """What the node says of itself on /diagnostics."""
+import itertools
 import os
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 from conftest import TUTORIAL, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from ros import Segmentation, message_of
+from ros import Segmentation, message_of, picture_of
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
 from self_segmentation.nodes.diagnostics import Health
 from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
@@ -138,6 +143,84 @@ def test_reports_unusable_frames_as_error_until_good_ones(node, astronaut):
     assert int(values['frames dropped: unusable']) > 0 and 'step = 7' in values['last error']
     values = node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
     assert 'step = 7' in values['last error']
+
+
+def test_reports_one_bad_frame_until_a_good_one(node, astronaut):
+    """A camera that sends one now and then, and none that can be used."""
+    node.listen('mask')
+    bad = message_of(astronaut, encoding='bgr8', step=7)
+    bad.header.frame_id = 'bad'
+    node.report(ERROR, 'step = 7', lambda: node.own() or (node.send(bad), node.spin()))
+    node.reports.clear()
+    node.wait_until(lambda: len(node.own()) >= 3, 'reports without a frame')
+    assert all(status.level == ERROR and 'step = 7' in status.message for status in node.own())
+    node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
+
+
+def test_warns_of_stamps_that_do_not_advance_until_they_do(node, astronaut):
+    node.listen('mask')
+
+    def send(second: int):
+        message = message_of(astronaut)
+        message.header.frame_id, message.header.stamp.sec = unique('frame'), second
+        node.results(message)
+
+    node.report(WARN, f'the stamps of {node.topic} do not advance', lambda: send(0))
+    seconds = itertools.count(1)
+    node.report(OK, 'frames a second in', lambda: send(next(seconds)))
+
+
+def test_warns_of_jumping_stamps_and_covers_all_where_people_are_replaced(graph, start, sample):
+    namespace = unique('watched')
+    program = start.node('segmentation_node', namespace, replace='people', flip='false')
+    node, numbers = Watched(graph, namespace, program, kinds=('output',)), itertools.count()
+
+    def send():
+        message = message_of(sample[0])
+        message.header.frame_id, message.header.stamp.sec = unique('frame'), 1_000_000 - next(numbers)
+        assert (picture_of(node.results(message)['output']) == 192).all()
+
+    node.report(WARN, 'all is covered', send)
+
+
+def test_reports_that_it_is_paused(node, astronaut):
+    node.listen('mask')
+    pause = node.graph.node.create_client(SetBool, f'{node.name}/pause')
+    assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
+    node.report(OK, 'out, paused', lambda: node.results(message_of(astronaut)))
+    assert node.call(lambda: pause.call_async(SetBool.Request(data=False))).success
+    node.report(OK, 'out', lambda: node.results(message_of(astronaut)))
+
+
+def test_warns_of_film_that_stands_still(graph, start, astronaut, tmp_path):
+    """Its file is cut off while it plays."""
+    film = tmp_path / 'film.avi'
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*'MJPG'), 30, (320, 240))
+    for number in range(60):
+        writer.write(np.random.default_rng(number).integers(0, 256, (240, 320, 3), np.uint8))
+    writer.release()
+    namespace = unique('watched')
+    background = {'background__type': 'video', 'background__video': film}
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
+    node = Watched(graph, namespace, program, kinds=('output',))
+    node.results(message_of(astronaut))
+    os.truncate(film, 0)
+    node.report(WARN, str(film), lambda: node.results(message_of(astronaut)))
+
+
+def test_names_why_pictures_of_background_topic_are_not_shown(node, astronaut):
+    assert node.change(background__type='topic') == []
+    node.listen('mask')
+    sender = node.graph.node.create_publisher(Image, f'{node.name}/background', 1)
+
+    def send():
+        sender.publish(message_of(astronaut, 'no such encoding'))
+        node.results(message_of(astronaut))
+
+    node.report(WARN, f'no picture on {node.name}/background (', send)
+    assert any('no such encoding' in status.message for status in node.own())
+    node.graph.node.destroy_publisher(sender)
+    assert node.change(background__type='color') == []
 
 
 def test_unconfigured_node_reports_stale(graph, start):
