@@ -25,7 +25,7 @@ def test_goes_by_stamps_of_bag_or_simulation_at_any_rate(rate):
 
 
 @pytest.mark.parametrize('stamps', [
-    [0.0] * 40, [EPOCH] * 40, [EPOCH - number for number in range(40)], [7.0, EPOCH, 3.0, 2e9] * 10,
+    [0.0] * 40, [EPOCH] * 40, [EPOCH - number for number in range(40)], [7.0, 50.0, EPOCH, 3.0, 2e9] * 8,
     [EPOCH + 1e-9 * number for number in range(40)], [number * 1e6 for number in range(40)],
 ], ids=['zero', 'constant', 'decreasing', 'jumping', 'counting nanoseconds', 'jumping ahead'])
 def test_goes_by_clock_where_stamps_do_not_advance(stamps):
@@ -48,6 +48,11 @@ def test_gap_is_time_that_passed():
     """Of a slow camera, or one that was away for a while."""
     taken, times = times_of([EPOCH, EPOCH + 30, EPOCH + 630], 30.0)
     assert taken == [EPOCH, EPOCH + 30, EPOCH + 630] and not times.is_jump and not times.is_by_clock
+
+
+def test_frames_that_come_late_and_at_once_are_no_jump():
+    taken, times = times_of([EPOCH + 0.1 * number for number in range(10)], 1e-6)
+    assert taken[-1] == pytest.approx(EPOCH + 0.9, abs=1e-5) and not times.is_jump and not times.is_by_clock
 
 
 def test_repeated_frames_take_no_time():
