@@ -16,7 +16,7 @@ from rclpy.node import Node
 
 from .inputs import Origin
 
-__all__ = ['Health', 'Pace', 'Recent', 'Status', 'start_diagnostics']
+__all__ = ['Health', 'Pace', 'Recent', 'Status', 'replaced_for_each', 'start_diagnostics']
 
 _TASK = 'frames'
 _REMEMBERED = 300  # frames whose latencies count
@@ -174,8 +174,8 @@ class Health:
         came, went, skipped, lost, missed, used = (count - before for count, before in zip(counts, self._at_report))
         is_busy = False
         if not self._has_numbers:
-            replaced_for_each = _replaced_for_each(self._taken)
-            missed, is_busy = lost + round(came * (replaced_for_each or 0)), replaced_for_each is None and used > _BUSY * span
+            for_each = replaced_for_each(self._taken)
+            missed, is_busy = lost + round(came * (for_each or 0)), for_each is None and used > _BUSY * span
         sent = came + max(missed, lost)
         self._judge(_Counts(sent, lost, max(missed - lost, 0), went, span), is_busy)
         cpu = time.process_time()
@@ -200,7 +200,7 @@ class Health:
             self._counts = _Counts()
 
 
-def _replaced_for_each(taken: Collection[tuple[float, float, float]]) -> float | None:
+def replaced_for_each(taken: Collection[tuple[float, float, float]]) -> float | None:
     """
     Return how many frames were replaced for each that was taken, by the stamps of these; None where they do not tell.
 
