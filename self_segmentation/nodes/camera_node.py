@@ -73,7 +73,7 @@ class CameraNode(Reconnecting, Node):
         if self._info is not None:
             self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later
-        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(source,), name='camera', daemon=True)
         self._thread.start()
 
     def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
@@ -100,8 +100,7 @@ class CameraNode(Reconnecting, Node):
         except SelfSegmentationError as error:
             self.get_logger().fatal(str(error))
             self.exit_code = error.exit_code
-        finally:
-            self.ending.set()
+        self.ending.set()  # not after what is unexpected: that ends the process as a failed thread
 
     def _publish_all(self, source: Source | None) -> None:
         wait, due = _BACK_OFF[0], time.monotonic()

@@ -4,7 +4,8 @@
 How each node's process starts, ends, and reconnects where Fast DDS has lost it.
 
 It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
-those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: what other nodes send may be anything.
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes send
+anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import errno
 import functools
 import gc
+import inspect
 import logging
 import os
 import re
@@ -90,6 +92,8 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
+    An unexpected exception in any thread is logged with its traceback and ends the node with exit code 1.
+
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
         ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0; see also :class:`Reconnecting`.
     :param args: command line, ``sys.argv`` if None.
@@ -122,6 +126,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
     node: Node | None = None
     successor: Callable[[], Node] | None = None
     executor: SingleThreadedExecutor | None = None
+    failed_threads = _log_failing_threads()
     try:
         _start_ros(args)
         if told:
@@ -132,7 +137,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         with _woken_by_signals(executor):
-            while not told and not ending.is_set() and successor is None:
+            while not told and not ending.is_set() and not failed_threads and successor is None:
                 _serve(executor, node)
                 if (lost := watch.lost()) and not ending.is_set():
                     successor = _successor(node, lost)
@@ -143,7 +148,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
         print(masked(str(error)), file=sys.stderr)
         return ExitCode.WILL_FAIL_AGAIN, None
     finally:
-        code = getattr(node, 'exit_code', ExitCode.DONE)
+        code = ExitCode.FAILED if failed_threads else getattr(node, 'exit_code', ExitCode.DONE)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
         signal.alarm(_END_PATIENCE)
         # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
@@ -206,6 +211,22 @@ def log_failure(node: Node, what: str, error: Exception) -> None:
     node.get_logger().error(reason + trace)
 
 
+def _log_failing_threads() -> list[str]:
+    """Log what ends a thread unexpectedly; return the list that its name comes into: what it did, nothing does any more."""
+    failed: list[str] = []
+
+    def log(end: threading.ExceptHookArgs) -> None:
+        if end.exc_type is SystemExit:
+            return
+        name = end.thread.name if end.thread is not None else 'unknown'
+        text = ''.join(traceback.format_exception(end.exc_type, end.exc_value, end.exc_traceback))
+        rclpy.logging.get_logger('self_segmentation').fatal(f'the thread {name!r} failed, so the node ends: {text}')
+        failed.append(name)
+
+    threading.excepthook = log
+    return failed
+
+
 @contextlib.contextmanager
 def _woken_by_signals(executor: Executor) -> Iterator[None]:
     """
@@ -259,7 +280,7 @@ class _RosHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
         if record.levelno >= logging.WARNING:
-            self._logger.warning(masked(record.getMessage()))
+            self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
         else:
             self._logger.get_child('libraries').debug(masked(record.getMessage()))
 
@@ -335,9 +356,10 @@ def _guard_services(node: Node) -> None:
         service.callback = functools.partial(_answer, node, service.callback)
 
 
-def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
     try:
-        return callback(request, response)
+        answer = callback(request, response)
+        return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
         node.get_logger().error(masked(f'request refused: {type(error).__name__}: {error}'))
         refused = SetParametersResult(successful=False, reason=masked(str(error)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -101,10 +102,13 @@ class SettingsParameters:
         try:
             self.settings = before.updated(changes, _CHANGE)
             self._apply(changes)
-        except SelfSegmentationError as error:
+        except Exception as error:  # SelfSegmentationError, or what nobody expects: all is as it was
             self.settings = before
             self._apply(())
-            return SetParametersResult(successful=False, reason=str(error))
+            if isinstance(error, SelfSegmentationError):
+                return SetParametersResult(successful=False, reason=str(error))
+            self._node.get_logger().error(masked(traceback.format_exc()))
+            return SetParametersResult(successful=False, reason=masked(f'{type(error).__name__}: {error}'))
         self._changed |= changes.keys()
         self._node.get_logger().debug(masked('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items())))
         return SetParametersResult(successful=True)

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -20,9 +21,9 @@ from .outputs import Output
 __all__ = ['Supervisor']
 
 _SILENCE = 3.0  # seconds without a frame before it is said
-_LOSS = 0.2  # fraction of the frames of a second
 _PRESENT = 0.001  # fraction of the frame that a person covers at least
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
+_LOGGED_ONCE = {'stamps'}  # and not again: the camera is as it is
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
 
 
@@ -48,7 +49,7 @@ class Supervisor:
             self._node.get_logger().error(f'frame skipped: {reason}')
 
     def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
-               people: int | None, runtime: Runtime | None, missing: str = '') -> Status:
+               people: int | None, runtime: Runtime | None, others: Mapping[str, str], remedy: str, paused: bool) -> Status:
         """
         Return the report of the last second, and log what is wrong.
 
@@ -57,24 +58,24 @@ class Supervisor:
         :param coverage: fraction of the last frame that people cover, None where there was none.
         :param people: how many people the last frame shows, None where nobody counts them.
         :param runtime: what runs the models, None where there are none.
-        :param missing: the topic on which a background is waited for; empty where none is missing.
+        :param others: what else is wrong, by kind.
+        :param remedy: what makes it faster, where it is too slow.
+        :param paused: whether the last picture is shown.
         """
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
         values['person present'] = seen
         values['people'] = 'unknown' if people is None or not recent.went else str(people)
         values['runtime'] = 'none' if runtime is None else runtime.title
-        if recent.came:
+        if recent.sent:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
-        troubles = dict(self._troubles(source, outputs, recent))
-        if missing:
-            troubles['background'] = f'no picture on {missing}: the colour is shown'
+        troubles = {**dict(self._troubles(source, outputs, recent, remedy)), **others}
         for kind, text in troubles.items():
-            if self._is_due(kind, _REPEAT_INTERVAL):
+            if self._is_due(kind, math.inf if kind in _LOGGED_ONCE else _REPEAT_INTERVAL):
                 self._node.get_logger().warning(text)
         if runtime is not None and runtime.warning:
             troubles['runtime'] = runtime.warning  # which was logged when it was chosen
-        level, message = self._state(inactive, source, recent, bool(troubles))
+        level, message = self._state(inactive, source, recent, bool(troubles), paused)
         return Status(level, '; '.join((message, *troubles.values())), values)
 
     def _is_due(self, kind: str, interval: float) -> bool:
@@ -85,29 +86,36 @@ class Supervisor:
         self._logged[kind] = now
         return True
 
-    def _state(self, inactive: str, source: Input | None, recent: Recent, is_troubled: bool) -> tuple[bytes, str]:
+    def _state(self, inactive: str, source: Input | None, recent: Recent, is_troubled: bool,
+               paused: bool) -> tuple[bytes, str]:
         if inactive:
             return DiagnosticStatus.STALE, inactive
-        if recent.skipped:
+        if recent.skipped or self._health.is_failing:
             level = DiagnosticStatus.WARN if recent.went else DiagnosticStatus.ERROR
             return level, f'frames are skipped: {self._health.last_error}'
         level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
         if source is None:
             return level, 'idle: no subscribers'
-        return level, f'{recent.came:.1f} frames a second in, {recent.went:.1f} out'
+        return level, f'{recent.sent:.1f} frames a second in, {recent.went:.1f} out{", paused" if paused else ""}'
 
-    def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent) -> Iterator[tuple[str, str]]:
+    def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent, remedy: str) -> Iterator[tuple[str, str]]:
         """Yield what is wrong, by kind."""
         if source is not None and self._health.silence > _SILENCE:
-            yield 'silence', self._silence(source, {output.topic for output in outputs})
-        if recent.lost > _LOSS:
-            yield 'loss', f'{recent.lost:.0%} of the camera frames are lost on the way. {self._advice}'
+            yield 'silence', self.silence(source, outputs)
+        elif pace := self._health.too_slow:
+            figures = (f'{pace.served:.0f} of {pace.sent:.0f} frames a second are served' if pace.sent is not None else
+                       f'{pace.served:.0f} frames a second are served, and the node is busy all the time')
+            yield 'slow', f'too slow: {figures}. {remedy}'
+        if (lost := self._health.lost_fraction) and (recent.sent or self._health.silence <= _SILENCE):
+            yield 'loss', f'{lost:.0%} of the camera frames are lost on the way. {self._advice}'
         node = self._node
         if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
             yield 'namesake', (f'another node is named {node.get_fully_qualified_name()} too: a parameter set by name reaches '
                                'either one, and their outputs mix; start one with another name or namespace')
 
-    def _silence(self, source: Input, own: set[str]) -> str:
+    def silence(self, source: Input, outputs: list[Output]) -> str:
+        """Return why no camera frames come, as far as the graph tells."""
+        own = {output.topic for output in outputs}
         begin = f'no camera frames on {source.topic} for {self._health.silence:.0f} s'
         publishers = self._node.count_publishers(source.topic)
         if publishers:

@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, lose_ports, unique
 from ros import picture_of
 from sensor_msgs.msg import CameraInfo
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import InputError
 from self_segmentation.nodes.camera_info import read_camera_info
 
 
@@ -168,6 +169,28 @@ def test_invalid_parameter_ends_node_with_its_name(camera, given):
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
 
 
+BROKEN = """
+from self_segmentation.io.frames import Frame, Source, SourceKind
+from self_segmentation.nodes import camera_node
+
+class Broken(Source):
+    kind = SourceKind.CAMERA
+
+    def read(self):
+        return Frame([], '', 0)  # no array
+
+camera_node.open_source = lambda *arguments: Broken()
+raise SystemExit(camera_node.main())
+"""
+
+
+def test_unexpected_error_in_camera_thread_ends_node_with_traceback_and_exit_code_1(start):
+    program = start('', '--ros-args', '-r', f'__ns:=/{unique("camera")}', command=[sys.executable, '-c', BROKEN])
+    assert program.exit_code() == 1
+    parts = '[FATAL]', "the thread 'camera' failed", 'Traceback', 'AttributeError'
+    assert all(part in program.said for part in parts), program.said
+
+
 def test_waits_for_missing_camera_with_warning(graph, camera):
     program, received = camera(video_device='/dev/video97')
     graph.wait_until(lambda: '/dev/video97' in program.said and 'trying again' in program.said, 'the warning')
@@ -232,14 +255,28 @@ def test_skips_camera_info_of_another_size(graph, camera, tmp_path):
     assert program.code is None and program.said.count('no camera_info') == 1
 
 
-@pytest.mark.parametrize('text, part', [('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'),
-                                        (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix')])
+@pytest.mark.parametrize('text, part', [
+    ('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'), ('', 'NoneType'),
+    (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix'), (CALIBRATION.replace('500.0', '1' + 400 * '0'), 'camera_matrix'),
+    (CALIBRATION.replace('500.0', '.nan'), 'camera_matrix'), (CALIBRATION.replace('500.0', 'f'), 'camera_matrix'),
+    (CALIBRATION.replace('image_width: 512', 'image_width: 4294967296'), 'image_width'),
+    (CALIBRATION.replace('rational_polynomial', '[7]'), 'distortion_model'),
+    (CALIBRATION.replace('data: [500.0, 0, 256, 0, 510.5, 256, 0, 0, 1]', 'data: 9'), 'camera_matrix'),
+])
 def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
     path = tmp_path / 'camera.yaml'
     path.write_text(text)
-    with pytest.raises(SourceError) as raised:
+    with pytest.raises(InputError) as raised:
         read_camera_info(str(path))
     assert str(path) in str(raised.value) and part in str(raised.value)
+
+
+@pytest.mark.parametrize('url', ['/missing.yaml', 'file:///missing.yaml', 'file://', 'file:///', 'http://localhost/x.yaml', '\0',
+                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml'])
+def test_refuses_url_without_calibration_by_name(url):
+    with pytest.raises(InputError, match='camera_info_url') as raised:
+        read_camera_info(url)
+    assert repr(url) in str(raised.value)
 
 
 def test_publishes_phone_video_upright_after_rewind(graph, camera, tmp_path):

@@ -326,6 +326,34 @@ def test_node_whose_callbacks_are_held_up_ends(start):
     assert program.exit_code() == 1 and 'no timer for you' in program.said
 
 
+FAILING_THREAD = """
+import sys, threading, rclpy
+from self_segmentation.nodes.lifetime import run
+
+def make_node():
+    def fail():
+        raise {'SystemExit': SystemExit, 'KeyError': KeyError}[sys.argv[1]]('nobody expects it')
+    threading.Thread(target=fail, name='worker').start()
+    return rclpy.create_node('failing')
+
+raise SystemExit(run(make_node, []))
+"""
+
+
+def test_failed_thread_ends_node_with_traceback_and_exit_code_1(start):
+    program = start('', 'KeyError', command=[sys.executable, '-c', FAILING_THREAD])
+    assert program.exit_code() == 1
+    parts = '[FATAL]', "the thread 'worker' failed", 'Traceback', "KeyError: 'nobody expects it'"
+    assert all(part in program.said for part in parts), program.said
+
+
+def test_thread_that_ends_itself_does_not_end_node(graph, start):
+    program = start('', 'SystemExit', command=[sys.executable, '-c', FAILING_THREAD])
+    graph.wait_until(lambda: 'failing' in graph.node.get_node_names() or program.code is not None, 'the node')
+    program.send(signal.SIGINT)
+    assert program.exit_code() == 0 and not program.said, program.said
+
+
 UNENDING = """
 import ctypes, rclpy, sys, threading
 from self_segmentation.nodes import lifetime
