@@ -17,7 +17,7 @@ from self_segmentation.errors import ExitCode
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
-           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM]}
+           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM], 'SIGHUP': [signal.SIGHUP]}
 
 
 def press(programs: list[Program], numbers: list[int]) -> None:
