@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How the package's programs start and end: SIGINT and SIGTERM end them with exit code 0 and no traceback, at any moment.
+How the package's programs start and end: SIGINT, SIGTERM and SIGHUP end them with exit code 0 and no traceback, at any moment.
 
 Imports nothing heavy, so that the signals are in hand before that is imported, which takes seconds.
 """
@@ -9,6 +9,7 @@ Imports nothing heavy, so that the signals are in hand before that is imported, 
 from __future__ import annotations
 
 import functools
+import io
 import os
 import signal
 import sys
@@ -16,11 +17,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .errors import ExitCode
 from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
 
 _SYSTEM_LIBRARIES = ('libGL.so', 'libgthread-2.0.so', 'libglib-2.0.so')  # that OpenCV with windows needs
+_OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
 _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -40,6 +43,31 @@ def ignore_signals() -> None:
 def _handle_signals(handler: _Handler) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+    if not _OUTLIVES_TERMINAL:
+        signal.signal(signal.SIGHUP, handler)
+
+
+class _Stderr(io.FileIO):
+    """Drops what cannot be written: a terminal that is gone, a closed pipe or a full disk is no reason to end."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
+
+
+def _open_standard_files() -> None:
+    """Have something behind stdin, stdout and stderr, also where they were closed: the next file would take their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, 'w', closefd=False)  # noqa: SIM115
+    stderr = io.BufferedWriter(_Stderr(2, 'w', closefd=False))
+    sys.stderr = io.TextIOWrapper(stderr, errors='backslashreplace', line_buffering=True)
 
 
 def _program(load: Callable[[], _Main]) -> _Main:
@@ -51,6 +79,7 @@ def _program(load: Callable[[], _Main]) -> _Main:
     @functools.wraps(load)
     def program() -> int:
         _handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
+        _open_standard_files()
         os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # numpy's others have nothing to do, and cost a tenth of the start
         try:
             main = load()
@@ -66,8 +95,11 @@ def _program(load: Callable[[], _Main]) -> _Main:
             code = 1
         finally:
             ignore_signals()
-        sys.stdout.flush()
         sys.stderr.flush()
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk, a pipe that was closed
+            code = code or ExitCode.FAILED
         # All is closed. Threads that are still in a camera driver's call, and what libraries do while the interpreter ends, have
         # crashed or held up processes that were done.
         os._exit(code)

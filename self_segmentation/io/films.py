@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import threading
@@ -21,7 +22,7 @@ from ..picture.decoding import PILLOW_ERRORS, flattened, open_picture, upright
 from ..resources import as_path
 from ..settings import Settings
 from .frames import Frame, Source, SourceKind
-from .image_files import delay_of
+from .image_files import begin_of, delay_of
 from .sources import open_source
 
 __all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
@@ -164,7 +165,7 @@ class _Animation(Source):
     def read(self) -> Frame | None:
         index, self._index = self._index, self._index + 1
         try:
-            self._image.seek(index)
+            self._image.seek(begin_of(self._image) + index)
             pixels = flattened(upright(self._image), _COLOR)
         except EOFError:
             return None
@@ -194,7 +195,7 @@ def open_animation(content: bytes, name: str) -> Player:
     :param name: of the file, for the log.
     :raises SourceError: it cannot be read.
     """
-    return Player(_Animation(content), f'background {name!r}')
+    return _playing(_Animation(content), name)
 
 
 def open_video(name: str) -> Player:
@@ -211,11 +212,15 @@ def open_video(name: str) -> Player:
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
         raise SourceError(reason)
-    source = open_source(str(path.absolute()))
-    try:
+    return _playing(open_source(str(path.absolute())), name)
+
+
+def _playing(source: Source, name: str) -> Player:
+    """Return a player of a source, which is closed where it is none that can be played."""
+    with contextlib.ExitStack() as closing:
+        closing.callback(source.close)
         if source.kind != SourceKind.VIDEO:
             raise SourceError('is not a video')
-        return Player(source, f'background {name!r}')
-    except SelfSegmentationError:
-        source.close()
-        raise
+        player = Player(source, f'background {name!r}')
+        closing.pop_all()
+        return player

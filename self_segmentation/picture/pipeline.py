@@ -69,11 +69,20 @@ class Pipeline:
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
         self._background = make_background(settings, assets.media)
-        self._model = Segmenter(assets.model, settings.runtime)
-        self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
+        self._model, self._detector = self._loaded(assets, settings.runtime)
         self._engine = self._make_engine(settings)
         self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
         self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
+
+    def _loaded(self, assets: Assets, runtime: str, model: Segmenter | None = None) -> tuple[Segmenter, PersonDetector | None]:
+        """Return the models, the first one newly loaded unless it is given; when the second cannot be had, none stays loaded."""
+        new = model or Segmenter(assets.model, runtime)
+        try:
+            return new, None if assets.detector is None else PersonDetector(assets.detector, runtime)
+        except BaseException:
+            if model is None:
+                new.close()
+            raise
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
@@ -115,10 +124,10 @@ class Pipeline:
         same_model = 'runtime' not in changed and assets.model is self.assets.model
         same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
         if not same_model or not same_detector:
-            model = self._model if same_model else Segmenter(assets.model, settings.runtime)
-            detector = self._detector
-            if not same_detector:
-                detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
+            if same_detector:
+                model, detector = Segmenter(assets.model, settings.runtime), self._detector
+            else:
+                model, detector = self._loaded(assets, settings.runtime, self._model if same_model else None)
             self._engine.close()
             for old, new in ((self._model, model), (self._detector, detector)):
                 if old is not None and old is not new:

@@ -1,10 +1,8 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """The package's own camera driver, on everything that is no camera: pictures, folders, videos and devices that are not there."""
-import os
-import shutil
 import signal
-from pathlib import Path
+import sys
 
 import cv2
 import numpy as np
@@ -167,22 +165,42 @@ def test_waits_for_missing_camera_with_warning(graph, camera):
     assert program.exit_code() == 0 and 'Traceback' not in program.said and not received
 
 
-def test_opens_late_camera_and_reopens_unplugged_one(graph, camera):
-    """A video among the devices stands for a camera: it comes, gives its frames, is gone, and comes again."""
-    device = Path(f'/dev/shm/self_segmentation_{os.getpid()}.mp4')
-    coming = device.with_suffix('.coming.mp4')
-    program, received = camera(video_device=device)
-    graph.wait_until(lambda: str(device) in program.said and 'trying again' in program.said, 'the warning')
-    try:
-        for _ in range(2):
-            received.clear()
-            shutil.copy(SAMPLE, coming)
-            coming.rename(device)
-            wait_for(graph, program, received, 10)
-            device.unlink()
-            graph.wait_until(lambda: 'gives no frame' in program.said, 'the end of the camera')
-    finally:
-        device.unlink(missing_ok=True)
+PLUGGED = """
+import sys
+from pathlib import Path
+import cv2, numpy as np
+
+class Camera:
+    def __init__(self, place):
+        self.file = Path(sys.argv[-1])
+    def isOpened(self):
+        return self.file.exists()
+    def get(self, setting):
+        return 30.0
+    def release(self):
+        pass
+    def read(self):
+        return self.file.exists(), np.zeros((48, 64, 3), np.uint8)
+
+cv2.VideoCapture = Camera
+from self_segmentation.nodes.camera_node import main
+raise SystemExit(main(sys.argv[:-1]))
+"""
+
+
+def test_opens_late_camera_and_reopens_unplugged_one(graph, start, tmp_path):
+    """A device that is there while a file is: it comes, gives its frames, is gone, and comes again."""
+    namespace, device = unique('camera'), tmp_path / 'plugged'
+    received, _ = graph.listen(f'/{namespace}/image_raw')
+    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'video_device:=/dev/video97', '--', device,
+                    command=[sys.executable, '-c', PLUGGED])
+    graph.wait_until(lambda: '/dev/video97' in program.said and 'trying again' in program.said, 'the warning')
+    for _ in range(2):
+        received.clear()
+        device.touch()
+        wait_for(graph, program, received, 10)
+        device.unlink()
+        graph.wait_until(lambda: 'gives no frame' in program.said, 'the end of the camera')
     assert 'Traceback' not in program.said
 
 

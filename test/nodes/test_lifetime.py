@@ -15,7 +15,7 @@ from lifecycle_msgs.srv import ChangeState
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
-           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM]}
+           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM], 'SIGHUP': [signal.SIGHUP]}
 
 
 def press(programs: list[Program], numbers: list[int]) -> None:
