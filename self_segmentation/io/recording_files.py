@@ -272,6 +272,9 @@ class _Database:
             [(_, frames, _)] = self._rows('PRAGMA wal_checkpoint(PASSIVE)')
             if frames <= 0 and size > 32:  # of its head
                 self.damages.append(f'has a -wal of {size} bytes of which nothing can be read')
+        [(page,)], size = self._rows('PRAGMA page_size'), self._path.stat().st_size
+        if size % page:  # SQLite itself finds a whole page that is missing
+            self.damages.append(f'is cut off: {size} bytes are no whole number of pages of {page}')
         tables = {name for name, in self._rows('SELECT name FROM sqlite_master WHERE type = "table"')}
         if not {'messages', 'topics'} <= tables:
             raise ValueError('it lacks the tables messages and topics')
@@ -312,13 +315,14 @@ class _Mcap:
         self.connections, self.damages, self.qos, self.is_compressed = list[Any](), list[str](), list[str](), False
         self._file = path.open('rb')
         self._indexed: Any = None  # reader of a file with a whole end
+        self._told = 0  # messages, as its end counts them
 
     def close(self) -> None:
         self._file.close()
 
     def open(self) -> None:
         from mcap.reader import SeekingReader
-        from mcap.records import Channel, Message, Schema
+        from mcap.records import Channel, Message, Schema, Statistics
 
         try:
             reader = SeekingReader(self._file, validate_crcs=True)
@@ -327,7 +331,7 @@ class _Mcap:
             _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # said where it is read from its begin
             summary = None
         if summary is not None and _says_all(summary):
-            self._indexed = reader
+            self._indexed, self._told = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
             self.is_compressed = any(each.compression for each in summary.chunk_indexes)
         else:
@@ -339,6 +343,8 @@ class _Mcap:
                     channels[record.id] = record
                 elif isinstance(record, Message):
                     counts[record.channel_id] = counts.get(record.channel_id, 0) + 1
+                elif isinstance(record, Statistics):
+                    self._told = record.message_count
         for channel in channels.values():
             self._add(schemas.get(channel.schema_id), channel, counts.pop(channel.id, 0))
         if counts:
@@ -361,40 +367,44 @@ class _Mcap:
 
     def _records(self) -> Iterator[Any]:
         """Yield the records of the file, and of those chunks that are whole, from its begin on."""
-        from mcap.records import Chunk
+        from mcap.records import Chunk, Footer
         from mcap.stream_reader import StreamReader, breakup_chunk
 
-        self._file.seek(0)
-        try:
-            for record in StreamReader(self._file, emit_chunks=True, validate_crcs=True).records:
-                if not isinstance(record, Chunk):
-                    yield record
-                    continue
-                self.is_compressed |= bool(record.compression)
-                try:
-                    records = breakup_chunk(record, validate_crc=True)
-                except library_errors() as error:
-                    self._note(f'has a damaged chunk: {reason_of(error)}')
-                else:
-                    yield from records
-        except library_errors() as error:
-            self._note(f'is cut off: its end is missing or damaged ({reason_of(error)})')
+        self._file.seek(len(_MCAP))
+        record = None
+        while not isinstance(record, Footer):
+            try:
+                if self._file.peek(1)[:1] == b'\0':  # no record: a file system's zeros, after a power cut
+                    raise EOFError('zeros follow')
+                record = next(StreamReader(self._file, skip_magic=True, emit_chunks=True).records)
+            except library_errors() as error:
+                self._note(f'is cut off: its end is missing or damaged ({reason_of(error)})')
+                return
+            if not isinstance(record, Chunk):
+                yield record
+                continue
+            self.is_compressed |= bool(record.compression)
+            try:
+                records = breakup_chunk(record, validate_crc=True)
+            except library_errors() as error:
+                self._note(f'has a damaged chunk: {reason_of(error)}')
+            else:
+                yield from records
+        if self._file.read(len(_MCAP)) != _MCAP:
+            self._note('is cut off: its last bytes are missing or damaged')
 
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         from mcap.records import Message
 
-        by_number = {each.id: each for each in self.connections}
-        if self._indexed is None:
-            for record in self._records():
-                if isinstance(record, Message) and record.channel_id in by_number:
-                    yield by_number[record.channel_id], record.log_time, record.data
-            return
-        count, told = 0, self._indexed.get_summary().statistics.message_count
-        for _, channel, message in self._indexed.iter_messages():
-            yield by_number[channel.id], message.log_time, message.data
-            count += 1
-        if count < told:
-            self._note(f'has {count} of the {told} messages that its end counts')
+        by_number, count = {each.id: each for each in self.connections}, 0
+        messages = (record for record in self._records() if isinstance(record, Message)) if self._indexed is None else (
+            message for _, _, message in self._indexed.iter_messages())
+        for message in messages:
+            if message.channel_id in by_number:
+                yield by_number[message.channel_id], message.log_time, message.data
+                count += 1
+        if count < self._told:
+            self._note(f'has {count} of the {self._told} messages that its end counts')
 
     def extras(self) -> Iterator[Any]:
         from mcap.records import Attachment, Metadata

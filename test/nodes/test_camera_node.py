@@ -3,7 +3,6 @@
 """The package's own camera driver, on everything that is no camera: pictures, folders, videos and devices that are not there."""
 import signal
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -199,7 +198,6 @@ def test_waits_for_missing_camera_with_warning(graph, camera):
 
 PLUGGED = """
 import sys
-from pathlib import Path
 import cv2, numpy as np
 
 class Camera:
