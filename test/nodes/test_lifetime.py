@@ -277,7 +277,7 @@ def make_node():
     node = rclpy.create_node('failing')
 
     def on_timer():
-        raise ValueError('x' * 1_000_000)
+        raise ValueError('x' * 5000)
 
     def on_message(message):
         print(f'got {message.data}', flush=True)
@@ -314,7 +314,7 @@ def test_failing_callbacks_do_not_end_node_and_are_logged_once(graph, start):
     origin = f'a message on /{name}/words (published by {graph.node.get_fully_qualified_name()})'
     assert f"{origin} was not handled: KeyError: 'hello'" in said
     assert said.count("KeyError: 'hello'") == said.count('in on_message') == 1
-    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and len(said) < 20_000
+    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and 'x' * 500 not in said
     assert said.count('a callback failed: ZeroDivisionError') == 1
     program.send(signal.SIGINT)
     assert program.exit_code() == 0
