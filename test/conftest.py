@@ -51,7 +51,7 @@ NEED_ROS = ['graph', 'nodes', 'tools/test_policy.py', 'soak']
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
-PATIENCE = 20.0  # seconds for anything that is waited for: a loaded machine is slow, not wrong
+PATIENCE = 120.0  # seconds for anything that is waited for: a loaded machine is slow, not wrong
 LOOK = 5.0  # seconds between two looks at the ports of the tests' own processes
 LOST = 'Fast DDS has lost, of a process of the tests,'
 HANGS = 600.0  # seconds after which a test hangs: what locks up within the middleware never comes back, nor lets Python run

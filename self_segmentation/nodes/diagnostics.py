@@ -40,9 +40,10 @@ class Status(NamedTuple):
 
 
 class Recent(NamedTuple):
-    """Frames that the camera sent, and results out, each a second; frames skipped."""
+    """Frames that the camera sent, in words, and results out, each a second; frames that came, and those skipped."""
 
-    sent: float
+    sent: str
+    came: int
     went: float
     skipped: int
 
@@ -182,7 +183,8 @@ class Health:
         cores, self._cpu_at_report = (cpu - self._cpu_at_report) / span, cpu
         self._since, self._at_report = now, counts
         replaced = self.replaced
-        values = {'rate in (Hz)': f'{sent / span:.1f}', 'rate out (Hz)': f'{went / span:.1f}',
+        rate_in = f'at least {sent / span:.1f}' if is_busy else f'{sent / span:.1f}'
+        values = {'rate in (Hz)': rate_in, 'rate out (Hz)': f'{went / span:.1f}',
                   'CPU (cores)': f'{cores:.2f}', 'frames dropped': f'{self.skipped + self.lost + (replaced or 0)}',
                   'frames dropped: unusable': f'{self.skipped}', 'frames dropped: lost on the way': f'{self.lost}',
                   'frames dropped: replaced by newer ones': 'unknown' if replaced is None else f'{replaced}'}
@@ -190,7 +192,7 @@ class Health:
             p50, p95 = 1e3 * np.percentile(seconds, (50, 95))
             values[f'{stage} p50 / p95 (ms)'] = f'{p50:.1f} / {p95:.1f}'
         values['last error'] = f'{self.last_error} ({now - self._error_time:.0f} s ago)' if self.last_error else 'none'
-        return Recent(sent / span, went / span, int(skipped)), values
+        return Recent(rate_in, int(came), went / span, int(skipped)), values
 
     def _judge(self, recent: _Counts, is_busy: bool) -> None:
         """Judge the time since the last judgement, once it has enough frames: one that is late in a slow camera's is no sign."""

@@ -91,8 +91,8 @@ class Input:
 
 
 def _origin(node: Node, topic: str, info: Mapping[str, Any]) -> Origin:
-    number, publisher = info['publication_sequence_number'], info.get('publisher_gid')
-    if number is None:  # Cyclone DDS
+    number, publisher = info.get('publication_sequence_number'), info.get('publisher_gid')
+    if number is None:  # Cyclone DDS, Iron
         return None
     if publisher is not None:
         return bytes(publisher['data']), number

@@ -364,8 +364,10 @@ class SegmentationNode(Reconnecting, LifecycleNode):
 
     def _status(self) -> Status:
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
-        coverage = self._pipeline.coverage if self._pipeline is not None else None
-        people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
+        coverage = people = None  # not known, while paused too
+        if self._pipeline is not None and not self._paused:
+            coverage = self._pipeline.coverage
+            people = len(self._pipeline.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
         return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime,
                                        dict(self._troubles()), self._remedy(), self._paused)
@@ -396,7 +398,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             ways.append('people.most 1')
         if settings.image_transport == 'compressed':
             ways.append('image_transport raw')
-        return f'What helps: {", ".join([*ways, "a lower frame rate of the camera"])}'
+        return f'What helps: {", ".join([*ways, "a lower frame rate of the camera", "less other work on this machine"])}'
 
 
 def main(args: list[str] | None = None) -> int:

@@ -67,7 +67,7 @@ class Supervisor:
         values['person present'] = seen
         values['people'] = 'unknown' if people is None or not recent.went else str(people)
         values['runtime'] = 'none' if runtime is None else runtime.title
-        if recent.sent:
+        if recent.came:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
         troubles = {**dict(self._troubles(source, outputs, recent, remedy)), **others}
         for kind, text in troubles.items():
@@ -96,7 +96,7 @@ class Supervisor:
         level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
         if source is None:
             return level, 'idle: no subscribers'
-        return level, f'{recent.sent:.1f} frames a second in, {recent.went:.1f} out{", paused" if paused else ""}'
+        return level, f'{recent.sent} frames a second in, {recent.went:.1f} out{", paused" if paused else ""}'
 
     def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent, remedy: str) -> Iterator[tuple[str, str]]:
         """Yield what is wrong, by kind."""
@@ -106,7 +106,7 @@ class Supervisor:
             figures = (f'{pace.served:.0f} of {pace.sent:.0f} frames a second are served' if pace.sent is not None else
                        f'{pace.served:.0f} frames a second are served, and the node is busy all the time')
             yield 'slow', f'too slow: {figures}. {remedy}'
-        if (lost := self._health.lost_fraction) and (recent.sent or self._health.silence <= _SILENCE):
+        if (lost := self._health.lost_fraction) and (recent.came or self._health.silence <= _SILENCE):
             yield 'loss', f'{lost:.0%} of the camera frames are lost on the way. {self._advice}'
         node = self._node
         if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:

@@ -299,7 +299,8 @@ def test_reports_that_it_is_paused(node, astronaut):
     node.listen('mask')
     pause = node.graph.node.create_client(SetBool, f'{node.name}/pause')
     assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
-    node.report(OK, 'out, paused', lambda: node.results(message_of(astronaut)))
+    values = node.report(OK, 'out, paused', lambda: node.results(message_of(astronaut)))
+    assert values['people'] == values['person present'] == 'unknown'
     assert node.call(lambda: pause.call_async(SetBool.Request(data=False))).success
     node.report(OK, 'out', lambda: node.results(message_of(astronaut)))
 
