@@ -47,7 +47,7 @@ from self_segmentation.middleware import (  # noqa: E402
 from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
-NEED_ROS = ['graph', 'nodes', 'tools/test_policy.py', 'soak']
+NEED_ROS = ['graph', 'nodes', 'tools/test_demo.py', 'tools/test_policy.py', 'soak']
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
