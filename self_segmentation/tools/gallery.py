@@ -21,8 +21,9 @@ from .before_after import captioned, grid
 
 __all__ = ['main']
 
-_FRAME = 66  # the woman walks; the room was empty before, so that it is learnt
-_CELL = 480, 270  # pixels
+_FRAME = 69  # somebody is at the table; the room was empty before, so that it is learnt
+_SHOWN = slice(150, 726)  # columns of the sample
+_CELL = 400, 300  # pixels
 _CHECKS = 12  # pixels of the pattern behind what is transparent
 _TYPES: tuple[dict[str, Any], ...] = (
     *({'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'transparent')),
@@ -41,6 +42,7 @@ def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
         composite = result.composite
     source.close()
     pipeline.close()
+    composite = composite[:, _SHOWN]
     return composite if composite.shape[2] == 3 else _over_checks(composite)
 
 
