@@ -14,7 +14,7 @@
 #
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
 
-DEMO_SECONDS ?= 20
+DEMO_SECONDS ?=
 SECONDS ?= 600
 CAMERA ?=
 MINUTES ?= 60
@@ -36,7 +36,7 @@ export ROS_DISTRO := kilted
 .PHONY: demo test check lint test-matrix fuzz bench pictures soak reference window clean
 
 demo: window
-	@$(RUN) -m self_segmentation.tools.demo --seconds $(DEMO_SECONDS) --camera '$(CAMERA)'
+	@$(RUN) -m self_segmentation.tools.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) --camera '$(CAMERA)'
 
 test: lint
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)

@@ -47,7 +47,7 @@ from self_segmentation.middleware import (  # noqa: E402
 from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
-NEED_ROS = ['graph', 'nodes', 'tools/test_policy.py', 'soak']
+NEED_ROS = ['graph', 'nodes', 'tools/test_demo.py', 'tools/test_policy.py', 'soak']
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
@@ -57,7 +57,7 @@ LOST = 'Fast DDS has lost, of a process of the tests,'
 HANGS = 600.0  # seconds after which a test hangs: what locks up within the middleware never comes back, nor lets Python run
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
-SAMPLE = ROOT / 'demo' / 'sample.mp4'
+SAMPLE = ROOT / 'test' / 'data' / 'portrait.mp4'
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 TUTORIAL = ROOT / 'config' / 'tutorial.yaml'
 ONE_PIXEL = [] if cv2.__version__ == '4.5.4' else [(1, 1)]  # Ubuntu 22.04's OpenCV takes no array of 1x1x3
@@ -398,7 +398,7 @@ def astronaut() -> np.ndarray:
 
 @pytest.fixture(scope='session')
 def sample() -> list[np.ndarray]:
-    """The demo's frames: 0 to 26 and 136 to 149 show an empty room, 45 to 118 the person."""
+    """The portrait's frames: 0 to 26 and 136 to 149 show an empty room, 45 to 118 the person."""
     return video_frames(SAMPLE)
 
 

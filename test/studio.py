@@ -71,10 +71,12 @@ def frames_of(page) -> int:
 
 
 def take_pictures(folder: Path) -> None:
-    """Write the screenshots, of the sample's frames in which the person is in the middle."""
+    """Write the screenshots, of the demo's frames in which somebody is in the middle."""
     with tempfile.TemporaryDirectory() as frames, chromium() as browser:
-        for number, frame in enumerate(video_frames(SAMPLE)[55:85]):
-            cv2.imwrite(f'{frames}/{number:02d}.png', frame[50:410])  # 16:9, as the camera's
+        walk = [*range(129, 138)]
+        sample = video_frames(ROOT / 'demo' / 'sample.mp4')
+        for number, frame in enumerate(frame for frame in walk + walk[::-1] for _ in range(3)):  # 10 Hz, and the camera has 30
+            cv2.imwrite(f'{frames}/{number:02d}.png', sample[frame])
         with running(frames) as (_, url):
             take_from(browser, url, folder)
 

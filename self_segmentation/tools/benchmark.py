@@ -43,7 +43,7 @@ _TUTORIAL, _DEFAULT = "the tutorial's lines", 'our default'
 _SIZES = ((640, 480), (1280, 720), (1920, 1080))
 _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 2160)), (2, (640, 480)), (4, (640, 480)),
             (2, (1280, 720)))
-_SHOWN = {'a frame with one near person': [*range(60, 100), *range(100, 60, -1)],  # frames of the sample
+_SHOWN = {'a frame with one person': [*range(128, 168), *range(168, 128, -1)],  # frames of the sample
           'a frame with nobody there': [3]}
 _WARM_UP, _BLOCK, _INFERENCES, _LOOKS = 60, 90, 60, 20  # how often each runs at a time
 _NOISE = 1.5  # grey levels, of a camera in a lit room

@@ -33,7 +33,7 @@ __all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'kill', 'measure_graph', 'me
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
-PERSON_FRAMES = range(45, 118)  # of the sample; 0 to 26 show an empty room
+PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 
 def sample_frames(size: tuple[int, int], numbers: range) -> list[NDArray[np.uint8]]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``make demo``: a real graph of camera_node, segmentation_node, studio and a viewer, measured and recorded from outside."""
+"""``make demo``: a real graph of camera_node, segmentation_node and studio_node, shown in turns and recorded from outside."""
 
 from __future__ import annotations
 
@@ -9,185 +9,373 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(demo())
 
 import argparse
+import contextlib
 import json
+import math
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.msg import ParameterEvent, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from tqdm import tqdm
 
-from ..io.window import why_no_window
-from ..io.writers import VideoFile
+from ..errors import ExitCode, SourceError
 from ..nodes.lifetime import run
-from ..nodes.messages import seconds_of, stamp_of, to_bgr
+from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
 from ..resources import share
+from .before_after import BeforeAfter
+from .tour import TURNS, Tour
 
 __all__ = ['main']
 
-_REPORT_EVERY = 2.0  # seconds
-_VIDEO_FPS = 15.0
-_TURNS_LAST = 20.0  # seconds, all together
-_TURNS = (  # what is shown by turns, and how it is said
-    ('another picture behind the person', {'replace': 'background', 'background.type': 'image'}),
-    ('the room blurred', {'replace': 'background', 'background.type': 'blur'}),
-    ('the room in cells', {'replace': 'background', 'background.type': 'pixelate'}),
-    ('people covered', {'replace': 'people', 'background.type': 'image'}),
-)
-_QOS = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+_CHANGED = 'as set in the studio'  # the name after somebody changed a parameter
+_REPORT_EVERY = 1.0, 5.0  # seconds, at a terminal and elsewhere
+_KEPT = 30  # frames that wait for what belongs to them
+_PATIENCE = 30.0  # seconds for the first image where nobody looks, and for a node to end
+_NODE = '/segmentation'
+_IMAGES = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+_Picture = NDArray[np.uint8]
+
+
+class _Screen:
+    """What the user sees: lines, and at a terminal, below them, one that is written over."""
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdout.isatty() and not os.environ.get('CI')
+        self.is_gone = False  # the other end of the pipe
+        self._status = tqdm(bar_format='{desc}', disable=not self.is_terminal, file=sys.stdout, leave=False)
+
+    def line(self, text: str, file: TextIO | None = None) -> None:
+        """Print a line; for any thread."""
+        file = file or sys.stdout
+        try:
+            tqdm.write(text, file=file)
+            file.flush()
+        except BrokenPipeError:
+            self.is_gone = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # what is still to come fails no more
+
+    def status(self, text: str) -> None:
+        """Show how it goes."""
+        if self.is_terminal:
+            self._status.set_description_str(text[:shutil.get_terminal_size().columns - 1])
+        else:
+            self.line(text)
+
+    def close(self) -> None:
+        """Take the line that is written over away."""
+        self._status.close()
+
+
+class _Child:
+    """A node's process. What it writes is shown, without the log's stamps; its page's address is kept."""
+
+    def __init__(self, module: str, arguments: list[str], screen: _Screen) -> None:
+        self.name, self.address = module, ''
+        self._screen = screen
+        command = [sys.executable, '-m', f'self_segmentation.nodes.{module}', '--ros-args', '--log-level', 'warn', *arguments]
+        # In a session of its own, so that a terminal's Ctrl-C reaches the demo alone, which then ends the others.
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                                         env={**os.environ, 'RCUTILS_CONSOLE_OUTPUT_FORMAT': '{name}: {message}'})
+        self._reading = threading.Thread(target=self._read, name=module, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # it is a pipe
+        for data in self._process.stdout:
+            text = data.decode(errors='replace').rstrip()
+            if found := re.search(r'open (http://\S+)', text):
+                self.address = found[1]
+            else:
+                self._screen.line(text, sys.stderr)
+
+    @property
+    def end_reason(self) -> str:
+        """How it ended, in words; nothing while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return ''
+        return f'{self.name} ' + (f'was ended by {signal.Signals(-code).name}' if code < 0 else f'ended with exit code {code}')
+
+    @property
+    def will_fail_again(self) -> bool:
+        """Whether it ended for a reason that stays."""
+        return self._process.poll() == ExitCode.WILL_FAIL_AGAIN
+
+    def end(self) -> None:
+        """Have it end."""
+        self._process.terminate()  # silent at every moment of its start, which SIGINT is not
+
+    def wait(self) -> None:
+        """Wait until it has ended, and all that it wrote is shown."""
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reading.join(_PATIENCE)
 
 
 class DemoNode(Node):
-    """Subscribes to what goes in and what comes out; measures, records, and ends after a while."""
+    """
+    Subscribes to what goes in and what comes out, records it, and changes the parameters by turns.
 
-    def __init__(self, seconds: float, folder: Path) -> None:
+    :param seconds: how long it runs; None: until it is told to end at a terminal, else until each turn was shown.
+    :param folder: where film and picture go.
+    :param is_mirrored: whether the node mirrors what the camera sees.
+    :param children: the processes that it shows.
+    """
+
+    def __init__(self, seconds: float | None, folder: Path, is_mirrored: bool, children: Mapping[str, _Child],
+                 screen: _Screen) -> None:
         super().__init__('demo')
-        self.ending = threading.Event()
+        self.ending, self.exit_code = threading.Event(), ExitCode.DONE
+        self.images, self.address = 0, ''
+        self._is_mirrored, self._children, self._screen = is_mirrored, children, screen
         self._start = self._last_report = time.monotonic()
-        self._seconds, self._folder = seconds, folder
-        self._video = VideoFile(folder / 'output.mp4', _VIDEO_FPS)
-        self._inputs: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
-        self._masks: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=30)
+        self._seconds, self.tour = seconds, Tour()
+        self._recorder: BeforeAfter | None = BeforeAfter(folder, [*TURNS])
+        self._inputs: deque[tuple[Stamp, _Picture]] = deque(maxlen=_KEPT)
+        self._pairs: deque[tuple[Stamp, tuple[_Picture, _Picture, str]]] = deque(maxlen=_KEPT)
+        self._people: deque[tuple[Stamp, tuple[bool, float]]] = deque(maxlen=_KEPT)  # how well they are seen
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._best_rank = False, -len(_TURNS), 0.0
-        self._best: NDArray[np.uint8] | None = None
-        self.images, self._first_image = 0, 0.0  # when it came
-        self.create_subscription(Image, 'image_raw', self._on_input, _QOS)
-        self.create_subscription(Image, 'segmentation/mask', self._on_mask, _QOS)
-        self.create_subscription(Image, 'segmentation/output', self._on_output, _QOS)
-        self._turn = 0
-        self._tuning: Any = self.create_client(SetParametersAtomically, 'segmentation/set_parameters_atomically')
+        self._name, self._since, self._is_asking = self.tour.name, 0.0, False  # what is shown, and from which stamp on
+        self.create_subscription(Image, 'image_raw', self._on_input, _IMAGES)
+        self.create_subscription(Image, f'{_NODE}/output', self._on_output, _IMAGES)
+        self.create_subscription(String, f'{_NODE}/people', self._on_people, 10)
+        self.create_subscription(ParameterEvent, '/parameter_events', self._on_parameter_event, 100)
+        self._tuning: Any = self.create_client(SetParametersAtomically, f'{_NODE}/set_parameters_atomically')
         self.create_timer(0.1, self._tick)
+
+    # ---- what is recorded
 
     def _on_input(self, message: Image) -> None:
         self._count['in'] += 1
-        self._inputs.append((stamp_of(message.header), to_bgr(message)))
-
-    def _on_mask(self, message: Image) -> None:
-        self._masks.append((stamp_of(message.header), to_bgr(message)))
+        if self._recorder is not None:
+            self._inputs.append((stamp_of(message.header), to_bgr(message)))
 
     def _on_output(self, message: Image) -> None:
-        now = self.get_clock().now().nanoseconds * 1e-9
         stamp = stamp_of(message.header)
-        self._latencies.append(now - seconds_of(stamp))
+        self._latencies.append(self.get_clock().now().nanoseconds * 1e-9 - seconds_of(stamp))
         self._count['out'] += 1
-        composite = to_bgr(message)
         if not self.images:
-            self._first_image = time.monotonic()
-            print(f'first image {time.monotonic() - self._start:.1f} s after the start', flush=True)
+            took = time.monotonic() - self._start
+            self.tour.begin(time.monotonic(), None if self._seconds is None else self._seconds - took)
+            self._screen.line(f'first image {took:.1f} s after the start')
         self.images += 1
-        self._video.write(str(self.images), composite)
-        before, mask = dict(self._inputs).get(stamp), dict(self._masks).get(stamp)
-        if before is not None and mask is not None:
-            rank = bool(mask.any()), -self._turn, float(mask.mean())  # the room is empty while a short demo has its first turn
-            if rank > self._best_rank:
-                self._best_rank, self._best = rank, np.hstack([before, mask, composite])
+        before = dict(self._inputs).get(stamp)
+        if self._recorder is not None and before is not None:
+            after = to_bgr(message)
+            before = np.asarray(cv2.flip(before, 1), np.uint8) if self._is_mirrored else before
+            self._recorder.add(before, after, seconds_of(stamp), self._name, title_seconds=self.tour.longest / 6)
+            if not self.tour.has_ended and not self._is_asking and seconds_of(stamp) >= self._since:
+                self._pairs.append((stamp, (before, after, self._name)))
+                self._offer(stamp)
+
+    def _on_people(self, message: String) -> None:
+        """Take note of how well people are seen: whole, large, in the middle."""
+        found = json.loads(message.data)
+        width, height = found['width'], found['height']
+        boxes = np.array([person['box'] for person in found['people']], np.float64).reshape(-1, 4)
+        is_whole = all(left > 0 and top > 0 and left + w < width and top + h < height for left, top, w, h in boxes)
+        off_middle = abs(2 * boxes[:, 0] + boxes[:, 2] - width) / width  # 0 in the middle, 1 at an edge
+        area = float((boxes[:, 2] * boxes[:, 3] * (1 - off_middle)).sum())
+        self.tour.see(time.monotonic(), len(found['people']))
+        stamp = found['stamp'][0], found['stamp'][1]
+        self._people.append((stamp, (is_whole and area > 0, area)))
+        self._offer(stamp)
+
+    def _offer(self, stamp: Stamp) -> None:
+        """Offer a frame for the picture, once the images and the people in it are known."""
+        pair, rank = dict(self._pairs).get(stamp), dict(self._people).get(stamp)
+        if self._recorder is not None and pair is not None and rank is not None:
+            self._recorder.offer(*pair, rank)
+
+    def finish(self) -> None:
+        """
+        Finish the film and the picture.
+
+        :raises SourceError: they cannot be written.
+        """
+        recorder, self._recorder = self._recorder, None
+        for kept in (self._inputs, self._pairs, self._people):
+            kept.clear()
+        if recorder is not None and recorder.close():
+            self._screen.line(f'before and after: {recorder.film} and {recorder.picture}')
+
+    # ---- what is shown
+
+    def _on_parameter_event(self, event: ParameterEvent) -> None:
+        """End the tour where it is not this node that changed something."""
+        if event.node == _NODE and event.changed_parameters and not self.tour.has_ended:
+            values = {each.name: each.value.string_value for each in event.changed_parameters}
+            self.tour.changed(values)
+            if self.tour.has_ended:
+                self._name = _CHANGED
+                self._screen.line(f'{", ".join(values)} changed: the tour ends, the picture is yours')
+
+    def _show(self, name: str) -> None:
+        """Have the node show something else."""
+        values = TURNS[name]
+        self.tour.expect(values)
+        self._is_asking = True
+        request = SetParametersAtomically.Request(parameters=[
+            ParameterMessage(name=key, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
+            for key, value in values.items()])
+
+        def take(answered: Any) -> None:
+            result = answered.result().result
+            self._is_asking, self._since = False, self.get_clock().now().nanoseconds * 1e-9
+            if not result.successful:
+                self.tour.forget(values)
+                self._screen.line(f'{name}: refused: {result.reason}', sys.stderr)
+            if not self.tour.has_ended:
+                self._name = name
+
+        self._tuning.call_async(request).add_done_callback(take)
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if now - self._last_report >= _REPORT_EVERY:
-            span, self._last_report = now - self._last_report, now
-            latency = f'{np.median(self._latencies) * 1e3:5.1f} ms' if self._latencies else '    -   '
-            print(f'{now - self._start:5.1f} s   in {self._count["in"] / span:5.1f} Hz   out {self._count["out"] / span:5.1f} Hz'
-                  f'   camera stamp to composite {latency}', flush=True)
-            self._count = {'in': 0, 'out': 0}
-            self._latencies.clear()
-        turn = self._turn_at(now)
-        if turn != self._turn and self._tuning.service_is_ready():
-            self._turn = turn
-            text, values = _TURNS[turn]
-            print(text, flush=True)
-            self._tuning.call_async(SetParametersAtomically.Request(parameters=[
-                ParameterMessage(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
-                for name, value in values.items()]))
-        if now - self._start >= self._seconds:
+        for child in self._children.values():
+            if child.end_reason and not self.ending.is_set():
+                self._screen.line(f'{child.end_reason}: the demo ends', sys.stderr)
+                self.exit_code = ExitCode.WILL_FAIL_AGAIN if child.will_fail_again else ExitCode.FAILED
+                self.ending.set()
+            if child.address and not self.address:
+                self.address = child.address
+                until = ' (Ctrl-C ends it)' if self._screen.is_terminal else ''
+                self._screen.line(f'The live picture and every parameter{until}:\n{self.address}')
+                if self._screen.is_terminal:
+                    _open_page(self.address)
+        if now - self._last_report >= _REPORT_EVERY[not self._screen.is_terminal]:
+            self._report(now)
+        if self.tour.advance(now) and self.tour.over == len(TURNS):
+            self.finish()
+            if self._seconds is None and not self._screen.is_terminal:
+                self.ending.set()
+        can_show = not self.tour.has_ended and not self._is_asking and self._tuning.service_is_ready()
+        if can_show and self.tour.name != self._name:
+            self._show(self.tour.name)
+        patience = _PATIENCE if not (self.images or self._screen.is_terminal) else math.inf
+        if self._screen.is_gone or now - self._start >= (patience if self._seconds is None else self._seconds):
             self.ending.set()
 
-    def _turn_at(self, now: float) -> int:
-        """Which turn it is: each once from the first image on, then the first again, and whoever is in the studio goes on."""
-        if not self.images:
-            return 0
-        left = self._start + self._seconds - self._first_image
-        turn = int((now - self._first_image) / max(min(left, _TURNS_LAST), 1e-3) * len(_TURNS))
-        return turn if turn < len(_TURNS) else 0 if left > _TURNS_LAST else len(_TURNS) - 1
+    def _report(self, now: float) -> None:
+        span, self._last_report = now - self._last_report, now
+        text = 'waiting for the first image'
+        if self.images:
+            rates = ', '.join(f'{count / span:.1f} Hz {way}' for way, count in self._count.items())
+            text = f'{self._name}   {rates}' + (f', {np.median(self._latencies) * 1e3:.0f} ms later' if self._latencies else '')
+        self._screen.status(f'{now - self._start:4.0f} s   {text}')
+        self._count = {'in': 0, 'out': 0}
+        self._latencies.clear()
 
     def destroy_node(self) -> None:
-        """Finish the video and the image, then the node."""
-        self._video.close()
-        if self._best is not None:
-            cv2.imwrite(str(self._folder / 'output.png'), self._best)
+        """Finish the film and the picture, then the node."""
+        try:
+            self.finish()
+        except SourceError as error:
+            self._screen.line(str(error), sys.stderr)
+            self.exit_code = ExitCode.FAILED
         super().destroy_node()
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    # In a session of its own, so that a terminal's Ctrl-C reaches the demo alone, which then ends the others.
-    command = [sys.executable, '-m', f'self_segmentation.nodes.{module}', '--ros-args', '--log-level', 'warn', *arguments]
-    return subprocess.Popen(command, start_new_session=True)
+def _open_page(address: str) -> None:
+    """Open a page in the user's browser, where there is one or a desktop; without the terminal, which a browser of text takes."""
+    if any(os.environ.get(name) for name in ('BROWSER', 'DISPLAY', 'WAYLAND_DISPLAY')):
+        environment = {name: value for name, value in os.environ.items() if name != 'LD_LIBRARY_PATH'}  # ROS's, not a browser's
+        nothing = subprocess.DEVNULL
+        with contextlib.suppress(OSError):  # it has been printed
+            subprocess.Popen([sys.executable, '-S', '-m', 'webbrowser', address], env=environment, stdin=nothing, stdout=nothing,
+                             stderr=nothing, start_new_session=True)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} is not allowed: it takes seconds, more than 0')
+    return value
+
+
+def _device(camera: str) -> Path | None:
+    """Return the device that a number or a path stands for; nothing for a file."""
+    device = Path(f'/dev/video{camera}' if camera.isdigit() else camera)
+    return device if device.is_relative_to('/dev') else None
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the demo; return 0 when images came."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the demo; return its exit code."""
+    parser = argparse.ArgumentParser(prog='demo', description=__doc__)
     parser.add_argument('--camera', default='', help='camera number, device or file (default: the built-in sample)')
-    parser.add_argument('--seconds', type=float, default=20.0, help='how long (default: 20)')
+    parser.add_argument('--seconds', type=_positive, help='how long (default: until Ctrl-C at a terminal, else one tour)')
     parser.add_argument('--folder', type=Path, default=Path('demo'), help='where output.mp4 and output.png go')
     options = parser.parse_args(args)
+    device = _device(options.camera)
+    if device is not None and not device.exists():
+        there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
+        print(f'camera {options.camera}: {device} does not exist (cameras here: {there}); without CAMERA the built-in sample is '
+              'shown', file=sys.stderr)
+        return ExitCode.WILL_FAIL_AGAIN
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
-    options.folder.mkdir(parents=True, exist_ok=True)
-    no_window = why_no_window()
-    if no_window:
-        print(f'no window: {no_window}', flush=True)
-    print(f'The page of the studio ends with the demo, after {options.seconds:g} s (make demo DEMO_SECONDS=600 for ten minutes).',
-          flush=True)
-    children: list[subprocess.Popen[bytes]] = []
+    screen = _Screen()
+    children: dict[str, _Child] = {}
     nodes: list[DemoNode] = []
 
     def make_node() -> DemoNode:
         # Not before signals are noted: one that came meanwhile would leave some of them behind.
-        children.extend(_start(*command) for command in _commands(options.camera, has_window=not no_window))
-        nodes.append(DemoNode(options.seconds, options.folder))
+        for module, arguments in _commands(options.camera, device is not None).items():
+            children[module] = _Child(module, arguments, screen)
+        nodes.append(DemoNode(options.seconds, options.folder, device is not None, children, screen))
         return nodes[0]
 
+    screen.line('Starting camera_node, segmentation_node and studio_node ...')
     try:
-        run(make_node, [])
+        code = run(make_node, [])
     finally:
-        for child in children:
-            child.terminate()  # silent at every moment of its start, which SIGINT is not
-        for child in children:
-            child.wait(timeout=30)
-    images = nodes[0].images if nodes else 0
-    if images:
-        print(f'{images} images: {options.folder}/output.mp4, and before, mask and after in {options.folder}/output.png')
-    elif nodes and nodes[0].ending.is_set():  # else it was interrupted
-        print('no image came: see what the nodes said above', file=sys.stderr)
-        return 1
-    return 0
+        for child in children.values():
+            child.end()
+        for child in children.values():
+            child.wait()
+        screen.close()
+    if not nodes:
+        return code
+    [node] = nodes
+    if node.images:
+        screen.line(f'{node.images} images. The page was at\n{node.address}' if node.address else f'{node.images} images')
+    elif node.ending.is_set() and not node.exit_code:  # else it was interrupted
+        screen.line('no image came: see what the nodes wrote above', sys.stderr)
+        return ExitCode.FAILED
+    return code or node.exit_code
 
 
-def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
-    """Yield module and arguments of the nodes to start."""
-    is_device = camera.isdigit() or camera.startswith('/dev/')
-    yield ('segmentation_node', '--params-file', str(share('config', 'segmentation.yaml')),
-           '-p', f'flip:={str(is_device).lower()}',
-           '-p', 'background.type:=image', '-p', f'background.image:={_yaml(share("demo", "backgrounds", "china.jpg"))}')
-    yield 'camera_node', '-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'
-    yield 'studio_node', '--log-level', 'studio:=info', '-p', 'node:=/segmentation'  # it says its address
-    if has_window:
-        yield 'viewer_node', '-r', 'image:=segmentation/output'
+def _commands(camera: str, is_mirrored: bool) -> dict[str, list[str]]:
+    """Return the arguments of the nodes to start, by module."""
+    background = share('demo', 'backgrounds', 'china.jpg')
+    return {
+        'segmentation_node': ['--params-file', str(share('config', 'segmentation.yaml')), '-p', 'background.type:=image',
+                              '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
+        'camera_node': ['-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'],
+        'studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
+    }
 
 
 def _yaml(text: str | Path) -> str:

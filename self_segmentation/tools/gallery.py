@@ -17,10 +17,12 @@ from ..io.assets import make_pipeline
 from ..io.sources import open_source
 from ..resources import share
 from ..settings import LOOKS, Settings, look_file, read_yaml
+from .before_after import captioned, grid
 
 __all__ = ['main']
 
-_FRAMES = 20, 84  # from the empty room on, so that it is learnt, to the person in the middle
+_FRAME = 69  # somebody is at the table; the room was empty before, so that it is learnt
+_SHOWN = slice(150, 726)  # columns of the sample
 _CELL = 400, 300  # pixels
 _CHECKS = 12  # pixels of the pattern behind what is transparent
 _TYPES: tuple[dict[str, Any], ...] = (
@@ -34,13 +36,13 @@ def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
     pipeline, source = make_pipeline(Settings().updated({**values, **files})), open_source(str(share('demo', 'sample.mp4')))
     composite = np.empty(0, np.uint8)
-    while (frame := source.read()) is not None and frame.index <= _FRAMES[1]:
-        if frame.index >= _FRAMES[0]:
-            result = pipeline.process(frame.pixels, stamp=frame.stamp)
-            assert result.composite is not None  # it is wanted
-            composite = result.composite
+    while (frame := source.read()) is not None and frame.index <= _FRAME:
+        result = pipeline.process(frame.pixels, stamp=frame.stamp)
+        assert result.composite is not None  # it is wanted
+        composite = result.composite
     source.close()
     pipeline.close()
+    composite = composite[:, _SHOWN]
     return composite if composite.shape[2] == 3 else _over_checks(composite)
 
 
@@ -53,13 +55,9 @@ def _over_checks(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _sheet(cells: Iterable[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:
-    made = []
-    for label, picture in cells:
-        cell = cv2.resize(picture, _CELL, interpolation=cv2.INTER_AREA)
-        for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(cell, label, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, thickness, cv2.LINE_AA)
-        made.append(cell)
-    return np.vstack([np.hstack(made[start:start + columns]) for start in range(0, len(made), columns)])
+    made = [captioned(np.asarray(cv2.resize(picture, _CELL, interpolation=cv2.INTER_AREA), np.uint8), label)
+            for label, picture in cells]
+    return grid([made[start:start + columns] for start in range(0, len(made), columns)])
 
 
 def main() -> int:

@@ -672,7 +672,7 @@ def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
     done = subprocess.run([sys.executable, '-c', code, ROOT / 'test' / 'data' / 'astronaut.png', tmp_path / 'out.png', SAMPLE,
                            tmp_path / 'out'], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ['0', '2'] and (tmp_path / 'out.png').exists()
-    assert 'sample.mp4' in done.stderr and 'pip install --no-deps av' in done.stderr and 'Traceback' not in done.stderr
+    assert SAMPLE.name in done.stderr and 'pip install --no-deps av' in done.stderr and 'Traceback' not in done.stderr
 
 
 def test_warns_of_hdr(tmp_path, caplog):

@@ -107,7 +107,7 @@ class Soak(Node):
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
-        sample = ROOT / 'demo' / 'sample.mp4'
+        sample = ROOT / 'test' / 'data' / 'portrait.mp4'
         values = [f'{name}:={json.dumps(value)}' for name, value in USUAL.items() if name in ('background.type', *FILES)]
         python = [sys.executable, '-m']
         self.children = {name: Child(name, folder, *python, f'{NODE}{name}_node', '--ros-args',
