@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
 _DELAY = 1.0  # seconds: a first frame that is later than that is not so by the decoder's delay
+_NEEDED = (b'moov', b'moof', b'mdat', b'RIFF')  # boxes and chunks that frames are in; what else follows may be anything
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
 _TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
 _NO_TIMES = 0x80  # FFmpeg's mark of a format without times: it makes them up
@@ -373,7 +374,7 @@ def _is_cut_off(path: Path) -> bool | None:
             file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
             size = _ebml_size(file) if file.read(4) == b'\x18\x53\x80\x67' else None
             return None if size is None else file.tell() + size > length
-        is_riff, at = head[:4] == b'RIFF', 0
+        is_riff, at, kind = head[:4] == b'RIFF', 0, b''
         if not is_riff and head[4:8] not in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip'):
             return None
         while at + 8 <= length:  # boxes or chunks, one after the other
@@ -384,8 +385,8 @@ def _is_cut_off(path: Path) -> bool | None:
                 size = int.from_bytes(head[8:16], 'big')
             if size < 8:  # 0 is all that follows
                 return False
-            at += size
-        return at > length + is_riff  # the last chunk's padding need not be there
+            at, kind = at + size, head[:4] if is_riff else head[4:8]
+        return at > length + is_riff and kind in _NEEDED  # the last chunk's padding need not be there
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
