@@ -108,7 +108,7 @@ class Video(Source):
         self.count = stream.frames or round(max(seconds, 0.0) * self.fps) or None
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.sound = self._place if isinstance(self._place, Path) and _sound_of(self._container) is not None else None
+        self.sound = self._place if isinstance(self._place, Path) and _sound_of(self._container, self._av) is not None else None
         self._index, self._decoded, self.has_ended = 0, self._decode(), False
         self._start: int | None = None  # the first frame's time
         self._end = 0.0  # the last frame's, in seconds since then
@@ -271,7 +271,7 @@ class Sound:
     def __init__(self, path: Path, start: float, av: Any) -> None:
         self._closing = contextlib.ExitStack()
         self._container = _opened(path, f'video {str(path)!r}', av, self._closing)
-        self.stream = _sound_of(self._container)
+        self.stream = _sound_of(self._container, av)
         self._offset = round(start / self.stream.time_base)
         self._packets, self._av = self._container.demux(), av
         self._joints, self._last = _Joints(self._container), -1 << 62
@@ -354,10 +354,11 @@ class _Joints:
             packet.pts += round(self._shift / unit)
 
 
-def _sound_of(container: Any) -> Any:
+def _sound_of(container: Any, av: Any) -> Any:
     """Return the sound that FFmpeg's own program takes, of those that it knows: the default one, else that of most channels."""
     sounds = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return max(sounds, default=None, key=lambda each: (bool(each.disposition & 1), each.codec_context.channels))
+    default = av.stream.Disposition.default
+    return max(sounds, default=None, key=lambda each: (bool(each.disposition & default), each.codec_context.channels))
 
 
 def _is_cut_off(path: Path) -> bool | None:
