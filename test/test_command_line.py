@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """``python3 -m self_segmentation``: run in this process where only files matter, as a process of its own where more does."""
+import contextlib
 import os
+import pty
 import resource
 import shutil
 import signal
@@ -443,6 +445,24 @@ def test_full_disk_leaves_no_part_of_an_image(tmp_path):
 
 
 # ---- two programs, terminals that go, files that are no names
+
+def test_terminal_that_is_closed_leaves_playable_video(tmp_path):
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(command[0], command, more['env'])
+    os.set_blocking(terminal, False)
+
+    def look() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)
+        time.sleep(0.02)
+
+    wait_until(lambda: (tmp_path / 'mask' / '00003.png').exists(), 'the first frames', look)
+    os.close(terminal)  # SIGHUP for the program, and nowhere to write its lines to
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert 4 <= len(video_frames(tmp_path / 'out.mp4')) < 150
+
 
 def test_hang_up_does_not_end_what_nohup_started(start, tmp_path):
     command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)

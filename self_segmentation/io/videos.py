@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
 _DELAY = 1.0  # seconds: a first frame that is later than that is not so by the decoder's delay
+_NEEDED = (b'moov', b'moof', b'mdat', b'RIFF')  # boxes and chunks that frames are in; what else follows may be anything
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
 _TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
 _NO_TIMES = 0x80  # FFmpeg's mark of a format without times: it makes them up
@@ -107,7 +108,7 @@ class Video(Source):
         self.count = stream.frames or round(max(seconds, 0.0) * self.fps) or None
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.sound = self._place if isinstance(self._place, Path) and _sound_of(self._container) is not None else None
+        self.sound = self._place if isinstance(self._place, Path) and _sound_of(self._container, self._av) is not None else None
         self._index, self._decoded, self.has_ended = 0, self._decode(), False
         self._start: int | None = None  # the first frame's time
         self._end = 0.0  # the last frame's, in seconds since then
@@ -270,7 +271,7 @@ class Sound:
     def __init__(self, path: Path, start: float, av: Any) -> None:
         self._closing = contextlib.ExitStack()
         self._container = _opened(path, f'video {str(path)!r}', av, self._closing)
-        self.stream = _sound_of(self._container)
+        self.stream = _sound_of(self._container, av)
         self._offset = round(start / self.stream.time_base)
         self._packets, self._av = self._container.demux(), av
         self._joints, self._last = _Joints(self._container), -1 << 62
@@ -353,10 +354,11 @@ class _Joints:
             packet.pts += round(self._shift / unit)
 
 
-def _sound_of(container: Any) -> Any:
+def _sound_of(container: Any, av: Any) -> Any:
     """Return the sound that FFmpeg's own program takes, of those that it knows: the default one, else that of most channels."""
     sounds = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return max(sounds, default=None, key=lambda each: (bool(each.disposition & 1), each.codec_context.channels))
+    default = av.stream.Disposition.default
+    return max(sounds, default=None, key=lambda each: (bool(each.disposition & default), each.codec_context.channels))
 
 
 def _is_cut_off(path: Path) -> bool | None:
@@ -373,7 +375,7 @@ def _is_cut_off(path: Path) -> bool | None:
             file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
             size = _ebml_size(file) if file.read(4) == b'\x18\x53\x80\x67' else None
             return None if size is None else file.tell() + size > length
-        is_riff, at = head[:4] == b'RIFF', 0
+        is_riff, at, kind = head[:4] == b'RIFF', 0, b''
         if not is_riff and head[4:8] not in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip'):
             return None
         while at + 8 <= length:  # boxes or chunks, one after the other
@@ -384,8 +386,8 @@ def _is_cut_off(path: Path) -> bool | None:
                 size = int.from_bytes(head[8:16], 'big')
             if size < 8:  # 0 is all that follows
                 return False
-            at += size
-        return at > length + is_riff  # the last chunk's padding need not be there
+            at, kind = at + size, head[:4] if is_riff else head[4:8]
+        return at > length + is_riff and kind in _NEEDED  # the last chunk's padding need not be there
 
 
 def _ebml_size(file: BinaryIO) -> int | None:

@@ -13,6 +13,7 @@ import pytest
 from media import COUNT, write_video
 
 from self_segmentation.errors import ExitCode, InputError, SourceError
+from self_segmentation.io.frames import ArrivalTimes
 from self_segmentation.io.sources import SourceKind, open_pictures, open_source
 from self_segmentation.io.writers import VideoFile
 
@@ -117,6 +118,22 @@ def test_camera_frames_have_the_time_that_passed_whatever_it_says(tmp_path, monk
         writer.write(frame.name, frame.pixels, frame.stamp, frame.duration)
     writer.close()
     assert [frame.stamp for frame in frames_of(open_source(str(tmp_path / 'film.mp4')))] == pytest.approx(stamps, abs=0.001)
+
+
+@pytest.mark.parametrize('own, passed, stamps', [
+    ([0, 1, 2, 3], [0, 0, 0, 0], [0, 1, 2, 3]),  # what waited comes at once
+    ([0, 1, 2, 3], [0, 2, 4, 6], [0, 2, 4, 6]),  # slower than it says
+    ([0, 1, 2, 3], [0, 1.5, 2, 3], [0, 1.5, 2.5, 3.5]),  # one was late: from then on all are shown as much later
+    ([0, 0, 0, 0], [0, 1, 2, 3], [0, 1, 2, 3]),  # constant
+    ([5, 6, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]),  # begins anew
+    ([0, 1, 9000, 9001], [0, 1, 2, 3], [0, 1, 2, 3]),  # leaps
+    ([None] * 4, [0, 1, 2, 3], [0, 1, 2, 3])])
+def test_live_frame_has_its_own_time_unless_that_is_before_it_arrived(monkeypatch, own, passed, stamps):
+    arrivals = ArrivalTimes()
+    for number, (time_of_stream, moment) in enumerate(zip(own, passed)):
+        monkeypatch.setattr(time, 'monotonic', lambda moment=moment: 100.0 + moment)
+        stamp, duration = arrivals.next(time_of_stream)
+        assert stamp == stamps[number] and duration == (stamp - stamps[number - 1] if number else None)
 
 
 def test_video_among_devices_is_file():

@@ -278,6 +278,13 @@ def test_fragments_from_the_middle_are_whole_and_cut_ones_are_not(tmp_path):
         frames_of(open_source(str(path)))
 
 
+@pytest.mark.parametrize('ending, codec', [('mp4', 'libx264'), ('mkv', 'libx264'), ('avi', 'mpeg4')])
+def test_bytes_behind_a_whole_video_are_no_damage(tmp_path, ending, codec):
+    path = write_video(tmp_path / f'clip.{ending}', codec=codec)
+    path.write_bytes(path.read_bytes() + b'what a program put behind it' * 9)
+    assert len(frames_of(open_source(str(path)))) == COUNT
+
+
 @pytest.mark.parametrize('ending, default, width', [('mkv', 1, 48), ('mkv', 0, 32), ('mkv', None, 64), ('mp4', 1, 48),
                                                     ('mov', 2, 64)])
 def test_takes_default_picture_else_largest(tmp_path, ending, default, width):
