@@ -23,20 +23,8 @@ from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, So
 from ..io.assets import make_pipeline
 from ..io.locks import claim
 from ..io.recording_files import is_ros2
-from ..io.recordings import (
-    COMPRESSED,
-    IMAGE,
-    Recording,
-    RecordingWriter,
-    check_output,
-    is_image_topic,
-    is_there,
-    lack_of,
-    output_names,
-    recordings_in,
-    remove_partial,
-    typestore,
-)
+from ..io.recording_writer import RecordingWriter, check_output, is_there, lack_of, remove_partial, typestore
+from ..io.recordings import COMPRESSED, IMAGE, Recording, is_image_topic, output_names, recordings_in
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
 from ..picture.pipeline import Result
 from ..settings import Settings
@@ -172,9 +160,9 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         recording = Recording(place)
         closing.callback(recording.close)
         source = _chosen(recording, choice.topic)
-        left_out = _left_out(recording, source, settings, choice)
         images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)
                   and is_ros2(each)}
+        left_out = _left_out(recording, images if choice.in_place else set(), settings, choice)
         if bar is not None:
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = make_pipeline(settings)
@@ -183,7 +171,7 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         writer = RecordingWriter(output, recording)
         closing.callback(writer.discard)
         topics = {each.id: writer.add(each) for each in recording.connections
-                  if each.topic not in left_out and writer.takes(each)}
+                  if each.id not in left_out and writer.takes(each)}
         names = ('output',) if choice.in_place else tuple(_RESULTS)
         added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
         count, problems = 0, list[str]()
@@ -281,8 +269,12 @@ def _chosen(recording: Recording, topic: str) -> Any:
     return next(iter(images.values()))
 
 
-def _left_out(recording: Recording, source: Any, settings: Settings, choice: Choice) -> set[str]:
-    """Return the topics that must not be copied, because they show the people who are to be covered, or may."""
+def _left_out(recording: Recording, replaced: set[int], settings: Settings, choice: Choice) -> set[int]:
+    """
+    Return the connections that must not be copied, because they show the people who are to be covered, or may.
+
+    :param replaced: connections whose messages are replaced.
+    """
     topics = {each.topic for each in recording.connections}
     unknown = sorted({*choice.keep} - topics)
     if unknown:
@@ -294,14 +286,12 @@ def _left_out(recording: Recording, source: Any, settings: Settings, choice: Cho
                          'was made of')
     if not _covers(settings):
         return set()
-    left_out = {each.topic for each in recording.connections
-                if is_image_topic(each.msgtype) or not is_ros2(each)} - {*choice.keep}
-    if choice.in_place:
-        left_out.discard(source.topic)
+    left_out = {each.id: each.topic for each in recording.connections if each.id not in replaced
+                and (is_image_topic(each.msgtype) or not is_ros2(each)) and each.topic not in choice.keep}
     if left_out:
         _LOGGER.warning('%s: left out, for they may show people: %s; --keep TOPIC keeps one', recording.path,
-                        ', '.join(sorted(left_out)))
-    return left_out
+                        ', '.join(sorted({*left_out.values()})))
+    return {*left_out}
 
 
 class _Frame(NamedTuple):

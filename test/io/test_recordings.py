@@ -36,7 +36,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from self_segmentation.errors import InputError, SourceError
 from self_segmentation.io.recording_files import zstd_module
-from self_segmentation.io.recordings import Recording, RecordingWriter, is_recording, recordings_in
+from self_segmentation.io.recording_writer import RecordingWriter
+from self_segmentation.io.recordings import Recording, is_recording, recordings_in
 
 FRAMES = [np.full((24, 32, 3), value, np.uint8) for value in range(10, 60, 10)]
 COUNT = 4 * len(FRAMES)  # messages: three others beside each frame

@@ -415,13 +415,14 @@ def test_in_place_replaces_images_of_every_publisher(run, tmp_path, frames):
 def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in_place):
     place = write_bag(tmp_path / 'talk', frames[:1], topics=('/left', '/right', '/third'))
     with contextlib.closing(Recording(place)) as recording:
-        source, settings = _chosen(recording, '/left'), SimpleNamespace(replace='people')
-        left_out = _left_out(recording, source, settings, Choice(in_place=in_place, keep=('/third',)))
-        assert left_out == ({'/right'} if in_place else {'/left', '/right'})
+        topics, settings = {each.id: each.topic for each in recording.connections}, SimpleNamespace(replace='people')
+        replaced = {_chosen(recording, '/left').id} if in_place else set()
+        left_out = _left_out(recording, replaced, settings, Choice(in_place=in_place, keep=('/third',)))
+        assert {topics[number] for number in left_out} == ({'/right'} if in_place else {'/left', '/right'})
         assert '/right' in caplog.text and '--keep' in caplog.text
-        assert not _left_out(recording, source, SimpleNamespace(replace='background'), Choice())
+        assert not _left_out(recording, replaced, SimpleNamespace(replace='background'), Choice())
         with pytest.raises(SourceError, match='/fourth'):
-            _left_out(recording, source, settings, Choice(keep=('/fourth',)))
+            _left_out(recording, replaced, settings, Choice(keep=('/fourth',)))
 
 
 def test_covered_recording_shows_no_people(run, tmp_path, frames):
@@ -485,6 +486,21 @@ def test_leaves_out_what_may_show_covered_people(run, tmp_path, mixed, caplog):
     attachments, records = extras_of(tmp_path / 'new.mcap')
     assert not attachments and [record.name for record in records] == ['robot']
     assert '/points' in caplog.text and 'map.png' in caplog.text and '/battery' not in caplog.text
+
+
+def test_leaves_out_second_channel_of_topic_that_is_covered(run, tmp_path, frames):
+    """Of another encoding or type: it may show the same people."""
+    with mcap_file(tmp_path / 'mixed.mcap') as writer:
+        add_foreign(writer, TOPIC, 'json', b'{"data": "people"}')
+        add_frames(writer, frames)
+        other = writer.register_channel(TOPIC, 'cdr', writer.register_schema(COMPRESSED, 'ros2msg', b''))
+        writer.add_message(other, 10 ** 18, bytes(STORE.serialize_cdr(message(frames[0], 0, COMPRESSED), COMPRESSED)), 10 ** 18)
+    with contextlib.closing(Recording(tmp_path / 'mixed.mcap')) as recording:
+        assert len(recording.connections) == 3
+    code, said = run(tmp_path / 'mixed.mcap', '--replace', 'people', '--in-place', '--output', tmp_path / 'new.mcap')
+    assert code == 0, said
+    with contextlib.closing(Recording(tmp_path / 'new.mcap')) as recording:
+        assert len(recording.connections) == 1
 
 
 def test_names_way_from_ros_1(run, tmp_path):
