@@ -32,14 +32,17 @@ from .lifetime import STEADY, Reconnecting, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
-from .supervision import Supervisor
+from .supervision import Supervisor, what_helps
 
 __all__ = ['SegmentationNode', 'main']
 
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
+<<<<<<< ours
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
+=======
+>>>>>>> theirs
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
@@ -369,8 +372,9 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             coverage = self._pipeline.coverage
             people = len(self._pipeline.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime,
-                                       dict(self._troubles()), self._remedy(), self._paused)
+        remedy = what_helps(self._tuning.settings, self._pipeline.size if self._pipeline is not None else (0, 0))
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
+                                       remedy, self._paused)
 
     def _troubles(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong, by kind, of what this node knows."""
@@ -386,19 +390,6 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             covered = '. As they jump, all is covered' if self._times.is_jump and pipeline.settings.replace == 'people' else ''
             yield 'stamps', (f'the stamps of {self._input.topic} do not advance from frame to frame (the last is '
                              f'{self._times.stamp:.3f} s), so the node goes by its own clock{covered}')
-
-    def _remedy(self) -> str:
-        """Return what makes it faster."""
-        settings, ways = self._tuning.settings, []
-        if self._pipeline is not None and self._pipeline.size[1] > _SMALL:
-            ways.append('smaller images (these have {}x{} pixels)'.format(*self._pipeline.size))
-        if settings.model == 'general':
-            ways.append('model landscape')
-        if settings.people_detector and settings.people_most > 1:
-            ways.append('people.most 1')
-        if settings.image_transport == 'compressed':
-            ways.append('image_transport raw')
-        return f'What helps: {", ".join([*ways, "a lower frame rate of the camera", "less other work on this machine"])}'
 
 
 def main(args: list[str] | None = None) -> int:

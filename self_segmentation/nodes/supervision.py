@@ -14,14 +14,16 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..middleware import advice
 from ..picture.runtimes import Runtime
+from ..settings import Settings
 from .diagnostics import Health, Recent, Status
 from .inputs import Input
 from .outputs import Output
 
-__all__ = ['Supervisor']
+__all__ = ['Supervisor', 'what_helps']
 
 _SILENCE = 3.0  # seconds without a frame before it is said
 _PRESENT = 0.001  # fraction of the frame that a person covers at least
+_SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _LOGGED_ONCE = {'stamps'}  # and not again: the camera is as it is
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
@@ -128,3 +130,21 @@ class Supervisor:
                   if name in types and topic not in own | {source.topic}]
         return (f'{begin}: no publishers. Is the camera running, is the topic remapped? '
                 f'Topics of type {name}: {", ".join(others) or "none"}')
+
+
+def what_helps(settings: Settings, size: tuple[int, int]) -> str:
+    """
+    Return what makes a node faster.
+
+    :param size: width and height of the camera's images, pixels; 0 where it is not known.
+    """
+    ways = []
+    if size[1] > _SMALL:
+        ways.append('smaller images (these have {}x{} pixels)'.format(*size))
+    if settings.model == 'general':
+        ways.append('model landscape')
+    if settings.people_detector and settings.people_most > 1:
+        ways.append('people.most 1')
+    if settings.image_transport == 'compressed':
+        ways.append('image_transport raw')
+    return f'What helps: {", ".join([*ways, "a lower frame rate of the camera", "less other work on this machine"])}'
