@@ -72,8 +72,9 @@ class Pipeline:
         self._model = Segmenter(assets.model, settings.runtime)
         self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
         self._engine = self._make_engine(settings)
-        self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
-        self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
+        self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._matte = self._unseen
+        self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)

@@ -33,7 +33,7 @@ def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
     files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
     pipeline, source = make_pipeline(Settings().updated({**values, **files})), open_source(str(share('demo', 'sample.mp4')))
-    composite = np.empty(0, np.uint8)
+    composite: NDArray[np.uint8] = np.empty(0, np.uint8)
     while (frame := source.read()) is not None and frame.index <= _FRAMES[1]:
         if frame.index >= _FRAMES[0]:
             result = pipeline.process(frame.pixels, stamp=frame.stamp)
