@@ -54,8 +54,9 @@ def read_requirements(name: str) -> str:
 
 
 def state_line(name: str) -> str:
-    """Return the line of a file of requirements: its name and the hash of its text."""
-    return f'{name} {hashlib.sha256(read_requirements(name).encode()).hexdigest()}'
+    """Return the line of a file of requirements: its name and the hash of what it asks for."""
+    asked = [line.partition('#')[0].strip() for line in read_requirements(name).splitlines()]
+    return f'{name} {hashlib.sha256(chr(10).join(filter(None, asked)).encode()).hexdigest()}'
 
 
 def read_state() -> list[str]:

@@ -79,9 +79,11 @@ def constraints(session: nox.Session) -> None:
     lines = (ROOT / 'config' / 'constraints.txt').read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
     for version in ('3.10', '3.11', '3.12', '3.13', '3.14'):
+        has_mediapipe = version in ('3.10', '3.11', '3.12')
         for machine in ('x86_64', 'aarch64'):
             wanted = {'python_version': version, 'platform_machine': machine}
             names = [f'{pin.name}{pin.specifier}' for pin in pins if pin.marker is None or pin.marker.evaluate(wanted)]
+            names = [name for name in names if has_mediapipe or not name.startswith('mediapipe')]
             platforms = [f'--platform=manylinux_2_{minor}_{machine}' for minor in range(17, 36)]  # Ubuntu 22.04 has glibc 2.35
             session.run('python', '-m', 'pip', 'install', '-q', '--dry-run', '--no-deps', '--only-binary=:all:', *platforms,
                         f'--python-version={version}', '--target', session.create_tmp(), *names)
