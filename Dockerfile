@@ -9,11 +9,11 @@ WORKDIR /ws
 
 # What it depends on changes seldom, so it is a layer of its own.
 COPY package.xml src/self_segmentation/
-COPY config/constraints.txt src/self_segmentation/config/
+COPY config/requirements.txt config/constraints.txt src/self_segmentation/config/
 # hadolint ignore=DL3008  # apt has one version only, the newest
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-pip tini \
-    && pip install --no-deps -c src/self_segmentation/config/constraints.txt mediapipe protobuf absl-py flatbuffers attrs av \
+    && pip install --no-deps -r src/self_segmentation/config/requirements.txt \
     && rosdep update --rosdistro jazzy \
     && rosdep install --from-paths src --ignore-src -y --dependency-types exec --skip-keys "usb_cam rqt_image_view" \
     && rm -rf /var/lib/apt/lists/*

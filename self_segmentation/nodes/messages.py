@@ -265,7 +265,7 @@ class ImageWriter:
         self.message.encoding = encoding
         self.message.is_bigendian = sys.byteorder == 'big'
         self._channels = ENCODINGS[encoding][0]
-        self._pixels = np.empty((0, 0, self._channels), np.uint8)
+        self._pixels: NDArray[np.uint8] = np.empty((0, 0, self._channels), np.uint8)
 
     def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
         """

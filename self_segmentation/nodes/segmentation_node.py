@@ -38,11 +38,7 @@ __all__ = ['SegmentationNode', 'main']
 
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
-<<<<<<< ours
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
-_SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
-=======
->>>>>>> theirs
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]

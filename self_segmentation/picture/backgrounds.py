@@ -249,7 +249,7 @@ class CleanPlate:
     def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
         self._bgr = settings.background_color[::-1]
         self._plate: Array = np.empty((0, 0, 3), np.uint8)
-        self._quiet = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
+        self._quiet: Array = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
 
     def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
         """Return what was learnt so far, this frame included."""

@@ -71,8 +71,9 @@ class Pipeline:
         self._background = make_background(settings, assets.media)
         self._model, self._detector = self._loaded(assets, settings.runtime)
         self._engine = self._make_engine(settings)
-        self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
-        self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
+        self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._matte = self._unseen
+        self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
         self._moment = 0.0  # of the last frame
 
     def _loaded(self, assets: Assets, runtime: str, model: Segmenter | None = None) -> tuple[Segmenter, PersonDetector | None]:
