@@ -20,7 +20,7 @@ __all__ = ['Connections', 'Log']
 _MOST_WAITING = 128  # connections; also less than a process may open, which is 1024 on most systems
 _PATIENCE = 10.0  # seconds for a request's head to come, or for an answer to be taken and the next request to come
 _LOG_INTERVAL = 60.0  # seconds between two lines of one kind
-_LONGEST_REASON = 3000  # characters in the log
+_LONGEST_REASON = 500  # characters of an exception's text in the log
 
 
 class Log:
@@ -32,19 +32,19 @@ class Log:
         self._logged: dict[str, float] = {}  # seconds, by kind
 
     def warn(self, kind: str, more: str = '') -> None:
-        """Log that something of this kind came; ``more`` may be what others sent."""
+        """Log that something of this kind came; ``more`` is about this one."""
         self._counts[kind] += 1
         now = time.monotonic()
         if now - self._logged.get(kind, -_LOG_INTERVAL) >= _LOG_INTERVAL:
             self._logged[kind] = now
             count = self._counts.pop(kind)
             times = f' ({count} times)' if count > 1 else ''
-            self._logger.warning('%s%s%s', kind, times, more[:_LONGEST_REASON])
+            self._logger.warning('%s%s%s', kind, times, more)
 
     def fault(self, what: str, error: BaseException, more: str = '') -> None:
         """Log a fault of the server itself, with its traceback."""
-        trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
-        self.warn(f'{what}, {type(error).__name__}', f'{more}: {trace[-_LONGEST_REASON:]}')
+        trace = ''.join(traceback.format_tb(error.__traceback__))
+        self.warn(f'{what}, {type(error).__name__}', f'{more}: {str(error)[:_LONGEST_REASON]}\n{trace}')
 
 
 class _Waiting(NamedTuple):

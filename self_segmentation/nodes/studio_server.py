@@ -45,7 +45,6 @@ _MOST_ANSWERS = 64  # that wait for a browser
 _IN_FLIGHT = 2  # bundles of pictures that a browser has not drawn yet
 _PATIENCE = 10.0  # seconds for a browser to take what it is sent, and between two signs of life
 _MOST_BACKGROUNDS = 200
-_BACKLOG = 64  # connections that the system keeps until they are accepted, all at once
 _MOST_DECODING = 64  # requests for small pictures of them that wait; a page has six at a time
 _NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LARGEST_IMAGE = 64 << 20  # bytes of a background
@@ -272,7 +271,7 @@ class Server:
         await self._runner.setup()
         assert self._runner.server is not None
         self._connections = Connections(self._runner.server, self._log)
-        self._listener = await self._loop.create_server(self._connections, self._host, port, backlog=_BACKLOG)
+        self._listener = await self._loop.create_server(self._connections, self._host, port)
         return int(self._listener.sockets[0].getsockname()[1])
 
     def _on_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -414,7 +414,7 @@ def test_goes_on_when_no_file_can_be_opened(foreign, studio):
     assert shows(page, foreign)
     limit = open_files(page.program) + 10
     resource.prlimit(page.program.pid, resource.RLIMIT_NOFILE, (limit, limit))
-    with connections(page.url, 60):
+    with connections(page.url, 25):
         wait_until(lambda: 'no connection can be accepted: Too many open files' in page.program.said, 'the reason')
         assert shows(page, foreign)
     assert loads(page.url) and shows(page, foreign)
