@@ -405,10 +405,10 @@ def is_ended(connection) -> bool:
     return True
 
 
-def has_answer(connection) -> bool:
-    """Whether a page comes, whole."""
+def has_answer(connection, end=b'</html>') -> bool:
+    """Whether an answer comes, whole."""
     answer = b''
-    while b'</html>' not in answer:
+    while end not in answer:
         part = connection.recv(1 << 20)
         answer += part
         if not part:
@@ -510,7 +510,7 @@ def test_small_pictures_wait_in_bounds(server, monkeypatch):
         wait_until(lambda: server._to_decode == 3, 'the requests')
         assert get(server, '/backgrounds/room.jpg')[0] == 503 and get(server, '/')[0] == 200
         going_on.set()
-        assert all(b'picture' in connection.recv(1 << 16) for connection in waiting)
+        assert all(has_answer(connection, b'picture') for connection in waiting)
 
 
 def test_picture_that_could_not_be_opened_is_opened_later(server, folder, monkeypatch):
