@@ -4,7 +4,7 @@
 The studio's web server: a page of a few files, small pictures of backgrounds, and one WebSocket for each browser.
 
 It runs in a thread of its own and knows no ROS. What a browser may do is bounded here: who it is, what it sends and how often,
-and how much waits for it; how many connections may be open without a request is in :mod:`.connections`.
+and how much waits for it; how many connections may be open without a request is in :mod:`.studio_connections`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ..errors import ImageError, SourceError
 from ..io.image_files import picture_kind
 from ..picture.decoding import decode_file, flattened
 from ..resources import read_file
-from .connections import Connections, Log
 from .streams import Bundle
+from .studio_connections import Connections, Log
 
 __all__ = ['Audience', 'Backgrounds', 'Browser', 'Server']
 

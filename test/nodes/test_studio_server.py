@@ -19,7 +19,7 @@ from conftest import EMPTY_ROOM, wait_until
 aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed: the studio is not tested')
 
 from self_segmentation.errors import SourceError  # noqa: E402
-from self_segmentation.nodes import connections, studio_server  # noqa: E402
+from self_segmentation.nodes import studio_connections, studio_server  # noqa: E402
 from self_segmentation.nodes.streams import Bundle  # noqa: E402
 from self_segmentation.nodes.studio_server import Audience, Backgrounds, Server  # noqa: E402
 
@@ -389,7 +389,7 @@ WHOLE = HALF + b'\r\n'
 @pytest.fixture
 def impatient(monkeypatch):
     """Less patience with connections that wait."""
-    monkeypatch.setattr(connections, '_PATIENCE', 0.3)
+    monkeypatch.setattr(studio_connections, '_PATIENCE', 0.3)
 
 
 @contextlib.contextmanager
@@ -475,9 +475,9 @@ def test_connections_of_one_address_do_not_end_those_of_another(server, caplog):
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(connected(server, '127.0.0.2'))
         other.sendall(HALF)
-        crowd = [stack.enter_context(connected(server)) for _ in range(connections._MOST_WAITING + 20)]
+        crowd = [stack.enter_context(connected(server)) for _ in range(studio_connections._MOST_WAITING + 20)]
         assert all(is_ended(connection) for connection in crowd[:21])
-        wait_until(lambda: len(server._runner.server.connections) == connections._MOST_WAITING, 'the end of the others')
+        wait_until(lambda: len(server._runner.server.connections) == studio_connections._MOST_WAITING, 'the end of the others')
         crowd[-1].sendall(WHOLE)
         other.sendall(b'\r\n')
         assert has_answer(other) and has_answer(crowd[-1])
