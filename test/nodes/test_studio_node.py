@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The studio's process: how it starts and ends, and what other nodes and foreign connections do to it."""
 import asyncio
+import contextlib
 import functools
 import json
 import random
 import re
+import resource
 import signal
 import socket
 import sys
 import threading
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,3 +360,64 @@ def test_fault_of_callback_is_logged_once_with_topic_and_publisher(foreign, stud
         foreign.graph.spin()
     page.wait(lambda: reason in page.program.said and 'in on_people' in page.program.said, 'the reason', foreign.graph.spin)
     assert shows(page, foreign) and page.program.said.count('not handled') == 1, page.program.said
+
+
+# ---- foreign connections
+
+HALF = b'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: '
+
+
+@contextlib.contextmanager
+def connections(url: str, count: int):
+    """Connections that send half a request, and stay."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count + 1000, limits[1]), limits[1]))
+    port = int(url.rstrip('/').rpartition(':')[2])
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                connection = stack.enter_context(socket.create_connection(('127.0.0.1', port), timeout=20))
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(HALF)
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def loads(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return b'studio.js' in answer.read()
+
+
+def open_files(program: Program) -> int:
+    return len([*Path(f'/proc/{program.pid}/fd').iterdir()])
+
+
+def test_1100_half_sent_requests_keep_nobody_away(foreign, studio):
+    page = studio(foreign.name, 'output')
+    assert shows(page, foreign) and loads(page.url)
+    before = open_files(page.program)
+    with connections(page.url, 1100):
+        assert open_files(page.program) < before + 300
+        assert loads(page.url) and shows(page, foreign)
+        other = Page(page.program, foreign.name, 'output')
+        assert shows(other, foreign)
+        other.close()
+    wait_until(lambda: open_files(page.program) <= before + 5, 'the end of all connections')
+    assert loads(page.url) and shows(page, foreign)
+    lines = [line for line in page.program.said.splitlines() if not line.startswith('[INFO]')]
+    assert len(lines) == 1 and 'more than 128 connections sent no request' in lines[0], lines
+
+
+def test_goes_on_when_no_file_can_be_opened(foreign, studio):
+    """Each connection is a file of the process."""
+    page = studio(foreign.name, 'output')
+    assert shows(page, foreign)
+    limit = open_files(page.program) + 10
+    resource.prlimit(page.program.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with connections(page.url, 25):
+        wait_until(lambda: 'no connection can be accepted: Too many open files' in page.program.said, 'the reason')
+        assert shows(page, foreign)
+    assert loads(page.url) and shows(page, foreign)
+    lines = [line for line in page.program.said.splitlines() if not line.startswith('[INFO]')]
+    assert len(lines) == 1, lines
