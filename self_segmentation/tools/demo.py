@@ -30,7 +30,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from ..errors import ExitCode
 from ..io.window import why_no_window
 from ..io.writers import VideoFile
 from ..nodes.lifetime import run
@@ -164,7 +163,7 @@ def main(args: list[str] | None = None) -> int:
         return nodes[0]
 
     try:
-        code = run(make_node, [])
+        run(make_node, [])
     finally:
         for child in children:
             child.terminate()  # silent at every moment of its start, which SIGINT is not
@@ -175,8 +174,8 @@ def main(args: list[str] | None = None) -> int:
         print(f'{images} images: {options.folder}/output.mp4, and before, mask and after in {options.folder}/output.png')
     elif nodes and nodes[0].ending.is_set():  # else it was interrupted
         print('no image came: see what the nodes said above', file=sys.stderr)
-        return ExitCode.FAILED
-    return code
+        return 1
+    return 0
 
 
 def _commands(camera: str, has_window: bool) -> Iterator[tuple[str, ...]]:
