@@ -624,7 +624,8 @@ def test_second_program_of_one_output_is_refused(start, tmp_path, sample, kind):
     code = second.exit_code()
     for process in writing:
         os.kill(process, signal.SIGCONT)
-    assert code == 1 and 'is being written by another program' in second.said and 'Traceback' not in second.said
+    assert code == 1 and f'{to}' in second.said and 'is being written by another program' in second.said
+    assert '.partial' not in second.said and 'Traceback' not in second.said
     assert first.exit_code() == 0, first.said
     made = to / 'talk' if 'of' in kind else to
     assert len(images_of(made, OUTPUT)) == 100 and '.partial' not in ' '.join(names(tmp_path) + names(made.parent))
