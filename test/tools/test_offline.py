@@ -609,7 +609,7 @@ def program(start, *arguments):
     return start('', command=[sys.executable, '-m', 'self_segmentation', *map(str, arguments)], env=dict(os.environ))
 
 
-@pytest.mark.parametrize('kind', ['file', 'folder', 'folder of recordings'])
+@pytest.mark.parametrize('kind', ['file', 'folder of recordings'])
 def test_second_program_of_one_output_is_refused(start, tmp_path, sample, kind):
     place = long_recording(tmp_path / 'all' / 'talk', sample)
     to = tmp_path / ('new.mcap' if kind == 'file' else 'new')
