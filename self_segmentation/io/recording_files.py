@@ -322,12 +322,12 @@ class _Mcap:
         from mcap.reader import SeekingReader
         from mcap.records import Channel, Message, Schema, Statistics
 
+        summary: Any = None
         try:
             reader = SeekingReader(self._file, validate_crcs=True)
             summary = reader.get_summary()
         except library_errors() as error:
-            _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # said where it is read from its begin
-            summary = None
+            _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # reported where it is read from its begin
         if summary is not None and summary.statistics is not None and _says_all(summary):
             self._indexed, self._told = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
