@@ -328,7 +328,7 @@ class _Mcap:
             summary = reader.get_summary()
         except library_errors() as error:
             _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # reported where it is read from its begin
-        if summary is not None and summary.statistics is not None and _says_all(summary):
+        if summary is not None and _says_all(summary):
             self._indexed, self._told = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
             self.is_compressed = any(each.compression for each in summary.chunk_indexes)
