@@ -34,7 +34,8 @@ _OUTPUTS = ('output', 'mask', 'alpha')
 
 def _parser() -> argparse.ArgumentParser:
     usage = '%(prog)s [INPUT] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'  # all would hide the reason
-    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__, usage=usage)
+    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__, usage=usage,
+                                     epilog='For example: self_segmentation photo.jpg --output out.png')
     parser.add_argument('input', nargs='?', default='0',
                         help='camera number or device, video, stream (rtsp://, http://), image, or folder of images '
                              '(default: camera 0)')
@@ -129,7 +130,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.frames import UNKNOWN_FPS
     from .io.recordings import is_recording
     from .io.sources import SourceKind, is_stream, open_source
-    from .io.window import Window, why_no_window
+    from .io.window import Window, has_display, why_no_window
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     if not is_stream(options.input) and is_recording(as_path(options.input)):
@@ -139,7 +140,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     no_window = 'not wanted' if options.no_window else why_no_window()
     if no_window and not writers:
         raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
-    if no_window and not options.no_window:
+    if no_window and not options.no_window and has_display():
         _LOGGER.warning('no window: %s', no_window)
     if not flip_given:
         settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
@@ -216,7 +217,16 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
     from .io.assets import model_path
     from .io.frames import UNKNOWN_FPS
     from .io.sources import SourceKind
-    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile, is_file_ending
+    from .io.writers import (
+        ALPHA_ENDINGS,
+        IMAGE_ENDINGS,
+        RECORDING_ENDINGS,
+        VIDEO_ENDINGS,
+        Folder,
+        ImageFile,
+        VideoFile,
+        is_file_ending,
+    )
 
     has_alpha = settings.background_type == 'transparent'
     paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
@@ -251,7 +261,7 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
         is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
-            if is_file:
+            if is_file or is_file_ending(ending):
                 raise SourceError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
         elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
@@ -268,7 +278,8 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
             writers['composite'] = ImageFile(path)
         elif is_file_ending(ending):  # not so results_v1.2
             raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
-                              f'({", ".join(IMAGE_ENDINGS)}) or a folder')
+                              f'({", ".join(IMAGE_ENDINGS)}) or a folder'
+                              + ('; a recording is made only of a recording' if ending in RECORDING_ENDINGS else ''))
         else:
             writers['composite'] = Folder(path)
     if writers and not isinstance(writers.get('composite'), VideoFile):
