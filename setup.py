@@ -41,13 +41,13 @@ setup(
         'ai-edge-litert>=2',  # sends nothing, as later versions of MediaPipe do
         'av>=12',
         'numpy>=1.21',
-        'opencv-contrib-python>=4.5',  # the one that MediaPipe requires too: two of OpenCV's share a folder
+        'opencv-python-headless>=4.5',  # needs no library of the system; those with windows need X11's, and share its folder
         'pillow>=9',
+        'pygame-ce>=2.1.3',  # the window
         'PyYAML>=5.4',
         'tqdm>=4.57',
     ],
     extras_require={
-        'mediapipe': ['mediapipe<=0.10.21; python_version < "3.13"'],  # the last that sends nothing
         'heic': ['pillow-heif'],
         'recordings': [
             'rosbags>=0.11.6',  # the first whose writer can be aborted, and whose errors about QoS are its own

@@ -49,7 +49,8 @@ class _Formatter(logging.Formatter):
 def _parser() -> argparse.ArgumentParser:
     # Short: with all options in it, it would hide the reason of an error.
     usage = '%(prog)s [INPUT ...] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'
-    parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage)
+    parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage,
+                     epilog='For example: self_segmentation photo.jpg --output out.png')
     parser.add_argument('input', nargs='*', default=['0'],
                         help='camera number or device, video, stream (rtsp://, http://), image, several images, or folder of '
                              'images (default: camera 0)')
@@ -147,7 +148,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.recordings import is_recording
     from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
     from .io.videos import av_for
-    from .io.window import Window, why_no_window
+    from .io.window import Window, has_display, why_no_window
     from .io.writers import PictureError
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
@@ -175,7 +176,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         if no_window and not writers:
             problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
             raise InputError(problem) if options.no_window else SourceError(problem)
-        if no_window and not options.no_window:
+        if no_window and not options.no_window and has_display():
             _LOGGER.warning('no window: %s', no_window)
         for writer in writers.values():
             closing.callback(writer.close)
@@ -256,7 +257,16 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
     from .io.assets import model_path
     from .io.frames import UNKNOWN_FPS
     from .io.sources import SourceKind
-    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile, is_file_ending
+    from .io.writers import (
+        ALPHA_ENDINGS,
+        IMAGE_ENDINGS,
+        RECORDING_ENDINGS,
+        VIDEO_ENDINGS,
+        Folder,
+        ImageFile,
+        VideoFile,
+        is_file_ending,
+    )
 
     has_alpha = settings.background_type == 'transparent'
     paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
@@ -294,7 +304,7 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
         is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
-            if is_file:
+            if is_file or is_file_ending(ending):
                 raise InputError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
         elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
@@ -311,7 +321,8 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
             writers['composite'] = ImageFile(path)
         elif is_file_ending(ending):  # not so results_v1.2
             raise InputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
-                             f'({", ".join(IMAGE_ENDINGS)}) or a folder')
+                             f'({", ".join(IMAGE_ENDINGS)}) or a folder'
+                             + ('; a recording is made only of a recording' if ending in RECORDING_ENDINGS else ''))
         else:
             writers['composite'] = Folder(path)
     if writers and not isinstance(writers.get('composite'), VideoFile):

@@ -25,8 +25,10 @@ from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
 
-_SYSTEM_LIBRARIES = ('libGL.so', 'libgthread-2.0.so', 'libglib-2.0.so')  # that OpenCV with windows needs
 _OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
+_ROS = {'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
+        'std_srvs'}
+_NO_LIBRARY = ': cannot open shared object file'  # glibc's words
 _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -73,6 +75,19 @@ def _open_standard_files() -> None:
     sys.stderr = io.TextIOWrapper(stderr, errors='backslashreplace', line_buffering=True)
 
 
+def _missing(error: ImportError) -> str:
+    """Return what this machine lacks and how to get it, in words; nothing where it is not known."""
+    name = str(error.name).partition('.')[0]
+    if isinstance(error, ModuleNotFoundError) and name in _ROS:
+        return (f'this program needs ROS 2, and there is no {name} for {sys.executable}: source /opt/ros/DISTRIBUTION/setup.bash '
+                '(the program self_segmentation runs without ROS)')
+    library, found, _ = str(error).partition(_NO_LIBRARY)
+    if found and name == 'cv2':
+        return (f'OpenCV needs {library}: sudo apt install libgl1 libglib2.0-0 libsm6 libice6 (or take opencv-python-headless in '
+                'its place, which needs none of them)')
+    return f'{name} needs the library {library}, which this machine lacks' if found else ''
+
+
 def _program(load: Callable[[], _Main]) -> _Main:
     """
     Make a program, which returns its exit code, of a function that imports it and returns its ``main``.
@@ -91,9 +106,8 @@ def _program(load: Callable[[], _Main]) -> _Main:
         except KeyboardInterrupt:
             code = ExitCode.DONE
         except Exception as error:
-            if isinstance(error, ImportError) and str(error).startswith(_SYSTEM_LIBRARIES):
-                print(f'{load.__name__}: error: OpenCV cannot be imported: {error}: sudo apt install libgl1 libglib2.0-0, or '
-                      'take opencv-contrib-python-headless, which shows no windows', file=sys.stderr)
+            if reason := isinstance(error, ImportError) and _missing(error):
+                print(f'{load.__name__}: error: {reason}', file=sys.stderr)
             else:
                 print(masked(traceback.format_exc()), end='', file=sys.stderr)  # Python itself would show passwords of addresses
             code = ExitCode.WILL_FAIL_AGAIN if isinstance(error, ImportError) else ExitCode.FAILED

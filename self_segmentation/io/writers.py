@@ -28,7 +28,8 @@ from .frames import Source
 from .locks import claim
 from .videos import Sound, Video, av_for
 
-__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError', 'VideoFile', 'Writer',
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError',
+           'VideoFile', 'Writer',
            'is_file_ending']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
@@ -39,6 +40,7 @@ VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg 
 ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
+RECORDING_ENDINGS = '.mcap', '.db3', '.bag'  # written by others, of recordings
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
@@ -54,7 +56,7 @@ class PictureError(SourceError):
 def _file_endings() -> frozenset[str]:
     """Return what Pillow, FFmpeg and Python know as endings of files."""
     PIL.Image.init()
-    known = {*PIL.Image.registered_extensions(), *mimetypes.MimeTypes().types_map[True]}
+    known = {*RECORDING_ENDINGS, *PIL.Image.registered_extensions(), *mimetypes.MimeTypes().types_map[True]}
     with contextlib.suppress(SourceError):
         av = av_for('files')
         known.update(f'.{ending}' for name in av.formats_available for ending in av.ContainerFormat(name).extensions)

@@ -14,9 +14,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -306,6 +308,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a PNG plot of the pipelines')
     options = parser.parse_args(args)
+    if not options.no_graph and importlib.util.find_spec('rclpy') is None:
+        print('The node is left out: there is no ROS (rclpy) here.', file=sys.stderr)
+        options.no_graph = True
     results: dict[str, Any] = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
     print('\n'.join([results['machine'], '', *_pipeline_tables(results['pipelines'])]), flush=True)
     results['cpu'] = measure_cpu(max(1, options.frames // 30))
