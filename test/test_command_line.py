@@ -297,6 +297,15 @@ def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
     assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
 
 
+@pytest.mark.slow
+def test_progress_bar_leaves_no_semaphore(tmp_path):
+    """Where processes are not forked: the default from Python 3.14 on."""
+    code = ('import multiprocessing, sys\nmultiprocessing.set_start_method("forkserver")\n'
+            'from self_segmentation.programs import self_segmentation\nself_segmentation()')
+    done = subprocess.run([sys.executable, '-c', code, ASTRONAUT, '--mask', tmp_path, '--no-window'], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+
+
 def assert_fails(path: Path, source: Path, **more) -> None:
     done = subprocess.run([sys.executable, '-m', 'self_segmentation', source, '--no-window', '--output', path],
                           capture_output=True, text=True, **more)
