@@ -70,7 +70,9 @@ NAMES = [b'caf\xe9.mp4', 'Käse – 日本.mp4'.encode(), b'a:b.mp4', b'concat:x
 
 
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
-def test_reads_and_writes_video_of_any_name(tmp_path, tmp_path_factory, locale):
+def test_reads_and_writes_video_of_any_name(tmp_path, locale):
+    if locale == 'C' and sys.version_info >= (3, 13) and not sys.prefix.isascii():
+        pytest.skip(f'NumPy 2 and OpenCV cannot be imported from {sys.prefix} where names are not UTF-8')
     for name in NAMES:
         write_video(tmp_path / 'new.mp4').rename(tmp_path / os.fsdecode(name))
     code = ('import sys\nfrom pathlib import Path\nfrom self_segmentation.io.sources import open_source\n'
@@ -80,9 +82,7 @@ def test_reads_and_writes_video_of_any_name(tmp_path, tmp_path_factory, locale):
             '    for frame in iter(source.read, None):\n        writer.write(frame.name, frame.pixels)\n'
             '    writer.close()\n    print(source.kind)')
     environment = {**os.environ, 'LC_ALL': locale, 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
-    python = tmp_path_factory.mktemp('python') / 'venv'
-    python.symlink_to(sys.prefix)  # NumPy 2 itself cannot be imported there from a folder with an umlaut
-    done = subprocess.run([python / 'bin' / Path(sys.executable).name, '-c', code, *map(os.fsdecode, NAMES)], cwd=tmp_path, env=environment,
+    done = subprocess.run([sys.executable, '-c', code, *map(os.fsdecode, NAMES)], cwd=tmp_path, env=environment,
                           capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, 'video\n' * len(NAMES)), done.stderr
     for name in NAMES:
