@@ -110,9 +110,9 @@ LIBRARIES = {'segmentation_node': ['', 'numpy', 'cv2', 'rclpy', RUNTIME], 'entry
 
 def has_mapped(pid: int, library: str) -> bool:
     """Whether a process has a library, or one of several, and its signals in hand."""
-    folder = Path(f'/proc/{pid}')
-    caught = next(line for line in (folder / 'status').read_text().splitlines() if line.startswith('SigCgt'))
-    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1 and re.search(f'/({library})', (folder / 'maps').read_text()))
+    status, maps = (Path(f'/proc/{pid}/{name}').read_text() for name in ('status', 'maps'))
+    caught = next(line for line in status.splitlines() if line.startswith('SigCgt'))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1 and re.search(f'/({library})', maps))
 
 
 @pytest.mark.parametrize('name, library', [(name, library) for name in STARTED for library in LIBRARIES[name]])
