@@ -31,7 +31,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..errors import ExitCode, InputError, SelfSegmentationError
 from ..io.assets import make_pipeline
@@ -39,6 +38,7 @@ from ..io.sources import open_source
 from ..picture.compositor import edge_corrected
 from ..picture.people import Person
 from ..picture.pipeline import Pipeline
+from ..progress import tqdm
 from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
