@@ -113,7 +113,7 @@ class Tunable:
             fitting = tuple(value)
         if not self._fits(fitting):
             where = f' (from {origin})' if origin else ''
-            hint = ', as 0,128,0 or #rrggbb' if kind is tuple else ''
+            hint = ', as 0,128,0 or #008000' if kind is tuple else ''
             if kind is tuple and value is None:
                 hint += '; in YAML, # begins a comment without quotes: "#008000"'
             raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}{hint}')

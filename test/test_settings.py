@@ -121,7 +121,7 @@ def test_color_is_taken_in_every_spelling(value, color):
                                    '1,2,٣', '1_0,2,3', '1,2,3,4'])
 def test_text_that_is_no_color_is_refused(value):
     message = problems({'background.color': value})['background.color']
-    assert repr(value) in message and 'as 0,128,0 or #rrggbb' in message
+    assert repr(value) in message and 'as 0,128,0 or #008000' in message
 
 
 def test_color_after_comment_sign_names_quotes(tmp_path):
