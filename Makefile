@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# make demo              the main job on the built-in sample, DEMO_SECONDS=20
+# make demo              the main job on the built-in sample, until Ctrl-C; DEMO_SECONDS=60
 # make demo CAMERA=0     ... on a camera
-# make test              lint, types and all tests; the studio's page in a browser: sudo apt install chromium
+# make test              all tests; the studio's page in a browser: sudo apt install chromium
 # make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, about a minute
+# make lint              ruff and mypy
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, SECONDS=600
 # make bench             how fast it is on this machine
@@ -12,6 +13,7 @@
 # make soak              an hour of what users leave running, with kills and changes: memory, frames, errors; MINUTES=60
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
 #
+# Each sets up in .venv what it needs (.ci/make_venv.py). PYTHON=python3.12 chooses the Python.
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
 
 DEMO_SECONDS ?=
@@ -20,11 +22,10 @@ CAMERA ?=
 MINUTES ?= 60
 WORKERS ?= 4
 RUN := .venv/bin/python
-PIP := $(RUN) -m pip -qq --disable-pip-version-check
-PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3.13 python3; do \
-	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
-	&& echo $$python && break; done)
-OPENCV = $$(sed -n 's/^opencv-contrib-python\(==[0-9.]*\).*/\1/p' .ci/requirements.txt)
+# The Python of the .venv first, so that the one it was made with stays; then the one that most was tried with.
+FIND_PYTHON := for python in .venv/bin/python python3.11 python3.12 python3.10 python3.13 python3.14 python3; do \
+	$$python .ci/make_venv.py 2>/dev/null && echo $$python && exit; done; echo python3
+SET_UP = @python="$${PYTHON:-$$($(FIND_PYTHON))}"; "$$python" .ci/make_venv.py
 
 # Hundreds of the tests' processes would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,64 +34,50 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENT
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
 
-.PHONY: demo test check lint test-matrix fuzz bench pictures soak reference window clean
+.PHONY: demo test check lint test-matrix fuzz bench pictures soak reference clean
 
-demo: window
+demo:
+	$(SET_UP) demo
 	@$(RUN) -m self_segmentation.tools.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) --camera '$(CAMERA)'
 
-test: lint
+test:
+	$(SET_UP) demo test
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
 
 check: lint
 	@$(RUN) -m pytest -m 'not processes and not slow' -n 2 --dist loadscope $(TESTS)
 
-lint: .venv/.complete
+lint:
+	$(SET_UP) demo test lint
 	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .
 	@$(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
 
-test-matrix: .venv/.matrix
+test-matrix:
+	$(SET_UP) matrix
 	@env -u AMENT_PREFIX_PATH -u ROS_DISTRO $(RUN) -m nox --noxfile .ci/noxfile.py $(if $(SESSIONS),--sessions '$(SESSIONS)')
 
-fuzz: .venv/.fuzz
+fuzz:
+	$(SET_UP) demo test fuzz
 	@$(RUN) test/fuzz/run.py $(SECONDS)
 
-bench: .venv/.complete
+bench:
+	$(SET_UP) demo test
 	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
 
-pictures: .venv/.complete
+pictures:
+	$(SET_UP) demo test
 	@$(RUN) -m self_segmentation.tools.gallery
 	@$(RUN) test/studio.py pictures docs
 
-soak: .venv/.complete
+soak:
+	$(SET_UP) demo test
 	@$(RUN) test/soak/soak.py --minutes $(MINUTES)
 
-reference: .venv/.complete
+reference:
+	$(SET_UP) demo
 	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml
 	@$(RUN) -m self_segmentation.tools.reference readme README.md
 	@$(RUN) -m self_segmentation.tools.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
-
-.venv/.complete: .ci/requirements.txt .ci/requirements-kilted.txt .ci/requirements-test.txt .ci/requirements-runtimes.txt
-	@test -n '$(PYTHON)' || { echo 'Python 3.10 to 3.13 with venv is needed: sudo apt install python3 python3-venv'; exit 1; }
-	@echo 'Setting up .venv with ROS 2, OpenCV, MediaPipe and LiteRT from PyPI (once, about a minute) ...'
-	@$(PYTHON) -m venv .venv
-	@$(PIP) install -r .ci/requirements.txt
-	@$(PIP) install --no-deps -r .ci/requirements-runtimes.txt
-	@$(RUN) -c 'import cv2' 2>/dev/null || { \
-		echo 'No libGL or glib here, so no window: OpenCV without windows is taken (sudo apt install libgl1 libglib2.0-0 for one).'; \
-		$(PIP) uninstall --yes opencv-contrib-python && $(PIP) install "opencv-contrib-python-headless$(OPENCV)"; }
-	@touch $@
-
-# Where libGL and glib came later: OpenCV with windows after all.
-window: .venv/.complete
-	@! ls .venv/lib/python3.*/site-packages/opencv_contrib_python_headless-*.dist-info >/dev/null 2>&1 \
-	|| ! $(RUN) -c 'import ctypes; [ctypes.CDLL(name) for name in ("libGL.so.1", "libgthread-2.0.so.0")]' 2>/dev/null \
-	|| { echo 'libGL and glib are here now: OpenCV with windows is taken.'; \
-		$(PIP) download --no-deps --dest .venv/opencv "opencv-contrib-python$(OPENCV)" \
-		&& $(PIP) uninstall --yes opencv-contrib-python-headless && $(PIP) install --no-deps .venv/opencv/*.whl; }
-
-.venv/.fuzz .venv/.matrix: .venv/.%: .ci/requirements-%.txt .venv/.complete
-	@$(PIP) install -r $<
-	@touch $@
 
 clean:
 	rm -rf .venv .nox build install log demo/output.mp4 demo/output.png

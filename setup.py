@@ -49,7 +49,10 @@ setup(
     ],
     extras_require={
         'heic': ['pillow-heif'],
-        'recordings': ['rosbags>=0.10', 'apsw'],
+        'recordings': [
+            'rosbags>=0.11.7',  # 0.11.5 refuses a topic of two publishers; from 0.11.7 on it brings backports.zstd, as used here
+            'mcap>=1.1',
+        ],
         'studio': ['aiohttp>=3.8'],
         'plot': ['matplotlib>=3.5'],
         'ros-wheels': [  # Kilted, x86-64; from apt otherwise

@@ -12,15 +12,16 @@ import nox
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-OLD, NEW = ('numpy==1.26.4', 'opencv-contrib-python==4.11.0.86', 'protobuf<5', 'cv-bridge==1.13.0.post0'), (
-    'numpy<3', 'opencv-contrib-python', 'certifi', 'sounddevice')  # the newest, with which cv-bridge does not work
-MEDIAPIPE, LITERT = 'mediapipe==', 'ai-edge-litert==2.3.0'
-WORLDS = [  # Python, ROS, what the models run on, libraries
-    nox.param('3.11', 'kilted', (f'{MEDIAPIPE}0.10.21', LITERT), OLD, id='kilted-0.10.21'),
-    nox.param('3.10', 'jazzy', (f'{MEDIAPIPE}0.10.18',), OLD, id='jazzy-0.10.18'),
-    nox.param('3.11', 'jazzy', (f'{MEDIAPIPE}0.10.14',), OLD, id='jazzy-0.10.14'),
-    nox.param('3.13', 'kilted', (f'{MEDIAPIPE}1.2.3', LITERT), NEW, id='kilted-1.2.3-numpy-2'),
-    nox.param('3.11', 'kilted', (LITERT,), OLD, id='kilted-litert'),
+ALL, QUICK = (), ('-m', 'not processes')
+NEWEST = ('mediapipe==1.2.3', 'numpy<3', 'opencv-contrib-python', 'certifi', 'sounddevice', 'absl-py', 'flatbuffers')
+WORLDS = [  # Python, ROS, what is other than in the requirement files or left out (!), and which tests
+    nox.param('3.11', 'kilted', (), ALL, id='kilted-0.10.21'),
+    nox.param('3.13', 'kilted', (), ALL, id='kilted-litert-3.13'),  # no mediapipe that sends nothing
+    nox.param('3.14', 'kilted', (), ALL, id='kilted-litert-3.14'),
+    nox.param('3.11', 'kilted', ('!mediapipe',), QUICK, id='kilted-litert-3.11'),
+    nox.param('3.10', 'jazzy', ('mediapipe==0.10.18', '!ai-edge-litert'), QUICK, id='jazzy-0.10.18'),
+    nox.param('3.11', 'jazzy', ('mediapipe==0.10.14', '!ai-edge-litert'), QUICK, id='jazzy-0.10.14'),
+    nox.param('3.13', 'kilted', (*NEWEST, '!cv-bridge'), QUICK, id='kilted-1.2.3-newest'),
 ]
 nox.options.default_venv_backend = 'venv'
 nox.options.reuse_existing_virtualenvs = True
@@ -28,15 +29,28 @@ nox.options.error_on_missing_interpreters = False
 nox.options.envdir = str(ROOT / '.nox')
 
 
+def requirements(changes: tuple[str, ...]) -> list[str]:
+    """The lines of the demo's and the tests' requirement files, with these in the place of those of their names."""
+    lines = [line.partition('#')[0].strip() for name in ('demo', 'test')
+             for line in (ROOT / '.ci' / f'requirements-{name}.txt').read_text(encoding='utf-8').splitlines()]
+    others = {Requirement(change.lstrip('!')).name for change in changes}
+    return [*(line for line in lines if line and Requirement(line).name not in others),
+            *(change for change in changes if not change.startswith('!'))]
+
+
 @nox.session
-@nox.parametrize('python,ros,runtimes,libraries', WORLDS)
-def world(session: nox.Session, ros: str, runtimes: tuple[str, ...], libraries: tuple[str, ...]) -> None:
-    """Run the whole suite in the first world, and in the others what `make check` takes and the slow tests."""
+@nox.parametrize('python,ros,changes,chosen', WORLDS)
+def world(session: nox.Session, ros: str, changes: tuple[str, ...], chosen: tuple[str, ...]) -> None:
+    """Run the tests in a world."""
     session.chdir(ROOT)
-    session.install('-q', '-r', f'.ci/requirements-{ros}.txt', '-r', '.ci/requirements-test.txt', *libraries)
-    session.install('-q', '--no-deps', *runtimes)
-    chosen = session.posargs or ([] if libraries is OLD and len(runtimes) == 2 else ['-m', 'not processes'])
-    session.run('python', '-m', 'pytest', '-q', '-n', '2', '--dist', 'loadscope', *chosen, env={
+    lines = requirements(changes)
+    if ros != 'kilted':
+        lines = [line for line in lines if not line.startswith('ros-')]
+    session.install('-q', '--no-deps', 'setuptools==79.0.1')  # with which empy is built
+    session.install('-q', '--no-deps', '--no-build-isolation', '--use-pep517', *lines)
+    if ros != 'kilted':
+        session.install('-q', '-r', f'.ci/requirements-{ros}.txt')
+    session.run('python', '-m', 'pytest', '-q', '-n', '2', '--dist', 'loadscope', *(session.posargs or chosen), env={
         'AMENT_PREFIX_PATH': session.virtualenv.location, 'ROS_DISTRO': ros,
         **dict.fromkeys(('PYTHONPATH', 'LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'))})  # of the Python that runs this
 
@@ -64,10 +78,12 @@ def constraints(session: nox.Session) -> None:
     """Ask the registry for a wheel of each version in config/constraints.txt, for every Python and machine."""
     lines = (ROOT / 'config' / 'constraints.txt').read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
-    for version in ('3.10', '3.11', '3.12', '3.13'):
+    for version in ('3.10', '3.11', '3.12', '3.13', '3.14'):
+        has_mediapipe = version in ('3.10', '3.11', '3.12')
         for machine in ('x86_64', 'aarch64'):
             wanted = {'python_version': version, 'platform_machine': machine}
             names = [f'{pin.name}{pin.specifier}' for pin in pins if pin.marker is None or pin.marker.evaluate(wanted)]
+            names = [name for name in names if has_mediapipe or not name.startswith('mediapipe')]
             platforms = [f'--platform=manylinux_2_{minor}_{machine}' for minor in range(17, 36)]  # Ubuntu 22.04 has glibc 2.35
             session.run('python', '-m', 'pip', 'install', '-q', '--dry-run', '--no-deps', '--only-binary=:all:', *platforms,
                         f'--python-version={version}', '--target', session.create_tmp(), *names)

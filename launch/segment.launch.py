@@ -9,19 +9,24 @@ Every setting of the node is an argument too: ``threshold:=0.3 background.color:
 import os
 from collections.abc import Mapping
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, GroupAction, LogInfo, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessIO
+from launch.events import matches_action
+from launch.events.process import ProcessExited, ProcessIO, ShutdownProcess
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 import self_segmentation.launching as launching
 from launch import LaunchContext, LaunchDescription
+from self_segmentation.errors import SettingsError
 from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import share
 from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES, look_file
 
 PACKAGE = 'self_segmentation'
+RESPAWN_DELAY = 2.0  # seconds
 
 ARGUMENTS = {
     'camera': Argument('usb_cam', 'Camera driver; opencv is our own and takes files too, none starts no camera.',
@@ -36,7 +41,8 @@ ARGUMENTS = {
     'namespace': Argument('', 'Namespace of all nodes.'),
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
     'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
-    'respawn': Argument('true', 'Whether camera and node are started again, after 2 s, when they die.', BOOLEANS),
+    'respawn': Argument('true', 'Whether camera and node are started again, after 2 s, when they fail: not when their arguments, '
+                                'settings or files are wrong.', BOOLEANS),
     'viewer': Argument('rqt', 'rqt_image_view, a plain window, the studio (a web page), or none.',
                        words('rqt', 'window', 'web', 'none')),
     'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0 for all of this machine, with a token that is in the log.'),
@@ -52,40 +58,59 @@ def declarations() -> list:
             for name, (default, text) in {**own, **settings}.items()]
 
 
-def installed(package: str) -> bool:
-    """Return whether a ROS package is there: launch gives up altogether on a node whose package is not."""
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True
+def own_node(name: str, executable: str, respawn: bool, is_direct: bool, **more) -> list:
+    """
+    Return what starts a node of this package: again after a failure that may pass, and never after one that cannot.
+
+    The latter ends the launch; where another launch file includes this one, that one's other nodes run on, and it is logged.
+    """
+    last_line = ''
+
+    def on_output(event: ProcessIO) -> None:
+        nonlocal last_line
+        last_line = ([line for line in event.text.decode(errors='replace').splitlines() if line] or [last_line])[-1]
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list:
+        after = launching.after_exit(event.returncode, name, last_line)
+        if context.is_shutdown or after.is_restarted:
+            return []
+        stay_down = EmitEvent(event=ShutdownProcess(process_matcher=matches_action(node)))  # launch would start it again
+        if after.reason and is_direct:
+            return [stay_down, *launching.ending(after.reason)]
+        if after.reason:
+            get_logger(PACKAGE).error(after.reason)
+        return [stay_down]
+
+    node = Node(package=PACKAGE, executable=executable, name=name, output='screen', respawn=respawn, respawn_delay=RESPAWN_DELAY,
+                on_exit=on_exit, **more)
+    return [RegisterEventHandler(OnProcessIO(target_action=node, on_stdout=on_output, on_stderr=on_output)), node]
 
 
-def camera_actions(driver: str, device: str, topic: str, environment: Mapping, clock: dict, common: dict) -> list:
+def camera_actions(driver: str, device: str, topic: str, environment: Mapping, clock: dict, respawn: bool, is_direct: bool,
+                   common: dict) -> list:
     """Return what starts the camera."""
     drivers = {
         'usb_cam': ('usb_cam_node_exe', {'video_device': device}),
         'v4l2_camera': ('v4l2_camera_node', {'video_device': device}),
         'camera_ros': ('camera_node', {} if device == '/dev/video0' else {'camera': int(device) if device.isdigit() else device}),
-        PACKAGE: ('camera_node', {'video_device': device}),
+        'opencv': ('camera_node', {'video_device': device}),
     }
     if driver == 'none':
         return []
-    package, said, added = PACKAGE, [], {}  # our own nodes see to their environment themselves
-    if driver != 'opencv' and not installed(driver):
-        name = driver.replace('_', '-')
-        said.append(LogInfo(msg=f'The camera driver {driver} is not installed (sudo apt install ros-$ROS_DISTRO-{name}): '
-                                "using this package's own, as camera:=opencv does."))
-    elif driver != 'opencv':
-        package = driver
-        added, sentence = image_environment(environment)
-        said.append(LogInfo(msg=sentence))
-    executable, own = drivers[package]
+    said = []
+    if driver != 'opencv' and (problem := launching.find_program(driver, drivers[driver][0])):
+        said = [LogInfo(msg=f"The camera driver {problem}. This package's own is used, as with camera:=opencv.")]
+        driver = 'opencv'
+    executable, own = drivers[driver]
     names = {'image_raw': topic, 'image_raw/compressed': f'{topic}/compressed',
              'camera_info': f'{topic.rpartition("/")[0]}/camera_info'}
     remappings = [(private + name, to) for name, to in names.items() for private in ('', '~/')]  # camera_ros has private ones
-    return [*said, Node(package=package, executable=executable, additional_env=added, remappings=remappings,
-                        parameters=[*filter(None, (own, clock))], **common)]
+    common = {**common, 'parameters': [*filter(None, (own, clock))], 'remappings': remappings}
+    if driver == 'opencv':
+        return [*said, *own_node('camera', executable, respawn, is_direct, **common)]
+    added, sentence = image_environment(environment)  # our own nodes see to their environment themselves
+    return [LogInfo(msg=sentence), Node(package=driver, executable=executable, name='camera', output='screen', respawn=respawn,
+                                        respawn_delay=RESPAWN_DELAY, additional_env=added, **common)]
 
 
 def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str) -> list:
@@ -98,9 +123,8 @@ def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str
                                   'port': int(port) if port.isdecimal() else port}])]
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return [LogInfo(msg=f'No viewer: there is no display. The picture is on {topic}.')]
-    if viewer == 'rqt' and not installed('rqt_image_view'):
-        return [LogInfo(msg=f'No viewer: rqt_image_view is not installed (sudo apt install ros-$ROS_DISTRO-rqt-image-view, or '
-                            f'viewer:=window). The picture is on {topic}.')]
+    if viewer == 'rqt' and (problem := launching.find_program('rqt_image_view', 'rqt_image_view')):
+        return [LogInfo(msg=f'No viewer: {problem}, or viewer:=window. The picture is on {topic}.')]
     if viewer == 'rqt':
         return [Node(package='rqt_image_view', executable='rqt_image_view', arguments=[topic], output='screen')]
     return [Node(package=PACKAGE, executable='viewer_node', name='viewer', namespace=namespace, output='screen',
@@ -108,31 +132,47 @@ def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str
 
 
 def setup(context: LaunchContext) -> list:
-    """Return what is started, now that the arguments are known."""
+    """Return what is started, now that the arguments are known; what ends the launch, with the reason, where they are wrong."""
+    try:
+        return actions(context)
+    except SettingsError as error:
+        return launching.ending(str(error))
+
+
+def actions(context: LaunchContext) -> list:
+    """
+    Return what is started.
+
+    :raises SettingsError: naming the arguments that are wrong.
+    """
     is_direct = launching.is_started_directly(PACKAGE, __file__)
     texts = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *TUNABLES)}
     if is_direct:
         launching.refuse_unknown(context.argv, texts)
     given, settings, problems = launching.read_arguments(ARGUMENTS, texts, strict=is_direct)
+    for executable in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
+        if problem := launching.find_program(PACKAGE, executable):
+            raise SettingsError({PACKAGE: problem})
     inherited = context.launch_configurations
     namespace = launching.join_namespaces(inherited.get('ros_namespace', ''), given['namespace'])
     remaps = [*inherited.get('ros_remaps', []), ('image_raw', given['image_topic'])]
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
     parameter_file = launching.find_file(given['params_file'])
+    problems += filter(None, [launching.unused(parameter_file, f'{namespace.rstrip("/")}/segmentation')])
     look = str(look_file(given['look'])) if given['look'] else None
     clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
 
     def common(name: str) -> dict:
         logger = f'{namespace}/{name}'.strip('/').replace('/', '.')
         level = ['--log-level', f'{logger}:={given["log_level"]}'] if given['log_level'] else []  # not that of ROS itself
-        return {'name': name, 'namespace': namespace, 'output': 'screen', 'ros_arguments': level,
-                'respawn': given['respawn'], 'respawn_delay': 2.0}
+        return {'namespace': namespace, 'ros_arguments': level}
 
     return [
         *(LogInfo(msg=problem) for problem in problems),
-        *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, common('camera')),
-        Node(package=PACKAGE, executable='segmentation_node', remappings=[('image_raw', topic)],
-             parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
+        *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, given['respawn'], is_direct,
+                        common('camera')),
+        *own_node('segmentation', 'segmentation_node', given['respawn'], is_direct, remappings=[('image_raw', topic)],
+                  parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
         *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port']),
     ]
 

@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import SelfSegmentationError, SettingsError, SourceError
+from .errors import ExitCode, InputError, SelfSegmentationError, SourceError, masked
 from .programs import note_signals
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
@@ -32,13 +32,28 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _OUTPUTS = ('output', 'mask', 'alpha')
 
 
+class _Parser(argparse.ArgumentParser):
+    """Masks the passwords of addresses in what it reports."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(masked(message))
+
+
+class _Formatter(logging.Formatter):
+    """Masks the passwords of addresses."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 def _parser() -> argparse.ArgumentParser:
-    usage = '%(prog)s [INPUT] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'  # all would hide the reason
-    parser = argparse.ArgumentParser(prog='self_segmentation', description=__doc__, usage=usage,
-                                     epilog='For example: self_segmentation photo.jpg --output out.png')
-    parser.add_argument('input', nargs='?', default='0',
-                        help='camera number or device, video, stream (rtsp://, http://), image, or folder of images '
-                             '(default: camera 0)')
+    # Short: with all options in it, it would hide the reason of an error.
+    usage = '%(prog)s [INPUT ...] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'
+    parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage,
+                     epilog='For example: self_segmentation photo.jpg --output out.png')
+    parser.add_argument('input', nargs='*', default=['0'],
+                        help='camera number or device, video, stream (rtsp://, http://), image, several images, or folder of '
+                             'images (default: camera 0)')
     parser.add_argument('--output', metavar='FILE|DIR',
                         help='write the composite: an image, a video (.mp4, .mkv, .mov), or a folder of PNG files')
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
@@ -112,14 +127,16 @@ def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = _parser()
     options = parser.parse_args(args)
-    logging.basicConfig(format='self_segmentation: %(message)s')
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
+    logging.basicConfig(handlers=[handler])
     told = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)
-        return _run(options, settings, 'flip' in given, told)
+        return int(_run(options, settings, 'flip' in given, told))
     except SelfSegmentationError as error:
         print(f'self_segmentation: error: {error}', file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return int(error.exit_code)
 
 
 def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
@@ -129,50 +146,73 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.assets import make_pipeline
     from .io.frames import UNKNOWN_FPS
     from .io.recordings import is_recording
-    from .io.sources import SourceKind, is_stream, open_source
+    from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
+    from .io.videos import av_for
     from .io.window import Window, has_display, why_no_window
+    from .io.writers import PictureError
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
-    if not is_stream(options.input) and is_recording(as_path(options.input)):
+    place, is_one = options.input[0], len(options.input) == 1
+    keep_pipe(place, told)
+    if told:
+        return ExitCode.DONE
+    if is_one and not is_stream(place) and is_recording(as_path(place)):
         return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
-    source = open_source(options.input, color=settings.background_color)
-    writers = _writers(options, source, settings)
-    no_window = 'not wanted' if options.no_window else why_no_window()
-    if no_window and not writers:
-        raise SourceError(f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha')
-    if no_window and not options.no_window and has_display():
-        _LOGGER.warning('no window: %s', no_window)
+    is_live = is_one and (is_stream(place) or is_camera(place))
     if not flip_given:
-        settings = settings.updated({'flip': source.kind == SourceKind.CAMERA})
+        settings = settings.updated({'flip': is_one and is_camera(place)})
+    no_window = 'not wanted' if options.no_window else why_no_window()
     failures, done, due = 0, 0, 0.0
     with contextlib.ExitStack() as closing:
+        pipeline = None
+        if is_live:  # what comes from there does not wait while models and libraries are loaded
+            pipeline = closing.enter_context(contextlib.closing(make_pipeline(settings)))
+            with contextlib.suppress(SourceError):
+                av_for(place)
+        color = settings.background_color
+        source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
+        closing.callback(source.close)
+        writers = _writers(options, source, settings)
+        if no_window and not writers:
+            problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
+            raise InputError(problem) if options.no_window else SourceError(problem)
+        if no_window and not options.no_window and has_display():
+            _LOGGER.warning('no window: %s', no_window)
         for writer in writers.values():
             closing.callback(writer.close)
-        closing.callback(source.close)
-        pipeline = make_pipeline(settings)
-        closing.callback(pipeline.close)
+        pipeline = pipeline or closing.enter_context(contextlib.closing(make_pipeline(settings)))
         window = None if no_window else Window()
         if window:
             closing.callback(window.close)
         bar = closing.enter_context(tqdm(total=source.count, unit='frame', disable=None))
+        is_folder = source.kind == SourceKind.IMAGES and source.count != 1  # of which the others may be better
         while not told:
             try:
                 frame = source.read()
             except SourceError as error:
-                if source.kind != SourceKind.IMAGES:
+                if not is_folder:
                     raise
                 bar.write(f'self_segmentation: {error}', file=sys.stderr)
                 failures += 1
                 continue
             if frame is None:
                 break
+            if not done:
+                for writer in writers.values():  # all, before the first one is written
+                    writer.claim(shared=source.count == 1)
             done += 1
             is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
             if is_video and not (source.is_live or writers):  # it is watched: at its own speed
                 due = max(due + (frame.duration or 1 / UNKNOWN_FPS), time.monotonic())
             result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
             for kind, writer in writers.items():
-                writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
+                try:
+                    writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
+                except PictureError as error:
+                    if not is_folder:
+                        raise
+                    bar.write(f'self_segmentation: {error}', file=sys.stderr)
+                    failures += 1
             bar.update()
             if window and result.composite is not None and not window.show(result.composite, _until(due)):
                 break
@@ -181,19 +221,19 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
                 pass
     if told and writers and source.count and done < source.count:
         _LOGGER.warning('stopped: %d of %d frames were written', done, source.count)
-    return 1 if failures else 0
+    return ExitCode.FAILED if failures else ExitCode.DONE
 
 
 def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[int]) -> int:
     from .tools.offline import Choice, process_recordings
 
     if not options.output or options.mask or options.alpha:
-        raise SourceError(f'recording {options.input}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
-                          'topics in it')
-    place, output = as_path(options.input), as_path(options.output)
+        raise InputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
+                         'topics in it')
+    place, output = as_path(options.input[0]), as_path(options.output)
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
         if _identity(output) == _identity(place):
-            raise SourceError(f'--output {output} is the input itself: it would be lost')
+            raise InputError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
     return process_recordings(place, output, settings, choice, told)
 
@@ -230,7 +270,7 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
 
     has_alpha = settings.background_type == 'transparent'
     paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
-    read = {'the input': [options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
+    read = {'the input': [*options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
             '--background-image': [settings.background_image], '--background-video': [settings.background_video]}
     inputs: dict[tuple[Any, ...], str] = {}
     for what, files in read.items():
@@ -245,15 +285,18 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
             if path.is_dir():
                 folders.add(name)
             places[name] = _identity(path)
-            inside = [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)] if name in folders else []
-            lost = [inputs[each] for each in map(_identity, [path, *inside]) if each in inputs]
         except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
             reason = getattr(error, 'strerror', None) or error
-            raise SourceError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
-        if lost:
-            raise SourceError(f'--{name} {path} is {lost[0]} itself: it would be lost')
+            raise InputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
+        written = [path]
+        if name in folders:
+            written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
+        for file in written:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is written
+                if lost := inputs.get(_identity(file)):
+                    raise InputError(f'--{name} {path} is {lost} itself: it would be lost')
     if len(set(places.values())) < len(places):
-        raise SourceError('--output, --mask and --alpha must be different places: they write files of the same names')
+        raise InputError('--output, --mask and --alpha must be different places: they write files of the same names')
     is_images = source.kind == SourceKind.IMAGES
     writers: dict[str, Writer] = {}
     for name, path in paths.items():
@@ -262,30 +305,30 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
             if is_file or is_file_ending(ending):
-                raise SourceError(f'--{name} {path}: give a folder, for PNG files')
+                raise InputError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
         elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
-            raise SourceError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
-                              f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+            raise InputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                             f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
         elif is_video:
             if is_images:
-                raise SourceError(f'--output {path}: images are written to a folder or an image file, not to a video')
+                raise InputError(f'--output {path}: images are written to a folder or an image file, not to a video')
             writers['composite'] = VideoFile(path, source.fps or UNKNOWN_FPS, source)
         elif ending in IMAGE_ENDINGS:
             if source.count != 1:
-                raise SourceError(f'--output {path} is one image, and {options.input} has more: give a folder'
-                                  + ('' if is_images else ' or a video (.mp4)'))
+                raise InputError(f'--output {path} is one image, and {" ".join(options.input[:3])} has more: give a folder'
+                                 + ('' if is_images else ' or a video (.mp4)'))
             writers['composite'] = ImageFile(path)
         elif is_file_ending(ending):  # not so results_v1.2
-            raise SourceError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
-                              f'({", ".join(IMAGE_ENDINGS)}) or a folder'
-                              + ('; a recording is made only of a recording' if ending in RECORDING_ENDINGS else ''))
+            raise InputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
+                             f'({", ".join(IMAGE_ENDINGS)}) or a folder'
+                             + ('; a recording is made only of a recording' if ending in RECORDING_ENDINGS else ''))
         else:
             writers['composite'] = Folder(path)
     if writers and not isinstance(writers.get('composite'), VideoFile):
-        lost = ['sound'] if source.sound else []
+        without = ['sound'] if source.sound else []
         if source.pixel_aspect != 1:
-            lost.append(f'shape of its pixels ({source.pixel_aspect})')
-        if lost:
-            _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(lost))
+            without.append(f'shape of its pixels ({source.pixel_aspect})')
+        if without:
+            _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(without))
     return writers

@@ -3,9 +3,16 @@
 """What can go wrong, and with which exit code. Every message names the bad value, where it came from and what is allowed."""
 
 import enum
+import re
 
 __all__ = ['BackgroundError', 'DetectorError', 'ExitCode', 'ImageError', 'InputError', 'ModelError', 'RuntimeMissingError',
-           'SelfSegmentationError', 'SettingsError', 'SourceError']
+           'SelfSegmentationError', 'SettingsError', 'SourceError', 'masked']
+
+_HIDDEN = '***'
+# An address in a text: to the closing quote where it is quoted, as a password may hold spaces, else to the next space.
+_ADDRESS = re.compile(r"""(?P<quote>['"])?(?P<scheme>[A-Za-z][\w+.-]*:/+)(?P<rest>(?(quote)(?:\\.|(?!(?P=quote)).)*|\S+))""")
+_BARE = re.compile(r"""(?<![^\s'"(=])(?P<user>[^\s'":/@]+):(?![/=])\S+@(?=[\w\[])""")  # user:password@host, without a scheme
+_VALUE = re.compile(r'=[^&;]+')  # of a query; some cameras have user=...&password=... in the path
 
 
 class ExitCode(enum.IntEnum):
@@ -21,15 +28,41 @@ class ExitCode(enum.IntEnum):
     WILL_FAIL_AGAIN = 2  # until somebody changes an argument, a setting or a file
 
 
+def masked(text: str) -> str:
+    """
+    Return a text with the passwords hidden in all addresses that it holds: ``rtsp://admin:***@10.0.0.5/stream?token=***``.
+
+    It rather hides too much: all between the first colon and the last @, and all values behind an equals sign.
+    """
+    text = _ADDRESS.sub(lambda found: f'{found["quote"] or ""}{found["scheme"]}{_without_secrets(found["rest"])}', text)
+    return _BARE.sub(rf'\g<user>:{_HIDDEN}@', text)
+
+
+def _without_secrets(rest: str) -> str:
+    """Return what follows the scheme of an address, with its secrets hidden."""
+    before, at, after = rest.rpartition('@')
+    user, colon, _ = before.partition(':')
+    if colon:
+        begin, rest = f'{user}:{_HIDDEN}@', after
+    elif at and not re.search('[/?#]', before):  # a token in the place of user and password; else a path has the @
+        begin, rest = f'{_HIDDEN}@', after
+    else:
+        begin = ''
+    return begin + _VALUE.sub(f'={_HIDDEN}', rest)
+
+
 class SelfSegmentationError(Exception):
     """
-    Anything this package reports about its input.
+    Anything this package reports about its input. Passwords in addresses are masked in every message.
 
     ``settings`` names the settings it came from, if any; ``exit_code`` is that of a program that ends because of it.
     """
 
     settings: tuple[str, ...] = ()
     exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str = '') -> None:
+        super().__init__(masked(message))
 
 
 class SettingsError(SelfSegmentationError, ValueError):
@@ -43,7 +76,7 @@ class SettingsError(SelfSegmentationError, ValueError):
 
     def __init__(self, problems: dict[str, str]) -> None:
         super().__init__('; '.join(problems.values()))
-        self.problems = problems
+        self.problems = {name: masked(problem) for name, problem in problems.items()}
         self.settings = tuple(problems)
 
 

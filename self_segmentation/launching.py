@@ -1,22 +1,31 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the launch file decides before anything is started: its arguments as values, files and names found. No ROS in it."""
+"""
+What the launch file decides: its arguments as values, files, programs and names found, and what follows a program's end.
+
+ROS is imported by the functions alone that need it.
+"""
 
 from __future__ import annotations
 
 import difflib
+import re
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import SettingsError
+from .errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from .resources import share
-from .settings import TUNABLES, Value, imply_type
+from .settings import TUNABLES, Value, imply_type, no_section_for
 
-__all__ = ['Argument', 'find_file', 'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped',
-           'words']
+__all__ = ['Argument', 'After', 'after_exit', 'ending', 'find_file', 'find_program', 'is_started_directly', 'join_namespaces',
+           'read_arguments', 'refuse_unknown', 'remapped', 'unused', 'words']
 
+_PACKAGE = 'self_segmentation'
+_NAMESPACE = re.compile(r'(/[A-Za-z_]\w*)+|/', re.ASCII)
+_SHELL_SIGNALS = 128  # a shell's exit code of a program that a signal ended is larger
 _OF_LAUNCH_ITSELF = ('emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'sigkill_timeout', 'sigterm_timeout')
 
 
@@ -43,7 +52,7 @@ class Argument(NamedTuple):
         if text == self.default == '':
             return None
         if text.lower() not in self.choices:
-            raise ValueError(f'{name} = {text!r} is not allowed: it takes {self.allowed}')
+            raise ValueError(masked(f'{name} = {text!r} is not allowed: it takes {self.allowed}'))
         return self.choices[text.lower()]
 
 
@@ -123,13 +132,87 @@ def find_file(text: str) -> Path:
     raise SettingsError({'params_file': f'params_file = {text!r} is not a file: looked for {" and ".join(map(str, places))}'})
 
 
+def unused(path: Path, node: str) -> str:
+    """Return what to report where a parameter file has nothing for a node; empty where it has, or where the node reports more."""
+    try:
+        return no_section_for(node, path)
+    except SettingsError:
+        return ''
+
+
+def find_program(package: str, name: str) -> str:
+    """
+    Return why launch would not find a package's program: launch then leaves what it started before without a parent.
+
+    :returns: a sentence with what to install; empty where the program is there.
+    """
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        folder = Path(get_package_prefix(package), 'lib', package)
+    except PackageNotFoundError:
+        mend = 'build its workspace and source install/setup.bash' if package == _PACKAGE else (
+            f'sudo apt install ros-$ROS_DISTRO-{package.replace("_", "-")}')
+        return f'{package} is not installed: {mend}'
+    return '' if shutil.which(name, path=str(folder)) else f'{package} has no program {name} in {folder}: install it again'
+
+
+class After(NamedTuple):
+    """What follows a program's end: whether it is started again, and if not, why it would fail again; empty: it was done."""
+
+    is_restarted: bool
+    reason: str = ''
+
+
+def after_exit(code: int, name: str, last_line: str = '') -> After:
+    """
+    Return what follows the end of one of this package's programs (:class:`~self_segmentation.errors.ExitCode`).
+
+    It is started again after a failure that may pass, and after a signal. A code that is none of ours, such as that of a
+    middleware that is not installed, does not pass.
+
+    :param code: negative for a signal.
+    :param last_line: what the program reported last.
+    """
+    if code == ExitCode.DONE:
+        return After(is_restarted=False)
+    if code == ExitCode.FAILED or code < 0 or code > _SHELL_SIGNALS:
+        return After(is_restarted=True)
+    reason = f'{name} ended with exit code {code}, as it would again: {last_line or "see above"}'
+    return After(is_restarted=False, reason=reason)
+
+
+def ending(reason: str) -> list[Any]:
+    """
+    Return the actions that end the launch with an error line and exit code 1.
+
+    They raise while an event is handled: launch then ends all that runs. What an action raises when it is first visited would
+    leave running, without a parent, what stands before it.
+    """
+    from launch.actions import EmitEvent, OpaqueFunction, RegisterEventHandler
+    from launch.event import Event
+    from launch.event_handler import EventHandler
+
+    def fail(_context: Any) -> None:
+        raise SelfSegmentationError(reason)
+
+    event = Event()
+    handler = EventHandler(matcher=lambda each: each is event, entities=[OpaqueFunction(function=fail)])
+    return [RegisterEventHandler(handler), EmitEvent(event=event)]
+
+
 def join_namespaces(outer: str, given: str) -> str:
     """
     Return the absolute namespace that ``given`` means inside ``outer``; what ``outer`` ends with already is not added again.
 
     A parent that pushes its own argument ``namespace`` and then includes the launch file hands on that argument, too.
+
+    :raises SettingsError: ``given`` is no namespace.
     """
     outer, inner = outer.strip('/'), given.strip('/')
+    if not _NAMESPACE.fullmatch(f'/{inner}'):
+        raise SettingsError({'namespace': f'namespace = {given!r} is not allowed: it takes names of letters, digits and _, none '
+                                          'beginning with a digit, with / between them'})
     if given.startswith('/') or not outer:
         return f'/{inner}'
     if not inner or f'/{outer}'.endswith(f'/{inner}'):

@@ -13,17 +13,17 @@ import difflib
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .errors import SettingsError
+from .errors import SettingsError, masked
 from .resources import read_file, share
 
 __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml',
-           'look_file', 'read_yaml', 'unknown_name']
+           'look_file', 'no_section_for', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
@@ -34,12 +34,18 @@ _OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declare
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
 _MOST_NAMES = 1000  # in a YAML
 _LONGEST = 500  # characters of a value in a message
+_MOST_LISTED = 5  # names in a message
+_NEAREST = 3  # names that are offered for one that is unknown
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
+_COLOR = re.compile(r'\s*[\[(]?\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*[\])]?\s*', re.ASCII)
+_HEX_COLOR = re.compile(r'\s*#([0-9a-fA-F]{6})\s*', re.ASCII)
 _LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
 LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
 _FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
 SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
+_HIDING = ('replace', ('people',))
+_GUIDED, _BILATERALS = ('edge.filter', ('guided',)), ('edge.filter', ('bilateral', 'joint_bilateral'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Tunable:
     ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
     that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
     something to the ROS node only, ``read_only`` for what is decided when it starts. ``fallback`` is taken at start-up in
-    the place of a value that is wrong, where that is not the default.
+    the place of a value that is wrong, where that is not the default. ``file`` is ``read`` or ``written`` where the value is a
+    path. ``acts_with`` is another setting's name, and the values of that with which this one has an effect.
     """
 
     name: str
@@ -64,6 +71,8 @@ class Tunable:
     node: bool = False
     read_only: bool = False
     fallback: Value | None = None
+    file: str = ''
+    acts_with: tuple[str, tuple[Value, ...]] | None = None
 
     @property
     def allowed(self) -> str:
@@ -88,8 +97,8 @@ class Tunable:
         """
         Return ``value`` in the tunable's own type.
 
-        An integer is taken for a float, as is a text such as 3e-05, which YAML does not take for a number, and any sequence of
-        three integers for a colour.
+        An integer is taken for a float, as is a text such as 3e-05, which YAML does not take for a number. A colour is any
+        sequence of three integers, or a text: ``0,128,0``, ``[0, 128, 0]`` or ``#008000``.
 
         :raises ValueError: naming the value, its origin and what is allowed.
         """
@@ -98,16 +107,21 @@ class Tunable:
         is_number = type(value) is int and self._is_within_limits(value)  # none of more digits than a float takes
         if kind is float and (is_number or (isinstance(value, str) and _NUMBER.fullmatch(value))):
             fitting = float(value)
-        elif kind is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+        elif kind is tuple and isinstance(value, str):
+            fitting = _color(value)
+        elif kind is tuple and isinstance(value, Sequence):
             fitting = tuple(value)
         if not self._fits(fitting):
             where = f' (from {origin})' if origin else ''
-            raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}')
+            hint = ', as 0,128,0 or #008000' if kind is tuple else ''
+            if kind is tuple and value is None:
+                hint += '; in YAML, # begins a comment without quotes: "#008000"'
+            raise ValueError(f'{self.name} = {_shown(value)}{where} is not allowed: it takes {self.allowed}{hint}')
         return fitting
 
     def from_text(self, text: str, origin: str = '') -> Value:
         """
-        Return the value that a text stands for; a colour is red,green,blue, in brackets or not, or #rrggbb.
+        Return the value that a text stands for.
 
         :raises ValueError: naming the text, its origin and what is allowed.
         """
@@ -116,18 +130,11 @@ class Tunable:
         try:
             if kind is bool:
                 value = BOOLEANS.get(text.lower(), text)
-            elif kind is tuple and text.startswith('#') and len(text) == 7:
-                value = tuple(bytes.fromhex(text[1:]))
-            elif kind is tuple:
-                value = tuple(int(part) for part in text.strip('[]() ').split(','))
-            else:
+            elif kind is not tuple:
                 value = kind(text)
         except ValueError:
             pass  # the text itself is no allowed value, and that is what the message shows
-        try:
-            return self.checked(value, origin)
-        except ValueError as error:
-            raise ValueError(f'{error}{", as 255,0,0 or #rrggbb" if kind is tuple else ""}') from error
+        return self.checked(value, origin)
 
     def _fits(self, value: Any) -> bool:
         if type(value) is not type(self.default):
@@ -145,12 +152,24 @@ class Tunable:
         return least <= value <= greatest
 
 
+def _color(text: str) -> Value:
+    """Return the three numbers of a colour's text; of what is none, the text."""
+    if found := _HEX_COLOR.fullmatch(text):
+        return tuple(bytes.fromhex(found[1]))
+    found = _COLOR.fullmatch(text)
+    return tuple(map(int, found.groups())) if found else text
+
+
 def _shown(value: Any) -> str:
     """Return a value as it stands in a message: of a very long one, its ends."""
     try:
-        text = repr(value)
+        text = masked(repr(value))
     except ValueError:  # Python writes no whole number of more than 4300 digits
         text = 'a number of very many digits'
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST // 2]} ... {text[-_LONGEST // 2:]}'
 
 
@@ -167,7 +186,7 @@ class Settings:
     """
 
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
-                                     'another selfie segmentation .tflite file.')
+                                     'another selfie segmentation .tflite file.', file='read')
     runtime: str = _tunable('auto', 'What runs the models; auto takes MediaPipe where its version sends no usage metrics to '
                                     'Google, else LiteRT, else MediaPipe.', choices=('auto', 'mediapipe', 'litert'),
                             read_only=True)
@@ -184,7 +203,7 @@ class Settings:
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True, read_only=True)
-    save_dir: str = _tunable('~/self_segmentation', 'Folder in which ~/save writes its PNG files.', node=True)
+    save_dir: str = _tunable('~/self_segmentation', 'Folder in which ~/save writes its PNG files.', node=True, file='written')
     people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
                                            'it the model always sees the full frame, as in the MediaPipe tutorial.')
     people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
@@ -215,16 +234,20 @@ class Settings:
     edge_filter: str = _tunable('guided', 'How the edge of the mask is smoothed; guided and joint_bilateral follow the edges '
                                           'of the picture.', choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
     edge_radius: int = _tunable(1, 'Reach of the guided filter.', unit="steps of 4 pixels of the model's map",
-                                minimum=1, maximum=8)
+                                minimum=1, maximum=8, acts_with=_GUIDED)
     edge_epsilon: float = _tunable(1.4, 'Regularisation of the guided filter: edges of the image fainter than this do not '
-                                        'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0)
-    edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49)
+                                        'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0,
+                                  acts_with=_GUIDED)
+    edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49,
+                                  acts_with=_BILATERALS)
     edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
-                                       minimum=0.1, maximum=200.0)
+                                       minimum=0.1, maximum=200.0, acts_with=_BILATERALS)
     edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
-                                           '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0)
+                                           '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0,
+                                      acts_with=('edge.filter', ('bilateral',)))
     edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
-                                             'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0)
+                                             'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0,
+                                       acts_with=('edge.filter', ('joint_bilateral',)))
     edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, '
                                        'a video or a topic is put behind and it is 0.')
     edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, of the '
@@ -237,21 +260,24 @@ class Settings:
     background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, of the bars beside an image that is '
                                                                   'fitted with contain, and of what has no other yet.',
                                                  unit='red, green, blue')
-    background_image: str = _tunable('', 'Path of the image that background.type image shows; an animated GIF or WebP plays.')
-    background_video: str = _tunable('', 'Path of the video that background.type video plays, over and over.')
+    background_image: str = _tunable('', 'Path of the image that background.type image shows; an animated GIF or WebP plays.',
+                                     file='read', acts_with=('background.type', ('image',)))
+    background_video: str = _tunable('', 'Path of the video that background.type video plays, over and over.',
+                                     file='read', acts_with=('background.type', ('video',)))
     background_fit: str = _tunable('cover', 'How image, video and topic are fitted to the frame: cover fills it and crops, '
                                             'contain shows all of it, stretch distorts, tile repeats it at its own size.',
-                                   choices=('cover', 'contain', 'stretch', 'tile'))
+                                   choices=('cover', 'contain', 'stretch', 'tile'),
+                                   acts_with=('background.type', _FOREIGN))
     background_blur: float = _tunable(0.025, 'Standard deviation of background.type blur; at least '
                                              f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
-                                      minimum=0.002, maximum=0.5)
+                                      minimum=0.002, maximum=0.5, acts_with=('background.type', ('blur',)))
     background_cell: float = _tunable(0.04, 'Side of the cells of background.type pixelate; at least '
                                             f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
-                                      minimum=0.005, maximum=1.0)
+                                      minimum=0.005, maximum=1.0, acts_with=('background.type', ('pixelate',)))
     privacy_margin: float = _tunable(0.03, 'What is covered around people where people are replaced.',
-                                     unit="fraction of the person's height", minimum=0.0, maximum=0.5)
+                                     unit="fraction of the person's height", minimum=0.0, maximum=0.5, acts_with=_HIDING)
     privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
-                                        'replaced.', unit='seconds', minimum=0.0, maximum=10.0)
+                                        'replaced.', unit='seconds', minimum=0.0, maximum=10.0, acts_with=_HIDING)
 
     def __post_init__(self) -> None:
         self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')
@@ -311,6 +337,20 @@ class Settings:
             raise SettingsError(problems)
         return dataclasses.replace(self, **fields)
 
+    def without_effect(self, names: Collection[str]) -> str:
+        """Return why none of these settings has an effect as the others are; empty where one has."""
+        reasons = []
+        for name in names:
+            acts_with = TUNABLES[name].acts_with
+            if acts_with is None:
+                return ''
+            other, values = acts_with
+            now = getattr(self, TUNABLES[other].attribute)
+            if now in values:
+                return ''
+            reasons.append(f'{name} has no effect while {other} is {now}: set {other} to {" or ".join(map(str, values))}')
+        return '; '.join(reasons)
+
     def items(self) -> Iterator[tuple[str, Value]]:
         """Iterate over the dotted names and their values."""
         return ((name, getattr(self, tunable.attribute)) for name, tunable in TUNABLES.items())
@@ -328,11 +368,17 @@ def imply_type(values: dict[str, Any]) -> None:
             values.setdefault('background.type', kind)
 
 
-def unknown_name(name: str, origin: str = '') -> str:
-    """Return the message for an unknown parameter name, with the nearest known one."""
-    near = difflib.get_close_matches(name, TUNABLES, n=1)
-    hint = f'did you mean {near[0]}?' if near else 'it takes ' + ', '.join(TUNABLES)
-    return f'{name}{f" (from {origin})" if origin else ""} is not a known parameter: {hint}'
+def unknown_name(name: str, origin: str = '', known: Collection[str] = ()) -> str:
+    """
+    Return the message for an unknown parameter name, with the nearest that are known.
+
+    :param known: names; none: those of the settings.
+    """
+    known = known or TUNABLES
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f'did you mean {near[0]}?' if near else (
+        'the nearest are ' + ', '.join(difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0.0)))
+    return f'{_cut(name)}{f" (from {origin})" if origin else ""} is not a known parameter: {hint}'
 
 
 def _dotted(attribute: str) -> str:
@@ -408,10 +454,36 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         values.update(_flat(section))
     if not ours:
         _LOGGER.warning('configuration %s: nothing is taken from it: it is for %s, and this is segmentation', path,
-                        _shown(', '.join(dict.fromkeys(node for node, _ in sections))))
+                        _listed([node for node, _ in sections]))
     if len(values) > _MOST_NAMES:
         raise fail(f'has {len(values)} names, and there are {len(TUNABLES)} settings')
     return {name: value for name, value in values.items() if name not in _OF_ROS and not name.startswith('qos_overrides.')}
+
+
+def no_section_for(node: str, path: str | Path, taken: Collection[str] | None = None) -> str:
+    """
+    Return what to report where no section of a ROS 2 parameter file is for a node: ROS leaves its parameters as they are.
+
+    :param node: its full name. In a section's name ``*`` stands for one name and ``**`` for any number of them.
+    :param taken: the names of parameters that the node was given, if they are known.
+    :returns: a sentence; empty where a section is for the node.
+    :raises SettingsError: the file cannot be read.
+    """
+    names = []
+    for name, section in _sections(load_yaml(path)):
+        parts = [{'**': r'(/\w+)*', '*': r'/\w+'}.get(part, '/' + re.escape(part)) for part in name.split('/') if part]
+        given = {each for each, _ in _flat(section)} if isinstance(section, dict) else set()
+        if re.fullmatch(''.join(parts), node) and (taken is None or not given or given & {*taken}):
+            return ''
+        names.append(str(name))
+    return (f'parameter file {path}: nothing is taken from it: it is for {_listed(names)}, and this is {node}; '
+            f'name the section {node} or /**')
+
+
+def _listed(names: list[str]) -> str:
+    names = [*dict.fromkeys(names)]
+    more = f' and {len(names) - _MOST_LISTED} more' if len(names) > _MOST_LISTED else ''
+    return _cut(', '.join(names[:_MOST_LISTED])) + more
 
 
 def _sections(tree: Any, node: str = '') -> Iterator[tuple[str, Any]]:

@@ -1,16 +1,22 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Small recordings, made for the tests by rosbags' own writer, and read by its reader."""
+"""Small recordings, made for the tests by rosbags' own writer and MCAP's, and read by their readers."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import yaml
+from mcap.reader import make_reader
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -68,6 +74,75 @@ def write_split_bag(path: Path, parts: list[list[np.ndarray]], **more: Any) -> P
         shutil.rmtree(part)
     (path / 'metadata.yaml').write_text(yaml.safe_dump({'rosbag2_bagfile_information': merged}))
     return path
+
+
+@contextlib.contextmanager
+def mcap_file(path: Path, profile: str = 'ros2', compression: CompressionType = CompressionType.NONE,
+              **more: Any) -> Iterator[McapWriter]:
+    """An MCAP file, to be written by its own library."""
+    with path.open('wb') as file:
+        writer = McapWriter(file, compression=compression, **more)
+        writer.start(profile)
+        yield writer
+        writer.finish()
+
+
+def add_frames(writer: McapWriter, frames: list[np.ndarray], encoding: str = 'ros2msg', qos: str = '') -> None:
+    """Write frames as messages of ROS 2 to an MCAP file."""
+    definition = STORE.generate_msgdef(IMAGE, ros_version=2)[0].encode() if encoding.startswith('ros2') else b''
+    schema = writer.register_schema(IMAGE, encoding, definition)
+    channel = writer.register_channel(TOPIC, 'cdr', schema, {'offered_qos_profiles': qos})
+    for number, frame in enumerate(frames):
+        time = 10 ** 18 + number * 66_000_000
+        writer.add_message(channel, time, bytes(STORE.serialize_cdr(message(frame, number, IMAGE), IMAGE)), time)
+
+
+def add_foreign(writer: McapWriter, topic: str, kind: str, content: bytes) -> None:
+    """Write a message that is not of ROS 2 to an MCAP file: JSON, Protocol Buffers, FlatBuffers, ROS 1."""
+    schema = {'json': 'jsonschema', 'ros1': 'ros1msg'}.get(kind, kind)
+    number = writer.register_schema(f'own.{kind}', schema, b'{"type": "object"}')
+    writer.add_message(writer.register_channel(topic, kind, number, {'from': 'the test'}), 10 ** 18 + 5, content, 10 ** 18 + 5)
+
+
+def channels_of(path: Path) -> dict[str, tuple[Any, Any, list[bytes]]]:
+    """Schema, channel and contents of the messages of an MCAP file, by topic."""
+    with path.open('rb') as file:
+        reader = make_reader(file)
+        summary = reader.get_summary()
+        found = {each.topic: (summary.schemas.get(each.schema_id), each, []) for each in summary.channels.values()}
+        for _, channel, each in reader.iter_messages():
+            found[channel.topic][2].append(each.data)
+    return found
+
+
+def extras_of(path: Path) -> tuple[list[Any], list[Any]]:
+    """Attachments, and records of metadata but the recorder's own, of an MCAP file."""
+    with path.open('rb') as file:
+        reader = make_reader(file)
+        return list(reader.iter_attachments()), [each for each in reader.iter_metadata() if each.name != 'rosbag2']
+
+
+def killed_recorder(folder: Path, to: Path, mode: str = 'wal', rows: int = 3) -> Path:
+    """Copy a database as a recorder leaves it that is killed: its last messages lie beside it, in the ``-wal``."""
+    [database] = folder.glob('*.db3')
+    to.mkdir()
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as recorder:
+        recorder.execute(f'PRAGMA journal_mode = {mode}')
+        last = recorder.execute('SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp DESC LIMIT ?',
+                                (rows,)).fetchall()
+        if mode == 'wal':
+            recorder.execute('DELETE FROM messages WHERE timestamp >= ?', (last[-1][1],))
+            recorder.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+            recorder.execute('PRAGMA wal_autocheckpoint = 0')
+            recorder.executemany('INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)', last)
+        else:  # in the middle of what is to be undone
+            recorder.execute('PRAGMA cache_size = 1')
+            recorder.execute('BEGIN')
+            recorder.execute('UPDATE messages SET data = zeroblob(length(data))')
+        for file in folder.iterdir():
+            if not file.name.endswith('-shm'):
+                shutil.copy(file, to)
+    return to / database.name
 
 
 def read_bag(path: Path) -> tuple[dict[str, Any], list[tuple[str, int, bytes]]]:

@@ -242,7 +242,7 @@ class Program:
 
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [*(command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
+        command = [*map(str, command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
         _, runs_text, text = ' '.join(command).partition(f'{sys.executable} -c ')
         if runs_text and 'self_segmentation.' not in text:
@@ -338,7 +338,7 @@ def program_run(capfd):
         return code, capfd.readouterr().err
 
     # the program takes the signals for itself; give them back
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield run
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -117,6 +117,9 @@ def is_allowed(tunable, value) -> bool:
         return False  # without its file
     if tunable.choices or kind in (bool, str):
         return type(value) is kind and value in (tunable.choices or [value])
+    if kind is tuple and isinstance(value, str):
+        parts = re.fullmatch(r'[\[( ]*(\d+) *, *(\d+) *, *(\d+)[\]) ]*', value, re.ASCII)
+        return bool(re.fullmatch('#[0-9a-fA-F]{6}', value) or parts and all(int(part) <= 255 for part in parts.groups()))
     if kind is tuple:
         return (isinstance(value, (list, tuple, bytes)) and len(value) == 3
                 and all(type(part) is int and 0 <= part <= 255 for part in value))

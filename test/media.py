@@ -72,6 +72,46 @@ def write_video(path: Path, frames: list[np.ndarray] | None = None, rate: Fracti
     return path
 
 
+def write_streams(path: Path, sizes: list[tuple[int, int]], default: int | None = None) -> Path:
+    """Write a video of several pictures of different sizes, of which one may be the default."""
+    with av.open(str(path), 'w') as file:
+        streams = [file.add_stream('libx264', rate=FPS) for _ in sizes]
+        for number, (stream, (width, height)) in enumerate(zip(streams, sizes)):
+            stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
+            stream.disposition = int(number == default)
+        for stream, size in zip(streams, sizes):
+            for mark in range(5):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(quarters(*size, mark=mark), format='rgb24')))
+            file.mux(stream.encode(None))
+    return path
+
+
+class _Pipe:
+    """Takes what is written, and cannot go back: a recording in it does not say how long it is."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def write(self, data) -> int:
+        self.parts.append(bytes(data))
+        return len(data)
+
+
+def live_stream(form: str, codec: str, count: int, rate: int) -> list[bytes]:
+    """The parts of a live stream, one for each frame; the first one has the headers too."""
+    pipe = _Pipe()
+    parts: list[bytes] = []
+    with av.open(pipe, 'w', format=form, options={'flush_packets': '1'}) as file:
+        stream = file.add_stream(codec, rate=rate, options={'tune': 'zerolatency', 'g': '1'} if codec == 'libx264' else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
+        for mark in range(count):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(quarters(mark=mark), format='rgb24')))
+            parts.append(b''.join(pipe.parts))
+            pipe.parts.clear()
+        file.mux(stream.encode(None))
+    return [*parts[:-1], parts[-1] + b''.join(pipe.parts)]
+
+
 def tagged(image: PIL.Image.Image, orientation: int, kind: str, **more) -> bytes:
     """An encoded image with an EXIF orientation."""
     exif = PIL.Image.Exif()

@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """``python3 -m self_segmentation``: run in this process where only files matter, as a process of its own where more does."""
+import contextlib
 import os
+import pty
 import resource
 import shutil
 import signal
@@ -16,6 +18,7 @@ import pytest
 from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until, write_clip
 
 from self_segmentation.io.assets import make_pipeline
+from self_segmentation.io.locks import claim
 from self_segmentation.settings import TUNABLES
 
 COUNT, FPS = 20, 12.5
@@ -191,20 +194,20 @@ def test_unknown_name_in_configuration_suggests_nearest(run, tmp_path):
 
 @pytest.mark.parametrize('place', ['missing.mp4', 'missing.png', 'missing', 'empty', 'text.png', 'text.mp4', '/dev/video97',
                                    '97'])
-def test_unreadable_input_exits_1_with_its_name(run, tmp_path, place):
+def test_unreadable_file_exits_2_and_camera_1_with_its_name(run, tmp_path, place):
     (tmp_path / 'empty').mkdir()
     for name in ('text.png', 'text.mp4'):
         (tmp_path / name).write_text('neither picture nor video')
     place = place if place.startswith(('/', '9')) else str(tmp_path / place)
     code, said = run(place, '--output', tmp_path / 'out')
-    assert code == 1 and place in said and 'Traceback' not in said, said
+    assert code == (1 if place in ('/dev/video97', '97') else 2) and place in said and 'Traceback' not in said, said
     assert not (tmp_path / 'out').exists()
 
 
-def test_missing_model_or_background_exits_1_with_its_name(run, tmp_path):
+def test_missing_model_or_background_exits_2_with_its_name(run, tmp_path):
     for option in ('--model', '--background-image'):
         code, said = run(ASTRONAUT, option, tmp_path / 'missing', '--output', tmp_path / 'out.png')
-        assert code == 1 and str(tmp_path / 'missing') in said and 'give' in said
+        assert code == 2 and str(tmp_path / 'missing') in said and 'give' in said
         assert names(tmp_path) == []
 
 
@@ -212,14 +215,14 @@ def test_mask_and_alpha_need_folder(run, clip, tmp_path):
     for option in ('--mask', '--alpha'):
         for name in ('out.mp4', 'out.png'):
             code, said = run(clip, option, tmp_path / name)
-            assert code == 1 and option in said and name in said and 'folder' in said
+            assert code == 2 and option in said and name in said and 'folder' in said
             assert not (tmp_path / name).exists()
 
 
 def test_refuses_output_unfit_for_input(run, clip, folder, tmp_path):
     for place, output in ((clip, 'out.png'), (folder, 'out.png'), (folder, 'out.mp4')):
         code, said = run(place, '--output', tmp_path / output)
-        assert code == 1 and output in said and 'folder' in said
+        assert code == 2 and output in said and 'folder' in said
         assert not (tmp_path / output).exists()
 
 
@@ -228,12 +231,15 @@ def test_unwritable_output_is_named(run, clip, tmp_path, output):
     (tmp_path / 'file').write_text('in the way')
     place = clip if output == 'out.mp4' else ASTRONAUT
     code, said = run(place, '--output', tmp_path / 'file' / output)
-    assert code == 1 and str(tmp_path / 'file' / output) in said
+    assert code == 2 and str(tmp_path / 'file' / output) in said
 
 
 def test_needs_window_or_output(run):
     code, said = run(ASTRONAUT)
-    assert code == 1 and 'nothing to do' in said and '--output' in said
+    assert code == 2 and 'nothing to do' in said and '--output' in said
+
+
+SLOW = '--edge-filter', 'joint_bilateral', '--edge-diameter', '49', '--edge-sigma-space', '20'
 
 
 def program(*arguments, **more):
@@ -259,10 +265,9 @@ def test_help_lists_every_setting_without_slow_imports():
         assert option in words
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_signal_during_video_leaves_playable_video(start, tmp_path, number):
-    slow = '--edge-filter', 'joint_bilateral', '--edge-diameter', '49', '--edge-sigma-space', '20'
-    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *slow)
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
     running = start('', command=command, **more)
     wait_until(lambda: (tmp_path / 'mask' / '00010.png').exists(), 'ten frames')
     for _ in range(3):  # the second and the third one change nothing
@@ -330,7 +335,7 @@ def test_output_without_known_ending_is_folder(run, tmp_path, name):
                                   'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2'])
 def test_refuses_output_of_other_kind(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
-    assert code == 1 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
+    assert code == 2 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
 
 
 @pytest.mark.parametrize('name', ['out.jfif', 'out.jpe', 'OUT.PNG', 'out.tif', 'out.webp'])
@@ -344,7 +349,7 @@ def test_never_overwrites_input(run, tmp_path):
     image.write_bytes(ASTRONAUT.read_bytes())
     for output in (image, tmp_path, f'file://{image}'):
         code, said = run(image, '--output', output)
-        assert code == 1 and 'input itself' in said and image.read_bytes() == ASTRONAUT.read_bytes()
+        assert code == 2 and 'input itself' in said and image.read_bytes() == ASTRONAUT.read_bytes()
 
 
 def test_names_lost_sound_of_image_folder(run, tmp_path, sample, caplog):
@@ -385,7 +390,7 @@ def test_writes_cut_out_with_alpha(run, tmp_path, clip, ending):
 def test_refuses_cut_out_without_alpha(run, tmp_path):
     for source, name in ((SAMPLE, 'cut.mp4'), (ASTRONAUT, 'cut.jpg')):
         code, said = run(source, '--look', 'cutout', '--output', tmp_path / name, '--no-window')
-        assert code == 1 and 'no alpha' in said and '.webm' in said and not (tmp_path / name).exists()
+        assert code == 2 and 'no alpha' in said and '.webm' in said and not (tmp_path / name).exists()
 
 
 def test_options_win_over_look(run, tmp_path):
@@ -413,14 +418,14 @@ def test_refuses_to_overwrite_any_file_it_reads(run, tmp_path, clip, option, sou
     if output != path.parent:
         os.link(path, output)
     code, said = run(inputs, option, path, '--output', output)
-    assert code == 1 and f'is {option} itself: it would be lost' in said, said
+    assert code == 2 and f'is {option} itself: it would be lost' in said, said
     assert path.read_bytes() == source.read_bytes()
 
 
 def test_refuses_second_name_of_input(run, tmp_path, clip):
     os.link(clip, tmp_path / 'second.mp4')
     code, said = run(clip, '--output', tmp_path / 'second.mp4')
-    assert code == 1 and 'is the input itself' in said and (tmp_path / 'second.mp4').read_bytes() == clip.read_bytes()
+    assert code == 2 and 'is the input itself' in said and (tmp_path / 'second.mp4').read_bytes() == clip.read_bytes()
 
 
 @pytest.mark.parametrize('make, reason', [
@@ -429,7 +434,7 @@ def test_refuses_second_name_of_input(run, tmp_path, clip):
 def test_output_that_cannot_be_used_is_named(run, tmp_path, make, reason):
     path = make(tmp_path / 'out.png') or tmp_path / 'out.png'
     code, said = run(ASTRONAUT, '--output', path)
-    assert code == 1 and f'--output {str(path)!r} cannot be used' in said and reason in said.lower(), said
+    assert code == 2 and f'--output {str(path)!r} cannot be used' in said and reason in said.lower(), said
 
 
 def test_full_disk_leaves_no_part_of_an_image(tmp_path):
@@ -437,3 +442,171 @@ def test_full_disk_leaves_no_part_of_an_image(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, **more,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
     assert done.returncode == 1 and 'out.png cannot be written' in done.stderr and names(tmp_path) == [], done.stderr
+
+
+# ---- two programs, terminals that go, files that are no names
+
+def test_terminal_that_is_closed_leaves_playable_video(tmp_path):
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(command[0], command, more['env'])
+    os.set_blocking(terminal, False)
+
+    def look() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)
+        time.sleep(0.02)
+
+    wait_until(lambda: (tmp_path / 'mask' / '00003.png').exists(), 'the first frames', look)
+    os.close(terminal)  # SIGHUP for the program, and nowhere to write its lines to
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert 4 <= len(video_frames(tmp_path / 'out.mp4')) < 150
+
+
+def test_hang_up_does_not_end_what_nohup_started(start, tmp_path):
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
+    running = start('', command=['nohup', *command], **more)
+    wait_until(lambda: (tmp_path / 'mask' / '00003.png').exists(), 'the first frames')
+    running.send(signal.SIGHUP)
+    count = len(names(tmp_path / 'mask'))
+    wait_until(lambda: len(names(tmp_path / 'mask')) > count + 3, 'more frames')
+    running.send(signal.SIGTERM)
+    assert running.exit_code() == 0, running.said
+
+
+def test_second_program_with_the_same_output_is_refused(run, start, tmp_path):
+    command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
+    running = start('', command=command, **more)
+    wait_until(lambda: (tmp_path / 'mask' / '00003.png').exists(), 'the first frames')
+    for option, path in (('--output', tmp_path / 'out.mp4'), ('--output', tmp_path / 'mask'), ('--alpha', tmp_path / 'mask')):
+        code, said = run(SAMPLE, option, path)
+        assert code == 1 and f'{path} is being written by another program' in said and running.code is None, said
+    code, said = run(ASTRONAUT, '--output', tmp_path / 'mask')
+    assert code == 1 and 'another program' in said and not (tmp_path / 'mask' / 'astronaut.png').exists()
+    running.send(signal.SIGTERM)
+    assert running.exit_code() == 0, running.said
+    assert len(video_frames(tmp_path / 'out.mp4')) >= 4
+
+
+def test_programs_may_write_single_pictures_to_one_folder(run, tmp_path):
+    (tmp_path / 'out').mkdir()
+    another = claim(tmp_path / 'out', shared=True)
+    code, said = run(ASTRONAUT, '--output', tmp_path / 'out')
+    assert code == 0 and names(tmp_path / 'out') == ['astronaut.png'], said
+    os.close(another)
+
+
+@pytest.mark.parametrize('redirection', ['2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_needs_no_stderr(tmp_path, clip, redirection):
+    command, more = program(clip, '--output', tmp_path / 'out.mp4')
+    script = f'exec "$@" {redirection}'
+    done = subprocess.run(['bash', '-c', script, 'bash', *command], capture_output=True, text=True, **more)
+    assert done.returncode == 0, done.stderr
+    assert len(video_frames(tmp_path / 'out.mp4')) == COUNT
+
+
+@pytest.mark.parametrize('redirection', ['2>&-', '2>/dev/full', '2> >(exit)'])
+def test_goes_on_when_its_lines_cannot_be_written(tmp_path, folder, redirection):
+    (folder / 'a.png').write_text('no picture')
+    command, more = program(folder, '--output', tmp_path / 'out')
+    done = subprocess.run(['bash', '-c', f'exec "$@" {redirection}', 'bash', *command], capture_output=True, text=True, **more)
+    assert done.returncode == 1 and names(tmp_path / 'out') == ['b.png', 'c.png', 'd.png'], done.stderr
+
+
+def test_name_that_is_too_long_stops_one_picture(run, folder, tmp_path):
+    (folder / 'b.png').rename(folder / ('b' * 255))  # and .png
+    for _ in range(2):  # the folder is there or not
+        code, said = run(folder, '--output', tmp_path / 'out')
+        assert code == 1 and 'too long' in said and 'Traceback' not in said, said
+        assert names(tmp_path / 'out') == ['a.png', 'c.png', 'd.png']
+
+
+@pytest.fixture(scope='module')
+def talk(tmp_path_factory, sample):
+    """A video with sound and with its index at the end, which takes going back and forth to read."""
+    from media import write_video
+    frames = [frame[..., ::-1].copy() for frame in sample[60:70]]
+    return write_video(tmp_path_factory.mktemp('talk') / 'talk.mp4', frames, sound='aac')
+
+
+@pytest.mark.parametrize('way', ['"$@" /dev/stdin < "$FILE"', 'cat "$FILE" | "$@" /dev/stdin', '"$@" <(cat "$FILE")',
+                                 '"$@" /dev/fd/7 7< "$FILE"'])
+def test_reads_video_of_stdin_as_any_file(run, tmp_path, talk, way):
+    assert run(talk, '--output', tmp_path / 'as file.mp4')[0] == 0
+    command, more = program('--output', tmp_path / 'out.mp4')
+    more['env']['FILE'] = str(talk)
+    done = subprocess.run(['bash', '-c', way, 'bash', *command], capture_output=True, text=True, **more)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out.mp4').read_bytes() == (tmp_path / 'as file.mp4').read_bytes()  # not mirrored, with sound
+
+
+def test_signal_ends_program_that_reads_a_pipe_without_end(start, tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    command, more = program('/dev/stdin', '--output', tmp_path / 'out.mp4')
+    running = start('', command=['bash', '-c', 'exec "$@" < "$0"', tmp_path / 'pipe', *command], **more)
+    with (tmp_path / 'pipe').open('wb', buffering=0) as pipe:
+        pipe.write(bytes(1 << 20))  # more than a pipe holds: it is being read
+        running.send(signal.SIGINT)
+        assert running.exit_code() == 0, running.said
+    assert 'Traceback' not in running.said and names(tmp_path) == ['pipe']
+
+
+def test_several_pictures_are_one_folder(run, folder, tmp_path):
+    pictures = sorted(folder.iterdir())
+    assert run(folder, '--output', tmp_path / 'as folder')[0] == 0
+    code, said = run(*pictures[:2], '--output', tmp_path / 'out', *pictures[2:])
+    assert code == 2 and 'unrecognized' in said  # what a shell makes of *.jpg stands together
+    code, said = run(*pictures, '--output', tmp_path / 'out')
+    assert code == 0 and names(tmp_path / 'out') == names(tmp_path / 'as folder') == ['a.png', 'b.png', 'c.png', 'd.png'], said
+    for name in names(tmp_path / 'out'):
+        assert np.array_equal(read(tmp_path / 'out' / name), read(tmp_path / 'as folder' / name))
+
+
+def test_several_inputs_that_are_no_pictures_are_refused(run, folder, clip, tmp_path):
+    for inputs, output, parts in (([clip, SAMPLE], 'out', ['none of the 2 inputs', 'one video']),
+                                  ([folder / 'a.png', folder / 'b.png'], 'out.png', ['out.png', 'has more', 'folder']),
+                                  ([folder / 'a.png', folder / 'b.png'], folder, ['is the input itself'])):
+        code, said = run(*inputs, '--output', tmp_path / output)
+        assert code == 2 and all(part in said for part in parts) and not (tmp_path / 'out').exists(), said
+
+
+def test_raw_photograph_is_refused_and_stops_no_folder(run, folder, tmp_path):
+    (folder / 'b.CR2').write_bytes(b'II*\0\x10\0\0\0CR\2\0' + bytes(500))
+    code, said = run(folder, '--output', tmp_path / 'out')
+    assert code == 1 and 'b.CR2' in said and 'raw photograph' in said and len(names(tmp_path / 'out')) == 4
+    code, said = run(folder / 'b.CR2', '--output', tmp_path / 'out.png')
+    assert code == 2 and 'b.CR2' in said and 'raw photograph' in said and not (tmp_path / 'out.png').exists()
+
+
+def test_camera_that_is_slower_than_it_says_gives_film_of_its_own_length(tmp_path):
+    """Forty frames at 20 Hz from one that says 60 Hz."""
+    code = """
+import sys, time
+import cv2, numpy as np
+
+class Camera:
+    def __init__(self, place):
+        self.count, self.due = 0, None
+    def isOpened(self):
+        return True
+    def get(self, setting):
+        return 60.0
+    def release(self):
+        pass
+    def read(self):
+        self.due = self.due or time.monotonic()
+        time.sleep(max(0, self.due - time.monotonic()))
+        self.due += 0.05
+        self.count += 1
+        return self.count <= 40, np.zeros((240, 320, 3), np.uint8)
+
+cv2.VideoCapture = Camera
+from self_segmentation.__main__ import main
+sys.exit(main(['0', '--no-window', '--output', sys.argv[1]]))
+"""
+    done = subprocess.run([sys.executable, '-c', code, tmp_path / 'out.mp4'], capture_output=True, text=True)
+    assert done.returncode == 1 and 'gives no frame' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    capture = cv2.VideoCapture(str(tmp_path / 'out.mp4'))
+    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    assert count == 40 and count / rate > 1.7, (count, rate)

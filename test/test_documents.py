@@ -101,9 +101,27 @@ def test_named_targets_programs_and_arguments_exist(path):
 
 
 def test_everywhere_pip_brings_the_same_packages():
-    lines = {path: set(re.findall(r'--no-deps -c \S*config/constraints.txt ([\w \-]+\w)', read(path)))
-             for path in (ROOT / 'README.md', *ELSEWHERE[:2])}
-    assert len(set.union(*lines.values())) == 1 and all(lines.values()), lines
+    for path in (ROOT / 'README.md', *ELSEWHERE[:2]):
+        lines = re.findall(r'pip3? install .*(?:mediapipe|litert|requirements).*', read(path))
+        assert lines
+        for line in lines:
+            assert re.match(r'pip3? install --no-deps -r \S*config/requirements\.txt', line), (path, line)
+
+
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13', '3.14', '3.15'])
+@pytest.mark.parametrize('machine', ['x86_64', 'aarch64'])
+def test_robots_get_no_mediapipe_that_sends_metrics(python, machine):
+    requirement = pytest.importorskip('packaging.requirements').Requirement
+
+    def asked(name: str) -> dict[str, str]:
+        lines = [requirement(line) for line in read(ROOT / 'config' / name).splitlines() if line and line[0] not in '#-']
+        world = {'python_version': python, 'platform_machine': machine}
+        return {line.name: str(line.specifier) for line in lines if line.marker is None or line.marker.evaluate(world)}
+
+    packages, versions = asked('requirements.txt'), asked('constraints.txt')
+    assert len({'mediapipe', 'ai-edge-litert'} & packages.keys()) == 1
+    assert versions['mediapipe'] in ('==0.10.18', '==0.10.21')  # these send nothing
+    assert {'av', 'ai-edge-litert', 'numpy', 'opencv-python'} <= versions.keys()
 
 
 # Commands of the documents' sh blocks: those that run here, as they stand, and why the others do not.
@@ -118,7 +136,7 @@ RUN = {
     'python3 -m self_segmentation bags/ --workers 2 --resume --output new/': ['new'],
 }
 EXCUSED = {
-    r'make (demo|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
+    r'make (demo|lint|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
     r'python3 -m self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
     r'python3 cutout\.py': 'test_python_example_cuts_people_out runs it',
     r'(source|export|for|done)\b': 'prepares the shell for the commands beside it',

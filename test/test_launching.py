@@ -1,26 +1,39 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the launch file decides without launch: texts to values, names to topics, paths to files."""
+"""
+What the launch files decide: texts to values, names to topics, paths to files, what is started and what follows its end.
+
+Their own functions are called, with stand-ins for launch's actions; test/graph/test_launch_files.py runs them by the real launch.
+"""
 import ast
+import importlib.util
 import re
+import signal
+import sys
+import types
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, TUTORIAL
 
-from self_segmentation.errors import SettingsError
+from self_segmentation.errors import ExitCode, SettingsError
 from self_segmentation.launching import (
     Argument,
+    after_exit,
     find_file,
+    find_program,
     is_started_directly,
     join_namespaces,
     read_arguments,
     refuse_unknown,
     remapped,
+    unused,
     words,
 )
 from self_segmentation.settings import BOOLEANS, TUNABLES
 
 LAUNCH_FILE = ROOT / 'launch' / 'segment.launch.py'
+EXAMPLES = ROOT / 'launch' / 'examples'
 ARGUMENTS = {'camera': Argument('usb_cam', '', words('usb_cam', 'none')), 'use_sim_time': Argument('', '', BOOLEANS),
              'image_topic': Argument('image_raw', '')}
 
@@ -113,6 +126,13 @@ def test_remaps_topic_as_ros_does(name, rules, topic):
     assert remapped(name, rules, '/robot1', 'segmentation') == topic
 
 
+@pytest.mark.parametrize('given', ['my-robot', '1robot', 'a b', '/a//b', '~', 'räuber'])
+def test_invalid_namespace_is_refused_with_what_is_allowed(given):
+    with pytest.raises(SettingsError, match='letters, digits and _') as raised:
+        join_namespaces('/robot1', given)
+    assert repr(given) in str(raised.value)
+
+
 def test_root_namespace_has_one_slash():
     assert remapped('image_raw', [], '/', 'segmentation') == '/image_raw'
     assert remapped('~/output', [], '/', 'segmentation') == '/segmentation/output'
@@ -142,3 +162,212 @@ def test_readme_names_only_known_launch_arguments():
 def test_launch_file_sets_nothing_for_others(path):
     used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))) if isinstance(node, ast.Name)}
     assert not used & {'SetEnvironmentVariable', 'AppendEnvironmentVariable', 'SetParameter', 'SetLaunchConfiguration'}
+
+
+# ---- programs: whether they are there, and what follows their end
+
+@pytest.mark.parametrize('code, is_restarted', [
+    (ExitCode.DONE, False), (ExitCode.FAILED, True), (ExitCode.WILL_FAIL_AGAIN, False),
+    (-signal.SIGKILL, True), (-signal.SIGSEGV, True), (128 + signal.SIGSEGV, True),  # as a shell passes it on
+    (102, False), (127, False)])  # a middleware, or an interpreter, that is not installed
+def test_only_failure_that_may_pass_is_restarted(code, is_restarted):
+    after = after_exit(code, 'camera', 'clip.mp4 does not exist')
+    assert after.is_restarted == is_restarted
+    explained = 'clip.mp4 does not exist' in after.reason and f'exit code {int(code)}' in after.reason
+    assert explained == (not is_restarted and code != ExitCode.DONE)
+
+
+@pytest.fixture
+def prefix(tmp_path, monkeypatch):
+    """Where ROS finds packages; ``prefix(package, program, ...)`` installs one."""
+    pytest.importorskip('ament_index_python')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+
+    def install(package: str, *programs: str) -> None:
+        for path in (tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages' / package,
+                     *(tmp_path / 'lib' / package / program for program in programs)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o755)
+
+    install('self_segmentation', 'camera_node', 'segmentation_node', 'studio_node', 'viewer_node')
+    return install
+
+
+def test_missing_package_or_program_is_named_with_what_to_install(prefix):
+    assert 'sudo apt install ros-$ROS_DISTRO-usb-cam' in find_program('usb_cam', 'usb_cam_node_exe')
+    prefix('usb_cam')
+    assert 'has no program usb_cam_node_exe' in find_program('usb_cam', 'usb_cam_node_exe')
+    prefix('usb_cam', 'usb_cam_node_exe')
+    assert find_program('usb_cam', 'usb_cam_node_exe') == ''
+
+
+def test_parameter_file_for_another_node_is_reported(tmp_path):
+    path = tmp_path / 'some.yaml'
+    path.write_text('person_segmentation: {ros__parameters: {flip: true}}\n/rear/segmentation: {ros__parameters: {flip: true}}')
+    reason = unused(path, '/front/segmentation')
+    assert all(part in reason for part in (str(path), 'person_segmentation', '/rear/segmentation', 'this is /front/segmentation'))
+    assert unused(path, '/rear/segmentation') == ''
+    path.write_text('{')
+    assert unused(path, '/front/segmentation') == ''  # the node says more of it
+
+
+# ---- the launch files, with stand-ins for launch's actions
+
+class Action:
+    """Any of launch's classes: keeps what it was made with."""
+
+    def __init__(self, *arguments, **named) -> None:
+        self.arguments, self.named = arguments, named
+
+
+class StandIn(types.ModuleType):
+    """Any of launch's modules."""
+
+    def __getattr__(self, name: str):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        made = type(name, (Action,), {}) if name[0].isupper() else lambda *arguments, **named: (name, arguments)
+        setattr(self, name, made)
+        return made
+
+
+MODULES = ('launch', 'launch.actions', 'launch.event', 'launch.event_handler', 'launch.event_handlers', 'launch.events',
+           'launch.events.process', 'launch.launch_description_sources', 'launch.logging', 'launch.substitutions', 'launch_ros',
+           'launch_ros.actions', 'launch_ros.substitutions')
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """``load(path)`` runs a launch file and returns its module."""
+    for name in MODULES:
+        module = StandIn(name)
+        module.__path__ = []
+        monkeypatch.setitem(sys.modules, name, module)
+    errors: list[str] = []
+    sys.modules['launch.logging'].get_logger = lambda name: types.SimpleNamespace(error=errors.append)
+    sys.modules['launch.substitutions'].LaunchConfiguration = lambda name: types.SimpleNamespace(
+        perform=lambda context: context.texts[name])
+
+    def load(path: Path):
+        spec = importlib.util.spec_from_file_location('launch_file', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.errors = errors
+        return module
+
+    return load
+
+
+def kinds(actions: list) -> list[str]:
+    return [type(action).__name__ for action in actions]
+
+
+def reason_of(actions: list) -> str:
+    """What the actions that end the launch raise; nothing where none ends it."""
+    handlers = [action.arguments[0] for action in actions if type(action).__name__ == 'RegisterEventHandler']
+    for handler in handlers:
+        if type(handler).__name__ == 'EventHandler':
+            [emitted] = [action for action in actions if type(action).__name__ == 'EmitEvent'
+                         and handler.named['matcher'](action.named['event'])]
+            with pytest.raises(Exception) as raised:  # noqa: PT011
+                handler.named['entities'][0].named['function'](None)
+            return str(raised.value)
+    return ''
+
+
+def context(module, **arguments) -> types.SimpleNamespace:
+    texts = {**{name: each.default for name, each in module.ARGUMENTS.items()}, **dict.fromkeys(TUNABLES, ''), 'viewer': 'none',
+             **arguments}
+    return types.SimpleNamespace(texts=texts, argv=[f'{name}:={text}' for name, text in arguments.items()], environment={},
+                                 launch_configurations={}, is_shutdown=False)
+
+
+@pytest.fixture
+def segment(load, prefix, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'self_segmentation', 'segment.launch.py'])
+    return load(LAUNCH_FILE)
+
+
+def node_of(actions: list, name: str) -> Action:
+    [node] = [action for action in actions if type(action).__name__ == 'Node' and action.named['name'] == name]
+    return node
+
+
+@pytest.mark.parametrize('camera, programs', [
+    ('opencv', ['camera_node', 'segmentation_node']), ('none', ['segmentation_node']),
+    ('usb_cam', ['camera_node', 'segmentation_node'])])  # which is not installed
+def test_starts_only_programs_that_are_there(segment, camera, programs):
+    actions = segment.setup(context(segment, camera=camera, viewer='rqt'))
+    assert [action.named['executable'] for action in actions if type(action).__name__ == 'Node'] == programs
+    assert reason_of(actions) == ''
+    said = [action.named['msg'] for action in actions if type(action).__name__ == 'LogInfo']
+    assert any('usb_cam is not installed: sudo apt install' in each for each in said) == (camera == 'usb_cam')
+
+
+@pytest.mark.parametrize('arguments, reason', [
+    ({'camera': 'usbcam'}, "camera = 'usbcam' is not allowed"), ({'threshold': '2'}, 'threshold = 2.0'),
+    ({'params_file': '/nowhere.yaml'}, '/nowhere.yaml'), ({'namespace': 'my-robot'}, "namespace = 'my-robot'")])
+def test_wrong_argument_ends_launch_and_starts_nothing(segment, arguments, reason):
+    actions = segment.setup(context(segment, **arguments))
+    assert kinds(actions) == ['RegisterEventHandler', 'EmitEvent'] and reason in reason_of(actions)
+
+
+def test_package_that_is_not_built_ends_launch_and_starts_nothing(segment, monkeypatch, tmp_path):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path / 'nowhere'))
+    actions = segment.setup(context(segment))
+    assert kinds(actions) == ['RegisterEventHandler', 'EmitEvent'] and 'source install/setup.bash' in reason_of(actions)
+
+
+def after(segment, actions: list, name: str, code: int, line: str = '', **state) -> list:
+    """What launch is told to do when a node ends."""
+    node = node_of(actions, name)
+    for action in actions:
+        if type(action).__name__ == 'RegisterEventHandler' and action.arguments[0].named.get('target_action') is node:
+            action.arguments[0].named['on_stderr'](types.SimpleNamespace(text=f'{line}\n'.encode()))
+    return node.named['on_exit'](types.SimpleNamespace(returncode=code), types.SimpleNamespace(is_shutdown=False, **state))
+
+
+@pytest.mark.parametrize('name', ['camera', 'segmentation'])
+def test_exit_code_decides_between_respawn_and_end(segment, name):
+    actions = segment.setup(context(segment, camera='opencv'))
+    node = node_of(actions, name)
+    assert node.named['respawn'] is True and node.named['respawn_delay'] == 2.0
+    for code in (1, -9):
+        assert after(segment, actions, name, code) == []  # launch starts it again
+    [stay_down] = after(segment, actions, name, 0)
+    assert type(stay_down.named['event']).__name__ == 'ShutdownProcess'
+    ended = after(segment, actions, name, 2, 'clip.mp4 does not exist')
+    assert kinds(ended) == ['EmitEvent', 'RegisterEventHandler', 'EmitEvent']
+    assert f'{name} ended with exit code 2' in reason_of(ended) and 'clip.mp4 does not exist' in reason_of(ended)
+
+
+def test_exit_code_2_leaves_nodes_of_including_launch_file_alone(segment, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'my_robot', 'robot.launch.py'])
+    actions = segment.setup(context(segment, camera='opencv'))
+    [stay_down] = after(segment, actions, 'camera', 2, 'clip.mp4 does not exist')
+    assert type(stay_down.named['event']).__name__ == 'ShutdownProcess'
+    [error] = segment.errors
+    assert 'camera ended with exit code 2' in error and 'clip.mp4 does not exist' in error
+
+
+def test_exit_codes_of_foreign_camera_driver_mean_nothing(segment, prefix):
+    prefix('usb_cam', 'usb_cam_node_exe')
+    node = node_of(segment.setup(context(segment)), 'camera')
+    assert node.named['package'] == 'usb_cam' and node.named['respawn'] is True and 'on_exit' not in node.named
+
+
+def test_lifecycle_example_without_nav2_starts_nothing(load, prefix):
+    description = load(EXAMPLES / 'lifecycle_manager.launch.py').generate_launch_description()
+    assert 'sudo apt install ros-$ROS_DISTRO-nav2-lifecycle-manager' in reason_of(description.arguments[0])
+    assert kinds(description.arguments[0]) == ['RegisterEventHandler', 'EmitEvent']
+    prefix('nav2_lifecycle_manager', 'lifecycle_manager')
+    description = load(EXAMPLES / 'lifecycle_manager.launch.py').generate_launch_description()
+    assert kinds(description.arguments[0]) == ['IncludeLaunchDescription', 'Node']
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'launch').rglob('*.launch.py')), ids=lambda path: path.name)
+def test_launch_file_looks_for_foreign_programs_first(path):
+    """Launch gives up on a program that is not there, and what it started before runs on without a parent."""
+    text = path.read_text(encoding='utf-8')
+    foreign = set(re.findall(r"package='(\w+)'", text)) - {'self_segmentation'}
+    assert all(f"find_program('{package}'" in text for package in foreign), foreign

@@ -58,7 +58,7 @@ def test_mediapipe_brings_matplotlib_when_used():
 
 def test_program_without_runtime_says_what_to_install(tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
                                    'pip install --no-deps ai-edge-litert')
 

@@ -5,10 +5,13 @@ import ast
 import fnmatch
 import importlib
 import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, full_name
+
+from self_segmentation.settings import TUNABLES
 
 SOURCES = sorted([*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
 NODES = ('segmentation_node', 'camera_node', 'studio_node', 'viewer_node')
@@ -132,6 +135,45 @@ def test_nodes_start_own_interpreter_only():
 
 
 # ---- what the documentation says
+
+DOCUMENT = (ROOT / 'docs' / 'security.md').read_text(encoding='utf-8')
+
+
+def fixed_paths() -> set[str]:
+    """The parameters of the other nodes whose descriptions speak of files."""
+    found = set()
+    for name in NODES:
+        path = ROOT.joinpath(*full_name(name).split('.')).with_suffix('.py')
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == 'fixed':
+                text = node.args[2].value.lower()
+                found |= {node.args[0].value} if re.search(r'\b(folder|file|path)\b', text) and type(
+                    getattr(node.args[1], 'value', '')) is str else set()
+    return found
+
+
+def test_every_setting_that_is_path_is_marked():
+    paths = {tunable.name for tunable in TUNABLES.values() if type(tunable.default) is str and not tunable.choices
+             and re.search(r'\b(folder|file|path)\b', tunable.text.lower())}
+    assert paths == {tunable.name for tunable in TUNABLES.values() if tunable.file} and len(paths) >= 4
+
+
+def test_every_parameter_that_reads_or_writes_files_is_documented():
+    rows = dict(re.findall(r'^\| `([\w.]+)` \| `\w+`, [\w ]+ \| (read|written):', DOCUMENT, re.MULTILINE))
+    settings = {tunable.name: tunable.file for tunable in TUNABLES.values() if tunable.file}
+    assert len(fixed_paths()) >= 3
+    assert rows == {**settings, **dict.fromkeys(fixed_paths(), 'read')}
+
+
+def test_every_topic_and_service_of_the_policy_is_documented():
+    policy = ElementTree.parse(ROOT / 'config' / 'policy.xml')
+    [profile] = [each for each in policy.iter('profile') if each.get('node') == 'segmentation']
+    names = {element.text.strip() for element in profile.iter() if element.tag in ('topic', 'service')}
+    own = {name for name in names if name.startswith('~/')}
+    general = {name for name in own if re.search('parameter|state|transition|type_description', name)}  # summed up
+    assert {'~/people', '~/save', '~/pause'} <= own - general
+    assert not {name for name in own - general if f'`{name.removesuffix("/compressed")}`' not in DOCUMENT}
+
 
 UNITS = {**dict.fromkeys(('pixels', 'scans', 'names', 's', 'browsers', 'messages', 'requests', 'answers', 'frames', 'images',
                           'parameters'), 1), 'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30, 'pixels a byte': 1}

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from self_segmentation.errors import SettingsError
-from self_segmentation.settings import LOOKS, TUNABLES, Settings, look_file, read_yaml
+from self_segmentation.settings import LOOKS, TUNABLES, Settings, look_file, no_section_for, read_yaml, unknown_name
 
 
 def problems(changes: dict, origin: str = '') -> dict[str, str]:
@@ -109,9 +109,24 @@ def test_every_default_survives_text_round_trip():
         assert tunable.from_text(text) == tunable.default
 
 
-def test_color_accepts_any_sequence_of_three_integers():
-    assert Settings().updated({'background.color': [1, 2, 3]}).background_color == (1, 2, 3)
-    assert Settings().updated({'background.color': (0, 255, 9)}).background_color == (0, 255, 9)
+@pytest.mark.parametrize('value, color', [
+    ([1, 2, 3], (1, 2, 3)), ((0, 255, 9), (0, 255, 9)), ('0,128,0', (0, 128, 0)), ('[0, 128, 0]', (0, 128, 0)),
+    ('#008000', (0, 128, 0)), ('#00fF7f', (0, 255, 127)), (' (0 , 128,0) ', (0, 128, 0))], ids=str)
+def test_color_is_taken_in_every_spelling(value, color):
+    assert Settings().updated({'background.color': value}).background_color == color
+    assert not isinstance(value, str) or TUNABLES['background.color'].from_text(value) == color
+
+
+@pytest.mark.parametrize('value', ['0,128', '0,128,256', '0,128,-1', '0,128,0.5', '#00800', '#00800g', '008000', 'green', '',
+                                   '1,2,٣', '1_0,2,3', '1,2,3,4'])
+def test_text_that_is_no_color_is_refused(value):
+    message = problems({'background.color': value})['background.color']
+    assert repr(value) in message and 'as 0,128,0 or #008000' in message
+
+
+def test_color_after_comment_sign_names_quotes(tmp_path):
+    path = written(tmp_path, '/**:\n  ros__parameters:\n    background.color: #008000\n')
+    assert '"#008000"' in problems(read_yaml(path))['background.color']
 
 
 @pytest.mark.parametrize('name, near', [('treshold', 'threshold'), ('background.colour', 'background.color'),
@@ -121,8 +136,16 @@ def test_unknown_name_suggests_nearest(name, near):
     assert name in message and f'did you mean {near}?' in message and 'the test' in message
 
 
-def test_unknown_name_like_no_other_lists_all():
-    assert all(name in problems({'zzz': 1})['zzz'] for name in TUNABLES)
+@pytest.mark.parametrize('name', ['zzz', '', 'x' * 5000])
+def test_unknown_name_like_no_other_names_three_nearest(name):
+    message = problems({name: 1})[name]
+    nearest = message.partition(': the nearest are ')[2].split(', ')
+    assert len(nearest) == 3 and {*nearest} <= {*TUNABLES} and len(message) < 700
+
+
+def test_unknown_name_suggests_nearest_of_given_names():
+    assert 'did you mean video_device?' in unknown_name('video_devise', '', ['video_device', 'loop'])
+    assert 'the nearest are loop, video_device' in unknown_name('pool', '', ['video_device', 'loop'])
 
 
 def test_one_invalid_value_refuses_all_and_names_each():
@@ -213,6 +236,35 @@ def test_warns_where_no_section_is_for_this_node(tmp_path, caplog):
     assert read_yaml(path) == {}
     [record] = caplog.records
     assert all(part in record.message for part in (str(path), 'robot1/camera', 'other'))
+
+
+@pytest.mark.parametrize('node, is_for', [
+    ('/robot1/segmentation', True), ('/segmentation', False), ('/robot1/camera', False), ('/robot1/arm/camera', True)])
+def test_file_without_section_for_node_is_reported(tmp_path, node, is_for):
+    path = written(tmp_path, 'robot1:\n  segmentation:\n    ros__parameters: {flip: true}\n  "*":\n    camera:\n'
+                             '      ros__parameters: {fps: 1}\n')
+    reason = no_section_for(node, path)
+    assert bool(reason) != is_for
+    assert is_for or all(part in reason for part in (str(path), 'robot1/segmentation', 'robot1/*/camera', f'this is {node}'))
+
+
+@pytest.mark.parametrize('taken, is_for', [({'flip'}, True), ({'threshold'}, False), (set(), False), (None, True)])
+def test_section_that_node_was_not_given_is_reported(tmp_path, taken, is_for):
+    path = written(tmp_path, '/*/segmentation:\n  ros__parameters: {flip: true}\n')
+    assert bool(no_section_for('/robot1/segmentation', path, taken)) != is_for
+
+
+def test_settings_without_effect_name_what_they_act_with():
+    settings = Settings()
+    assert settings.without_effect(['background.image']) == ('background.image has no effect while background.type is color: set '
+                                                             'background.type to image')
+    assert settings.without_effect(['background.image', 'threshold']) == '' == settings.without_effect([])
+    image = Settings(background_type='image', background_image='a.png')
+    assert image.without_effect(['background.image', 'background.fit']) == ''
+    for tunable in TUNABLES.values():
+        if tunable.acts_with is not None:
+            other, values = tunable.acts_with
+            assert values and all(TUNABLES[other].checked(value) == value for value in values)
 
 
 @pytest.mark.parametrize('look', LOOKS)

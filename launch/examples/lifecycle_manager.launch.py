@@ -9,12 +9,15 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from self_segmentation.launching import ending, find_program
 
 SEGMENT = PathJoinSubstitution([FindPackageShare('self_segmentation'), 'launch', 'segment.launch.py'])
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return the launch description."""
+    if problem := find_program('nav2_lifecycle_manager', 'lifecycle_manager'):
+        return LaunchDescription(ending(problem))  # launch would give up on it, and leave the others running
     return LaunchDescription([
         IncludeLaunchDescription(PythonLaunchDescriptionSource(SEGMENT),
                                  launch_arguments={'autostart': 'False', 'viewer': 'none'}.items()),

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
 from ..picture.arrays import Array
@@ -35,13 +38,14 @@ def make_pipeline(settings: Settings) -> Pipeline:
     :raises ModelError: the model cannot be loaded.
     :raises BackgroundError: the background image or video cannot be read.
     """
-    with library_lines_logged():
-        return Pipeline(settings, load_assets(settings))
+    assets = load_assets(settings)
+    with _closed_if_refused(*assets.media), library_lines_logged():
+        return Pipeline(settings, assets)
 
 
 def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] = ()) -> None:
     """
-    Give a pipeline new settings from the next frame on; when they cannot be had, the old ones stay.
+    Give a pipeline new settings from the next frame on; when they cannot be had, the old ones stay and nothing new stays open.
 
     :param named: settings that were given again: a background's file among them is read again, even under the same name.
     :raises ModelError: the model cannot be loaded.
@@ -53,12 +57,15 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
     if settings.people_detector != old.people_detector:
         assets = assets._replace(detector=_read_detector(settings))
     image, video = assets.media
-    if settings.background_image != old.background_image or 'background.image' in named:
-        image = _read_background_image(settings.background_image)
-    if settings.background_video != old.background_video or 'background.video' in named:
-        video = _open_background_video(settings.background_video)
-    with library_lines_logged():
-        pipeline.configure(settings, assets._replace(media=Media(image, video)))
+    with _closed_if_refused() as opened:
+        if settings.background_image != old.background_image or 'background.image' in named:
+            image = _read_background_image(settings.background_image)
+            opened.append(image)
+        if settings.background_video != old.background_video or 'background.video' in named:
+            video = _open_background_video(settings.background_video)
+            opened.append(video)
+        with library_lines_logged():
+            pipeline.configure(settings, assets._replace(media=Media(image, video)))
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -66,10 +73,25 @@ def load_assets(settings: Settings) -> Assets:
     Read the files that the settings name.
 
     :raises ModelError: the model file cannot be read.
-    :raises BackgroundError: the background image or video cannot be read; said when it is set, not when it is first shown.
+    :raises BackgroundError: the background image or video cannot be read; raised when it is set, not when it is first shown.
     """
-    return Assets(read_model(settings.model), _read_detector(settings),
-                  Media(_read_background_image(settings.background_image), _open_background_video(settings.background_video)))
+    model, detector = read_model(settings.model), _read_detector(settings)
+    image = _read_background_image(settings.background_image)
+    with _closed_if_refused(image):
+        return Assets(model, detector, Media(image, _open_background_video(settings.background_video)))
+
+
+@contextlib.contextmanager
+def _closed_if_refused(*opened: Array | Film | None) -> Iterator[list[Array | Film | None]]:
+    """Close films if the block fails: those that are given, and those that are added to the list."""
+    films = [*opened]
+    try:
+        yield films
+    except BaseException:
+        for each in films:
+            if each is not None and not isinstance(each, np.ndarray):
+                each.close()
+        raise
 
 
 def read_model(model: str) -> ModelFile:

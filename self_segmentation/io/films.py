@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import threading
@@ -21,7 +22,7 @@ from ..picture.decoding import PILLOW_ERRORS, flattened, open_picture, upright
 from ..resources import as_path
 from ..settings import Settings
 from .frames import Frame, Source, SourceKind
-from .image_files import delay_of
+from .image_files import begin_of, delay_of
 from .sources import open_source
 
 __all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
@@ -29,7 +30,7 @@ __all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
 _AHEAD = 3  # pictures that are ready at most
 _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
 LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
-_JUMP = 2.0  # seconds between two moments from which it is no time in which the film went on
+_LARGEST_STEP = 2.0  # seconds that the film goes on between two moments, at most: more is a jump, or a long pause
 _COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Player:
         self._moment: float | None = None
         self._step = self._left = 0.0  # seconds: between the last two moments; for which the picture is shown yet
         self._closed = False
+        self.problem = ''
         self._thread: threading.Thread | None = None
 
     def picture(self, moment: float, fitting: Fitting) -> NDArray[np.uint8]:
@@ -73,7 +75,7 @@ class Player:
                 self._thread = threading.Thread(target=self._play, name='background', daemon=True)
                 self._thread.start()
             step = 0.0 if self._moment is None else moment - self._moment
-            self._moment, self._step, self._fitting = moment, step if 0 <= step < _JUMP else 0.0, fitting
+            self._moment, self._step, self._fitting = moment, min(max(step, 0.0), _LARGEST_STEP), fitting
             shown = self._shown or self._fit(self._first.pixels, fitting, self._first.duration or _USUAL_DURATION)
             if self._shown is None:
                 self._left = shown.duration
@@ -99,6 +101,13 @@ class Player:
         self._ready.clear()
 
     def _play(self) -> None:
+        try:
+            self._decode()
+        except Exception as error:  # whatever a decoder raises: the last picture stays, and it is reported
+            self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
+            _log.error(self.problem, exc_info=error)
+
+    def _decode(self) -> None:
         duration = 0.0
         for frame in self._frames():
             duration += frame.duration or _USUAL_DURATION
@@ -116,7 +125,7 @@ class Player:
 
     def _frames(self) -> Iterator[Frame]:
         """Yield the pictures after the first one, and then all, over and over, as far as they can be read."""
-        count, is_said = 1, False
+        count, problem = 1, ''
         while not self._closed:
             frame = None
             try:
@@ -127,13 +136,14 @@ class Player:
                     frame = self._checked(frame)
             except SelfSegmentationError as error:
                 frame = None
-                if not is_said:
-                    _log.warning('%s ends at its picture %d: it %s', self._what, count, error)
-                is_said = True
+                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: it {error}'
+                if not is_logged:
+                    _log.warning(problem)
             if frame is not None:
                 count += 1
                 yield frame
             elif count <= 1:
+                self.problem = problem
                 return  # one picture only: it stays
             else:
                 count = 0
@@ -164,7 +174,7 @@ class _Animation(Source):
     def read(self) -> Frame | None:
         index, self._index = self._index, self._index + 1
         try:
-            self._image.seek(index)
+            self._image.seek(begin_of(self._image) + index)
             pixels = flattened(upright(self._image), _COLOR)
         except EOFError:
             return None
@@ -194,7 +204,7 @@ def open_animation(content: bytes, name: str) -> Player:
     :param name: of the file, for the log.
     :raises SourceError: it cannot be read.
     """
-    return Player(_Animation(content), f'background {name!r}')
+    return _playing(_Animation(content), name)
 
 
 def open_video(name: str) -> Player:
@@ -211,11 +221,15 @@ def open_video(name: str) -> Player:
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
         raise SourceError(reason)
-    source = open_source(str(path.absolute()))
-    try:
+    return _playing(open_source(str(path.absolute())), name)
+
+
+def _playing(source: Source, name: str) -> Player:
+    """Return a player of a source, which is closed where it is none that can be played."""
+    with contextlib.ExitStack() as closing:
+        closing.callback(source.close)
         if source.kind != SourceKind.VIDEO:
             raise SourceError('is not a video')
-        return Player(source, f'background {name!r}')
-    except SelfSegmentationError:
-        source.close()
-        raise
+        player = Player(source, f'background {name!r}')
+        closing.pop_all()
+        return player

@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['UNKNOWN_FPS', 'Frame', 'Source', 'SourceKind']
+__all__ = ['UNKNOWN_FPS', 'ArrivalTimes', 'Frame', 'Source', 'SourceKind', 'plausible_fps']
 
 UNKNOWN_FPS = 30.0  # frames a second of a video that does not say
+_LARGEST_FPS = 1000.0  # frames a second; headers with more (90000, 180000) have a unit of time there
+_BURST = 60.0  # seconds of frames that a stream may send at once, as those of a playlist do at their start
 
 
 class SourceKind:
@@ -31,8 +34,9 @@ class Frame:
     """
     A frame.
 
-    ``pixels`` (height, width, 3) uint8 blue green red, the right way up, ``name`` of its own, ``index`` from 0. A video's frames
-    have a ``stamp``, seconds since the first one, and a ``duration`` in seconds; the others have None.
+    ``pixels`` (height, width, 3) uint8 blue green red, the right way up, ``name`` of its own, ``index`` from 0. Frames of videos,
+    streams and cameras have a ``stamp``, seconds since the first one, and a ``duration`` in seconds; images have None. The first
+    frame of a camera or live stream has no ``duration``.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,6 +44,44 @@ class Frame:
     index: int
     stamp: float | None = None
     duration: float | None = None
+
+
+def plausible_fps(value: float | Fraction | None) -> float:
+    """Return the frames a second that a header says, 0 where that cannot be: missing, not a number, 0, or more than 1000."""
+    fps = float(value or 0)
+    return fps if 0 < fps <= _LARGEST_FPS else 0.0
+
+
+class ArrivalTimes:
+    """
+    When the frames of a camera or live stream were taken, by the clock: what their headers say of times may be wrong.
+
+    A stream's own times are kept while no frame has one that is before it arrived: they run evenly, the network does not.
+    """
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._last, self._shift = 0.0, 0.0
+
+    def next(self, own: float | None = None) -> tuple[float, float | None]:
+        """
+        Return stamp and duration, in seconds, of the frame that arrives now; the duration is the time since the one before.
+
+        :param own: seconds since the first frame, by the stream's own times; None where it has none.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+            self._shift = -(own or 0.0)
+            return 0.0, None
+        passed = now - self._first
+        stamp = passed if own is None else own + self._shift
+        if not passed <= stamp <= passed + _BURST:
+            stamp = max(passed, self._last)
+        if own is not None:
+            self._shift = stamp - own
+        duration, self._last = stamp - self._last, stamp
+        return stamp, duration
 
 
 class Source:
@@ -64,8 +106,8 @@ class Source:
         """
         Return the next frame, None after the last.
 
-        :raises SourceError: the camera is gone, an image cannot be read, or a video is damaged or cut off: said at its end, after
-            all frames that are whole.
+        :raises SourceError: the camera is gone, an image cannot be read, or a video is damaged or cut off: raised at its end,
+            after all frames that are whole.
         """
         raise NotImplementedError
 

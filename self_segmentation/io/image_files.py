@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,12 +15,13 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, SourceError
+from ..errors import ImageError, InputError, SourceError
 from ..picture.decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, flattened, kind_of, open_picture, upright
 from ..resources import read_file
 from .frames import Frame, Source, SourceKind
 
-__all__ = ['Animation', 'PictureFiles', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of', 'say_passed_over']
+__all__ = ['Animation', 'PictureFiles', 'begin_of', 'chosen_pictures', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of',
+           'say_passed_over']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _IMAGE_ENDINGS = {'.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpe', '.jpeg', '.jpg', '.mpo', '.png', '.tif', '.tiff',
@@ -29,6 +31,7 @@ _HEAD = 64  # bytes that tell what a file is
 _LARGEST_FILE = 1 << 30  # bytes
 _SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a GIF's frame with a shorter delay, or none, for 0.1 s
 _SHOWN = 3  # names in a message
+_TAKEN = 'PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF'
 
 
 def picture_kind(path: Path) -> str:
@@ -42,29 +45,60 @@ def picture_kind(path: Path) -> str:
 
 def pictures_of(folder: Path) -> list[Path]:
     """
-    Return a folder's images, by name. What is hidden (a Mac's ``._`` files too) is passed over; what is none is said.
+    Return a folder's images, by name. What is hidden (a Mac's ``._`` files too) is passed over; what is no image is named.
 
-    :raises SourceError: there is none, or the folder cannot be read.
+    :raises InputError: there is none, or the folder cannot be read.
     """
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and not file.is_dir())
     except OSError as error:
-        raise SourceError(f'folder {str(folder)!r} cannot be read: {error.strerror}') from error
-    pictures = [file for file in files if (file.suffix.lower() in _IMAGE_ENDINGS and (file.is_file() or not file.exists()))
-                or (file.is_file() and picture_kind(file))]  # a link to nothing is said when it is read, a pipe is none
+        raise InputError(f'folder {str(folder)!r} cannot be read: {error.strerror}') from error
+    pictures = [file for file in files if _may_be_picture(file)]
     if not pictures:
-        raise SourceError(f'folder {str(folder)!r} has no image in it: it takes PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF '
-                          'files')
+        raise InputError(f'folder {str(folder)!r} has no image in it: it takes {_TAKEN} files')
     say_passed_over(folder, sorted({*files} - {*pictures}), 'no image', _SHOWN)
     return pictures
 
 
-def say_passed_over(folder: Path, others: list[Path], what: str, shown: int) -> None:
-    """Say what lies in a folder and is not taken, being ``what``, the first of it by name."""
+def chosen_pictures(files: Sequence[Path]) -> list[Path]:
+    """
+    Return those of several files that are images, each once. What is none is named.
+
+    :raises InputError: there is none, or two have one name.
+    """
+    files = list(dict.fromkeys(files))
+    pictures = [file for file in files if _may_be_picture(file) or not _is_there(file)]
+    if not pictures:
+        raise InputError(f'none of the {len(files)} inputs is an image ({_TAKEN}): give one video, recording or folder at a time')
+    others = {file.name: file for file in pictures}
+    double = next((file for file in pictures if others[file.name] != file), None)
+    if double is not None:
+        raise InputError(f'{str(double)!r} and {str(others[double.name])!r} have one name, and so would their results: give the '
+                         'images of one folder at a time')
+    say_passed_over(None, [file for file in files if file not in pictures], 'no image', _SHOWN)
+    return pictures
+
+
+def _may_be_picture(file: Path) -> bool:
+    """Return whether a file is an image by content or name; a link to nothing is reported when it is read, a pipe is none."""
+    if file.suffix.lower() in _IMAGE_ENDINGS and (file.is_file() or not file.exists()):
+        return True
+    return file.is_file() and bool(picture_kind(file))
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except (OSError, ValueError):  # a name that cannot be one: reported when it is read
+        return False
+
+
+def say_passed_over(folder: Path | None, others: list[Path], what: str, shown: int) -> None:
+    """Warn of what lies in a folder, or was given as inputs, and is not taken, being ``what``, the first of it by name."""
     if others:
         names = ', '.join(repr(file.name) for file in others[:shown]) + (', ...' if len(others) > shown else '')
-        _LOGGER.warning('folder %r: passed over %d that %s %s: %s', str(folder), len(others),
-                        'is' if len(others) == 1 else 'are', what, names)
+        place = 'the inputs' if folder is None else f'folder {str(folder)!r}'
+        _LOGGER.warning('%s: passed over %d that %s %s: %s', place, len(others), 'is' if len(others) == 1 else 'are', what, names)
 
 
 class PictureFiles(Source):
@@ -92,7 +126,7 @@ class PictureFiles(Source):
                 pixels = flattened(decode_file(content, MAX_FILE_SIDE, f'image {str(path)!r}'), self._color)
             except (OSError, ImageError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
-                raise SourceError(f'image {str(path)!r} cannot be read: it {reason}: give a PNG or JPEG file') from error
+                raise InputError(f'image {str(path)!r} cannot be read: it {reason}: give a PNG or JPEG file') from error
             self._last = (path, pixels)
         return Frame(self._last[1], self._names[self._index - 1], self._index - 1)
 
@@ -118,6 +152,11 @@ def is_animated(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> bool:
             return True  # likewise
 
 
+def begin_of(image: PIL.Image.Image) -> int:
+    """Return the number of an animation's first picture: a PNG may have one before it, for programs that show no animations."""
+    return int(bool(getattr(image, 'default_image', False)))
+
+
 def delay_of(image: PIL.Image.Image) -> float:
     """Return for how many seconds the present picture of an animated image is shown; it must be loaded, unless it is a GIF."""
     delay = float(image.info.get('duration') or 0) / 1000
@@ -133,9 +172,10 @@ class Animation(Source):
         self._path, self._color, self._index = path, color, 0
         try:
             self._image = open_picture(io.BytesIO(read_file(path, _LARGEST_FILE)), MAX_FILE_SIDE)
-            delays = [self._delay(index) for index in range(getattr(self._image, 'n_frames', 1))]
+            self._begin = begin_of(self._image)
+            delays = [self._delay(index) for index in range(self._begin, getattr(self._image, 'n_frames', 1))]
         except (ImageError, *PILLOW_ERRORS) as error:
-            raise SourceError(f'{self._what} cannot be read: {error}') from error
+            raise InputError(f'{self._what} cannot be read: {error}') from error
         self.count, self.fps = len(delays), len(delays) / sum(delays)
         self._stamps = np.cumsum([0.0, *delays]).tolist()
 
@@ -156,7 +196,7 @@ class Animation(Source):
             return None
         self._index += 1
         try:
-            self._image.seek(index)
+            self._image.seek(self._begin + index)
             pixels = flattened(upright(self._image, self._what), self._color)
         except PILLOW_ERRORS as error:
             raise SourceError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error

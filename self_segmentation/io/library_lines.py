@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from ..errors import SelfSegmentationError
+from ..errors import SelfSegmentationError, masked
 
 __all__ = ['LOGGER', 'library_lines_logged']
 
@@ -28,7 +28,12 @@ def library_lines_logged() -> Iterator[None]:
 
     All of them come out where the block fails in a way that nobody foresaw.
     """
-    kept, stderr = os.memfd_create('stderr'), os.dup(2)
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    kept = os.memfd_create('stderr')
     os.dup2(kept, 2)
     is_expected = True
     try:
@@ -41,10 +46,11 @@ def library_lines_logged() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         lines = os.pread(kept, os.fstat(kept).st_size, 0).decode(errors='replace').splitlines(keepends=True)
-        for line in lines:
+        for line in map(masked, lines):
             if is_expected and _LINE.match(line):
                 LOGGER.debug(line.rstrip())
             else:
-                os.write(2, line.encode())
+                with contextlib.suppress(OSError):  # a terminal that is gone, a full disk
+                    os.write(2, line.encode())
         os.close(kept)
         os.close(stderr)

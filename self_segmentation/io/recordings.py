@@ -1,72 +1,42 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of ROS 2 (rosbag2: .mcap, .db3 or a folder), read and written by the library rosbags: no ROS needed."""
+"""Recordings of ROS 2 (rosbag2: .mcap, .db3 or a folder), read by the libraries rosbags and mcap: no ROS needed."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import logging
 import re
-import shutil
-import sqlite3
-import struct
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
 import yaml
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from ..resources import read_file
 from .image_files import say_passed_over
-from .writers import is_file_ending
+from .recording_files import (
+    ROS1_ENDING,
+    ZSTD_ENDING,
+    RecordingFile,
+    begins_as_recording,
+    is_ros2,
+    library_errors,
+    reason_of,
+    require_libraries,
+)
 
-__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'RecordingWriter', 'check_output', 'is_image_topic', 'is_recording', 'is_there',
-           'lack_of', 'partial_folder', 'recordings_in', 'typestore']
+__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'is_image_topic', 'is_recording', 'output_names', 'recordings_in']
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 # Types of messages that show something.
 _SHOWS = re.compile(r'/(\w*Image|CompressedVideo|FFMPEGPacket)$|^theora_image_transport/')
 _LOGGER = logging.getLogger('self_segmentation.files')
-_MCAP, _SQLITE = b'\x89MCAP0\r\n', b'SQLite format 3\0'
-_ENDINGS = ('.mcap', '.db3')
-_ROS1_ENDING = '.bag'
-_INPUT_ENDINGS = (*_ENDINGS, _ROS1_ENDING)  # those of ROS 1 are refused, with what to do
+_INPUT_ENDINGS = ('.mcap', '.db3', ZSTD_ENDING, ROS1_ENDING)  # those of ROS 1 are refused, with what to do
+_BESIDE = re.compile(r'\.db3-(wal|shm|journal)$', re.I)  # SQLite's own
 _SHOWN = 5  # names in a line
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
-_DATA_END, _FOOTER = 0x0f, 0x02  # kinds of records of an MCAP file
-_UNKNOWN_HASH = 'RIHS01_' + 64 * '0'  # of a type whose definition the recording lacks
-
-
-def _rosbags(what: str) -> Any:
-    try:
-        import rosbags.rosbag2
-    except ImportError as error:
-        raise SourceError(f'recording {what!r}: recordings need rosbags, which cannot be imported ({error}): '
-                          f'{sys.executable} -m pip install --no-deps rosbags apsw backports.zstd lz4 ruamel.yaml '
-                          'typing_extensions') from error
-    return rosbags.rosbag2
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """Return what rosbags and what it uses raise for damaged files and full disks."""
-    import apsw
-    from rosbags.rosbag2 import ReaderError, WriterError, storage_mcap
-
-    zstd_error: type[Exception] = storage_mcap.zstd.ZstdError  # type: ignore[attr-defined]
-    return (apsw.Error, sqlite3.Error, ReaderError, WriterError, zstd_error, ArithmeticError, AssertionError, EOFError,
-            LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error)
-
-
-@functools.cache
-def typestore() -> Any:
-    """Return rosbags' store of ROS 2's common types, which reads and writes their messages."""
-    from rosbags.typesys import Stores, get_typestore
-
-    return get_typestore(Stores.ROS2_HUMBLE)
 
 
 def is_image_topic(msgtype: str) -> bool:
@@ -79,13 +49,9 @@ def is_recording(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
-        return path.is_file() and (path.suffix.lower() in _INPUT_ENDINGS or _begin(path).startswith((_MCAP, _SQLITE)))
+        return path.is_file() and (path.suffix.lower() in _INPUT_ENDINGS or begins_as_recording(path))
     except (OSError, ValueError):  # also a zero byte in its name
         return False
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _may_be_one(entry: Path) -> bool:
@@ -95,195 +61,185 @@ def _may_be_one(entry: Path) -> bool:
         return False
 
 
-def _begin(path: Path) -> bytes:
-    with path.open('rb') as file:
-        return file.read(16)
-
-
-def is_there(path: Path) -> bool:
-    """
-    Return whether something has that name already, be it a link to nothing.
-
-    :raises SourceError: it cannot be told.
-    """
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError) as error:
-        raise SourceError(f'recording {str(path)!r} cannot be written ({_reason(error)}): give another --output') from error
-    return True
-
-
-def check_output(path: Path, is_folder: bool) -> None:
-    """
-    Check the name of an output: of a recording, or of a folder of them.
-
-    :raises SourceError: its ending is one of other files.
-    """
-    ending = path.suffix.lower()
-    if is_folder and ending in _ENDINGS and not path.is_dir():
-        raise SourceError(f'--output {path}: give a folder, for the input is a folder of recordings')
-    if ending not in _ENDINGS and (is_file_ending(ending) or ending == _ROS1_ENDING) and not path.is_dir():
-        raise SourceError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to {ending}; '
-                          'its results are topics in it')
-
-
 def recordings_in(path: Path) -> list[Path]:
     """
     Return the recordings of a folder of them, by name; nothing where the path is one recording itself.
 
-    What is hidden is passed over; what else is none is said.
+    What is hidden is passed over; what else is none is reported by name.
 
-    :raises SourceError: it cannot be read.
+    :raises InputError: it cannot be read.
     """
     try:
         if not path.is_dir() or (path / _METADATA).is_file():
             return []
         entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith('.'))
     except (OSError, ValueError) as error:
-        raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}') from error
+        raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
     recordings = [entry for entry in entries if _may_be_one(entry)]
-    say_passed_over(path, [entry for entry in entries if entry not in recordings],
+    say_passed_over(path, [entry for entry in entries if entry not in recordings and not _BESIDE.search(entry.name)],
                     f'no .mcap, no .db3 and no folder with a {_METADATA}', _SHOWN)
     return recordings
 
 
-class _File:
-    """A file of a recording, as rosbags' readers are: it gives what is whole, and ``damage`` says what is not."""
+def output_names(recordings: list[Path]) -> list[str]:
+    """
+    Return the names of what becomes of the recordings of a folder: their own, without ``.zstd``.
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.damage = path, ''
-        self.reader: Any = None
-        self.connections: list[Any] = []
+    :raises InputError: two would have one name.
+    """
+    names = [_without_zstd(path.name) for path in recordings]
+    for path, name in zip(recordings, names):
+        if names.count(name) > 1 and path.name != name:
+            raise InputError(f'folder {str(path.parent)!r}: {name!r} and {path.name!r} would both be written to {name!r}: move '
+                             'one of them')
+    return names
 
-    def open(self) -> None:
-        from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 
-        try:
-            begin = _begin(self.path)
-            if self.path.suffix.lower() == _ROS1_ENDING:
-                raise ValueError(f'it is one of ROS 1: rosbags-convert --src {self.path} --dst {self.path.with_suffix("")} makes '
-                                 'one of ROS 2 of it')
-            if begin.startswith(_SQLITE):
-                self.reader = storage_sqlite3.Sqlite3Reader(self.path)
-                self.reader.open()
-            elif begin.startswith(_MCAP):
-                self.reader = storage_mcap.McapReader(self.path)
-                self._open_mcap()
-            else:
-                raise ValueError('it is neither MCAP nor SQLite' if begin else 'it is empty')
-            self.connections = list(self.reader.connections)
-        except _errors() as error:
-            self.damage = f'cannot be read: {_reason(error)}'
-
-    def _open_mcap(self) -> None:
-        """Open an MCAP file; one without its end, or whose end is damaged, up to the last record that is whole."""
-        reader = self.reader
-        try:
-            reader.open()
-            return
-        except _errors() as error:
-            _LOGGER.debug('%s: %s', self.path, error)
-        self.damage = 'is cut off: its end is missing or damaged'
-        length = self.path.stat().st_size
-        reader.data_start = 0
-        file = reader.bio = self.path.open('rb')
-        file.seek(at := len(_MCAP))
-        while at + 9 <= length:
-            kind, size = struct.unpack('<BQ', file.read(9))
-            if kind in (0, _DATA_END, _FOOTER) or at + 9 + size > length:
-                break
-            reader.data_start = reader.data_start or at + 9 + size  # the first one is the header
-            file.seek(at := at + 9 + size)
-        reader.data_start, reader.data_end = reader.data_start or at, at
-        reader.meta_scan()
-        if not reader.connections:
-            raise ValueError('it is cut off before its first message')
-        counts = reader.statistics.channel_message_counts
-        reader.connections = [each._replace(msgcount=counts.get(each.id, 0)) for each in reader.connections]
-
-    def messages(self, connections: list[Any], start: int | None = None, stop: int | None = None) -> Iterator[Any]:
-        is_indexed = bool(getattr(self.reader, 'chunks', True))
-        try:
-            yield from (self.reader.messages if is_indexed else self.reader.messages_scan)(connections, start, stop)
-        except _errors() as error:
-            self.damage = f'is damaged: {_reason(error)}'
-
-    def close(self) -> None:
-        with contextlib.suppress(AssertionError):  # rosbags', for what is not open
-            if self.reader is not None:
-                self.reader.close()
+def _without_zstd(name: str) -> str:
+    return name[:-len(ZSTD_ENDING)] if name.lower().endswith(ZSTD_ENDING) else name
 
 
 class Recording:
     """
     A recording, opened.
 
-    ``connections`` are rosbags' (topic, msgtype, msgcount, ...).
+    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.recording_files.is_ros2`
+    tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say.
 
-    :raises SourceError: nothing of it can be read.
+    :raises InputError: nothing of it can be read.
     """
 
     def __init__(self, path: Path) -> None:
-        rosbag2 = _rosbags(str(path))
-        self.path, self._files = path, list[_File]()
-        self._storage: Any = _File(path)
-        self._is_folder = False
+        require_libraries(str(path))
+        self.path, self.connections = path, list[Any]()
+        self._information: dict[str, Any] = {}
+        self._damages, self._files = list[str](), list[RecordingFile]()
         try:
             self._is_folder = path.is_dir()
-            if self._is_folder:
-                self._storage = rosbag2.reader.DirectoryReader(path)
-                self._storage.STORAGE_PLUGINS = dict.fromkeys(self._storage.STORAGE_PLUGINS, _File)
-            self._storage.open()
-        except _errors() as error:
-            raise SourceError(f'recording {str(path)!r} cannot be read: {_reason(error)}'
-                              + ('; its files may be given one by one, those that end in .zstd after zstd -d'
-                                 if self._is_folder else '')) from error
-        self._files = self._storage.storages if self._is_folder else [self._storage]
-        self.connections = list(self._storage.connections)
-        if self.damage and not any(file.connections for file in self._files):
-            reason = self.damage
+            self._files = [RecordingFile(file) for file in (self._listed() if self._is_folder else [path])]
+            self._connect()
+        except library_errors() as error:
             self.close()
-            raise SourceError(f'recording {str(path)!r} {reason}')
+            raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
+        if not any(file.connections for file in self._files):
+            reason = self.damage or 'has no topics'
+            self.close()
+            raise InputError(f'recording {str(path)!r} {reason}')
+
+    def _listed(self) -> list[Path]:
+        """Return the files of a folder: those that its metadata names, and further ones that are numbered as they are."""
+        names = list[str]()
+        try:
+            information = yaml.safe_load(read_file(self.path / _METADATA, _LARGEST_METADATA))['rosbag2_bagfile_information']
+            names = [PurePath(name).name for name in information['relative_file_paths']]
+            self._information = dict(information)
+        except library_errors() as error:
+            self._damages.append(f'{_METADATA} cannot be read ({reason_of(error)})')
+        there = sorted((each.name for each in self.path.iterdir() if each.suffix.lower() in _INPUT_ENDINGS), key=_by_number)
+        files = {_without_zstd(name): name for name in names}
+        shapes = {re.sub(r'\d+', '', name) for name in files}
+        further, others = list[str](), list[Path]()
+        for name in there:
+            plain = _without_zstd(name)
+            if plain in files:  # compressed since, or no more
+                if files[plain] not in there:
+                    files[plain] = name
+            elif not names or re.sub(r'\d+', '', plain) in shapes:
+                files[plain] = name
+                further.append(name)
+            else:
+                others.append(self.path / name)
+        if names and further:
+            _LOGGER.warning('recording %r: %s does not name %s, which %s read too', str(self.path), _METADATA, ', '.join(further),
+                            'is' if len(further) == 1 else 'are')
+        say_passed_over(self.path, others, f'not named by {_METADATA}', _SHOWN)
+        return [self.path / name for name in files.values()]
+
+    def _connect(self) -> None:
+        """Join the connections of the files, and what the metadata says of their topics."""
+        described = {(each.topic, each.msgtype): each for each in self._described()}
+        joined: dict[tuple[Any, ...], Any] = {}
+        self._numbers: list[dict[int, tuple[Any, ...]]] = []
+        for file in self._files:
+            keys = {}
+            for each in file.connections:
+                known = described.get((each.topic, each.msgtype))
+                if known is not None and is_ros2(each):
+                    each = each._replace(digest=each.digest or known.digest, ext=each.ext._replace(
+                        offered_qos_profiles=each.ext.offered_qos_profiles or known.ext.offered_qos_profiles))
+                key = keys[each.id] = (each.topic, each.msgtype, repr(each.ext), each.digest)
+                before = joined.get(key)
+                if before is not None:
+                    each = (before if before.msgdef.data else each)._replace(msgcount=before.msgcount + each.msgcount)
+                joined[key] = each
+            self._numbers.append(keys)
+        there = {(each.topic, each.msgtype) for each in joined.values()}
+        for topic, each in described.items():  # MCAP files lack topics without messages
+            if topic not in there:
+                joined[topic] = each
+        joined = {key: each._replace(id=number) for number, (key, each) in enumerate(joined.items(), 1)}
+        self._numbers = [{number: joined[key] for number, key in keys.items()} for keys in self._numbers]
+        self.connections = list(joined.values())
+
+    def _described(self) -> Iterator[Any]:
+        """Yield a connection without messages for each topic that the metadata describes."""
+        from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
+        from rosbags.rosbag2.metadata import parse_qos
+
+        for each in self._information.get('topics_with_message_count') or ():
+            try:
+                topic = each['topic_metadata']
+                yield Connection(0, topic['name'], topic['type'], MessageDefinition(MessageDefinitionFormat.NONE, ''),
+                                 topic.get('type_description_hash') or '', 0,
+                                 ConnectionExtRosbag2(topic.get('serialization_format') or 'cdr',
+                                                      parse_qos(topic.get('offered_qos_profiles') or [])), None)
+            except library_errors() as error:
+                _LOGGER.warning('recording %r: a topic in %s cannot be read: %s', str(self.path), _METADATA, reason_of(error))
 
     @property
     def damage(self) -> str:
         """What is not whole, as the end of a sentence; '' as far as nothing was found. Reading finds more."""
         if not self._is_folder:
             return self._files[0].damage
-        found = '; '.join(f'{file.path.name} {file.damage}' for file in self._files if file.damage)
+        found = '; '.join([*self._damages, *(f'{file.path.name} {file.damage}' for file in self._files if file.damage)])
         return found and f'is not whole: {found}'
 
     @property
-    def storage_plugin(self) -> Any:
-        """Which of rosbags' ``StoragePlugin`` wrote it."""
-        from rosbags.rosbag2 import StoragePlugin, storage_sqlite3
-
-        return StoragePlugin.SQLITE3 if isinstance(self._inner, storage_sqlite3.Sqlite3Reader) else StoragePlugin.MCAP
+    def _first(self) -> RecordingFile:
+        return next((file for file in self._files if file.connections), self._files[0])
 
     @property
-    def _inner(self) -> Any:
-        return next((file.reader for file in self._files if file.connections), self._files[0].reader)
+    def storage(self) -> str:
+        """What its files are: ``mcap`` or ``sqlite3``."""
+        return self._first.storage
 
     @property
-    def metadata(self) -> Any:
-        """The metadata as rosbags gives it: compression_mode, custom, ..."""
-        return (self._storage if self._is_folder else self._inner).metadata
+    def compression_mode(self) -> str:
+        """The mode of its compression: ``file``, ``message`` or ``none``. Messages of files alone are not looked into."""
+        mode = str(self._information.get('compression_mode') or 'none').lower()
+        return mode if mode in ('file', 'message') else 'none'
+
+    @property
+    def custom(self) -> dict[str, str]:
+        """What its recorder noted in ``custom_data``."""
+        custom = self._information.get('custom_data')
+        return {str(key): str(value) for key, value in custom.items()} if isinstance(custom, dict) else {}
 
     @property
     def has_compressed_chunks(self) -> bool:
         """Whether it is an MCAP file that is compressed in itself."""
-        return any(chunk.compression for chunk in getattr(self._inner, 'chunks', ()))
+        return self._first.has_compressed_chunks
 
     @property
-    def version(self) -> int:
+    def version(self) -> Literal[8, 9]:
         """The version of its metadata, as far as it is known: 9 writes QoS in words, as Jazzy does, 8 in numbers."""
-        if self._is_folder:
-            information = yaml.safe_load(read_file(self.path / _METADATA, _LARGEST_METADATA))['rosbag2_bagfile_information']
-            return 9 if information['version'] >= 9 else 8
-        channels = getattr(self._inner, 'channels', {}).values()
-        return 9 if any(re.search(rb'history: [a-z]', channel.metadata) for channel in channels) else 8
+        version = self._information.get('version')
+        return 9 if (version >= 9 if isinstance(version, int) else self._first.has_qos_in_words) else 8
+
+    @property
+    def undefined(self) -> list[str]:
+        """Types whose definition its files lack, though they have definitions."""
+        return sorted({msgtype for file in self._files for msgtype in file.undefined})
 
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         """
@@ -291,152 +247,28 @@ class Recording:
 
         :raises SourceError: at the end, where something of it is damaged or cut off.
         """
-        count, reason = 0, ''
-        try:
-            for message in self._storage.messages(self.connections):
-                yield message
+        count = 0
+        for file, connections in zip(self._files, self._numbers):
+            for connection, time, data in file.messages():
+                yield connections[connection.id], time, data
                 count += 1
-        except _errors() as error:
-            reason = f'is damaged: {_reason(error)}'
-        if reason := reason or self.damage:
-            raise SourceError(f'recording {str(self.path)!r} {reason}; {count} messages could be read')
+        told = self._information.get('message_count')
+        if isinstance(told, int) and count < told and not self.damage:
+            self._damages.append(f'{_METADATA} counts {told} messages')
+        if self.damage:
+            raise SourceError(f'recording {str(self.path)!r} {self.damage}; {count} messages could be read')
+
+    def extras(self) -> Iterator[Any]:
+        """Yield what MCAP files have beside messages: attachments and records of metadata, as the library mcap gives them."""
+        for file in self._files:
+            yield from file.extras()
 
     def close(self) -> None:
         """Close the files."""
-        self._storage.close()
+        for file in self._files:
+            file.close()
 
 
-class RecordingWriter:
-    """
-    A recording that is written: it appears under its name when it is whole, and not before.
-
-    :param path: an ``.mcap`` or ``.db3`` file, or a folder, which gets the storage of the input.
-    :raises SourceError: it cannot be written.
-    """
-
-    def __init__(self, path: Path, like: Recording) -> None:
-        rosbag2 = _rosbags(str(path))
-        self._path, self._connections = path, dict[tuple[str, str, str], Any]()
-        self._errors = _errors()
-        plugins, modes = rosbag2.StoragePlugin, rosbag2.CompressionMode
-        ending = path.suffix.lower()
-        self._is_file = ending in _ENDINGS
-        plugin = {'.mcap': plugins.MCAP, '.db3': plugins.SQLITE3}.get(ending, like.storage_plugin)
-        mode = modes[(like.metadata.compression_mode or 'none').upper()]
-        if self._is_file or like.has_compressed_chunks:
-            mode = modes.STORAGE if plugin == plugins.MCAP and (like.has_compressed_chunks or mode != modes.NONE) else modes.NONE
-        if is_there(path):
-            raise SourceError(f'recording {str(path)!r} exists already: give another --output, or remove it')
-        self._folder = partial_folder(path)
-        try:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            self._writer = rosbag2.Writer(self._folder / path.stem if self._is_file else self._folder / path.name,
-                                          version=like.version, storage_plugin=plugin)
-            self._writer.set_compression(mode, rosbag2.CompressionFormat.ZSTD)
-            for key, value in (like.metadata.custom or {}).items():
-                self._writer.set_custom_data(key, value)
-            self._writer.open()
-        except self._errors as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise self._failed(error) from error
-
-    def _failed(self, error: Exception) -> SourceError:
-        return SourceError(f'recording {str(self._path)!r} cannot be written ({error}): is there room, and may you write there?')
-
-    def add(self, connection: Any) -> Any:
-        """Add a topic like another recording's; return what :meth:`write` takes."""
-        msgdef, digest = connection.msgdef.data or None, connection.digest or None
-        if msgdef is not None and digest is None:
-            digest = _hash(connection)
-        key = (connection.topic, connection.msgtype, repr(connection.ext))
-        try:
-            if key not in self._connections:
-                known = typestore()
-                is_known = msgdef is not None or connection.msgtype in known.types
-                self._connections[key] = self._writer.add_connection(
-                    connection.topic, connection.msgtype, typestore=known, msgdef=msgdef if is_known else '',
-                    rihs01=digest or (None if is_known and msgdef is None else _UNKNOWN_HASH),
-                    serialization_format=connection.ext.serialization_format,
-                    offered_qos_profiles=connection.ext.offered_qos_profiles)
-            return self._connections[key]
-        except self._errors as error:
-            raise self._failed(error) from error
-
-    def write(self, connection: Any, time: int, data: Any) -> None:
-        """Append a message."""
-        try:
-            self._writer.write(connection, time, data)
-        except self._errors as error:
-            raise self._failed(error) from error
-
-    def close(self, lack: str = '') -> None:
-        """
-        Finish it and give it its name.
-
-        :param lack: what it lacks of its input, which is noted beside it: see :func:`lack_of`.
-        :raises SourceError: it cannot be written to its end.
-        """
-        try:
-            self._writer.close()
-            note = _note(self._path)
-            if lack:  # first: it must never look whole
-                note.write_text(lack, 'utf-8', 'replace')
-            else:
-                note.unlink(missing_ok=True)
-            if self._is_file:
-                [file] = self._writer.path.glob(f'*{self._path.suffix.lower()}')
-                file.replace(self._path)
-            else:
-                self._writer.path.rename(self._path)
-        except self._errors as error:
-            with contextlib.suppress(OSError):
-                _note(self._path).unlink()
-            raise self._failed(error) from error
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Leave nothing of it, unless it is finished."""
-        try:
-            if self._writer.storage is not None:
-                self._writer.abort()
-        except self._errors as error:
-            _LOGGER.debug('%s', error)  # it is removed anyway
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def lack_of(path: Path) -> str:
-    """Return what a recording that was written lacks of its input; '' where it is whole."""
-    try:
-        return read_file(_note(path), _LARGEST_METADATA).decode('utf-8', 'replace')
-    except FileNotFoundError:
-        return ''
-    except OSError as error:
-        return f'{_note(path)} cannot be read: {_reason(error)}'
-
-
-def _note(path: Path) -> Path:
-    return path.parent / f'.{path.name}.lacks'
-
-
-def partial_folder(path: Path) -> Path:
-    """Return the hidden folder in which a recording lies until it is finished."""
-    return path.parent / f'.{path.name}.partial'
-
-
-def _hash(connection: Any) -> str | None:
-    """Return the hash of a type, which MCAP files do not hold, from its definition; None where that is not understood."""
-    from rosbags.interfaces import MessageDefinitionFormat
-    from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
-
-    store, definition = get_typestore(Stores.EMPTY), connection.msgdef
-    try:
-        if definition.format == MessageDefinitionFormat.IDL:
-            store.register(get_types_from_idl(definition.data))
-        else:
-            store.register(get_types_from_msg(definition.data, connection.msgtype))
-        return str(store.hash_rihs01(connection.msgtype))
-    except (TypesysError, LookupError, TypeError, ValueError) as error:
-        _LOGGER.debug('%s: %s', connection.msgtype, error)
-        return None
+def _by_number(name: str) -> list[Any]:
+    """Return a key that puts the tenth file behind the second."""
+    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', name)]

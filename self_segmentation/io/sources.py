@@ -4,25 +4,33 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from ..resources import as_path
 from ..settings import TUNABLES
-from .frames import Frame, Source, SourceKind
-from .image_files import Animation, PictureFiles, is_animated, picture_kind, pictures_of
+from .frames import ArrivalTimes, Frame, Source, SourceKind, plausible_fps
+from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
 from .library_lines import library_lines_logged
 from .videos import Video
 
-__all__ = ['Frame', 'Source', 'SourceKind', 'is_stream', 'open_source']
+__all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
 
 _PLACES = ('give a camera number (0, 1, ...), a device such as /dev/video0, a video, a stream (rtsp://, http://), an image or a '
            'folder of images')
 _STREAM = re.compile(r'(https?|rtmps?|rtsps?|rtp|udp|tcp|srt|mms)://', re.IGNORECASE)
+_OWN_FILES = ('/dev/stdin', '/dev/fd/', '/proc/self/fd/')  # what this process was started with
+_NO_DEVICES = (*_OWN_FILES, '/dev/shm/')
+_POLL = 0.2  # seconds
 _BACKGROUND_COLOR = TUNABLES['background.color'].default
 
 
@@ -32,9 +40,12 @@ class _Camera(Source):
     kind, is_live = SourceKind.CAMERA, True
 
     def __init__(self, place: int | str, width: int, height: int, fps: float) -> None:
-        self._place, self._wanted, self._index = place, (width, height, fps), 0
-        self._capture = self._open()
-        self.fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self._place, self._wanted = place, (width, height, fps)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._capture, self._index, self._arrivals = self._open(), 0, ArrivalTimes()
+        self.fps = plausible_fps(self._capture.get(cv2.CAP_PROP_FPS))
 
     def _open(self) -> cv2.VideoCapture:
         try:
@@ -42,7 +53,7 @@ class _Camera(Source):
             with library_lines_logged():
                 capture = cv2.VideoCapture(self._place)
         except UnicodeEncodeError as error:
-            raise SourceError(f'camera {self._place!r} cannot be opened: its name is not UTF-8') from error
+            raise InputError(f'camera {self._place!r} cannot be opened: its name is not UTF-8') from error
         if not capture.isOpened():
             raise SourceError(f'camera {self._place!r} cannot be opened: {_PLACES}')
         for setting, value in zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS), self._wanted):
@@ -55,11 +66,11 @@ class _Camera(Source):
         if not is_there:
             raise SourceError(f'camera {self._place!r} gives no frame: is it unplugged, in use, or damaged?')
         index, self._index = self._index, self._index + 1
-        return Frame(np.asarray(pixels, np.uint8), f'{index:05d}', index)
+        return Frame(np.asarray(pixels, np.uint8), f'{index:05d}', index, *self._arrivals.next())
 
     def rewind(self) -> None:
         self._capture.release()
-        self._capture, self._index = self._open(), 0
+        self._begin()
 
     def close(self) -> None:
         self._capture.release()
@@ -68,6 +79,47 @@ class _Camera(Source):
 def is_stream(place: str) -> bool:
     """Return whether a place is the address of a stream from the network."""
     return _STREAM.match(place) is not None
+
+
+def is_camera(place: str) -> bool:
+    """Return whether a place is a camera: a device, or a number, unless a file or folder has that name."""
+    try:
+        return stat.S_ISCHR(as_path(place).stat().st_mode)
+    except (OSError, ValueError):
+        return place.isdecimal() or (place.startswith('/dev/') and not place.startswith(_NO_DEVICES))
+
+
+def keep_pipe(place: str, stop: Sequence[object]) -> None:
+    """
+    Read a pipe that this process was started with (``/dev/stdin``, or a shell's ``<(...)``) to its end, into a temporary file.
+
+    The file takes the pipe's place, so that it can be read more than once. Other places stay as they are.
+
+    :param stop: not empty when it must end before that.
+    :raises SourceError: there is no room for it.
+    """
+    if not place.startswith(_OWN_FILES) or not _is_pipe(place):
+        return
+    descriptor = 0 if place == '/dev/stdin' else int(place.rpartition('/')[2])
+    try:
+        with tempfile.TemporaryFile() as file:
+            data = b'more'
+            while data and not stop:
+                if select.select([descriptor], [], [], _POLL)[0]:
+                    data = os.read(descriptor, 1 << 20)
+                    file.write(data)
+            file.flush()
+            os.dup2(file.fileno(), descriptor)
+    except OSError as error:
+        raise SourceError(f'{place!r} cannot be kept in {tempfile.gettempdir()}: {error.strerror}') from error
+
+
+def _is_pipe(place: str) -> bool:
+    try:
+        mode = Path(place).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
@@ -81,29 +133,35 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     :param height: likewise.
     :param fps: likewise, frames a second.
     :param color: red, green, blue, 0..255: what is seen through transparent parts of images and videos.
-    :raises SourceError: it cannot be opened.
+    :raises InputError: there is no such file, or it is not what it should be.
+    :raises SourceError: the camera or stream cannot be opened.
     """
     if is_stream(place):
         scheme, separator, rest = place.partition('://')
         return Video(scheme.lower() + separator + rest, color)  # FFmpeg knows it in small letters alone
+    path = as_path(place)
+    if is_camera(place):
+        return _Camera(int(place) if place.isdecimal() else str(path), width, height, fps)
     try:
-        path = as_path(place)
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # also a zero byte in the name
-        if place.isdecimal():
-            return _Camera(int(place), width, height, fps)
-        if place.startswith('/dev/'):
-            return _Camera(place, width, height, fps)
         reason = getattr(error, 'strerror', '') or error
         problem = 'does not exist' if isinstance(error, FileNotFoundError) else f'cannot be opened ({reason})'
-        raise SourceError(f'{place!r} {problem}: {_PLACES}') from error
+        raise InputError(f'{place!r} {problem}: {_PLACES}') from error
     if stat.S_ISDIR(mode):
         return PictureFiles(pictures_of(path), color)
-    if stat.S_ISCHR(mode):
-        return _Camera(str(path), width, height, fps)
     if not stat.S_ISREG(mode):
-        raise SourceError(f'{place!r} is not a regular file: {_PLACES}')
+        raise InputError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
-        is_device = str(path).startswith('/dev/')  # what lies there comes and goes as a camera does
-        return _Camera(str(path), width, height, fps) if is_device else Video(path, color)
+        return Video(path, color)
     return Animation(path, color) if is_animated(path) else PictureFiles([path], color)
+
+
+def open_pictures(places: Sequence[str], color: tuple[int, ...] = _BACKGROUND_COLOR) -> Source:  # type: ignore[assignment]
+    """
+    Open several image files as if they lay in one folder. What is no image is passed over and named.
+
+    :param color: red, green, blue, 0..255: what is seen through transparent parts.
+    :raises InputError: none is an image, or two have one name, which their results would have too.
+    """
+    return PictureFiles(chosen_pictures([as_path(place) for place in places]), color)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -16,18 +17,21 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from ..picture.arrays import Array
 from ..picture.decoding import MAX_FILE_SIDE, flattened
-from .frames import UNKNOWN_FPS, Frame, Source, SourceKind
+from .frames import UNKNOWN_FPS, ArrivalTimes, Frame, Source, SourceKind, plausible_fps
 
 __all__ = ['Sound', 'Video', 'av_for']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
+_DELAY = 1.0  # seconds: a first frame that is later than that is not so by the decoder's delay
+_NEEDED = (b'moov', b'moof', b'mdat', b'RIFF')  # boxes and chunks that frames are in; what else follows may be anything
 _SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
 _TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
+_NO_TIMES = 0x80  # FFmpeg's mark of a format without times: it makes them up
 _BACK, _AHEAD = Fraction(1, 10), 10  # seconds that times may step without a joint: those of FFmpeg's own program
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
 _UNTAGGED = 2  # matrix of a video that does not say, as FFmpeg numbers it
@@ -39,15 +43,15 @@ def av_for(what: str) -> Any:
     Return PyAV's module.
 
     :param what: what it is for, for the message.
-    :raises SourceError: it is not installed, or too old.
+    :raises InputError: it is not installed, or too old.
     """
     mend = f'install PyAV: {sys.executable} -m pip install --no-deps av'
     try:
         import av
     except ImportError as error:
-        raise SourceError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
+        raise InputError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
     if int(av.__version__.partition('.')[0]) < _OLDEST:
-        raise SourceError(f'{what}: videos and streams need PyAV {_OLDEST} or later, and this is {av.__version__}; {mend}')
+        raise InputError(f'{what}: videos and streams need PyAV {_OLDEST} or later, and this is {av.__version__}; {mend}')
     return av
 
 
@@ -57,15 +61,19 @@ class Video(Source):
 
     :param place: the path of a file, or the address of a stream.
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
+    :raises InputError: it is a file that is no video.
+    :raises SourceError: the stream cannot be opened.
 
     ``time_base`` is the unit of its times, in seconds, ``has_ended`` whether all its frames were read.
     """
 
     def __init__(self, place: Path | str, color: tuple[int, ...]) -> None:
         self.kind = SourceKind.STREAM if isinstance(place, str) else SourceKind.VIDEO
-        self._place, self._color, self._has_said = place, color, False
+        self._place, self._color = place, color
+        self._said: set[str] = set()  # not again after a rewind
         self._av = av_for(f'{self.kind} {str(place)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._closing = contextlib.ExitStack()
         self._open()
         trc = self._stream.codec_context.color_trc
         if trc in _HDR:
@@ -75,32 +83,59 @@ class Video(Source):
     def _what(self) -> str:
         return f'{self.kind} {str(self._place)!r}'
 
+    def _warn_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            _LOGGER.warning('%s %s', self._what, line)
+
     def _open(self) -> None:
-        self._container = _opened(self._place, self._what, self._av)
-        videos = [stream for stream in self._container.streams.video
-                  if stream.codec_context is not None and not stream.disposition & self._av.stream.Disposition.attached_pic]
-        if not videos:
-            self._container.close()
-            raise SourceError(f'{self._what} has no picture in it that can be decoded: give a video or an image')
-        stream = self._stream = videos[0]
-        self._decoder = stream.codec_context
-        if stream.metadata.get('alpha_mode') == '1' and self._decoder.name in _ALPHA:
-            self._decoder = self._av.CodecContext.create(_ALPHA[self._decoder.name], 'r')
-            self._decoder.extradata = stream.codec_context.extradata
+        with contextlib.ExitStack() as closing:
+            self._container = _opened(self._place, self._what, self._av, closing)
+            self._stream = self._chosen()
+            self._decoder = self._decoder_of(self._stream)
+            self._closing = closing.pop_all()
+        stream, form = self._stream, self._container.format
         self._decoder.thread_count = 1  # with more, frames come late, as many as threads, and FFmpeg may not tell their damage
-        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self._declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
-        self.is_live = self.kind == SourceKind.STREAM and not self._declared
-        self._is_end = 'matroska' in self._container.format.name  # whether that is its end, also where it starts late
-        late = max(self._container.start_time or 0, 0) / self._av.time_base if self._is_end else 0.0
-        self.count = stream.frames or round(max(self._declared - late, 0.0) * self.fps) or None
+        self.fps = plausible_fps(stream.average_rate or stream.guessed_rate)
+        self._is_avi = form.name == 'avi'
+        is_fragmented = 'mp4' in form.name and not stream.frames
+        declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
+        self.is_live = self.kind == SourceKind.STREAM and not declared
+        self._length = declared if stream.duration is None else float(stream.duration * stream.time_base)
+        is_end = is_fragmented or form.name in ('matroska,webm', 'nut')  # not the length, where the video starts late
+        late = float(stream.start_time * stream.time_base) if is_end and stream.start_time else 0.0
+        seconds = self._length - late if late > _DELAY else self._length
+        self.count = stream.frames or round(max(seconds, 0.0) * self.fps) or None
         self.time_base = stream.time_base
         self.pixel_aspect = self._aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.sound = self._place if isinstance(self._place, Path) and self._container.streams.audio else None
+        self.sound = self._place if isinstance(self._place, Path) and _sound_of(self._container, self._av) is not None else None
         self._index, self._decoded, self.has_ended = 0, self._decode(), False
         self._start: int | None = None  # the first frame's time
         self._end = 0.0  # the last frame's, in seconds since then
-        self._is_avi = self._container.format.name == 'avi'
+        self._arrivals = ArrivalTimes() if self.is_live else None
+        self._has_times = not form.flags & _NO_TIMES
+
+    def _chosen(self) -> Any:
+        """Return the video stream that FFmpeg's own program takes: the default one, else the largest; no cover, no thumbnails."""
+        disposition = self._av.stream.Disposition
+        no_video = disposition.attached_pic | disposition.timed_thumbnails
+        videos = [stream for stream in self._container.streams.video
+                  if stream.codec_context is not None and not stream.disposition & no_video]
+        if not videos:
+            raise InputError(f'{self._what} has no picture in it that can be decoded: give a video or an image')
+        return max(videos, key=lambda each: (bool(each.disposition & disposition.default), each.width * each.height))
+
+    def _decoder_of(self, stream: Any) -> Any:
+        decoder = stream.codec_context
+        if stream.metadata.get('alpha_mode') != '1' or decoder.name not in _ALPHA:
+            return decoder
+        try:
+            own, decoder = decoder, self._av.CodecContext.create(_ALPHA[decoder.name], 'r')
+        except ValueError:  # PyAV's own class of it is in another place in each version
+            self._warn_once(f'has transparent parts, which this PyAV does not show: it has no {_ALPHA[decoder.name]}')
+            return stream.codec_context
+        decoder.extradata = own.extradata
+        return decoder
 
     def _decode(self) -> Iterator[Any]:
         """
@@ -108,8 +143,9 @@ class Video(Source):
 
         :raises SourceError: at the end, if there was something that is not.
         """
-        faults, is_lost, count = int(isinstance(self._place, Path) and _is_cut_off(self._place)), False, 0
-        begin, end = 0.0 if self._is_end else float('inf'), 0.0  # of what it declares, in seconds
+        is_cut_off = _is_cut_off(self._place) if isinstance(self._place, Path) else None
+        faults, is_lost, count = int(is_cut_off is True), False, 0
+        begin = end = 0.0  # of what it has, in seconds
         joints = _Joints(self._container)
         is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
         packets = self._container.demux()
@@ -146,13 +182,15 @@ class Video(Source):
             if packet is None:
                 break
         self.has_ended = True
-        is_short = self._declared and self._declared - max(end - begin, 0.0) > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
+        # Where a format tells the file's size, a file of that size is whole: the length that it says may be that of a longer one.
+        missing = self._length - (end - begin) if is_cut_off is None else 0.0
+        is_short = missing > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
         if not count or (not self.is_live and (faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''
             raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
                               'from')
-        if self.kind == SourceKind.STREAM and not self._has_said:
-            self._has_said = True  # not again after a rewind
+        if self.kind == SourceKind.STREAM and 'ended' not in self._said:
+            self._said.add('ended')
             _LOGGER.warning('%s has ended after %d frames', self._what, count)
 
     def read(self) -> Frame | None:
@@ -163,14 +201,22 @@ class Video(Source):
         if max(frame.width, frame.height) > MAX_FILE_SIDE:
             raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
                               f'{MAX_FILE_SIDE}')
+        if frame.interlaced_frame:
+            self._warn_once('is interlaced: what moves looks like a comb; deinterlace it: ffmpeg -i INPUT -vf bwdif OUTPUT')
         unit = self.time_base
         index, self._index = self._index, self._index + 1
-        duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or UNKNOWN_FPS)
         time = frame.dts if self._is_avi else frame.pts  # AVI has no times of presentation; those that FFmpeg makes up are wrong
         if self._start is None:
             self._start = time or 0
-        stamp = self._end if time is None else float((time - self._start) * unit)
-        self._end = stamp + duration
+        own = None if time is None else float((time - self._start) * unit)
+        stamp: float
+        duration: float | None
+        if self._arrivals is not None:
+            stamp, duration = self._arrivals.next(own if self._has_times else None)
+        else:
+            duration = float(frame.duration * unit) if frame.duration else 1 / (self.fps or UNKNOWN_FPS)
+            stamp = self._end if own is None else own
+            self._end = stamp + duration
         return Frame(self._pixels(frame), f'{index:05d}', index, stamp, duration)
 
     def _pixels(self, frame: Any) -> Array:
@@ -181,7 +227,8 @@ class Video(Source):
         pixels = self._reformatter.reformat(frame, format=kind, src_colorspace='ITU709' if is_hd else None,
                                             src_color_range=frame.color_range or None).to_ndarray()
         pixels = flattened(pixels, self._color)
-        matrix = frame.side_data.get(self._av.sidedata.sidedata.Type.DISPLAYMATRIX)
+        side_data = self._av.sidedata.sidedata  # not frame.side_data: the two keep each other until the garbage collector runs
+        matrix = side_data.SideDataContainer(frame).get(side_data.Type.DISPLAYMATRIX)
         if matrix is None:
             return pixels
         (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3)  # a point (x, y) is seen at (ax + cy, bx + dy)
@@ -196,7 +243,8 @@ class Video(Source):
         """Return the sound from the first frame on, which must have been read; None where there is none."""
         if self.sound is None:
             if self._container.streams.audio:
-                _LOGGER.warning('%s: its sound is left out', self._what)
+                is_unknown = isinstance(self._place, Path)
+                self._warn_once(f'has sound {"that this FFmpeg does not know" if is_unknown else "as well"}: it is left out')
             return None
         start = 0 if self._is_avi else self._start or 0  # the decoder's delay is in an AVI's first time
         return Sound(self.sound, float(start * self.time_base), self._av)
@@ -207,9 +255,10 @@ class Video(Source):
         self._open()
 
     def close(self) -> None:
-        """Close the file or the connection."""
+        """Close the file or the connection; what FFmpeg has in memory for it is freed at once."""
         self._decoded.close()  # type: ignore[attr-defined]
-        self._container.close()
+        self._closing.close()
+        self._container = self._stream = self._decoder = None
 
 
 class Sound:
@@ -220,8 +269,9 @@ class Sound:
     """
 
     def __init__(self, path: Path, start: float, av: Any) -> None:
-        self._container = _opened(path, f'video {str(path)!r}', av)
-        self.stream = self._container.streams.audio[0]
+        self._closing = contextlib.ExitStack()
+        self._container = _opened(path, f'video {str(path)!r}', av, self._closing)
+        self.stream = _sound_of(self._container, av)
         self._offset = round(start / self.stream.time_base)
         self._packets, self._av = self._container.demux(), av
         self._joints, self._last = _Joints(self._container), -1 << 62
@@ -269,7 +319,8 @@ class Sound:
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._packets.close()
+        self._closing.close()
 
 
 class _Joints:
@@ -303,8 +354,19 @@ class _Joints:
             packet.pts += round(self._shift / unit)
 
 
-def _is_cut_off(path: Path) -> bool:
-    """Return whether a file is shorter than it says itself: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not tell."""
+def _sound_of(container: Any, av: Any) -> Any:
+    """Return the sound that FFmpeg's own program takes, of those that it knows: the default one, else that of most channels."""
+    sounds = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    default = av.stream.Disposition.default
+    return max(sounds, default=None, key=lambda each: (bool(each.disposition & default), each.codec_context.channels))
+
+
+def _is_cut_off(path: Path) -> bool | None:
+    """
+    Return whether a file is shorter than it says itself: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not tell.
+
+    Of other formats, and where the size is left open, it is None.
+    """
     length = path.stat().st_size
     with path.open('rb') as file:
         head = file.read(12)
@@ -312,10 +374,10 @@ def _is_cut_off(path: Path) -> bool:
             file.seek(4)
             file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
             size = _ebml_size(file) if file.read(4) == b'\x18\x53\x80\x67' else None
-            return size is not None and file.tell() + size > length
-        is_riff, at = head[:4] == b'RIFF', 0
+            return None if size is None else file.tell() + size > length
+        is_riff, at, kind = head[:4] == b'RIFF', 0, b''
         if not is_riff and head[4:8] not in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip'):
-            return False
+            return None
         while at + 8 <= length:  # boxes or chunks, one after the other
             file.seek(at)
             head = file.read(16)
@@ -324,8 +386,8 @@ def _is_cut_off(path: Path) -> bool:
                 size = int.from_bytes(head[8:16], 'big')
             if size < 8:  # 0 is all that follows
                 return False
-            at += size
-        return at > length + is_riff  # the last chunk's padding need not be there
+            at, kind = at + size, head[:4] if is_riff else head[4:8]
+        return at > length + is_riff and kind in _NEEDED  # the last chunk's padding need not be there
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
@@ -336,25 +398,31 @@ def _ebml_size(file: BinaryIO) -> int | None:
     return None if value == (1 << 7 * (more + 1)) - 1 else value
 
 
-def _opened(place: Path | str, what: str, av: Any) -> Any:
+def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack) -> Any:
     """
     Return PyAV's container of a file or stream. Files are opened by Python, which takes every name.
 
-    :raises SourceError: it cannot be opened.
+    :param closing: what closes it.
+    :raises InputError: the file cannot be opened, or is no video.
+    :raises SourceError: the stream cannot be opened.
     """
     try:
         if isinstance(place, Path):
-            raw = io.FileIO(place)
+            raw = closing.enter_context(io.FileIO(place))
             raw.name = ''  # type: ignore[misc]  # by its name alone FFmpeg takes a text for images, and opens others beside it
             container = av.open(io.BufferedReader(raw), metadata_errors='replace')
-            if container.format.name == 'tty' or container.format.name.endswith('_pipe'):
-                raise ValueError(f'{container.format.name.removesuffix("_pipe")} files are not taken')  # texts and rare images
-            return container
-        options = {'rtsp_transport': 'tcp'} if place.lower().startswith('rtsp') else {}
-        return av.open(place, metadata_errors='replace', timeout=_TIMEOUT, options=options)
+        else:
+            options = {'rtsp_transport': 'tcp'} if place.lower().startswith('rtsp') else {}
+            container = av.open(place, metadata_errors='replace', timeout=_TIMEOUT, options=options)
+        closing.callback(container.close)
+        form = container.format.name
+        if isinstance(place, Path) and (form == 'tty' or form.endswith('_pipe')):
+            raise ValueError(f'{form.removesuffix("_pipe")} files are not taken')  # texts and rare images
+        return container
     except (av.FFmpegError, OSError, ValueError) as error:
+        closing.close()
         reason = getattr(error, 'strerror', None) or error
         if isinstance(place, Path):
-            raise SourceError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
-                              'recorded to its end, or something else') from error
+            raise InputError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
+                             'recorded to its end, or something else') from error
         raise SourceError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error

@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import mimetypes
+import os
+import stat
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from math import inf
@@ -19,12 +23,13 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import SourceError
+from ..errors import InputError, SourceError
 from .frames import Source
+from .locks import claim
 from .videos import Sound, Video, av_for
 
-__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'VideoFile', 'Writer',
-           'is_file_ending']
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError',
+           'VideoFile', 'Writer', 'is_file_ending']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
@@ -35,10 +40,15 @@ ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # o
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
 RECORDING_ENDINGS = '.mcap', '.db3', '.bag'  # written by others, of recordings
-_TIME_BASE = Fraction(1, 90000)  # seconds, where no video says another: any rate and any variable one fits
+_TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
+_OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EILSEQ)  # what a file system has against a name
+
+
+class PictureError(SourceError):
+    """One picture cannot be written, because of its name or size; others can."""
 
 
 @functools.cache
@@ -60,6 +70,14 @@ def is_file_ending(ending: str) -> bool:
 class Writer(Protocol):
     """Takes images, (height, width[, 3]) uint8 blue green red, or (height, width, 4) with alpha."""
 
+    def claim(self, shared: bool = False) -> None:
+        """
+        Keep other programs from writing to the same place until it is closed.
+
+        :param shared: whether others that claim a folder so, too, may write to it at the same time.
+        :raises SourceError: another program does, or it cannot be written.
+        """
+
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
 
@@ -74,14 +92,23 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
         if not is_encoded:
             raise ValueError(f'{image.shape[1]}x{image.shape[0]} pixels are too many for {ending}')
         path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = claim(path)
         try:
-            path.write_bytes(data.tobytes())  # imwrite does not say when the disk is full
+            with os.fdopen(descriptor, 'wb') as file:  # imwrite does not tell when the disk is full
+                _empty(descriptor)
+                file.write(data.tobytes())
         except OSError:
             if path.is_file():  # a part of it, which looks whole
                 path.unlink()
             raise
     except (OSError, ValueError, cv2.error) as error:
-        raise SourceError(f'{path} cannot be written: {error}') from error
+        is_of_one = not isinstance(error, OSError) or error.errno in _OF_ONE_NAME
+        raise (PictureError if is_of_one else SourceError)(f'{path} cannot be written: {error}') from error
+
+
+def _empty(descriptor: int) -> None:
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.ftruncate(descriptor, 0)
 
 
 class ImageFile:
@@ -89,6 +116,9 @@ class ImageFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def claim(self, shared: bool = False) -> None:
+        """Nothing yet: it is written in a moment, and claimed for that one."""
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write the image."""
@@ -103,13 +133,25 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._claim: int | None = None
+
+    def claim(self, shared: bool = False) -> None:
+        """Make the folder and keep other programs from writing to it."""
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._claim = claim(self._path, shared)
+        except OSError as error:
+            raise SourceError(f'{self._path} cannot be written: {error}') from error
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
-        """Write ``NAME.png``."""
+        """Write ``NAME.png``. :raises PictureError: it cannot be written under its name; others may."""
         _write(self._path / f'{name}.png', image)
 
     def close(self) -> None:
-        """Nothing to finish."""
+        """Give the folder back."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
 
 class VideoFile:
@@ -128,41 +170,61 @@ class VideoFile:
         self._av = av_for(f'video {str(path)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._file: BinaryIO | None = None
+        self._is_new = False
         self._container: Any = None
         self._stream: Any = None
         self._sound: Sound | None = None
         self._sound_stream: Any = None
         self._shape: tuple[int, ...] = ()
-        self._time_base = like.time_base if isinstance(like, Video) else _TIME_BASE
+        self._time_base = like.time_base if isinstance(like, Video) and not like.is_live else _TIME_BASE
         self._count, self._last, self._end = 0, -1, 0.0
 
     def _error(self, error: Exception) -> SourceError:
         reason = getattr(error, 'strerror', None) or error
         return SourceError(f'{self._path} cannot be written as a video ({reason}): is there room, and may you write there?')
 
+    def claim(self, shared: bool = False) -> None:
+        """Open the file and keep other programs from writing to it; what is in it stays until the first frame."""
+        if self._file is not None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._is_new = not self._path.exists()
+            self._file = os.fdopen(claim(self._path), 'wb')  # by Python, which takes every name
+        except OSError as error:
+            raise self._error(error) from error
+
     def _open(self, image: NDArray[np.uint8]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.claim()
+        assert self._file is not None
         self._shape = image.shape
-        self._file = self._path.open('wb')  # by Python, which takes every name
         ending = self._path.suffix.lower()
-        self._container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS.get(ending, ending[1:]))
-        rate = Fraction(self._fps).limit_denominator(100000)
         height, width, channels = image.shape
         pixels = 'yuv444p' if height % 2 or width % 2 else 'yuv420p'  # whose colours are for pairs of pixels
         codec, pixels, more = _ALPHA_CODECS[ending] if channels == 4 else (_CODEC, pixels, _OPTIONS)
-        stream = self._stream = self._container.add_stream(codec, rate=rate, options=more)
-        stream.height, stream.width, stream.pix_fmt = height, width, pixels
-        context = stream.codec_context
-        context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
-        if self._like is not None and self._like.pixel_aspect != 1:
-            context.sample_aspect_ratio = self._like.pixel_aspect
-        self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
-        if self._sound is not None:
-            self._add_sound(self._sound, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)
+        with contextlib.ExitStack() as closing:
+            container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS.get(ending, ending[1:]))
+            closing.callback(container.close)
+            try:
+                stream = container.add_stream(codec, rate=Fraction(self._fps).limit_denominator(100000), options=more)
+            except ValueError as error:  # PyAV's own class of it is in another place in each version
+                raise InputError(f'{self._path} cannot be written as a video: this PyAV does not encode {codec} ({error}); take '
+                                 f"PyPI's: {sys.executable} -m pip install --no-deps --force-reinstall av") from error
+            stream.height, stream.width, stream.pix_fmt = height, width, pixels
+            context = stream.codec_context
+            context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
+            if self._like is not None and self._like.pixel_aspect != 1:
+                context.sample_aspect_ratio = self._like.pixel_aspect
+            self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
+            if self._sound is not None:
+                self._add_sound(self._sound, container, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)
+            _empty(self._file.fileno())
+            closing.pop_all()
+        self._container, self._stream = container, stream
 
-    def _add_sound(self, sound: Sound, endings: Iterable[str]) -> None:
-        if sound.is_taken_by(self._container.format.name):
-            self._sound_stream = self._container.add_stream_from_template(sound.stream)
+    def _add_sound(self, sound: Sound, container: Any, endings: Iterable[str]) -> None:
+        if sound.is_taken_by(container.format.name):
+            self._sound_stream = container.add_stream_from_template(sound.stream)
             return
         here = self._path.suffix.lower()
         takers = [ending for ending in endings if sound.is_taken_by(VIDEO_ENDINGS.get(ending, ending[1:]))]
@@ -204,16 +266,19 @@ class VideoFile:
 
         :raises SourceError: it cannot be written to its end.
         """
-        if self._container is None or self._file is None:
+        if self._file is None:
             return
         try:
             with self._file:
-                is_whole = isinstance(self._like, Video) and self._like.has_ended  # else its sound ends where it was stopped
-                self._mux(self._stream.encode(None), inf if is_whole else self._end)
-                self._container.close()
+                if self._container is not None:
+                    is_whole = isinstance(self._like, Video) and self._like.has_ended  # else its sound ends where it was stopped
+                    self._mux(self._stream.encode(None), inf if is_whole else self._end)
+                    self._container.close()
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._error(error) from error
         finally:
-            self._container = None
+            if self._is_new and self._path.is_file() and not self._path.stat().st_size:
+                self._path.unlink()  # nothing was written
+            self._file = self._container = self._stream = None
             if self._sound is not None:
                 self._sound.close()

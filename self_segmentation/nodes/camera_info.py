@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from sensor_msgs.msg import CameraInfo
 
-from ..errors import SettingsError, SourceError
+from ..errors import InputError, SettingsError
+from ..picture.decoding import MAX_SIDE
 from ..settings import load_yaml
 
 __all__ = ['read_camera_info']
@@ -23,20 +25,20 @@ def read_camera_info(url: str) -> CameraInfo:
     Return a calibration, with an empty header.
 
     :param url: ``file://`` or ``package://NAME/`` and a path, or a path.
-    :raises SourceError: it cannot be read, or has another form.
+    :raises InputError: it cannot be read, or has another form.
     """
     try:
         document = load_yaml(_path(url))
         info = CameraInfo(width=_whole(document, 'image_width'), height=_whole(document, 'image_height'),
-                          distortion_model=document.get('distortion_model', 'plumb_bob'))
+                          distortion_model=_text(document, 'distortion_model', 'plumb_bob'))
         info.d = _numbers(document, 'distortion_coefficients', None)
         for name, (field, count) in _MATRICES.items():
             setattr(info, field, _numbers(document, name, count))
-    except SettingsError as error:
-        raise SourceError(f'camera_info_url = {url!r}: {error}') from error
-    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise SourceError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
-                          f'{type(error).__name__}: {error}') from error
+    except (SettingsError, PackageNotFoundError) as error:
+        raise InputError(f'camera_info_url = {url!r}: {error}') from error
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
+                         f'{type(error).__name__}: {error}') from error
     return info
 
 
@@ -49,13 +51,25 @@ def _path(url: str) -> Path:
 
 def _whole(document: Any, name: str) -> int:
     value = document[name]
-    if type(value) is not int or value < 1:
-        raise ValueError(f'{name} = {value!r}')
+    if type(value) is not int or not 1 <= value <= MAX_SIDE:
+        raise ValueError(f'{name} = {value!r}: it takes a whole number from 1 to {MAX_SIDE}')
+    return value
+
+
+def _text(document: Any, name: str, default: str) -> str:
+    value = document.get(name, default)
+    if type(value) is not str:
+        raise TypeError(f'{name} = {value!r}: it takes text')
     return value
 
 
 def _numbers(document: Any, name: str, count: int | None) -> list[float]:
-    values = [float(value) for value in document[name]['data']]
+    try:
+        values = [float(value) for value in document[name]['data']]
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(f'{name}: {error}') from error
     if count not in (None, len(values)):
         raise ValueError(f'{name} has {len(values)} values and not {count}')
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f'{name} = {values}: it takes finite numbers')
     return values

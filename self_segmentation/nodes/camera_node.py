@@ -25,7 +25,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..errors import SourceError
+from ..errors import ExitCode, SelfSegmentationError, SourceError, masked
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from ..picture.decoding import MAX_SIDE
@@ -54,13 +54,15 @@ class CameraNode(Reconnecting, Node):
     def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
         super().__init__('camera', parameter_overrides=[*parameters])
         log_library_lines(self)
-        self.ending, self.failed = threading.Event(), False
+        self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self._thread: threading.Thread | None = None
         fixed = functools.partial(fixed_parameter, self)
         self._place = fixed('video_device', '/dev/video0', 'Camera (device or number), video, stream (rtsp://, http://), image '
                                                            'or folder of images.')
-        self._width = fixed('image_width', 0, 'Width of the image in pixels; 0 leaves it.', limits=(0, MAX_SIDE))
-        self._height = fixed('image_height', 0, 'Height of the image in pixels; 0 leaves it.', limits=(0, MAX_SIDE))
+        self._width = fixed('image_width', 0, "Width of the image in pixels; 0: the source's, or in proportion to the height.",
+                            limits=(0, MAX_SIDE))
+        self._height = fixed('image_height', 0, "Height of the image in pixels; 0: the source's, or in proportion to the width.",
+                             limits=(0, MAX_SIDE))
         self._fps = fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", limits=(0, 1000))
         self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
@@ -71,7 +73,7 @@ class CameraNode(Reconnecting, Node):
         if self._info is not None:
             self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later
-        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(source,), name='camera', daemon=True)
         self._thread.start()
 
     def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
@@ -83,22 +85,22 @@ class CameraNode(Reconnecting, Node):
         try:
             source = open_source(self._place, self._width, self._height, self._fps)
         except SourceError as error:
-            if not (self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)):
+            comes_and_goes = self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)
+            if error.exit_code == ExitCode.WILL_FAIL_AGAIN or not comes_and_goes:
                 raise
             self.get_logger().warning(f'{error}; trying again', throttle_duration_sec=30.0)
             return None
-        self.get_logger().info(f'publishing {source.kind} {self._place} on {self._publisher.topic_name}')
+        self.get_logger().info(f'publishing {source.kind} {masked(self._place)} on {self._publisher.topic_name}')
         return source
 
     def _work(self, source: Source | None) -> None:
         """Read and publish until the end; runs in a thread of its own, because reading blocks."""
         try:
             self._publish_all(source)
-        except SourceError as error:
+        except SelfSegmentationError as error:
             self.get_logger().fatal(str(error))
-            self.failed = True
-        finally:
-            self.ending.set()
+            self.exit_code = error.exit_code
+        self.ending.set()  # not after what is unexpected: that ends the process as a failed thread
 
     def _publish_all(self, source: Source | None) -> None:
         wait, due = _BACK_OFF[0], time.monotonic()
@@ -129,7 +131,7 @@ class CameraNode(Reconnecting, Node):
                 due = self._pace(source, frame, due)
                 self._publish(frame.pixels)
             else:
-                self.get_logger().info(f'end of {self._place}')
+                self.get_logger().info(f'end of {masked(self._place)}')
                 self._publisher.wait_for_all_acked(Duration(seconds=1))
                 self.ending.wait(_LINGER)
                 break
@@ -146,7 +148,7 @@ class CameraNode(Reconnecting, Node):
         return max(due + duration, time.monotonic() - duration)
 
     def _publish(self, pixels: NDArray[np.uint8]) -> None:
-        size = (self._width or pixels.shape[1], self._height or pixels.shape[0])
+        size = self._size(*pixels.shape[1::-1])
         out = self._writer.pixels(*size)
         if pixels.shape[1::-1] == size:
             np.copyto(out, pixels)
@@ -160,6 +162,13 @@ class CameraNode(Reconnecting, Node):
         self._publisher.publish(self._writer.message)
         if self._info is not None:
             self._publish_info(self._info, size)
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height to publish; where one alone is set, the other one keeps the shape of the picture."""
+        if not (self._width or self._height):
+            return width, height
+        return (self._width or min(max(round(width * self._height / height), 1), MAX_SIDE),
+                self._height or min(max(round(height * self._width / width), 1), MAX_SIDE))
 
     def _publish_info(self, info: CameraInfo, size: tuple[int, int]) -> None:
         if (info.width, info.height) != size:

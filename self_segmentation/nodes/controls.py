@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
@@ -18,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from ..errors import ImageError, SelfSegmentationError, SourceError
 from ..io.writers import Folder
-from .inputs import latest_only
+from .inputs import bit_depth, latest_only
 from .messages import to_bgr
 from .parameters import wrong_qos_named
 
@@ -36,45 +38,56 @@ class BackgroundInput:
     """
 
     def __init__(self, node: Node, show: Callable[[NDArray[np.uint8]], object]) -> None:
+        problems = self._problems = deque[str](maxlen=1)  # not self: what is called back keeps nothing here alive
+
         def on_message(message: Any) -> None:
             try:
-                show(to_bgr(message))
-            except ImageError as error:
-                node.get_logger().error(f'picture on ~/background skipped: {error}', throttle_duration_sec=_REPEAT_INTERVAL)
+                show(to_bgr(message, depth))
+                problems.clear()
+            except Exception as error:  # ImageError, and by version OpenCV's and NumPy's: no picture may end the node
+                problems.append(str(error) if isinstance(error, ImageError) else f'{type(error).__name__}: {error}')
+                node.get_logger().error(f'picture on ~/background skipped: {problems[0]}', throttle_duration_sec=_REPEAT_INTERVAL)
 
-        self._node = node
+        self._node, depth = node, bit_depth(node, node.resolve_topic_name('~/background'))
         with wrong_qos_named(node, '~/background'):
             self._subscription = node.create_subscription(
                 Image, '~/background', on_message,
                 latest_only(), qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self.topic = self._subscription.topic_name
 
+    @property
+    def problem(self) -> str:
+        """Why its last picture was skipped; empty where it was taken."""
+        return self._problems[0] if self._problems else ''
+
     def close(self) -> None:
         """End the subscription."""
         self._node.destroy_subscription(self._subscription)
 
 
-def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], Path]) -> None:
+def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], Awaitable[Path]]) -> None:
     """
     Offer the services ``~/pause`` and ``~/save``.
 
     :param pause: takes whether to pause, and returns what became of it in words.
-    :param save: writes the last frame and returns the composite's path; raises SelfSegmentationError where there is none.
+    :param save: writes the last frame, or the next one, and returns the composite's path; raises SelfSegmentationError where none
+        comes.
     """
     def on_pause(request: Any, response: Any) -> Any:
         response.success, response.message = True, pause(request.data)
         return response
 
-    def on_save(request: Any, response: Any) -> Any:
+    async def on_save(request: Any, response: Any) -> Any:
         try:
-            response.success, response.message = True, str(save())
+            response.success, response.message = True, str(await save())
         except SelfSegmentationError as error:
             response.success, response.message = False, str(error)
             node.get_logger().warning(f'not saved: {error}')
         return response
 
     node.create_service(SetBool, '~/pause', on_pause)
-    node.create_service(Trigger, '~/save', on_save)
+    # A group of its own: frames and timers go on while it waits.
+    node.create_service(Trigger, '~/save', on_save, callback_group=ReentrantCallbackGroup())
 
 
 def save(folder: str, pictures: Mapping[str, NDArray[np.uint8]]) -> Path:

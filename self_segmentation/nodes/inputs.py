@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'latest_only']
+__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'Origin', 'bit_depth', 'latest_only']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
-# Humble's callbacks get the message only, without the number that its publisher gave it.
+#: The publisher of a message, and the number that it gave it: it counts all that it sends. None where that is not known.
+Origin = tuple[bytes, int] | None
+# Humble's callbacks get the message only.
 HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
 
 
@@ -36,33 +38,38 @@ def latest_only() -> QoSProfile:
     return QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
+def bit_depth(node: Node, topic: str) -> BitDepth:
+    """Return the bit depth of a topic's images of 16 bits, which is logged when it is found."""
+    return BitDepth(lambda bits, brightest: node.get_logger().info(
+        f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
+
+
 class Input:
     """
     A subscription of ``image_raw`` or ``image_raw/compressed``: best effort, depth 1, with QoS overrides.
 
     :param transport: ``raw`` or ``compressed``; ``topics`` has the topic of each.
-    :param on_frame: takes a message, the function that decodes it, and the number that its publisher gave it (None: unknown).
+    :param on_frame: takes a message, the function that decodes it, and where it comes from.
     :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
     :raises SelfSegmentationError: a QoS override is not allowed.
     """
 
-    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, int | None], None],
+    def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, Origin], None],
                  on_lost: Callable[[int], None]) -> None:
         # What is called back refers to nothing here: in a circle the pipeline's memory would wait for the garbage collector.
         raw = node.resolve_topic_name('image_raw')
         self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # as image_transport names it, after a remap of image_raw
         topic, message_type = self.topics[transport], Image
-        depth = BitDepth(lambda bits, brightest: node.get_logger().info(
-            f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
-        decode: Decode = functools.partial(to_bgr, depth=depth)
+        convert: Callable[..., NDArray[np.uint8]] = to_bgr
         if transport == 'compressed':
-            message_type, decode = CompressedImage, compressed_to_bgr
+            message_type, convert = CompressedImage, compressed_to_bgr
+        decode: Decode = functools.partial(convert, depth=bit_depth(node, topic))
 
         def on_message(message: Any) -> None:
             on_frame(message, decode, None)
 
         def on_numbered_message(message: Any, info: Any) -> None:
-            on_frame(message, decode, info['publication_sequence_number'])
+            on_frame(message, decode, _origin(node, topic, info))
 
         def subscribe(**events: Any) -> Subscription[Any]:
             return node.create_subscription(
@@ -81,3 +88,13 @@ class Input:
     def close(self) -> None:
         """End the subscription."""
         self._node.destroy_subscription(self._subscription)
+
+
+def _origin(node: Node, topic: str, info: Mapping[str, Any]) -> Origin:
+    number, publisher = info.get('publication_sequence_number'), info.get('publisher_gid')
+    if number is None:  # Cyclone DDS, Iron
+        return None
+    if publisher is not None:
+        return bytes(publisher['data']), number
+    publishers = node.get_publishers_info_by_topic(topic)  # Jazzy does not say whose number it is
+    return (bytes(publishers[0].endpoint_gid), number) if len(publishers) == 1 else None

@@ -3,7 +3,9 @@
 """
 How each node's process starts, ends, and reconnects where Fast DDS has lost it.
 
-It starts on a read-only file system too; SIGINT and SIGTERM end it with exit code 0 and no traceback.
+It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes send
+anything.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import errno
 import functools
 import gc
+import inspect
 import logging
 import os
 import re
@@ -19,6 +22,8 @@ import signal
 import sys
 import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,33 +34,43 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor, ShutdownException, SingleThreadedExecutor, TimeoutException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
-from ..errors import SelfSegmentationError, SettingsError
+from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
 from ..middleware import PortWatch, fast_dds_environment, ports_taken
 from ..programs import ignore_signals, note_signals
-from ..settings import load_yaml
+from ..settings import load_yaml, no_section_for
+from .parameters import given_at_start, report_unknown
 
-__all__ = ['STEADY', 'Reconnecting', 'log_library_lines', 'run']
+__all__ = ['STEADY', 'Reconnecting', 'log_failure', 'log_library_lines', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
+_REPEAT_INTERVAL = 30.0  # seconds between two log lines of one failure
+_MOST_FAILURES = 100  # that are told from each other
+_LONGEST_REASON = 500  # characters in the log: a reason may repeat a foreign text
 _END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
     'opening YAML file': '(does it exist, may it be read?)',
-    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; no section is empty, and a list "
-                         'has one type of values)',
+    'parse params file': "(the form is 'NODE: ros__parameters: NAME: VALUE', indented by spaces; no section is empty, a list has "
+                         'one type of values, and # begins a comment: a colour is "#008000", in quotes)',
     'parse parameter override rule': '(it takes NAME:=VALUE)',
     'parse remap rule': '(it takes FROM:=TO; __ns:= a name with / at its beginning, __node:= letters, digits and _)',
     'parse log level': '(it takes debug, info, warn, error or fatal)',
     'ROS_DOMAIN_ID': '(it takes a whole number from 0 to 232)',
+    'Enclave name': '(it takes an absolute name, such as /segmentation)',
+    'SECURITY ERROR': '(ROS_SECURITY_KEYSTORE takes the folder that has enclaves/)',
 }
+_MOST_DOMAINS = 233  # of DDS: the ports of a higher one have numbers over 65535
+_COLOR_ARGUMENT = re.compile(r'([\w.]+:=)(#[0-9a-fA-F]{6})', re.ASCII)
 _PARAMETER_FILE = re.compile(r"'--params-file (.*?)'\. Error")
 _NO_REASON = 'error not set'
 
@@ -77,15 +92,26 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
+    An unexpected exception in any thread is logged with its traceback and ends the node with exit code 1.
+
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
-        ``ending``, a threading.Event; one that failed has a true attribute ``failed``; see also :class:`Reconnecting`.
+        ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0; see also :class:`Reconnecting`.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
     told: list[int] = []
+    # Without quotes a colour such as #008000 is a comment in ROS's YAML.
+    args = [_COLOR_ARGUMENT.sub(r"\1'\2'", each) for each in (sys.argv if args is None else args)]
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
-    successor: Callable[[], Node] | None = make_node
-    code = 0
+
+    def make_first() -> Node:
+        node = make_node()
+        report_unknown(node)
+        _report_unused_files(node, args)
+        return node
+
+    successor: Callable[[], Node] | None = make_first
+    code: int = ExitCode.DONE
     try:
         while successor is not None and not told:
             code, successor = _take_part(successor, args, told)
@@ -94,32 +120,35 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         ignore_signals()
 
 
-def _take_part(make_node: Callable[[], Node], args: list[str] | None,
-               told: list[int]) -> tuple[int, Callable[[], Node] | None]:
+def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) -> tuple[int, Callable[[], Node] | None]:
     """Spin a node until it ends or has to reconnect; return the exit code, and what makes its successor."""
     note_signals(told)  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
     node: Node | None = None
     successor: Callable[[], Node] | None = None
     executor: SingleThreadedExecutor | None = None
+    failed_threads = _log_failing_threads()
     try:
-        _start_ros(sys.argv if args is None else args)
+        _start_ros(args)
         if told:
-            return 0, None
+            return ExitCode.DONE, None
         node = make_node()
         _guard_services(node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         with _woken_by_signals(executor):
-            while not told and not ending.is_set() and successor is None:
-                executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
+            while not told and not ending.is_set() and not failed_threads and successor is None:
+                _serve(executor, node)
                 if (lost := watch.lost()) and not ending.is_set():
                     successor = _successor(node, lost)
-    except (SelfSegmentationError, ParameterException, NameValidationException) as error:
+    except SelfSegmentationError as error:
         print(error, file=sys.stderr)
-        return 1, None
+        return error.exit_code, None
+    except (ParameterException, NameValidationException) as error:
+        print(masked(str(error)), file=sys.stderr)
+        return ExitCode.WILL_FAIL_AGAIN, None
     finally:
-        failed = getattr(node, 'failed', False)
+        code = ExitCode.FAILED if failed_threads else getattr(node, 'exit_code', ExitCode.DONE)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
         signal.alarm(_END_PATIENCE)
         # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
@@ -131,7 +160,71 @@ def _take_part(make_node: Callable[[], Node], args: list[str] | None,
         gc.collect()
         rclpy.try_shutdown()
         signal.alarm(0)
-    return (1 if failed else 0), successor
+    return code, successor
+
+
+def _serve(executor: Executor, node: Node) -> None:
+    """
+    Run the callback that is due next. One that fails is logged, and the node goes on.
+
+    :raises SelfSegmentationError: the package's own reason why the node cannot go on.
+    :raises Exception: the executor can run no callback any more.
+    """
+    try:
+        handler, entity, _ = executor.wait_for_ready_callbacks(timeout_sec=_SPIN_TIMEOUT)
+    except (TimeoutException, ShutdownException):
+        return
+    handler()
+    error = handler.exception()
+    if error is None:
+        return
+    # What fails before its callback, in rclpy itself, holds up all others for ever.
+    if isinstance(error, SelfSegmentationError) or (entity is not None and not executor.can_execute(entity)):
+        raise error
+    what = 'a callback failed'
+    if isinstance(entity, Subscription):
+        publishers = node.get_publishers_info_by_topic(entity.topic_name)
+        names = sorted({f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in publishers})
+        what = f'a message on {entity.topic_name} (published by {", ".join(names) or "none any more"}) was not handled'
+    log_failure(node, what, error)
+
+
+_failures: dict[str, float] = {}  # when each was logged last, in seconds
+
+
+def log_failure(node: Node, what: str, error: Exception) -> None:
+    """
+    Log an unexpected exception: ERROR with its traceback once, then a line at most every 30 s.
+
+    :param what: what was not done because of it.
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    failure, now = f'{what} {type(error)} {place.filename} {place.lineno}', time.monotonic()
+    last = _failures.get(failure)
+    if last is not None and now - last < _REPEAT_INTERVAL:
+        return
+    if len(_failures) >= _MOST_FAILURES:
+        _failures.clear()
+    _failures[failure] = now
+    reason = f'{what}: {type(error).__name__}: {error}'[:_LONGEST_REASON]
+    trace = '' if last is not None else '\n' + ''.join(traceback.format_tb(error.__traceback__))
+    node.get_logger().error(reason + trace)
+
+
+def _log_failing_threads() -> list[str]:
+    """Log what ends a thread unexpectedly; return the list that its name comes into: what it did, nothing does any more."""
+    failed: list[str] = []
+
+    def log(end: threading.ExceptHookArgs) -> None:
+        if end.exc_type is SystemExit:
+            return
+        name = end.thread.name if end.thread is not None else 'unknown'
+        text = ''.join(traceback.format_exception(end.exc_type, end.exc_value, end.exc_traceback))
+        rclpy.logging.get_logger('self_segmentation').fatal(f'the thread {name!r} failed, so the node ends: {text}')
+        failed.append(name)
+
+    threading.excepthook = log
+    return failed
 
 
 @contextlib.contextmanager
@@ -187,9 +280,9 @@ class _RosHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
         if record.levelno >= logging.WARNING:
-            self._logger.warning(record.getMessage())
+            self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
         else:
-            self._logger.get_child('libraries').debug(record.getMessage())
+            self._logger.get_child('libraries').debug(masked(record.getMessage()))
 
 
 def log_library_lines(node: Node) -> None:
@@ -209,17 +302,30 @@ def _start_ros(args: list[str]) -> None:
     """
     added, _ = fast_dds_environment(os.environ)
     os.environ.update(added)
+    try:
+        remove_ros_args(args)
+    except Exception as error:  # rclpy's are private, and differ by distribution
+        raise SettingsError({'arguments': f'ROS cannot start: {_explained(str(error))[0]}'}) from error
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    if domain.isdecimal() and int(domain) >= _MOST_DOMAINS and 'zenoh' not in get_rmw_implementation_identifier():
+        raise SettingsError({'ROS_DOMAIN_ID': f'ROS cannot start: ROS_DOMAIN_ID = {domain!r} {_HINTS["ROS_DOMAIN_ID"]}'})
     problem = _log_folder_problem()
     try:
         rclpy.init(args=[*args, *_NO_LOG_FILE] if problem else args, signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:  # rclpy's are private, and differ by distribution
-        raise SelfSegmentationError(f'ROS cannot start: {_explained(str(error))}') from error
+    except Exception as error:
+        reason, is_final = _explained(str(error))
+        what = f'ROS cannot start: {reason}'
+        raise (SettingsError({'environment': what}) if is_final else SelfSegmentationError(what)) from error
     if problem:
         rclpy.logging.get_logger('self_segmentation').warning(problem)
 
 
-def _explained(reason: str) -> str:
-    """Return what ROS says, without the places in its own source, and with what would be right."""
+def _explained(reason: str) -> tuple[str, bool]:
+    """
+    Return what ROS reports, without the places in its own source, and with what would be right.
+
+    Also whether the cause is known: then it is there until somebody changes it. Trouble with the middleware may pass.
+    """
     reason = _SOURCE_LINE.sub('', reason)
     unknown = 'unknown ROS arguments ' if reason.startswith('[') else ''
     hints = [hint for part, hint in _HINTS.items() if part in reason][:1]
@@ -231,7 +337,17 @@ def _explained(reason: str) -> str:
     if reason.endswith(_NO_REASON) and os.environ.get('ROS_SECURITY_ENABLE') == 'true':
         keystore = os.environ.get('ROS_SECURITY_KEYSTORE', '')
         hints.append(f'(ROS_SECURITY_KEYSTORE = {keystore!r}: it takes the folder that has enclaves/)')
-    return ' '.join([f'{unknown}{reason}', *hints])
+    return ' '.join([f'{unknown}{reason}', *hints]), bool(hints)
+
+
+def _report_unused_files(node: Node, args: list[str]) -> None:
+    """Log which parameter files of the command line have nothing for a node: ROS leaves it at its defaults."""
+    taken = given_at_start(node)
+    for flag, path in zip(args, args[1:]):
+        if flag == '--params-file':
+            with contextlib.suppress(SettingsError):  # a file of other nodes, larger than ours may be
+                if reason := no_section_for(node.get_fully_qualified_name(), path, taken):
+                    node.get_logger().warning(reason)
 
 
 def _guard_services(node: Node) -> None:
@@ -240,12 +356,13 @@ def _guard_services(node: Node) -> None:
         service.callback = functools.partial(_answer, node, service.callback)
 
 
-def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
     try:
-        return callback(request, response)
+        answer = callback(request, response)
+        return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
-        node.get_logger().error(f'request refused: {type(error).__name__}: {error}')
-        refused = SetParametersResult(successful=False, reason=str(error))
+        node.get_logger().error(masked(f'request refused: {type(error).__name__}: {error}'))
+        refused = SetParametersResult(successful=False, reason=masked(str(error)))
         if isinstance(request, SetParameters.Request):
             response.results = [refused for _ in request.parameters]
         elif isinstance(request, SetParametersAtomically.Request):

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from ..picture.decoding import MAX_SIDE, decode
 
-__all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'compress', 'compressed_to_bgr', 'seconds_of', 'stamp_of', 'to_bgr']
+__all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'alpha_of', 'compress', 'compressed_to_bgr', 'has_16_bits',
+           'seconds_of', 'stamp_of', 'to_bgr']
 
 Stamp = tuple[int, int]
 
@@ -41,18 +42,31 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
     'yuv422': (2, cv2.COLOR_YUV2BGR_UYVY),
     'uyvy': (2, cv2.COLOR_YUV2BGR_UYVY),
     'nv12': (1, cv2.COLOR_YUV2BGR_NV12),
+    'nv21': (1, cv2.COLOR_YUV2BGR_NV21),
 }
-_PLANAR = 'nv12'  # half as many rows again, of colour, below the image
-_DEEP = {  # of 16 bits; conversion to bgr8 once they have 8
-    'mono16': cv2.COLOR_GRAY2BGR,
-    '16UC1': cv2.COLOR_GRAY2BGR,
-    'bayer_rggb16': cv2.COLOR_BayerBG2BGR,
-    'bayer_bggr16': cv2.COLOR_BayerRG2BGR,
-    'bayer_gbrg16': cv2.COLOR_BayerGR2BGR,
-    'bayer_grbg16': cv2.COLOR_BayerGB2BGR,
+_HALF_PLANAR = ('nv12', 'nv21')  # half as many rows again, of colour, below the image
+_PLANAR = 'nv24'  # below the image a plane of two bytes of colour a pixel, whose rows are two steps long
+_BT601 = np.array([[1.164, 2.018, 0, -1.164 * 16 - 2.018 * 128],  # of y, u, v, 1: blue green red, as OpenCV converts nv12
+                   [1.164, -0.391, -0.813, -1.164 * 16 + 1.204 * 128],
+                   [1.164, 0, 1.596, -1.164 * 16 - 1.596 * 128]])
+_DEEP: dict[str, tuple[int, int | None]] = {  # of 16 bits; values a pixel, conversion to bgr8 once they have 8
+    'mono16': (1, cv2.COLOR_GRAY2BGR),
+    'bgr16': (3, None),
+    'rgb16': (3, cv2.COLOR_RGB2BGR),
+    'bgra16': (4, cv2.COLOR_BGRA2BGR),
+    'rgba16': (4, cv2.COLOR_RGBA2BGR),
+    '16UC1': (1, cv2.COLOR_GRAY2BGR),
+    '16UC3': (3, None),
+    '16UC4': (4, cv2.COLOR_BGRA2BGR),
+    'bayer_rggb16': (1, cv2.COLOR_BayerBG2BGR),
+    'bayer_bggr16': (1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg16': (1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg16': (1, cv2.COLOR_BayerGB2BGR),
 }
 _DEPTHS = (10, 12, 14, 16)  # bits that cameras use of 16
 _STREAMED = ('JPEG', 'PNG')
+_PNG_BEGIN, _PNG_BITS = b'\x89PNG\r\n\x1a\n', 24  # how it begins, and where the number of bits stands
+_LONGEST_NAME = 100  # characters of a foreign text in a message
 
 
 class BitDepth:
@@ -62,7 +76,7 @@ class BitDepth:
     :param on_change: called with the bits and that value when it takes more than before.
     """
 
-    def __init__(self, on_change: Callable[[int, int], object]) -> None:
+    def __init__(self, on_change: Callable[[int, int], object] = lambda _bits, _brightest: None) -> None:
         self._on_change, self._bits = on_change, 0
 
     def of(self, values: NDArray[np.uint16]) -> int:
@@ -74,6 +88,11 @@ class BitDepth:
                 self._bits = bits
                 self._on_change(bits, brightest)
         return self._bits
+
+    def in_8_bits(self, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """Return the upper 8 of the bits that are used, now that these values came too; of four channels the last is alpha."""
+        colors = values[..., :3] if values.ndim == 3 else values
+        return (values >> (self.of(colors) - 8)).astype(np.uint8)
 
 
 def stamp_of(header: Any) -> Stamp:
@@ -94,7 +113,7 @@ def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     :data:`ENCODINGS` go through cv_bridge where it is installed.
 
     :param message: sensor_msgs/Image.
-    :param depth: that of the camera's 16 bit encodings; all 16 are used if None.
+    :param depth: that of a camera's 16 bit encodings, kept from image to image; if None, that of this image alone.
     :returns: (height, width, 3) uint8, blue green red. For bgr8 a view of the message's own data: do not
         write to it.
     :raises ImageError: naming what is wrong with the message and what is allowed.
@@ -103,65 +122,114 @@ def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ImageError(f'an image of {width}x{height} pixels came in: each side must be 1 to {MAX_SIDE}')
     if encoding in _DEEP:
-        return np.asarray(cv2.cvtColor(_in_8_bits(message, depth), _DEEP[encoding]), np.uint8)
+        channels, conversion = _DEEP[encoding]
+        return _converted((depth or BitDepth()).in_8_bits(_deep_values(message, channels)), conversion)
+    if encoding == _PLANAR:
+        return _from_nv24(message)
     if encoding not in ENCODINGS:
         return _to_bgr_by_cv_bridge(message)
     pixel, conversion = ENCODINGS[encoding]
-    if (pixel == 2 and width % 2) or (encoding == _PLANAR and (width % 2 or height % 2)):
+    is_half_planar = encoding in _HALF_PLANAR
+    if (pixel == 2 and width % 2) or (is_half_planar and (width % 2 or height % 2)):
         raise ImageError(f'a {encoding} image of {width}x{height} pixels came in: its colours are for pairs of pixels, '
                          'so the sides must be even')
-    rows = _rows(message, height * 3 // 2 if encoding == _PLANAR else height, width * pixel)
-    if encoding == _PLANAR or pixel == 1:
-        image = rows
-    else:  # a view, whatever the padding
-        image = np.lib.stride_tricks.as_strided(rows, (height, width, pixel), (rows.strides[0], pixel, 1), writeable=False)
+    rows = _rows(message, height * 3 // 2 if is_half_planar else height, width * pixel)
+    return _converted(rows if pixel == 1 else _pixels(rows, pixel), conversion)
+
+
+def alpha_of(message: Any) -> NDArray[np.uint8]:
+    """
+    Return the alpha of a message that :func:`to_bgr` takes: a view of its data, (height, width) uint8.
+
+    :param message: sensor_msgs/Image, bgra8 or rgba8.
+    """
+    return _pixels(_rows(message, message.height, message.width * 4), 4)[..., 3]
+
+
+def _converted(image: NDArray[np.uint8], conversion: int | None) -> NDArray[np.uint8]:
     return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 
+def _pixels(rows: NDArray[np.uint8], pixel: int) -> NDArray[np.uint8]:
+    """Return rows as (height, width, pixel): a view, whatever the padding."""
+    shape = rows.shape[0], rows.shape[1] // pixel, pixel
+    return np.lib.stride_tricks.as_strided(rows, shape, (rows.strides[0], pixel, 1), writeable=False)
+
+
 def _rows(message: Any, rows: int, row_bytes: int) -> NDArray[np.uint8]:
-    """Return the rows of a message, (rows, row_bytes) uint8, a view without the padding."""
-    step, data = message.step, np.frombuffer(message.data, np.uint8)
-    if step < row_bytes:
-        raise ImageError(f'step = {step} is less than a row of {message.width} {message.encoding} pixels '
+    """Return the rows of a message, (rows, row_bytes) uint8, a view without the padding, which the last row need not have."""
+    data = _data(message, row_bytes, message.step * (rows - 1) + row_bytes, message.step * rows)
+    return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (message.step, 1), writeable=False)
+
+
+def _data(message: Any, row_bytes: int, least: int, whole: int) -> NDArray[np.uint8]:
+    """
+    Return the data of a message.
+
+    :raises ImageError: its rows, or all of it, are shorter than they must be; ``whole`` is its length with all padding.
+    """
+    if message.step < row_bytes:
+        raise ImageError(f'step = {message.step} is less than a row of {message.width} {message.encoding} pixels '
                          f'takes: at least {row_bytes} bytes')
-    if data.size < step * (rows - 1) + row_bytes:
+    data = np.frombuffer(message.data, np.uint8)
+    if data.size < least:
         raise ImageError(f'data has {data.size} bytes, and {message.width}x{message.height} {message.encoding} with '
-                         f'step = {step} takes {step * rows}')
-    return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step, 1), writeable=False)
+                         f'step = {message.step} takes {whole}')
+    return data
 
 
-def _in_8_bits(message: Any, depth: BitDepth | None) -> NDArray[np.uint8]:
-    rows = _rows(message, message.height, message.width * 2)
+def _from_nv24(message: Any) -> NDArray[np.uint8]:
+    width, height, step = message.width, message.height, message.step
+    data = _data(message, width, step * (3 * height - 2) + 2 * width, step * 3 * height)
+    y = np.lib.stride_tricks.as_strided(data, (height, width), (step, 1), writeable=False)
+    uv = np.lib.stride_tricks.as_strided(data[step * height:], (height, width, 2), (2 * step, 2, 1), writeable=False)
+    return np.asarray(cv2.transform(np.dstack((y, uv)), _BT601), np.uint8)
+
+
+def _deep_values(message: Any, channels: int) -> NDArray[np.uint16]:
+    """Return the values of a message of 16 bits: (height, width) uint16, or (height, width, channels)."""
+    rows = _rows(message, message.height, message.width * 2 * channels)
     values = np.ascontiguousarray(rows).view('>u2' if message.is_bigendian else '<u2')
-    bits = depth.of(values) if depth is not None else 16
-    return (values >> (bits - 8)).astype(np.uint8)
+    return values if channels == 1 else values.reshape(message.height, message.width, channels)
 
 
 def _to_bgr_by_cv_bridge(message: Any) -> NDArray[np.uint8]:
-    own = ', '.join([*ENCODINGS, *_DEEP])
+    own, name = ', '.join([*ENCODINGS, _PLANAR, *_DEEP]), message.encoding[:_LONGEST_NAME]
     try:
         bridge = importlib.import_module('cv_bridge').CvBridge()
     except ImportError as error:
-        raise ImageError(f'encoding = {message.encoding!r} needs cv_bridge, which cannot be imported ({error}); '
+        raise ImageError(f'encoding = {name!r} needs cv_bridge, which cannot be imported ({error}); '
                          f'without it: {own}') from error
     try:
         return np.asarray(bridge.imgmsg_to_cv2(message, 'bgr8'), np.uint8)
     except Exception as error:  # cv_bridge raises its own error, cv2's and plain ones, by version
-        raise ImageError(f'encoding = {message.encoding!r} is unknown to cv_bridge too ({error}); known: {own}') from error
+        raise ImageError(f'encoding = {name!r} is unknown to cv_bridge too ({str(error)[:300]}); known: {own}') from error
 
 
-def compressed_to_bgr(message: Any) -> NDArray[np.uint8]:
+def compressed_to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     """
     Return the image of a compressed message.
 
     :param message: sensor_msgs/CompressedImage, JPEG or PNG.
+    :param depth: that of a camera whose PNGs have 16 bits, kept from image to image; if None, that of this image alone.
     :returns: (height, width, 3) uint8, blue green red.
     :raises ImageError: naming what is wrong with the message and what is allowed.
     """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        return decode(message.data, _STREAMED, flags=cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if not has_16_bits(message):
+            return decode(message.data, _STREAMED, flags=flags)
+        values: Any = decode(message.data, _STREAMED, flags=flags | cv2.IMREAD_ANYDEPTH)
     except ImageError as error:
-        raise ImageError(f'a compressed image of format = {message.format!r} and {len(message.data)} bytes {error}') from error
+        name = message.format[:_LONGEST_NAME]
+        raise ImageError(f'a compressed image of format = {name!r} and {len(message.data)} bytes {error}') from error
+    return (depth or BitDepth()).in_8_bits(values)
+
+
+def has_16_bits(message: Any) -> bool:
+    """Return whether a sensor_msgs/CompressedImage is a PNG of 16 bits, as image_transport makes of mono16."""
+    head = bytes(message.data[:_PNG_BITS + 1])
+    return head.startswith(_PNG_BEGIN) and head[_PNG_BITS:] == b'\x10'
 
 
 def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None) -> None:
@@ -178,7 +246,7 @@ def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None
         message.format = f'{encoding}; png compressed ' + ('' if pixels.ndim == 2 else encoding)
     else:
         _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        message.format = f'{encoding}; jpeg compressed {encoding}'
+        message.format = f'{encoding}; jpeg compressed ' + ('' if pixels.ndim == 2 else encoding)
     message.data = array.array('B', data.tobytes())
 
 
@@ -197,7 +265,7 @@ class ImageWriter:
         self.message.encoding = encoding
         self.message.is_bigendian = sys.byteorder == 'big'
         self._channels = ENCODINGS[encoding][0]
-        self._pixels = np.empty((0, 0, self._channels), np.uint8)
+        self._pixels: NDArray[np.uint8] = np.empty((0, 0, self._channels), np.uint8)
 
     def pixels(self, width: int, height: int) -> NDArray[np.uint8]:
         """

@@ -65,7 +65,6 @@ class Output:
     def __init__(self, node: Node, result: str, on_demand: Callable[[], None]) -> None:
         self.result, self._node = result, node
         self._writer = ImageWriter(Image(), _ENCODINGS[result][3])
-        self._pixels: NDArray[np.uint8] | None = None  # what was published last; None while it is being written
         self._raw = _publisher(node, Image, f'~/{_TOPICS[result]}', on_demand)
         self.topic = self._raw.topic_name
         self._compressed = None
@@ -77,11 +76,6 @@ class Output:
         """Whether anybody subscribes."""
         return _subscribers(self._raw) + _subscribers(self._compressed) > 0
 
-    @property
-    def has_picture(self) -> bool:
-        """Whether a picture was published that can be published again."""
-        return self._pixels is not None
-
     def pixels(self, width: int, height: int, channels: int) -> NDArray[np.uint8]:
         """
         Return the pixels of the message, to be written to.
@@ -89,7 +83,6 @@ class Output:
         :param channels: of a composite: 3, or 4 with alpha.
         :returns: (height, width, channels) uint8 for the composite, (height, width) for the others.
         """
-        self._pixels = None
         encodings = _ENCODINGS[self.result]
         encoding = encodings.get(channels, encodings[3])
         if encoding != self._writer.message.encoding:
@@ -97,8 +90,7 @@ class Output:
         return self._writer.pixels(width, height)
 
     def publish(self, header: Any, pixels: NDArray[np.uint8], jpeg_quality: int) -> None:
-        """Publish what was written to the pixels, in the forms that are subscribed."""
-        self._pixels = pixels
+        """Publish what was written to the pixels, in the forms that are subscribed; again and again, if need be."""
         if _subscribers(self._raw):
             self._writer.message.header = header
             self._raw.publish(self._writer.message)
@@ -106,15 +98,6 @@ class Output:
             message = CompressedImage(header=header)
             compress(message, pixels, jpeg_quality if self.result == 'composite' else None)
             self._compressed.publish(message)
-
-    def publish_again(self, header: Any, jpeg_quality: int) -> None:
-        """Publish the last picture under another header; nothing where there is none, or it was not finished."""
-        if self._pixels is not None:
-            self.publish(header, self._pixels, jpeg_quality)
-
-    def forget(self) -> None:
-        """Have no last picture."""
-        self._pixels = None
 
     def close(self) -> None:
         """End publishing."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,15 +17,14 @@ from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import SelfSegmentationError, SettingsError, SourceError
+from ..errors import SelfSegmentationError, SettingsError, masked
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
 
-__all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'wrong_qos_named']
+__all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown', 'wrong_qos_named']
 
 _DECLARED_LATER = 'qos_overrides.'
 _CHANGE = 'a parameter change'
-
-
+_START = 'the start-up parameters'
 Built = TypeVar('Built')
 
 
@@ -43,6 +43,7 @@ class SettingsParameters:
 
     def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
         self._node, self._apply = node, apply
+        self._changed: set[str] = set()  # names that were set since the start
         self.settings = self._declare()
         node.add_on_set_parameters_callback(self._on_set)
         for service in node.services:
@@ -53,16 +54,17 @@ class SettingsParameters:
 
     def built(self, build: Callable[[Settings], Built]) -> Built:
         """
-        Return what ``build`` makes of the settings; those that cannot be had are replaced by their defaults, and said.
+        Return what ``build`` makes of the settings; start-up values that cannot be had are replaced by their defaults and logged.
 
-        :raises SelfSegmentationError: not even the defaults can be had.
+        :raises SelfSegmentationError: not even the defaults can be had, or what was set since the start cannot.
         """
         try:
             return build(self.settings)
         except SelfSegmentationError as error:
             defaults = {name: TUNABLES[name].default for name in error.settings}
-            if all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items()):
-                raise  # the default itself cannot be had
+            are_defaults = all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items())
+            if are_defaults or self._changed & defaults.keys():
+                raise
             self._log_start_up_problems({'': str(error)})
             self.settings = self.settings.updated(defaults)
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
@@ -75,14 +77,11 @@ class SettingsParameters:
             self._node.get_logger().error(f'{reason}; going on with {instead}')
 
     def _declare(self) -> Settings:
-        origin = 'the start-up parameters'
-        # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
-        given = {name: _plain(parameter.value) for name, parameter in getattr(self._node, '_parameter_overrides', {}).items()}
-        values = {name: value for name, value in given.items() if name in TUNABLES}
+        values = {name: value for name, value in given_at_start(self._node).items() if name in TUNABLES}
         problems: dict[str, str] = {}
         while True:  # without the wrong ones, the rest may still not fit together
             try:
-                settings = Settings().updated(values, origin)
+                settings = Settings().updated(values, _START)
                 break
             except SettingsError as error:
                 problems.update(error.problems)
@@ -91,9 +90,6 @@ class SettingsParameters:
         self._log_start_up_problems(problems)
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
-        for name in given:
-            if not self._node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
-                self._node.get_logger().error(f'{unknown_name(name, origin)}; it is ignored')
         return settings
 
     # ---- changes
@@ -106,16 +102,20 @@ class SettingsParameters:
         try:
             self.settings = before.updated(changes, _CHANGE)
             self._apply(changes)
-        except SelfSegmentationError as error:
+        except Exception as error:  # SelfSegmentationError, or what nobody expects: all is as it was
             self.settings = before
             self._apply(())
-            return SetParametersResult(successful=False, reason=str(error))
-        self._node.get_logger().debug('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items()))
+            if isinstance(error, SelfSegmentationError):
+                return SetParametersResult(successful=False, reason=str(error))
+            self._node.get_logger().error(masked(traceback.format_exc()))
+            return SetParametersResult(successful=False, reason=masked(f'{type(error).__name__}: {error}'))
+        self._changed |= changes.keys()
+        self._node.get_logger().debug(masked('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items())))
         return SetParametersResult(successful=True)
 
     def _on_set_atomically_request(self, request: Any, response: Any) -> Any:
         response.result = self._set(request.parameters)
-        self._log_refusals([response.result])
+        self._log_reasons([response.result])
         return response
 
     def _on_set_request(self, request: Any, response: Any) -> Any:
@@ -127,12 +127,12 @@ class SettingsParameters:
                 response.results[index] = self._set([message])
             refused = [(index, message) for index, message in left if not response.results[index].successful]
             left = refused if len(refused) < len(left) else []
-        self._log_refusals(response.results)
+        self._log_reasons(response.results)
         return response
 
-    def _log_refusals(self, results: list[SetParametersResult]) -> None:
-        for reason in dict.fromkeys(result.reason for result in results if not result.successful):
-            self._node.get_logger().warning(f'parameter change refused: {reason}')
+    def _log_reasons(self, results: list[SetParametersResult]) -> None:
+        for is_taken, reason in dict.fromkeys((result.successful, result.reason) for result in results if result.reason):
+            self._node.get_logger().warning(reason if is_taken else f'parameter change refused: {reason}')
 
     def _set(self, messages: Sequence[Any]) -> SetParametersResult:
         """Set all parameters of a request, or none."""
@@ -140,7 +140,10 @@ class SettingsParameters:
             parameters = self._converted(messages)
             if not parameters:
                 return SetParametersResult(successful=True)
-            return self._node.set_parameters_atomically(parameters)
+            result = self._node.set_parameters_atomically(parameters)
+            if result.successful:
+                result.reason = self.settings.without_effect([each.name for each in parameters if each.name in TUNABLES])
+            return result
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except ParameterNotDeclaredException:
@@ -207,7 +210,7 @@ def fixed_parameter(node: Node, name: str, default: Any, text: str, limits: tupl
     Declare a parameter that is fixed from the node's start on, and return its value.
 
     :param limits: least and greatest of a number.
-    :raises SourceError: naming the value and what is allowed.
+    :raises SettingsError: naming the value and what is allowed.
     """
     kind = type(default)
     if kind is str:
@@ -221,21 +224,38 @@ def fixed_parameter(node: Node, name: str, default: Any, text: str, limits: tupl
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
     if type(fitting) is not kind or (limits is not None and not limits[0] <= fitting <= limits[1]):
-        raise SourceError(f'{node.get_name()}: {name} = {value!r} is not allowed: it takes {allowed}')
+        raise SettingsError({name: f'{node.get_name()}: {name} = {value!r} is not allowed: it takes {allowed}'})
     return fitting
+
+
+def given_at_start(node: Node) -> dict[str, Any]:
+    """Return the parameters that a node was given when it started, by name."""
+    # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
+    return {name: _plain(parameter.value) for name, parameter in getattr(node, '_parameter_overrides', {}).items()}
+
+
+def report_unknown(node: Node) -> None:
+    """Log what a node was given at its start and does not know, with the nearest names that it knows."""
+    known = [*node.get_parameters_by_prefix('')]
+    for name in given_at_start(node):
+        if not node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
+            node.get_logger().error(f'{unknown_name(name, _START, known)}; it is ignored')
 
 
 @contextlib.contextmanager
 def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
     """
-    Say which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
+    Report which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
 
-    :raises SelfSegmentationError: with rclpy's own reason.
+    :raises SettingsError: with rclpy's own reason.
     """
     try:
         yield
     except Exception as error:
-        raise SelfSegmentationError(f'{_DECLARED_LATER}{node.resolve_topic_name(topic)} is not allowed: {error}') from error
+        name = f'{_DECLARED_LATER}{node.resolve_topic_name(topic)}'
+        if not any(given.startswith(f'{name}.') for given in given_at_start(node)):
+            raise  # nothing that was set: trouble with the middleware
+        raise SettingsError({name: f'{name} is not allowed: {error}'}) from error
 
 
 def _ros(value: Any) -> Any:

@@ -9,8 +9,9 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterDescriptor, ParameterEvent, ParameterValue
@@ -21,18 +22,129 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-__all__ = ['RemoteNode', 'parameter_message', 'plain', 'summary']
+from .lifetime import log_failure
+
+__all__ = ['RemoteNode', 'Requests', 'parameter_message', 'plain', 'summary']
 
 _PATIENCE = 5.0  # seconds for an answer
+_PAUSES = (1.0, 8.0)  # seconds before a node that did not answer is asked again: first, and at most
 _MOST_PARAMETERS = 500
+_LONGEST_NAME = 200  # characters of a parameter's
+_LONGEST_TEXT = 2000  # characters of what a node says of a parameter or answers
+_LONGEST_VALUE = 16 << 10  # characters of a value as JSON: a browser sends no more either
 _OF_ROS_ITSELF = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 _CHOICES = re.compile(r'[\w.+-]+(, [\w.+-]+)+')
 _DEFAULT = 'default '
-_KINDS = {'BOOL': 'bool', 'INTEGER': 'int', 'DOUBLE': 'float', 'STRING': 'text', 'BOOL_ARRAY': 'bools', 'INTEGER_ARRAY': 'ints',
-          'DOUBLE_ARRAY': 'floats', 'STRING_ARRAY': 'texts'}
+_TYPES = {each.value: each for each in Parameter.Type}
+_KINDS = {Parameter.Type[name].value: kind for name, kind in {
+    'BOOL': 'bool', 'INTEGER': 'int', 'DOUBLE': 'float', 'STRING': 'text', 'BOOL_ARRAY': 'bools', 'INTEGER_ARRAY': 'ints',
+    'DOUBLE_ARRAY': 'floats', 'STRING_ARRAY': 'texts'}.items()}
 _LARGEST_EXACT = 1 << 53  # a whole number beyond which a browser's numbers have gaps
 _ACTIONS: dict[str, tuple[str, Any, dict[str, bool]]] = {  # what a node can be asked: service, its type, the request's fields
     'save': ('save', Trigger, {}), 'pause': ('pause', SetBool, {'data': True}), 'resume': ('pause', SetBool, {'data': False})}
+_LOADING = (ListParameters, DescribeParameters, GetParameters)
+
+
+class _AnswerError(Exception):
+    """An answer is not what was asked for."""
+
+
+class _Request(NamedTuple):
+    message: Any
+    then: Callable[[Any], None]
+    fail: Callable[[str], None]
+
+
+class Requests:
+    """
+    Requests of another node's services: of each service one at a time, the others wait.
+
+    One that is not answered is given up, and with it those that wait for it: nothing grows where a node hangs.
+
+    :param node: that asks.
+    :param name: full name of the other.
+    :param services: the name of each service within the node, by its type.
+    """
+
+    def __init__(self, node: Node, name: str, services: Mapping[Any, str]) -> None:
+        self._node, self._name = node, name
+        self._clients: dict[Any, Client[Any, Any]] = {kind: node.create_client(kind, f'{name}/{service}')
+                                                      for kind, service in services.items()}
+        self._waiting: dict[Any, deque[_Request]] = {kind: deque() for kind in services}  # the first is sent where one is
+        self._sent: dict[Any, tuple[Future[Any], float]] = {}  # by the type of its service, and until when it may be answered
+        self._pauses: dict[Any, tuple[float, float]] = {}  # after a failure: until when, and how many seconds it was
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._sent.clear()
+        for client in self._clients.values():
+            self._node.destroy_client(client)
+
+    def has(self, *kinds: Any) -> bool:
+        """Return whether the node offers all these services."""
+        return all(self._clients[kind].service_is_ready() for kind in kinds)
+
+    def are_open(self, *kinds: Any) -> bool:
+        """Return whether one of these services has not answered yet."""
+        return any(self._waiting[kind] for kind in kinds)
+
+    def are_due(self, *kinds: Any) -> bool:
+        """Return whether something may be asked that is asked again and again: a service that failed has a pause."""
+        now = time.monotonic()
+        return self.has(*kinds) and not self.are_open(*kinds) and all(now > self._pauses.get(kind, (0.0,))[0] for kind in kinds)
+
+    def ask(self, kind: Any, message: Any, then: Callable[[Any], None], fail: Callable[[str], None]) -> None:
+        """
+        Ask for something.
+
+        :param then: takes the answer.
+        :param fail: takes the reason where there is none, or ``then`` raised an exception.
+        """
+        self._waiting[kind].append(_Request(message, then, fail))
+        self._send(kind)
+
+    def poll(self) -> None:
+        """Give up what is not answered."""
+        now = time.monotonic()
+        for kind, (future, end) in [*self._sent.items()]:
+            if now > end:
+                del self._sent[kind]
+                self._clients[kind].remove_pending_request(future)
+                self._pause(kind)
+                given_up, self._waiting[kind] = self._waiting[kind], deque()
+                for request in given_up:
+                    request.fail(f'{self._name} did not answer within {_PATIENCE:.0f} s')
+        for kind in [kind for kind in self._pauses if not self.has(kind)]:
+            del self._pauses[kind]  # it is gone: what comes next is another
+
+    def _send(self, kind: Any) -> None:
+        if kind not in self._sent and self._waiting[kind]:
+            future = self._clients[kind].call_async(self._waiting[kind][0].message)
+            self._sent[kind] = future, time.monotonic() + _PATIENCE
+            future.add_done_callback(functools.partial(self._take, kind))
+
+    def _take(self, kind: Any, future: Future[Any]) -> None:
+        if self._sent.get(kind, (None,))[0] is not future:
+            return  # it came too late
+        del self._sent[kind]
+        request = self._waiting[kind].popleft()
+        try:
+            request.then(future.result())
+        except Exception as error:
+            what = f'the answer of {self._clients[kind].srv_name} is not understood'
+            if isinstance(error, _AnswerError):
+                self._node.get_logger().error(f'{what}: {error}', throttle_duration_sec=30.0)
+            else:
+                log_failure(self._node, what, error)
+            self._pause(kind)
+            request.fail(f'{what}: {str(error)[:_LONGEST_TEXT]}')
+        else:
+            self._pauses.pop(kind, None)
+        self._send(kind)
+
+    def _pause(self, kind: Any) -> None:
+        seconds = min(2 * self._pauses.get(kind, (0.0, _PAUSES[0] / 2))[1], _PAUSES[1])
+        self._pauses[kind] = time.monotonic() + seconds, seconds
 
 
 class RemoteNode:
@@ -45,35 +157,29 @@ class RemoteNode:
     """
 
     def __init__(self, node: Node, name: str, on_change: Callable[[bool], None]) -> None:
-        self.name, self._node, self._on_change = name, node, on_change
-        self.parameters: dict[str, dict[str, Any]] = {}  # by name, see :func:`summary`; empty while it is not there
+        self.name, self._on_change = name, on_change
+        self.is_known = False  # whether its parameters are: not while it is not there
+        self.parameters: dict[str, dict[str, Any]] = {}  # by name, see :func:`summary`
         self.actions: tuple[str, ...] = ()
-        self._waiting: dict[Future[Any], tuple[float, Callable[[str], None]]] = {}  # until when, and who is told if nothing comes
-        self._is_loading = self._is_outdated = False  # outdated: it has other parameters than those that are loaded
-        self._changed: dict[str, Any] = {}  # values that it told while they are loaded: what was asked for may be older
-        self._clients: dict[Any, Client[Any, Any]] = {kind: node.create_client(kind, f'{name}/{service}') for kind, service in (
-            (ListParameters, 'list_parameters'), (DescribeParameters, 'describe_parameters'),
-            (GetParameters, 'get_parameters'), (SetParameters, 'set_parameters'), (Trigger, 'save'), (SetBool, 'pause'))}
+        self._descriptors: dict[str, ParameterDescriptor] = {}
+        self._is_outdated = False  # it has other parameters than those that are loaded
+        self._changed: dict[str, ParameterValue] = {}  # told while they are loaded: what was asked for may be older
+        self._requests = Requests(node, name, {
+            ListParameters: 'list_parameters', DescribeParameters: 'describe_parameters', GetParameters: 'get_parameters',
+            SetParameters: 'set_parameters', Trigger: 'save', SetBool: 'pause'})
 
     def close(self) -> None:
         """Ask nothing any more."""
-        for client in self._clients.values():
-            self._node.destroy_client(client)
-        self._waiting.clear()
+        self._requests.close()
 
     def poll(self) -> None:
         """Look whether it is there; once a second."""
-        now = time.monotonic()
-        for future, (end, fail) in [*self._waiting.items()]:
-            if now > end:
-                del self._waiting[future]
-                fail(f'{self.name} did not answer within {_PATIENCE:.0f} s')
-        is_there = all(self._clients[kind].service_is_ready() for kind in (ListParameters, DescribeParameters, GetParameters))
-        actions = tuple(name for name, (_, kind, _) in _ACTIONS.items() if self._clients[kind].service_is_ready())
-        if not is_there and self.parameters:
-            self.parameters = {}
+        self._requests.poll()
+        actions = tuple(name for name, (_, kind, _) in _ACTIONS.items() if self._requests.has(kind))
+        if self.is_known and not self._requests.has(*_LOADING):
+            self.is_known, self.parameters = False, {}
             self._on_change(True)
-        elif is_there and not self.parameters and not self._is_loading:
+        elif not self.is_known and self._requests.are_due(*_LOADING):
             self.load()
         if actions != self.actions:
             self.actions = actions
@@ -81,49 +187,59 @@ class RemoteNode:
 
     # ---- parameters
 
+    @property
+    def _is_loading(self) -> bool:
+        return self._requests.are_open(*_LOADING)
+
     def load(self) -> None:
         """Ask for all parameters, their descriptions and values."""
         def failed(_reason: str) -> None:
-            self._is_loading = False  # asked again at the next look
+            """Nothing: it is asked again at a later look."""
 
         def listed(answer: Any) -> None:
-            names = [name for name in answer.result.names if not name.startswith(_OF_ROS_ITSELF)][:_MOST_PARAMETERS]
-            self._ask(DescribeParameters, DescribeParameters.Request(names=names), functools.partial(described, names), failed)
+            found = (name for name in answer.result.names if not name.startswith(_OF_ROS_ITSELF) and len(name) <= _LONGEST_NAME)
+            names = [*dict.fromkeys(found)][:_MOST_PARAMETERS]
+            self._requests.ask(DescribeParameters, DescribeParameters.Request(names=names), functools.partial(described, names),
+                               failed)
 
         def described(names: list[str], answer: Any) -> None:
-            self._ask(GetParameters, GetParameters.Request(names=names),
-                      functools.partial(got, dict(zip(names, answer.descriptors))), failed)
+            _check_count('descriptions', answer.descriptors, names)
+            self._requests.ask(GetParameters, GetParameters.Request(names=names),
+                               functools.partial(got, dict(zip(names, answer.descriptors))), failed)
 
         def got(descriptors: dict[str, Any], answer: Any) -> None:
-            self._is_loading = False
+            _check_count('values', answer.values, descriptors)
             self.parameters = {name: summary(name, descriptor, value)
                                for (name, descriptor), value in zip(descriptors.items(), answer.values)}
+            self._descriptors, self.is_known = descriptors, True
             self._take(self._changed)
             self._on_change(True)
             if self._is_outdated:
                 self.load()
 
-        self._is_loading, self._is_outdated, self._changed = True, False, {}
-        self._ask(ListParameters, ListParameters.Request(), listed, failed)
+        self._is_outdated, self._changed = False, {}
+        self._requests.ask(ListParameters, ListParameters.Request(), listed, failed)
 
     def follow(self, event: ParameterEvent) -> None:
         """Take what the node says of its changes."""
         if any(each.name not in self.parameters for each in event.new_parameters) or event.deleted_parameters:
             if self._is_loading:
                 self._is_outdated = True
-            elif self.parameters:
+            elif self.is_known:
                 self.load()  # it was started again, or has others now
-        values = {changed.name: plain(changed.value) for changed in (*event.new_parameters, *event.changed_parameters)}
+        values = {changed.name: changed.value for changed in (*event.new_parameters, *event.changed_parameters)}
         if self._is_loading:
             self._changed.update(values)
+        before = {name: {**each, 'value': None} for name, each in self.parameters.items()}
         if self._take(values):
-            self._on_change(False)
+            self._on_change(before != {name: {**each, 'value': None} for name, each in self.parameters.items()})
 
-    def _take(self, values: Mapping[str, Any]) -> bool:
+    def _take(self, values: Mapping[str, ParameterValue]) -> bool:
         """Take new values of the parameters that are known; return whether there is one."""
         known = values.keys() & self.parameters.keys()
         for name in known:
-            self.parameters[name]['value'] = values[name]
+            default = self.parameters[name]['default']
+            self.parameters[name] = {**summary(name, self._descriptors[name], values[name]), 'default': default}
         return bool(known)
 
     def set(self, values: Mapping[str, Any], then: Callable[[dict[str, str]], None]) -> None:
@@ -142,12 +258,13 @@ class RemoteNode:
                 refused[name] = str(error)
 
         def answered(answer: Any) -> None:
-            then({**refused, **{message.name: result.reason or 'refused, without a reason'
+            _check_count('results', answer.results, messages)
+            then({**refused, **{message.name: result.reason[:_LONGEST_TEXT] or 'refused, without a reason'
                                 for message, result in zip(messages, answer.results) if not result.successful}})
 
         if messages:
-            self._ask(SetParameters, SetParameters.Request(parameters=messages), answered,
-                      lambda reason: then({**refused, **{message.name: reason for message in messages}}))
+            self._requests.ask(SetParameters, SetParameters.Request(parameters=messages), answered,
+                               lambda reason: then({**refused, **{message.name: reason for message in messages}}))
         else:
             then(refused)
 
@@ -159,32 +276,46 @@ class RemoteNode:
             then(False, f'{self.name} offers no such service')
             return
         _, kind, fields = _ACTIONS[action]
-        self._ask(kind, kind.Request(**fields), lambda answer: then(answer.success, answer.message),
-                  lambda reason: then(False, reason))
+        self._requests.ask(kind, kind.Request(**fields), lambda answer: then(answer.success, answer.message[:_LONGEST_TEXT]),
+                           lambda reason: then(False, reason))
 
-    def _ask(self, kind: Any, request: Any, then: Callable[[Any], None], fail: Callable[[str], None]) -> None:
-        future = self._clients[kind].call_async(request)
-        self._waiting[future] = time.monotonic() + _PATIENCE, fail
 
-        def done(future: Future[Any]) -> None:
-            if self._waiting.pop(future, None) is not None:  # else it came too late
-                then(future.result())
-
-        future.add_done_callback(done)
+def _check_count(what: str, found: Iterable[Any], asked: Iterable[Any]) -> None:
+    counts = len([*found]), len([*asked])
+    if counts[0] != counts[1]:
+        raise _AnswerError('{1} parameters were asked for, and {0} {what} came'.format(*counts, what=what))
 
 
 def plain(value: ParameterValue) -> Any:
-    """Return the value as JSON can say it: what it has no number for as text."""
+    """Return the value as JSON can say it: what it has no number for, no type, or is too long, as text."""
+    return _kind_and_value(value)[1]
+
+
+def _kind_and_value(value: ParameterValue, declared: int = 0) -> tuple[str, Any]:
+    """
+    Return the kind of a value, and the value as :func:`plain` does; no kind where it cannot be changed.
+
+    :param declared: type of a parameter that has no value.
+    """
+    if value.type not in _TYPES:
+        return '', f'a value of an unknown type, {value.type}'
     found = Parameter.from_parameter_msg(ParameterMessage(name='value', value=value)).value
-    return _plain_item(found) if isinstance(found, (bool, int, float, str, type(None))) else [_plain_item(item) for item in found]
+    is_single = isinstance(found, (bool, int, float, str, type(None)))
+    shown = _plain_item(found) if is_single else [_plain_item(item) for item in found]
+    length = len(json.dumps(shown))
+    if length > _LONGEST_VALUE:
+        return '', f'a value of {length} characters, which is too long to be shown'
+    return _KINDS.get(value.type or declared, ''), shown
 
 
 def _plain_item(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
-    is_exact = not isinstance(value, (int, float)) or (math.isfinite(value) and not (isinstance(value, int)
-                                                                                     and abs(value) > _LARGEST_EXACT))
-    return value if is_exact else str(value)
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_EXACT else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value
 
 
 def summary(name: str, descriptor: ParameterDescriptor, value: ParameterValue) -> dict[str, Any]:
@@ -195,28 +326,33 @@ def summary(name: str, descriptor: ParameterDescriptor, value: ParameterValue) -
     read from ``additional_constraints``, as this package writes it: ``UNIT; WHAT IS ALLOWED; default JSON``. There, words with
     commas between them are the choices of a text, and ``red, green, blue`` is the unit of a colour.
     """
-    kind = _KINDS.get(Parameter.Type(value.type if value.type else descriptor.type).name, '')
+    kind, now = _kind_and_value(value, descriptor.type)
     limits = [each for found in (*descriptor.floating_point_range, *descriptor.integer_range)
               for each in (found.from_value, found.to_value, found.step)][:3]
-    allowed, _, default = f'; {descriptor.additional_constraints}'.rpartition(f'; {_DEFAULT}')
-    if not allowed and not descriptor.additional_constraints.startswith(_DEFAULT):
-        allowed, default = f'; {descriptor.additional_constraints}', ''
+    constraints = descriptor.additional_constraints[:_LONGEST_TEXT]
+    allowed, _, default = f'; {constraints}'.rpartition(f'; {_DEFAULT}')
+    if not allowed and not constraints.startswith(_DEFAULT):
+        allowed, default = f'; {constraints}', ''
     parts = [part for part in allowed.split('; ') if part]
     has_choices = kind == 'text' and bool(parts) and bool(_CHOICES.fullmatch(parts[-1]))
-    now = plain(value)
-    return {'name': name, 'kind': kind, 'text': descriptor.description, 'value': now, 'fixed': descriptor.read_only or not kind,
+    is_color = kind == 'ints' and now is not None and len(now) == 3 and 'red, green, blue' in parts
+    return {'name': name, 'kind': kind, 'text': descriptor.description[:_LONGEST_TEXT], 'value': now,
+            'fixed': descriptor.read_only or not kind,
             'range': limits if all(math.isfinite(each) for each in limits) and limits else None,
             'choices': parts[-1].split(', ') if has_choices else None, 'unit': parts[0] if len(parts) > 1 else '',
-            'allowed': parts[-1] if parts else '', 'color': kind == 'ints' and len(now) == 3 and 'red, green, blue' in parts,
+            'allowed': parts[-1] if parts else '', 'color': is_color,
             'default': _default(default, now)}
 
 
 def _default(text: str, now: Any) -> Any:
     """Return the default that the node names, else the value that it was met with."""
     try:
-        return json.loads(text, parse_constant=str)
-    except ValueError:
+        found = json.loads(text, parse_constant=str, parse_float=lambda number: _plain_item(float(number)),
+                           parse_int=lambda number: _plain_item(int(number)))
+    except (ValueError, RecursionError):
         return now
+    items = found if isinstance(found, list) else [found]
+    return found if all(isinstance(item, (bool, int, float, str)) for item in items) else now
 
 
 def parameter_message(name: str, kind: str, value: Any) -> ParameterMessage:
@@ -240,7 +376,7 @@ def parameter_message(name: str, kind: str, value: Any) -> ParameterMessage:
     except (ValueError, OverflowError) as error:
         raise ValueError(f'{name} = {json.dumps(value)[:100]} is not allowed: {error}') from error
     ros = next(ros for ros, own in _KINDS.items() if own == kind)
-    return Parameter(name, Parameter.Type[ros], given).to_parameter_msg()
+    return Parameter(name, _TYPES[ros], given).to_parameter_msg()
 
 
 def _boolean(value: Any) -> bool:

@@ -11,30 +11,35 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import time
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 
-from ..errors import ImageError, SelfSegmentationError
+from ..errors import ImageError, SelfSegmentationError, masked
 from ..io.assets import make_pipeline, reconfigure
 from ..middleware import give_memory_back
-from ..picture.pipeline import Pipeline
+from ..picture.frame_times import FrameTimes
+from ..picture.pipeline import Pipeline, Result
+from ..settings import TUNABLES
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
-from .inputs import Decode, Input
+from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, Reconnecting, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
-from .supervision import Supervisor
+from .supervision import Supervisor, what_helps
 
 __all__ = ['SegmentationNode', 'main']
 
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
+_NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
+_SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
 _Arguments = ParamSpec('_Arguments')
 _Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
 
@@ -46,14 +51,22 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
         try:
             return transition(node, *args, **named)
         except SelfSegmentationError as error:
-            node._health.fail(str(error))
+            node._fail(error)
             node.get_logger().error(str(error))
             raise
         except Exception as error:
-            node._health.fail(f'{type(error).__name__}: {error}')
-            node.get_logger().error(traceback.format_exc())
+            node._fail(SelfSegmentationError(f'{type(error).__name__}: {error}'))
+            node.get_logger().error(masked(traceback.format_exc()))
             raise
     return logged
+
+
+class _Served(NamedTuple):
+    """The last frame that was served, and its result: what was asked for of it lies in the messages of the outputs."""
+
+    message: Any
+    decode: Decode
+    result: Result
 
 
 class SegmentationNode(Reconnecting, LifecycleNode):
@@ -64,7 +77,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     topic ``~/background``. Publishes ``~/output`` (bgr8; bgra8 with ``background.type`` transparent), ``~/mask`` (mono8, 0 or
     255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), who is there on
     ``~/people`` (JSON), reliable, depth 1, and how it is on ``/diagnostics``. Parameters override the QoS of all but that.
-    Every setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it to files.
+    Every setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it, or the next one, to files.
 
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
@@ -84,9 +97,12 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._active = False
         self._input: Input | None = None  # while active and a result is wanted
         self._background: BackgroundInput | None = None  # likewise, where it is on a topic
-        self._last: Any = None  # (message, its decoder): the last frame that was served
+        self._last: _Served | None = None  # since frames are wanted; while paused it stays
+        self._times = FrameTimes()
         self._form = ''  # encoding of the last frame
         self._paused = paused
+        self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
+        self._saving: Future[Path] | None = None  # what ~/save waits for
         self._health = Health()
         self._supervisor = Supervisor(self, self._health)
         self._tuning = SettingsParameters(self, self._apply)
@@ -105,7 +121,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     def _start(self, state: str) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate)[:('unconfigured', 'inactive', 'active').index(state)]:
             if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise SelfSegmentationError(self._health.last_error or 'the node cannot configure and activate itself')
+                raise self._failure
 
     # ---- life cycle
 
@@ -117,7 +133,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._outputs = make_outputs(self, self._follow_demand)
             self._people = PeopleOutput(self, self._follow_demand)
         except SelfSegmentationError as error:
-            self._health.fail(str(error))
+            self._fail(error)
             self.get_logger().error(f'cannot be configured: {error}')
             self.on_cleanup(state)
             return TransitionCallbackReturn.FAILURE
@@ -147,6 +163,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         """Give the model and all memory back."""
         self._active = False
         self._follow_demand()
+        self._last = None
         for output in self._outputs:
             output.close()
         self._outputs = []
@@ -161,6 +178,10 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     on_shutdown = on_error = on_cleanup
+
+    def _fail(self, error: SelfSegmentationError) -> None:
+        self._failure = error
+        self._health.fail(str(error))
 
     def destroy_node(self) -> None:
         """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
@@ -177,18 +198,28 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     # ---- settings and demand
 
     def _apply(self, given: Collection[str]) -> None:
-        """Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was."""
+        """
+        Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was.
+
+        :raises SelfSegmentationError: they cannot be had, also while the node has no pipeline yet.
+        """
         self._follow_demand()
         if self._pipeline is not None:
             reconfigure(self._pipeline, self._tuning.settings, given)
-        if 'replace' in given:  # what was published before is not shown again
-            for output in self._outputs:
-                output.forget()
+        elif _NEED_FILES & {*given}:
+            try:
+                make_pipeline(self._tuning.settings).close()
+                give_memory_back()
+            except SelfSegmentationError as error:
+                if {*error.settings} & {*given}:
+                    raise
+        if {'replace', 'flip'} & {*given}:  # what was published before is not shown again
+            self._last = None
 
     def _follow_demand(self) -> None:
         """Subscribe to the camera while a result is wanted, in the transport that is set, and only then."""
         transport = ''
-        if self._active and any(output.is_wanted for output in (*self._outputs, self._people) if output is not None):
+        if self._active and (self._saving is not None or self._has_subscribers):
             transport = self._tuning.settings.image_transport
         self._follow_background(bool(transport) and self._tuning.settings.background_type == 'topic')
         if transport == (self._input.transport if self._input is not None else ''):
@@ -197,12 +228,18 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         if transport and self._pipeline is not None:
             new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
             self._pipeline.reset()  # what was seen before is long ago
+            self._times = FrameTimes()
         if self._input is not None:
             self._input.close()
         self._input = new
         self._health.reset()
-        self._last = None
-        self.get_logger().info(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
+        if not self._paused:
+            self._last = None
+        self.get_logger().debug(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
+
+    @property
+    def _has_subscribers(self) -> bool:
+        return any(output.is_wanted for output in (*self._outputs, self._people) if output is not None)
 
     def _follow_background(self, is_wanted: bool) -> None:
         if self._background is not None and not is_wanted:
@@ -210,48 +247,68 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._background = None
         elif self._background is None and is_wanted and self._pipeline is not None:
             self._background = BackgroundInput(self, self._pipeline.show_background)
-            self.get_logger().info(f'background on {self._background.topic}')
+            self.get_logger().debug(f'background on {self._background.topic}')
 
     # ---- frames
 
-    def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, number: int | None) -> None:
+    def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, origin: Origin) -> None:
         begin = time.perf_counter()
-        self._health.arrive(number)
+        stamp = seconds_of(stamp_of(message.header))
+        self._health.arrive(stamp, origin)
         try:
             wanted = [output for output in self._outputs if output.is_wanted]
-            hides_people = self._tuning.settings.replace == 'people'
-            if self._paused and (not hides_people or all(output.has_picture for output in wanted)):
-                for output in wanted:
-                    output.publish_again(message.header, self._tuning.settings.jpeg_quality)
+            if self._paused and self._last is not None:
+                self._show_again(pipeline, self._last, wanted, message.header)
                 self._health.serve({'whole': time.perf_counter() - begin})
                 return
-            form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
-            if hides_people and form != self._form:
-                pipeline.reset()  # it may be another camera
-            self._form = form
+            hides_people = self._tuning.settings.replace == 'people'
+            self._note_change(pipeline, message, stamp, hides_people)
             frame = decode(message)
             decoded = time.perf_counter()
             height, width = frame.shape[:2]
+            self._last = None  # its arrays are written to
             pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in wanted}
-            result = pipeline.process(frame, stamp=seconds_of(stamp_of(message.header)), composite=pixels.get('composite', False),
-                                      mask=pixels.get('mask', False), alpha=pixels.get('alpha', False), hide=self._paused)
+            result = pipeline.process(frame, stamp=self._times.time, still=self._saving is not None and not self._has_subscribers,
+                                      composite=pixels.get('composite', False), mask=pixels.get('mask', False),
+                                      alpha=pixels.get('alpha', False), hide=self._paused and hides_people)
             done = time.perf_counter()
             for output in wanted:
                 output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
-            if self._people is not None:
+            if self._people is not None and not self._paused:
                 self._people.publish(message.header, result.people, width, height)
-            self._last = message, decode
+            self._last = _Served(message, decode, result)
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
                 pipeline.reset()
             self._supervisor.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             pipeline.reset()
-            self.get_logger().debug(traceback.format_exc())
-            self._supervisor.skip(f'{type(error).__name__}: {error}')
+            self.get_logger().debug(masked(traceback.format_exc()))
+            self._supervisor.skip(masked(f'{type(error).__name__}: {error}'))
         else:
             end = time.perf_counter()
             self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
+            if self._saving is not None:
+                self._end_saving()
+
+    def _note_change(self, pipeline: Pipeline, message: Any, stamp: float, hides_people: bool) -> None:
+        """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
+        self._times.next(stamp, time.monotonic())
+        form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
+        if self._times.is_jump and (hides_people or not self._times.is_by_clock) or hides_people and form != self._form:
+            pipeline.reset()
+        self._form = form
+
+    def _show_again(self, pipeline: Pipeline, last: _Served, wanted: list[Output], header: Any) -> None:
+        """Publish the last picture under another header, also as results that were not asked for when it was made."""
+        missing = [output for output in wanted if getattr(last.result, output.result) is None]
+        if missing:
+            frame = last.decode(last.message)
+            height, width = frame.shape[:2]
+            pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in missing}
+            self._last = last = last._replace(result=pipeline.complete(last.result, frame, **pixels))
+        for output in wanted:
+            output.publish(header, getattr(last.result, output.result), self._tuning.settings.jpeg_quality)
 
     def _pause(self, paused: bool) -> str:
         """Keep the last picture, or all covered where people are replaced; or go on."""
@@ -260,34 +317,75 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             if self._pipeline is not None:
                 self._pipeline.reset()
             if self._tuning.settings.replace == 'people':
-                for output in self._outputs:
-                    output.forget()
+                self._last = None
             self.get_logger().info('paused' if paused else 'goes on')
         return 'paused' if paused else 'goes on'
 
-    def _save(self) -> Path:
-        """Write the last frame and what became of it; without the frame where people are replaced."""
-        if self._pipeline is None or self._last is None:
-            raise SelfSegmentationError('there is no frame to save: it takes one that was served, so a subscriber of a result')
-        message, decode = self._last
-        settings = self._tuning.settings
-        hides_people = settings.replace == 'people'
-        frame = decode(message)
-        result = self._pipeline.process(frame, stamp=seconds_of(stamp_of(message.header)), hide=self._paused and hides_people)
+    async def _save(self) -> Path:
+        """Write the last frame and what was published of it; without one the next frame, as a picture of its own."""
+        if self._last is not None:
+            return self._write(self._last)
+        if not self._active:
+            raise SelfSegmentationError(f'the node is {"inactive" if self._pipeline is not None else "unconfigured"}')
+        if self._saving is None:
+            self._saving = Future(executor=self.executor)
+            self._save_timer = self.create_timer(_SAVE_PATIENCE, self._end_saving, clock=STEADY)
+            self._follow_demand()
+        path = await self._saving
+        assert path is not None  # an error is raised
+        return path
+
+    def _end_saving(self) -> None:
+        """Answer the requests that wait for a frame: it was served, or none came in time."""
+        assert self._saving is not None
+        try:
+            if self._last is None:
+                why = 'the node no longer serves' if self._input is None else (
+                    self._health.last_error if self._health.is_failing else self._supervisor.silence(self._input, self._outputs))
+                raise SelfSegmentationError(f'no frame within {_SAVE_PATIENCE:.0f} s: {why}')
+            self._saving.set_result(self._write(self._last))
+        except Exception as error:
+            self._saving.set_exception(error)
+        self._saving = None
+        self.destroy_timer(self._save_timer)
+        self._follow_demand()
+
+    def _write(self, last: _Served) -> Path:
+        """Write a frame and its result; without the frame where people are replaced."""
+        assert self._pipeline is not None  # which made it
+        frame, settings = last.decode(last.message), self._tuning.settings
+        result = self._pipeline.complete(last.result, frame, composite=True, mask=True, alpha=True)
         assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
-        return save(settings.save_dir, pictures if hides_people else {'input': frame, **pictures})
+        return save(settings.save_dir, pictures if settings.replace == 'people' else {'input': frame, **pictures})
 
     # ---- how it is
 
     def _status(self) -> Status:
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
-        coverage = self._pipeline.coverage if self._pipeline is not None else None
-        people = len(self._pipeline.people) if self._pipeline is not None and self._tuning.settings.people_detector else None
-        is_missing = self._background is not None and self._pipeline is not None and self._pipeline.waits_for_background
-        missing = self._background.topic if is_missing and self._background is not None else ''
+        coverage = people = None  # not known, while paused too
+        if self._pipeline is not None and not self._paused:
+            coverage = self._pipeline.coverage
+            people = len(self._pipeline.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, missing)
+        remedy = what_helps(self._tuning.settings, self._pipeline.size if self._pipeline is not None else (0, 0))
+        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
+                                       remedy, self._paused)
+
+    def _troubles(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong, by kind, of what this node knows."""
+        pipeline, background = self._pipeline, self._background
+        if pipeline is None or self._input is None:
+            return
+        if background is not None and pipeline.waits_for_background:
+            reason = f' ({background.problem})' if background.problem else ''
+            yield 'background', f'no picture on {background.topic}{reason}: the colour is shown'
+        elif pipeline.background_problem:
+            yield 'background', pipeline.background_problem
+        if self._times.is_by_clock:
+            covered = '. As they jump, all is covered' if self._times.is_jump and pipeline.settings.replace == 'people' else ''
+            yield 'stamps', (f'the stamps of {self._input.topic} do not advance from frame to frame (the last is '
+                             f'{self._times.stamp:.3f} s), so the node goes by its own clock{covered}')
 
 
 def main(args: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 from .inputs import latest_only
-from .messages import BitDepth, Stamp, seconds_of, stamp_of, to_bgr
+from .messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
 
 __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
@@ -73,7 +73,7 @@ class Pictures:
                     frame.pop(kind, None)  # what may no longer be shown is not
         for kind, topic in topics.items():
             if kind not in self._subscriptions:
-                self._depths[kind] = BitDepth(lambda *_: None)
+                self._depths[kind] = BitDepth()
                 subscription = self._node.create_subscription(CompressedImage if topic.is_compressed else Image, topic.name,
                                                               functools.partial(self._arrive, kind), latest_only())
                 self._subscriptions[kind] = topic, subscription
@@ -115,13 +115,16 @@ def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = Non
     :param message: sensor_msgs/Image or CompressedImage.
     :raises ImageError: it cannot be shown.
     """
-    if hasattr(message, 'format'):
+    if hasattr(message, 'format') and not has_16_bits(message):
         data = bytes(message.data)
         if not data.startswith(_BEGINS) or len(data) > _LARGEST:
-            raise ImageError(f'a compressed image of format = {message.format!r} and {len(data)} bytes came in: '
+            raise ImageError(f'a compressed image of format = {message.format[:100]!r} and {len(data)} bytes came in: '
                              f'JPEG or PNG of at most {_LARGEST} bytes is shown')
         return data
-    pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
+    if hasattr(message, 'format'):  # of 16 bits: a browser would show the upper 8
+        pixels = compressed_to_bgr(message, depth)
+    else:
+        pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
     step = -(-pixels.shape[1] // width)
     if step > 1:
         size = max(pixels.shape[1] // step, 1), max(pixels.shape[0] // step, 1)
@@ -132,8 +135,7 @@ def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = Non
 def _over_checks(message: Any) -> NDArray[np.uint8]:
     """Return a transparent image over the pattern that is known to stand for it: (height, width, 3) uint8, blue green red."""
     image = to_bgr(message).astype(np.uint16)
-    rows = np.frombuffer(message.data, np.uint8)[:message.step * message.height].reshape(message.height, message.step)
-    alpha = rows[:, 3:message.width * 4:4].astype(np.uint16)[..., np.newaxis]
+    alpha = alpha_of(message).astype(np.uint16)[..., np.newaxis]
     y, x = np.ogrid[:message.height, :message.width]
     checks = np.where((y // _CHECK + x // _CHECK) % 2, 205, 245).astype(np.uint16)[..., np.newaxis]
     return ((image * alpha + checks * (255 - alpha)) // 255).astype(np.uint8)

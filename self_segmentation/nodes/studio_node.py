@@ -8,7 +8,6 @@ if __name__ == '__main__':  # before the imports, which take seconds
     from ..programs import studio_node
     raise SystemExit(studio_node())
 
-import contextlib
 import functools
 import queue
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,12 @@ from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import SourceError
+from ..errors import InputError, SettingsError, SourceError
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
-from .lifetime import STEADY, Reconnecting, run
+from .lifetime import STEADY, Reconnecting, log_failure, log_library_lines, run
 from .parameters import fixed_parameter
-from .watched import Privacy, Watched, nodes_with_parameters
+from .watched import Privacy, Watched, is_full_name, nodes_with_parameters
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .studio_server import Browser, Server
@@ -46,17 +45,26 @@ class StudioNode(Reconnecting, Node):
 
     :param parameters: override those of the command line.
     :param server: that of the node whose place this one takes; None: it makes one.
-    :raises SourceError: aiohttp is not installed, or the server cannot listen.
+    :raises SettingsError: a parameter is not allowed.
+    :raises InputError: aiohttp is not installed.
+    :raises SourceError: the server cannot listen.
     """
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
         super().__init__('studio', parameter_overrides=[*parameters])
+        log_library_lines(self)
         self._server: Any = server  # None until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
         port = fixed('port', _PORT, 'Port to listen on; 0 takes any that is free.', limits=(0, 65535))
-        self._preferred = fixed('node', '', 'Full name of the node that the page shows first; empty takes one with an output.')
+        preferred = fixed('node', '', 'Full name of the node that the page shows first; empty takes one with an output.')
+        if preferred and not preferred.startswith('/'):
+            preferred = f'{self.get_namespace().rstrip("/")}/{preferred}'
+        if preferred and not is_full_name(preferred):
+            reason = f'studio: node = {preferred!r} is not allowed: it takes the full name of a node, such as /segmentation'
+            raise SettingsError({'node': reason})
+        self._preferred = preferred
         folder = fixed('background_dir', str(share('demo', 'backgrounds')),
                        'Folder of the backgrounds to choose from; the node that shows them must find it under the same path.')
         self._options = {
@@ -67,10 +75,14 @@ class StudioNode(Reconnecting, Node):
         try:
             from . import studio_server
         except ModuleNotFoundError as error:
-            raise SourceError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                              ) from error
+            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
+                             ) from error
         self._audience = studio_server.Audience
-        self._backgrounds, self._looks = studio_server.Backgrounds(Path(folder).expanduser()), _looks()
+        try:
+            place = Path(folder).expanduser()
+        except RuntimeError as error:
+            raise SettingsError({'background_dir': f'studio: background_dir = {folder!r} is not a path: {error}'}) from error
+        self._backgrounds, self._looks = studio_server.Backgrounds(place), _looks()
         self._watched: dict[str, Watched] = {}
         self._privacy = Privacy(self)
         self._subscriptions_for_browsers: list[Any] = []
@@ -110,9 +122,11 @@ class StudioNode(Reconnecting, Node):
         self._wake.trigger()
 
     def _run_calls(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
+        for _ in range(self._calls.qsize()):
+            try:
                 self._calls.get_nowait()()
+            except Exception as error:
+                log_failure(self, 'a call of the server failed', error)
 
     # ---- who looks at what
 
@@ -127,8 +141,7 @@ class StudioNode(Reconnecting, Node):
         while self._subscriptions_for_browsers and not browsers:
             self.destroy_subscription(self._subscriptions_for_browsers.pop())
         self._look()
-        for watched in self._watched.values():
-            watched.introduce()
+        self._for_each(Watched.introduce)
 
     def _look(self) -> None:
         """Look what there is, and watch what browsers look at."""
@@ -141,8 +154,7 @@ class StudioNode(Reconnecting, Node):
             self._watched.pop(name).close()
         for name in (looked_at & {*names}) - self._watched.keys():
             self._watched[name] = Watched(self, name, self._audience(self._server, name), self._privacy, **self._options)
-        for watched in self._watched.values():
-            watched.poll()
+        self._for_each(Watched.poll)
         message = {'about': 'studio', 'nodes': names, 'backgrounds': self._backgrounds.names(),
                    'looks': {name: [*values] for name, values in self._looks.items()}}
         for browser in browsers:
@@ -155,8 +167,15 @@ class StudioNode(Reconnecting, Node):
             if not self._ticks % _SLOW or not is_settled:
                 self._look()
             if not self._ticks % _SLOW:
-                for watched in self._watched.values():
-                    watched.tell_figures()
+                self._for_each(Watched.tell_figures)
+
+    def _for_each(self, act: Callable[[Watched], None]) -> None:
+        """Do something for each node that is looked at: one that makes trouble takes nothing from the others."""
+        for name, watched in self._watched.items():
+            try:
+                act(watched)
+            except Exception as error:
+                log_failure(self, f'{name} cannot be shown', error)
 
     def _on_parameter_event(self, event: ParameterEvent) -> None:
         self._privacy.follow(event)
@@ -179,7 +198,13 @@ class StudioNode(Reconnecting, Node):
             self._server.call(browser.answer, {'about': 'answer', 'id': number, **more})
 
         count = self._unanswered[browser] = self._unanswered.get(browser, 0) + 1
-        watched = self._watched.get(browser.node)
+        try:
+            self._answer(self._watched.get(browser.node), message, count, answer)
+        except Exception as error:
+            log_failure(self, 'what a browser asked for was not done', error)
+            answer(done=False, said='not done: see the log of the studio')
+
+    def _answer(self, watched: Watched | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
         if watched is None or count > _MOST_UNANSWERED:
             answer(done=False, said='no node' if watched is None else 'too much at once')
         elif isinstance(message.get('act'), str):

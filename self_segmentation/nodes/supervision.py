@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -13,16 +14,18 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..middleware import advice
 from ..picture.runtimes import Runtime
+from ..settings import Settings
 from .diagnostics import Health, Recent, Status
 from .inputs import Input
 from .outputs import Output
 
-__all__ = ['Supervisor']
+__all__ = ['Supervisor', 'what_helps']
 
 _SILENCE = 3.0  # seconds without a frame before it is said
-_LOSS = 0.2  # fraction of the frames of a second
 _PRESENT = 0.001  # fraction of the frame that a person covers at least
+_SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
+_LOGGED_ONCE = {'stamps'}  # and not again: the camera is as it is
 _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that differ
 
 
@@ -48,7 +51,7 @@ class Supervisor:
             self._node.get_logger().error(f'frame skipped: {reason}')
 
     def status(self, inactive: str, source: Input | None, outputs: list[Output], coverage: float | None,
-               people: int | None, runtime: Runtime | None, missing: str = '') -> Status:
+               people: int | None, runtime: Runtime | None, others: Mapping[str, str], remedy: str, paused: bool) -> Status:
         """
         Return the report of the last second, and log what is wrong.
 
@@ -57,7 +60,9 @@ class Supervisor:
         :param coverage: fraction of the last frame that people cover, None where there was none.
         :param people: how many people the last frame shows, None where nobody counts them.
         :param runtime: what runs the models, None where there are none.
-        :param missing: the topic on which a background is waited for; empty where none is missing.
+        :param others: what else is wrong, by kind.
+        :param remedy: what makes it faster, where it is too slow.
+        :param paused: whether the last picture is shown.
         """
         recent, values = self._health.report()
         seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
@@ -66,15 +71,13 @@ class Supervisor:
         values['runtime'] = 'none' if runtime is None else runtime.title
         if recent.came:
             self._node.get_logger().debug(', '.join(f'{name} {value}' for name, value in values.items()))
-        troubles = dict(self._troubles(source, outputs, recent))
-        if missing:
-            troubles['background'] = f'no picture on {missing}: the colour is shown'
+        troubles = {**dict(self._troubles(source, outputs, recent, remedy)), **others}
         for kind, text in troubles.items():
-            if self._is_due(kind, _REPEAT_INTERVAL):
+            if self._is_due(kind, math.inf if kind in _LOGGED_ONCE else _REPEAT_INTERVAL):
                 self._node.get_logger().warning(text)
         if runtime is not None and runtime.warning:
             troubles['runtime'] = runtime.warning  # which was logged when it was chosen
-        level, message = self._state(inactive, source, recent, bool(troubles))
+        level, message = self._state(inactive, source, recent, bool(troubles), paused)
         return Status(level, '; '.join((message, *troubles.values())), values)
 
     def _is_due(self, kind: str, interval: float) -> bool:
@@ -85,29 +88,36 @@ class Supervisor:
         self._logged[kind] = now
         return True
 
-    def _state(self, inactive: str, source: Input | None, recent: Recent, is_troubled: bool) -> tuple[bytes, str]:
+    def _state(self, inactive: str, source: Input | None, recent: Recent, is_troubled: bool,
+               paused: bool) -> tuple[bytes, str]:
         if inactive:
             return DiagnosticStatus.STALE, inactive
-        if recent.skipped:
+        if recent.skipped or self._health.is_failing:
             level = DiagnosticStatus.WARN if recent.went else DiagnosticStatus.ERROR
             return level, f'frames are skipped: {self._health.last_error}'
         level = DiagnosticStatus.WARN if is_troubled else DiagnosticStatus.OK
         if source is None:
             return level, 'idle: no subscribers'
-        return level, f'{recent.came:.1f} frames a second in, {recent.went:.1f} out'
+        return level, f'{recent.sent} frames a second in, {recent.went:.1f} out{", paused" if paused else ""}'
 
-    def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent) -> Iterator[tuple[str, str]]:
+    def _troubles(self, source: Input | None, outputs: list[Output], recent: Recent, remedy: str) -> Iterator[tuple[str, str]]:
         """Yield what is wrong, by kind."""
         if source is not None and self._health.silence > _SILENCE:
-            yield 'silence', self._silence(source, {output.topic for output in outputs})
-        if recent.lost > _LOSS:
-            yield 'loss', f'{recent.lost:.0%} of the camera frames are lost on the way. {self._advice}'
+            yield 'silence', self.silence(source, outputs)
+        elif pace := self._health.too_slow:
+            figures = (f'{pace.served:.0f} of {pace.sent:.0f} frames a second are served' if pace.sent is not None else
+                       f'{pace.served:.0f} frames a second are served, and the node is busy all the time')
+            yield 'slow', f'too slow: {figures}. {remedy}'
+        if (lost := self._health.lost_fraction) and (recent.came or self._health.silence <= _SILENCE):
+            yield 'loss', f'{lost:.0%} of the camera frames are lost on the way. {self._advice}'
         node = self._node
         if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
             yield 'namesake', (f'another node is named {node.get_fully_qualified_name()} too: a parameter set by name reaches '
                                'either one, and their outputs mix; start one with another name or namespace')
 
-    def _silence(self, source: Input, own: set[str]) -> str:
+    def silence(self, source: Input, outputs: list[Output]) -> str:
+        """Return why no camera frames come, as far as the graph tells."""
+        own = {output.topic for output in outputs}
         begin = f'no camera frames on {source.topic} for {self._health.silence:.0f} s'
         publishers = self._node.count_publishers(source.topic)
         if publishers:
@@ -120,3 +130,21 @@ class Supervisor:
                   if name in types and topic not in own | {source.topic}]
         return (f'{begin}: no publishers. Is the camera running, is the topic remapped? '
                 f'Topics of type {name}: {", ".join(others) or "none"}')
+
+
+def what_helps(settings: Settings, size: tuple[int, int]) -> str:
+    """
+    Return what makes a node faster.
+
+    :param size: width and height of the camera's images, pixels; 0 where it is not known.
+    """
+    ways = []
+    if size[1] > _SMALL:
+        ways.append('smaller images (these have {}x{} pixels)'.format(*size))
+    if settings.model == 'general':
+        ways.append('model landscape')
+    if settings.people_detector and settings.people_most > 1:
+        ways.append('people.most 1')
+    if settings.image_transport == 'compressed':
+        ways.append('image_transport raw')
+    return f'What helps: {", ".join([*ways, "a lower frame rate of the camera", "less other work on this machine"])}'

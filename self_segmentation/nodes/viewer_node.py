@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SourceError
 from ..io.window import Window, why_no_window
-from .inputs import latest_only
+from .inputs import bit_depth, latest_only
 from .lifetime import Reconnecting, run
 from .messages import to_bgr
 
@@ -39,13 +39,13 @@ class ViewerNode(Reconnecting, Node):
             raise SourceError(f'no window: {reason}')
         super().__init__('viewer', parameter_overrides=[*parameters])
         self.ending = threading.Event()
-        self._window = Window()
+        self._window, self._depth = Window(), bit_depth(self, self.resolve_topic_name('image'))
         self.create_subscription(Image, 'image', self._on_image, latest_only())
         self.create_timer(0.05, lambda: self._go_on(self._window.poll()))
 
     def _on_image(self, message: Image) -> None:
         try:
-            frame = to_bgr(message)
+            frame = to_bgr(message, self._depth)
         except ImageError as error:
             self.get_logger().error(f'frame skipped: {error}', throttle_duration_sec=5.0)
             return

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.subscription import Subscription
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from std_msgs.msg import String
 
 from .inputs import latest_only
-from .remote import RemoteNode, plain
+from .remote import RemoteNode, Requests, plain
 from .streams import Pictures, Topic
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .studio_server import Audience
 
-__all__ = ['Privacy', 'Watched', 'image_kinds', 'nodes_with_parameters']
+__all__ = ['Privacy', 'Watched', 'image_kinds', 'is_full_name', 'nodes_with_parameters']
 
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic that says who is there
@@ -38,12 +42,22 @@ _REPORT_LASTS = 3.0  # seconds
 _MOST_FIGURES, _LONGEST_FIGURE = 60, 200  # of a diagnostic status
 
 
+def is_full_name(name: str) -> bool:
+    """Return whether ROS takes it for the full name of a topic or service: what speaks DDS without ROS may have any name."""
+    try:
+        validate_full_topic_name(name)
+    except InvalidTopicNameException:
+        return False
+    return True
+
+
 def nodes_with_parameters(node: Node) -> list[str]:
     """Return the full names of the nodes that describe their parameters, but for ``node``; those with an output first."""
     images = {topic for topic, types in node.get_topic_names_and_types() if _IMAGE in types}
     services = {service for service, _ in node.get_service_names_and_types()}  # of nodes that ended too, which have a client
     names = {f'{namespace.rstrip("/")}/{name}' for name, namespace in node.get_node_names_and_namespaces() if name[:1] != '_'}
-    shown = (name for name in names - {node.get_fully_qualified_name()} if f'{name}{_DESCRIBES}' in services)
+    shown = (name for name in names - {node.get_fully_qualified_name()}
+             if f'{name}{_DESCRIBES}' in services and is_full_name(f'{name}{_DESCRIBES}'))
     return sorted(shown, key=lambda name: (f'{name}/output' not in images, name))
 
 
@@ -56,8 +70,8 @@ def _image_topics(node: Node, name: str) -> tuple[set[Topic], set[Topic]]:
     except Exception as error:  # NodeNameNonExistentError, which is at another place in each rclpy
         node.get_logger().debug(f'{name}: {error}')
         return set(), set()
-    published, subscribed = ({Topic(topic, _COMPRESSED in types) for topic, types in topics if {_IMAGE, _COMPRESSED} & {*types}}
-                             for topics in found)
+    published, subscribed = ({Topic(topic, _COMPRESSED in types) for topic, types in topics
+                              if {_IMAGE, _COMPRESSED} & {*types} and is_full_name(topic)} for topics in found)
     return published, subscribed
 
 
@@ -81,6 +95,12 @@ def _bases(topics: Iterable[Topic]) -> set[str]:
     return {topic.name.removesuffix(_SUFFIX) for topic in topics}
 
 
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f'{value} is no place in an image')
+    return value
+
+
 class Privacy:
     """
     Which nodes cover people (``replace`` is people): what goes into them, and what others make of it, is shown to nobody.
@@ -90,7 +110,7 @@ class Privacy:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._asked: dict[str, tuple[float, Any]] = {}  # when, and by which client
+        self._asked: dict[str, tuple[float, Requests]] = {}  # since when, and by what
         self._covers: dict[str, bool] = {}
         self._inputs: dict[str, set[str]] = {}
 
@@ -102,19 +122,21 @@ class Privacy:
     def poll(self, names: Collection[str]) -> None:
         """Ask the nodes that are new, and forget those that are gone."""
         for name in self._asked.keys() - set(names):
-            self._node.destroy_client(self._asked.pop(name)[1])
+            self._asked.pop(name)[1].close()
             self._covers.pop(name, None)
             self._inputs.pop(name, None)
         for name in set(names) - self._asked.keys():
-            client: Any = self._node.create_client(GetParameters, f'{name}/get_parameters')
-            self._asked[name] = time.monotonic(), client
-        for name, (_, client) in self._asked.items():
-            if name not in self._covers and client.service_is_ready():
-                client.call_async(GetParameters.Request(names=[_COVERS[0]])).add_done_callback(
-                    lambda done, name=name: self._covers.setdefault(name, [plain(each) for each in done.result().values]
-                                                                    == [_COVERS[1]]))
+            self._asked[name] = time.monotonic(), Requests(self._node, name, {GetParameters: 'get_parameters'})
+        for name, (_, requests) in self._asked.items():
+            requests.poll()
+            if name not in self._covers and requests.are_due(GetParameters):
+                requests.ask(GetParameters, GetParameters.Request(names=[_COVERS[0]]), functools.partial(self._take, name),
+                             lambda _reason: None)  # it is asked again
         for name in self._covering():
             self._inputs.setdefault(name, set()).update(_bases(_image_topics(self._node, name)[1]))
+
+    def _take(self, name: str, answer: Any) -> None:
+        self._covers.setdefault(name, [plain(each) for each in answer.values] == [_COVERS[1]])
 
     def _covering(self) -> set[str]:
         now = time.monotonic()
@@ -193,7 +215,7 @@ class Watched:
         replace = self.remote.parameters.get(_COVERS[0])
         covers, hidden_for = replace is not None and replace['value'] == _COVERS[1], ''
         kinds: dict[str, Topic] = {}
-        if self.remote.parameters:  # else nobody knows
+        if self.remote.is_known:  # else nobody knows
             kinds = {kind: topic for kind, topic in self._kinds.items() if not (covers and kind == _INPUT)}
         else:
             self._kinds = {}
@@ -202,7 +224,7 @@ class Watched:
         if hidden_for:
             kinds = {}
         self._pictures.subscribe({kind: topic for kind, topic in kinds.items() if kind in self._audience.shown})
-        topics = self._node.get_topic_names_and_types() if self.remote.parameters else []
+        topics = self._node.get_topic_names_and_types() if self.remote.is_known else []
         has_people = (f'{self._name}/{_PEOPLE}', [_STRING]) in topics
         self._follow_people(has_people and _PEOPLE in self._audience.shown)
         told = {'about': 'node', 'node': self._name, 'parameters': self.remote.parameters, 'pictures': sorted(kinds),
@@ -226,17 +248,18 @@ class Watched:
             found = json.loads(message.data[:_LONGEST_PEOPLE], parse_constant=str)
             width, height = float(found['width']), float(found['height'])
             people = [{'id': int(each['id']), 'counts': each.get('counts') is not False,
-                       'box': [float(part) / side for part, side in zip(each['box'], (width, height) * 2)]}
+                       'box': [_finite(float(part) / side) for part, side in zip(each['box'], (width, height) * 2)]}
                       for each in found['people'][:_MOST_PEOPLE]]
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            self._node.get_logger().error(f'{self._name}/{_PEOPLE} is not understood: {error!r}', throttle_duration_sec=30.0)
+            reason = f'{self._name}/{_PEOPLE} is not understood: {repr(error)[:_LONGEST_FIGURE]}'
+            self._node.get_logger().error(reason, throttle_duration_sec=30.0)
             return
         self._audience.tell(_PEOPLE, {'about': _PEOPLE, 'node': self._name, 'people': people})
 
     @property
     def is_settled(self) -> bool:
         """Whether its parameters are known, and it had the time to subscribe to its camera."""
-        return bool(self.remote.parameters) and time.monotonic() - self._since > _SETTLING
+        return self.remote.is_known and time.monotonic() - self._since > _SETTLING
 
     def introduce(self) -> None:
         """Say all of it again: somebody is new."""

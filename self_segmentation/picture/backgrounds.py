@@ -35,13 +35,19 @@ class Fitting(NamedTuple):
 
 
 class Film(Protocol):
-    """Pictures that follow each other at their own pace, without end."""
+    """
+    Pictures that follow each other at their own pace, without end.
+
+    ``problem`` tells why it stands still; it is empty while it plays.
+    """
+
+    problem: str
 
     def picture(self, moment: float, fitting: Fitting) -> Array:
         """
         Return the picture of a moment, at once; it stays the film's own.
 
-        :param moment: seconds, of any beginning; a jump is no jump in the film.
+        :param moment: seconds, of any beginning; a jump is no jump in the film, which goes on by 2 s at most.
         :returns: (height, width, 3) uint8, blue green red.
         """
 
@@ -108,6 +114,11 @@ class Image:
             self._content = flattened(content, settings.background_color)
         self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
         self._fitted: Array = np.empty((0, 0, 3), np.uint8)
+
+    @property
+    def problem(self) -> str:
+        """Why a film stands still; empty while it plays, and of an image."""
+        return '' if isinstance(self._content, np.ndarray) else self._content.problem
 
     def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
         """Return the image at the frame's size, fitted once per size, or the film's picture of the moment."""
@@ -238,7 +249,7 @@ class CleanPlate:
     def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
         self._bgr = settings.background_color[::-1]
         self._plate: Array = np.empty((0, 0, 3), np.uint8)
-        self._quiet = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
+        self._quiet: Array = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
 
     def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
         """Return what was learnt so far, this frame included."""

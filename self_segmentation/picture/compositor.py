@@ -129,7 +129,8 @@ def _nearby(small: Array, mask: Array) -> Array:
     """Return for each pixel the mean colour of what lies near it in a mask, the nearest above all; NaN where nothing does."""
     planes = cv2.merge((*cv2.split(cv2.bitwise_and(small, small, mask=mask)), cv2.min(mask, np.array([1]))))
     near, far = (cv2.boxFilter(planes, cv2.CV_32F, (side, side), normalize=False) for side in (_NEAR, _FAR))
-    *colors, weight = cv2.split(cv2.scaleAdd(near, _NEAREST, far))
+    colors: list[Array] = list(cv2.split(cv2.scaleAdd(near, _NEAREST, far)))
+    weight = colors.pop()
     with np.errstate(invalid='ignore'):
         return cv2.merge([each / weight for each in colors])
 

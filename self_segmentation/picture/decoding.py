@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 import PIL.Image
-from PIL import ImageCms
+from PIL import ImageCms, TiffImagePlugin
 
 from ..errors import ImageError
 from .arrays import Array
@@ -38,16 +38,24 @@ PILLOW_ERRORS = (ArithmeticError, AssertionError, AttributeError, EOFError, Look
 _LOGGER = logging.getLogger('self_segmentation.files')
 _JPEG = ('JPEG', 'MPO')
 _MAX_PIXELS_PER_BYTE = 512  # of a JPEG: 64 pixels take a bit or more; what is missing would become grey
+_MOST_SUB_IMAGES = 16  # of a TIFF: raw photographs have 1 to 4
 _MAX_SCANS = 100  # of a JPEG: progressive ones have about 10, and each costs as much time as the whole image
 _MARKER, _END = re.compile(rb'\xff[^\0\xff\xd0-\xd7]', re.DOTALL), b'\xff\xd9'  # of a JPEG; those left out stand in its pixels
 _PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
 _KINDS = {  # Pillow's name: how a file begins
+    # A camera's raw photographs: Canon, Phase One, Fujifilm, Olympus, Panasonic, Minolta, Sigma; others are TIFF files.
+    'RAW': rb'II\*\0....CR|II\x1a\0\0\0HEAPCCDR|....ftypcrx |II\*\0....IIII|MM\0\*....MMMM|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|'
+           rb'\0MRM|FOVb',
     'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(_PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP',
     'TIFF': rb'II[*+]\0|MM\0[*+]', 'BMP': rb'BM....\0\0\0\0', 'PPM': rb'P[1-6]\s',
     'JPEG2000': rb'\0\0\0\x0cjP  |\xff\x4f\xff\x51',
     'AVIF': rb'....ftyp(avi[fs]|.{4,40}avi[fs])', 'HEIF': rb'....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)',
 }
+_TAKEN = tuple(kind for kind in _KINDS if kind != 'RAW')
 _READER = {'HEIF': 'pillow-heif', 'AVIF': "'pillow>=11.3'"}  # what reads those that not every Pillow reads
+_SUBFILE_TYPE, _PHOTOMETRIC, _SUB_IMAGES, _DNG_VERSION = 254, 262, 330, 50706  # TIFF tags
+_PREVIEW = 1  # bit of the subfile type: a smaller version of another image in the file
+_SENSOR = (32803, 34892)  # photometric interpretations: a sensor's own values
 _Turn: Any = getattr(PIL.Image, 'Transpose', PIL.Image)  # Ubuntu 22.04's Pillow has the names in the module
 _ORIENTATION = 274  # the EXIF tag
 _TURNED: dict[Any, Any] = {  # by its value: what puts the image right
@@ -139,9 +147,37 @@ def open_picture(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> PIL.Image.I
             name = 'a HEIC' if kind == 'HEIF' else 'an AVIF'
             raise ImageError(f'is {name} image, which this Pillow cannot read: {sys.executable} -m pip install {_READER[kind]}, '
                              'or convert it to JPEG')
+    if kind == 'RAW' or (kind == 'TIFF' and _is_raw(file)):
+        raise ImageError("is a camera's raw photograph, of which only the preview could be read: convert it to JPEG or TIFF, "
+                         'with darktable or RawTherapee')
     if not kind:
-        raise ImageError(f'is not an image ({", ".join(_KINDS)})')
+        raise ImageError(f'is not an image ({", ".join(_TAKEN)})')
     return _opened(file, max_side, (kind,), f'is damaged, cut off, or a kind of {kind} that cannot be read')
+
+
+def _is_raw(file: BinaryIO) -> bool:
+    """Return whether a TIFF file is a raw photograph: Pillow shows its preview as if it were the photograph."""
+    try:
+        head = file.read(8)
+        first = _tags(file, head, int.from_bytes(head[4:8], 'little' if head[:1] == b'I' else 'big'))
+        places = first.get(_SUB_IMAGES, ())
+        places = places if isinstance(places, tuple) else (places,)
+        images = [first, *(_tags(file, head, at) for at in places[:_MOST_SUB_IMAGES])]
+        return (_DNG_VERSION in first or bool(first.get(_SUBFILE_TYPE, 0) & _PREVIEW)
+                or any(each.get(_PHOTOMETRIC) in _SENSOR for each in images))
+    except PILLOW_ERRORS:
+        return False  # damaged, or a BigTIFF, which no camera writes: Pillow tells
+    finally:
+        file.seek(0)
+
+
+def _tags(file: BinaryIO, head: bytes, at: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of damaged tags
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(at)
+        tags.load(file)
+        return tags
 
 
 def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...], problem: str) -> PIL.Image.Image:

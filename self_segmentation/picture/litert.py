@@ -99,7 +99,8 @@ def _without_overlaps(low: Array, high: Array) -> list[int]:
     :param low: (n, 2) corners, best first.
     :param high: (n, 2) the opposite corners.
     """
-    areas, left, kept = (high - low).prod(1), np.arange(len(low)), []
+    areas, kept = (high - low).prod(1), []
+    left: Array = np.arange(len(low))
     while len(left):
         best, left = left[0], left[1:]
         kept.append(int(best))

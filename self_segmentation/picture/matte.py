@@ -103,7 +103,7 @@ class GuidedFilter:
         low = downsample_by_4(np.clip(probability, 0.0, 1.0)).astype(np.float64)
         mean = self._mean(low)
         c0, c1, c2 = (self._mean(channel * low) - m * mean for channel, m in zip(self._guide, self._means))
-        slopes = [k0 * c0 + k1 * c1 + k2 * c2 for k0, k1, k2 in self._inverse]
+        slopes: list[Array] = [k0 * c0 + k1 * c1 + k2 * c2 for k0, k1, k2 in self._inverse]
         offset = mean - sum(a * m for a, m in zip(slopes, self._means))
         planes = self._target if target is None else _planes(target)
         size = planes[0].shape[::-1]

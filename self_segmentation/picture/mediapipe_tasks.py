@@ -78,6 +78,7 @@ class _Segmentation:
     def close(self) -> None:
         """Free it. MediaPipe 1.x prints a traceback at the interpreter's end without it."""
         self._segmenter.close()
+        self._segmenter = None  # its threads end with it
 
 
 class _Detection:
@@ -101,6 +102,7 @@ class _Detection:
     def close(self) -> None:
         """Free it."""
         self._detector.close()
+        self._detector = None
 
 
 load_segmentation, load_detection = _Segmentation, _Detection

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
-from .backgrounds import Film, Live, Media, make_background
+from .backgrounds import Film, Image, Live, Media, make_background
 from .compositor import blend, cut_out, edge_corrected
 from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
@@ -69,11 +69,22 @@ class Pipeline:
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self.settings, self.assets = settings, assets
         self._background = make_background(settings, assets.media)
-        self._model = Segmenter(assets.model, settings.runtime)
-        self._detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
+        self._model, self._detector = self._loaded(assets, settings.runtime)
         self._engine = self._make_engine(settings)
-        self._matte = self._unseen = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
-        self._mirrored = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
+        self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._matte = self._unseen
+        self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
+        self._moment = 0.0  # of the last frame
+
+    def _loaded(self, assets: Assets, runtime: str, model: Segmenter | None = None) -> tuple[Segmenter, PersonDetector | None]:
+        """Return the models, the first one newly loaded unless it is given; when the second cannot be had, none stays loaded."""
+        new = model or Segmenter(assets.model, runtime)
+        try:
+            return new, None if assets.detector is None else PersonDetector(assets.detector, runtime)
+        except BaseException:
+            if model is None:
+                new.close()
+            raise
 
     def _make_engine(self, settings: Settings) -> Engine:
         return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
@@ -98,6 +109,11 @@ class Pipeline:
         """The fraction of the last frame that people cover, 0..1."""
         return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the last frame, in pixels; 0 before the first one."""
+        return self._matte.shape[1], self._matte.shape[0]
+
     def configure(self, settings: Settings, assets: Assets) -> None:
         """
         Take new settings from the next frame on; when they cannot be had, the old ones stay.
@@ -115,10 +131,10 @@ class Pipeline:
         same_model = 'runtime' not in changed and assets.model is self.assets.model
         same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
         if not same_model or not same_detector:
-            model = self._model if same_model else Segmenter(assets.model, settings.runtime)
-            detector = self._detector
-            if not same_detector:
-                detector = None if assets.detector is None else PersonDetector(assets.detector, settings.runtime)
+            if same_detector:
+                model, detector = Segmenter(assets.model, settings.runtime), self._detector
+            else:
+                model, detector = self._loaded(assets, settings.runtime, self._model if same_model else None)
             self._engine.close()
             for old, new in ((self._model, model), (self._detector, detector)):
                 if old is not None and old is not new:
@@ -156,6 +172,11 @@ class Pipeline:
     def waits_for_background(self) -> bool:
         """Whether the colour is shown because no picture came for ``background.type`` topic."""
         return isinstance(self._background, Live) and self._background.is_silent
+
+    @property
+    def background_problem(self) -> str:
+        """Why the film that is shown stands still; empty where it does not, or none is shown."""
+        return self._background.problem if isinstance(self._background, Image) else ''
 
     def process(self, frame: Array, *, stamp: float | None = None, still: bool = False, composite: bool | Array = True,
                 mask: bool | Array = True, alpha: bool | Array = True, hide: bool = False) -> Result:
@@ -210,13 +231,32 @@ class Pipeline:
         self._matte = matte
         if alpha is not False:
             result.alpha = matte
+        self._moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
         if mask is not False:
-            result.mask = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=_array(mask))[1]
+            result.mask = _mask(matte, _array(mask))
         if composite is not False:
-            moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
-            result.composite = self._composite(frame, matte, moment, out)
+            result.composite = self._composite(frame, matte, self._moment, out)
         timer.lap('composite')
         return result
+
+    def complete(self, result: Result, frame: Array, *, composite: bool | Array = False, mask: bool | Array = False,
+                 alpha: bool | Array = False) -> Result:
+        """
+        Return the result of the last frame with more arrays. Those that it has stay, and so does what the next frames go by.
+
+        :param result: of the last call of :meth:`process`.
+        :param frame: the same, (height, width, 3) uint8, blue green red.
+        :param composite: as :meth:`process` takes it; likewise ``mask`` and ``alpha``.
+        """
+        matte, more = self._matte, dataclasses.replace(result)
+        if alpha is not False and result.alpha is None:
+            more.alpha = _copied(matte, _array(alpha))
+        if mask is not False and result.mask is None:
+            more.mask = _mask(matte, _array(mask))
+        if composite is not False and result.composite is None:
+            seen = cv2.flip(frame, 1) if self.settings.flip else frame
+            more.composite = self._composite(seen, matte, self._moment, _array(composite))
+        return more
 
     def _composite(self, frame: Array, matte: Array, moment: float, out: Array | None) -> Array:
         s = self.settings
@@ -227,7 +267,7 @@ class Pipeline:
             return blend(self._background.behind(frame, matte, moment), matte, frame, out)
         behind = self._background.behind(frame, matte, moment)
         if behind is frame:
-            return np.copy(frame) if out is None else frame if out is frame else _copied(frame, out)
+            return frame if out is frame else _copied(frame, out)
         light_wrap = 0.0 if is_transparent else s.edge_light_wrap
         if s.decontamination > 0 or light_wrap > 0:
             frame = edge_corrected(frame, matte, behind, s.decontamination, light_wrap, None if is_transparent else out)
@@ -241,9 +281,15 @@ def _array(wanted: bool | Array) -> Array | None:
     return wanted if isinstance(wanted, np.ndarray) else None
 
 
-def _copied(frame: Array, out: Array) -> Array:
+def _copied(frame: Array, out: Array | None) -> Array:
+    if out is None:
+        return frame.copy()
     np.copyto(out, frame)
     return out
+
+
+def _mask(matte: Array, out: Array | None) -> Array:
+    return cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=out)[1]
 
 
 def _close(media: Iterable[Array | Film | None]) -> None:

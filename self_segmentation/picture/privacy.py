@@ -90,7 +90,7 @@ class Cover:
 
     def reset(self) -> None:
         """Forget the video."""
-        self._since = np.full((GRID, GRID), np.inf, np.float32)  # seconds since somebody was there
+        self._since: Array = np.full((GRID, GRID), np.inf, np.float32)  # seconds since somebody was there
 
     def update(self, now: Array, hold: float, step: float) -> Array:
         """

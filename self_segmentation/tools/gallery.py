@@ -35,7 +35,7 @@ def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
     files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
     pipeline, source = make_pipeline(Settings().updated({**values, **files})), open_source(str(share('demo', 'sample.mp4')))
-    composite = np.empty(0, np.uint8)
+    composite: NDArray[np.uint8] = np.empty(0, np.uint8)
     while (frame := source.read()) is not None and frame.index <= _FRAME:
         result = pipeline.process(frame.pixels, stamp=frame.stamp)
         assert result.composite is not None  # it is wanted

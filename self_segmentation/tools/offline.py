@@ -6,48 +6,45 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import logging
-import multiprocessing
-import shutil
-import signal
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, SourceError
 from ..io.assets import make_pipeline
-from ..io.recordings import (
-    COMPRESSED,
-    IMAGE,
-    Recording,
-    RecordingWriter,
-    check_output,
-    is_image_topic,
-    is_there,
-    lack_of,
-    partial_folder,
-    recordings_in,
-    typestore,
-)
+from ..io.locks import claim
+from ..io.recording_files import is_ros2
+from ..io.recording_writer import RecordingWriter, check_output, is_there, lack_of, remove_partial, typestore
+from ..io.recordings import COMPRESSED, IMAGE, Recording, is_image_topic, output_names, recordings_in
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
 from ..picture.pipeline import Result
 from ..settings import Settings
+from .workers import run_tasks
 
 __all__ = ['Choice', 'process_recordings']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _RESULTS = {'output': 'composite', 'mask': 'mask', 'alpha': 'alpha'}  # topic below /segmentation: field of a result
+# encoding of an image: that of the composite in its place, and how it is made of bgr8; others get bgr8
+_KEPT = {
+    'mono8': ('mono8', cv2.COLOR_BGR2GRAY),
+    '8UC1': ('8UC1', cv2.COLOR_BGR2GRAY),
+    'mono16': ('mono8', cv2.COLOR_BGR2GRAY),
+    '16UC1': ('mono8', cv2.COLOR_BGR2GRAY),
+    'rgb8': ('rgb8', cv2.COLOR_BGR2RGB),
+    '8UC3': ('8UC3', None),
+}
 _AHEAD = 3  # images that are decoded, and encoded, while another is segmented
 _WAITING = 100  # messages between them, at most
-_POLL = 0.2  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +64,26 @@ class Choice:
     workers: int = 1
 
 
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A recording of a folder of them, and where it is written."""
+
+    place: Path
+    output: Path
+    settings: Settings
+    choice: Choice
+
+    def __str__(self) -> str:
+        return f'recording {str(self.place)!r}'
+
+
 def process_recordings(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int]) -> int:
     """
     Process a recording, or a folder of them; return the exit code.
 
     :param told: not empty when it must end.
-    :raises SourceError: the recording cannot be read, or the output not be written.
+    :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
+    :raises SourceError: the output cannot be written, or another program writes it.
     """
     from tqdm import tqdm
 
@@ -80,67 +91,63 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     check_output(output, bool(recordings))
     if not recordings:
         if choice.resume and is_there(output):
-            return int(_lacks(output))
+            return ExitCode.FAILED if _lacks(output) else ExitCode.DONE
         with tqdm(unit='frame', disable=None) as bar:
-            return 0 if _process(place, output, settings, choice, told, bar) else 1
+            return ExitCode.DONE if _process(place, output, settings, choice, told, bar) else ExitCode.FAILED
+    tasks = [_Task(each, output / name, settings, choice) for each, name in zip(recordings, output_names(recordings))]
     try:
         output.mkdir(parents=True, exist_ok=True)
+        lock = claim(output)
     except OSError as error:
-        raise SourceError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
-    there = [output / each.name for each in recordings if choice.resume and is_there(output / each.name)]
-    lacking = sum(map(_lacks, there))
-    tasks = [(each, output / each.name, settings, choice) for each in recordings if output / each.name not in there]
-    done, failed = _in_workers(tasks, choice.workers, told)
+        raise InputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
+    try:
+        there = [each.output for each in tasks if choice.resume and is_there(each.output)]
+        lacking = sum(map(_lacks, there))
+        tasks = [each for each in tasks if each.output not in there]
+        done, failed = _in_workers(tasks, choice.workers, told)
+    finally:
+        os.close(lock)
     left = len(tasks) - done
     if left:
-        gc.collect()  # the workers' semaphores: the program ends without tidying up
-        for _, path, *_ in tasks:
-            shutil.rmtree(partial_folder(path), ignore_errors=True)
         _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
-    return 1 if failed or left or lacking else 0
+    return ExitCode.FAILED if failed or left or lacking else ExitCode.DONE
 
 
 def _lacks(output: Path) -> bool:
-    """Say again what a recording that is there already lacks of its input; return whether it does."""
+    """Log again what a recording that is there already lacks of its input; return whether it does."""
     lack = lack_of(output)
     if lack:
         _LOGGER.warning('%s; to make %s again, remove it', lack, output)
     return bool(lack)
 
 
-def _in_workers(tasks: list[tuple[Path, Path, Settings, Choice]], workers: int, told: list[int]) -> tuple[int, int]:
+def _in_workers(tasks: list[_Task], workers: int, told: list[int]) -> tuple[int, int]:
     """Process recordings in processes of their own; return how many are done, and how many of these failed."""
     from tqdm import tqdm
 
-    failed = done = 0
+    failed, left = 0, {each.output for each in tasks}
     with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \
-            multiprocessing.get_context('spawn').Pool(max(1, min(workers, len(tasks))), _prepare_worker) as pool:
-        results = pool.imap_unordered(_task, tasks)
-        while done < len(tasks) and not told:
-            with contextlib.suppress(multiprocessing.TimeoutError):
-                problem = results.next(_POLL)
-                done += 1
-                bar.update()
-                if problem:
-                    failed += 1
-                    bar.write(f'self_segmentation: {problem}', file=sys.stderr)
-    return done, failed
+            contextlib.closing(run_tasks(_work, tasks, workers, told)) as results:
+        for index, problem in results:
+            left.discard(tasks[index].output)
+            bar.update()
+            if problem:
+                failed += 1
+                remove_partial(tasks[index].output)
+                bar.write(f'self_segmentation: {problem}', file=sys.stderr)
+    for output in left:
+        remove_partial(output)
+    return len(tasks) - len(left), failed
 
 
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches it too, and the main process ends it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _work(task: _Task, told: list[int]) -> str | None:
+    """Process a recording in a process of its own; return what is wrong."""
     cv2.setNumThreads(1)
-
-
-def _task(task: tuple[Path, Path, Settings, Choice]) -> str:
-    """Process a recording in a worker; return what is wrong."""
-    place, output, settings, choice = task
     try:
-        _process(place, output, settings, choice, [])
+        is_done = _process(task.place, task.output, task.settings, task.choice, told)
     except SelfSegmentationError as error:
         return str(error)
-    return ''
+    return '' if is_done else None
 
 
 def _process(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int], bar: Any = None) -> bool:
@@ -153,24 +160,26 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         recording = Recording(place)
         closing.callback(recording.close)
         source = _chosen(recording, choice.topic)
-        left_out = _left_out(recording, source, settings, choice)
-        images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)}
+        images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)
+                  and is_ros2(each)}
+        left_out = _left_out(recording, images if choice.in_place else set(), settings, choice)
         if bar is not None:
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = make_pipeline(settings)
         closing.callback(pipeline.close)
-        codec = _Codec(source.msgtype, settings.jpeg_quality)
+        codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
         writer = RecordingWriter(output, recording)
         closing.callback(writer.discard)
-        topics = {each.id: writer.add(each) for each in recording.connections if each.topic not in left_out}
+        topics = {each.id: writer.add(each) for each in recording.connections
+                  if each.id not in left_out and writer.takes(each)}
         names = ('output',) if choice.in_place else tuple(_RESULTS)
         added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
         count, problems = 0, list[str]()
         damage: list[SourceError] = []
 
         def process(frame: Any) -> Result:
-            header, pixels = frame
-            return pipeline.process(pixels, stamp=seconds_of(stamp_of(header)), mask='mask' in names, alpha='alpha' in names)
+            return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in names,
+                                    alpha='alpha' in names)
 
         for connection, time, data, made in _overlapped(_kept(recording, damage), images, codec, process, names):
             if told:
@@ -189,11 +198,13 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
                 if bar is not None:
                     bar.update()
         if problems and len(problems) == count:
-            raise SourceError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
+            raise InputError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
         lacks = [str(error) for error in damage]
         if problems:
             lacks.append(f'recording {str(place)!r}: {len(problems)} of {count} images of {source.topic} '
                          f'{"are left out" if choice.in_place else "have no result"}, the first because {problems[0]}')
+        _pass_on_extras(recording, writer, covers=_covers(settings))
+        _name_what_is_special(recording, writer, source.topic, codec)
         writer.close('; '.join(lacks))
         if lacks:
             raise SourceError('; '.join(lacks))
@@ -208,56 +219,101 @@ def _kept(recording: Recording, damage: list[SourceError]) -> Iterator[tuple[Any
         damage.append(error)
 
 
+def _covers(settings: Settings) -> bool:
+    return getattr(settings, 'replace', 'background') == 'people'
+
+
+def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
+    """Copy attachments and metadata records of MCAP files; name those that cannot be, or that may show who is covered."""
+    left_out = [record.name for record in recording.extras()
+                if (covers and hasattr(record, 'media_type')) or not writer.add_extra(record)]
+    if left_out:
+        _LOGGER.warning('%s: left out of what lies beside its messages: %s', recording.path, ', '.join(left_out))
+
+
+def _name_what_is_special(recording: Recording, writer: RecordingWriter, topic: str, codec: _Codec) -> None:
+    """Log which topics are not copied, which types have no definition, and which encodings are not kept."""
+    foreign = [f'{each.topic} ({each.ext.serialization_format})' for each in recording.connections if not writer.takes(each)]
+    if foreign:
+        _LOGGER.warning('%s: left out, for only .mcap takes messages that are not of ROS 2: %s', recording.path,
+                        ', '.join(foreign))
+    if recording.undefined:
+        _LOGGER.warning('%s: no definition of %s in it: the messages are copied as they are', recording.path,
+                        ', '.join(recording.undefined))
+    for before, after in sorted(codec.changed.items()):
+        _LOGGER.warning('%s: images of %s in %s are written as %s', recording.path, topic, before, after)
+
+
 def _chosen(recording: Recording, topic: str) -> Any:
     """
     Return the connection of the image topic.
 
-    :raises SourceError: there is none, or a choice.
+    :raises InputError: there is none, or a choice.
     """
-    images = {each.topic: each for each in recording.connections if each.msgtype in (IMAGE, COMPRESSED) and each.msgcount}
+    images = {each.topic: each for each in recording.connections
+              if each.msgtype in (IMAGE, COMPRESSED) and each.msgcount and is_ros2(each)}
     what = f'recording {str(recording.path)!r}' + (f' {recording.damage}; what can be read' if recording.damage else '')
     if topic in images:
         return images[topic]
     if not images:
+        if any(each.ext.serialization_format == 'ros1' for each in recording.connections):
+            raise InputError(f'{what} is of ROS 1: convert it with rosbags-convert --src NAME.bag --dst NAME, from the .bag that '
+                             'it was made of')
         others = ', '.join(sorted({each.topic for each in recording.connections})) or 'nothing'
-        raise SourceError(f'{what} has no images ({IMAGE} or {COMPRESSED}); it has {others}')
+        raise InputError(f'{what} has no images ({IMAGE} or {COMPRESSED}); it has {others}')
     listed = ', '.join(f'{each.topic} ({each.msgcount})' for each in images.values())
     if topic:
-        raise SourceError(f'{what} has no images on --topic {topic}: it has {listed}')
+        raise InputError(f'{what} has no images on --topic {topic}: it has {listed}')
     if len(images) > 1:
-        raise SourceError(f'{what} has several image topics: choose with --topic: {listed}')
+        raise InputError(f'{what} has several image topics: choose with --topic: {listed}')
     return next(iter(images.values()))
 
 
-def _left_out(recording: Recording, source: Any, settings: Settings, choice: Choice) -> set[str]:
-    """Return the topics that must not be copied, because they show the people who are to be covered."""
+def _left_out(recording: Recording, replaced: set[int], settings: Settings, choice: Choice) -> set[int]:
+    """
+    Return the connections that must not be copied, because they show the people who are to be covered, or may.
+
+    :param replaced: connections whose messages are replaced.
+    """
     topics = {each.topic for each in recording.connections}
     unknown = sorted({*choice.keep} - topics)
     if unknown:
-        raise SourceError(f'recording {str(recording.path)!r} has no topic {unknown[0]} to --keep: it has '
-                          f'{", ".join(sorted(topics))}')
+        raise InputError(f'recording {str(recording.path)!r} has no topic {unknown[0]} to --keep: it has '
+                         f'{", ".join(sorted(topics))}')
     taken = sorted(topic for topic in topics if topic.startswith('/segmentation/') and not choice.in_place)
     if taken:
-        raise SourceError(f'recording {str(recording.path)!r} has {taken[0]} already: give --in-place, or the recording that it '
-                          'was made of')
-    if getattr(settings, 'replace', 'background') != 'people':
+        raise InputError(f'recording {str(recording.path)!r} has {taken[0]} already: give --in-place, or the recording that it '
+                         'was made of')
+    if not _covers(settings):
         return set()
-    left_out = {each.topic for each in recording.connections if is_image_topic(each.msgtype)} - {*choice.keep}
-    if choice.in_place:
-        left_out.discard(source.topic)
+    left_out = {each.id: each.topic for each in recording.connections if each.id not in replaced
+                and (is_image_topic(each.msgtype) or not is_ros2(each)) and each.topic not in choice.keep}
     if left_out:
         _LOGGER.warning('%s: left out, for they may show people: %s; --keep TOPIC keeps one', recording.path,
-                        ', '.join(sorted(left_out)))
-    return left_out
+                        ', '.join(sorted({*left_out.values()})))
+    return {*left_out}
+
+
+class _Frame(NamedTuple):
+    """A decoded message: header, pixels and encoding."""
+
+    header: Any
+    pixels: Any
+    encoding: str
 
 
 class _Codec:
-    """The image messages of a topic, to arrays and back, as the node does it."""
+    """
+    The image messages of a topic, to arrays and back, as the node does it.
 
-    def __init__(self, msgtype: str, jpeg_quality: int) -> None:
-        self._store, self._type, self._quality = typestore(), msgtype, jpeg_quality
+    :param in_place: composites keep the encoding of the images, where :data:`_KEPT` has it; ``changed`` is what others got.
+    """
+
+    def __init__(self, msgtype: str, jpeg_quality: int, in_place: bool = False) -> None:
+        self._store, self._type, self._quality, self._in_place = typestore(), msgtype, jpeg_quality, in_place
         self._depth = BitDepth(lambda bits, brightest: _LOGGER.info('the camera uses %d bits (%d)', bits, brightest))
         self._is_png = False
+        self.changed: dict[str, str] = {}
 
     def connection(self, source: Any, name: str) -> Any:
         """Return the connection of a result beside the images: as the node names it, compressed where they are."""
@@ -266,8 +322,8 @@ class _Codec:
                for each in source.ext.offered_qos_profiles[:1]]
         return source._replace(topic=topic, ext=source.ext._replace(offered_qos_profiles=qos))
 
-    def decode(self, data: bytes) -> tuple[Any, Any]:
-        """Return header and pixels of a message. :raises ImageError: naming what is wrong with it."""
+    def decode(self, data: bytes) -> _Frame:
+        """Return what is in a message. :raises ImageError: naming what is wrong with it."""
         from rosbags.serde import SerdeError
 
         try:
@@ -276,21 +332,34 @@ class _Codec:
             raise ImageError(f'a message of {len(data)} bytes is no {self._type} ({error})') from error
         if self._type == COMPRESSED:
             self._is_png = 'png' in message.format.lower()
-            return message.header, compressed_to_bgr(message)
-        return message.header, to_bgr(message, self._depth)
+            return _Frame(message.header, compressed_to_bgr(message, self._depth), message.format.partition(';')[0].strip())
+        return _Frame(message.header, to_bgr(message, self._depth), message.encoding)
 
-    def encode(self, header: Any, name: str, pixels: Any) -> Any:
+    def encode(self, frame: _Frame, name: str, pixels: Any) -> Any:
         """Return the content of a message with a result."""
+        encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
+        if self._in_place:
+            encoding, pixels = self._as_before(frame.encoding, encoding, pixels)
         if self._type == COMPRESSED:
             made = SimpleNamespace()
             compress(made, pixels, self._quality if name == 'output' and not self._is_png else None)
-            message = self._store.types[COMPRESSED](header, made.format, np.frombuffer(made.data, np.uint8))
+            message = self._store.types[COMPRESSED](frame.header, made.format, np.frombuffer(made.data, np.uint8))
         else:
             height, width = pixels.shape[:2]
-            encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
-            message = self._store.types[IMAGE](header, height, width, encoding, int(sys.byteorder == 'big'),
+            message = self._store.types[IMAGE](frame.header, height, width, encoding, int(sys.byteorder == 'big'),
                                                pixels.strides[0], pixels.reshape(-1))
         return self._store.serialize_cdr(message, self._type)
+
+    def _as_before(self, before: str, encoding: str, pixels: Any) -> tuple[str, Any]:
+        """Return encoding and pixels of a composite that takes the place of an image; one with alpha keeps that."""
+        kept, conversion = _KEPT.get(before, (encoding, None)) if encoding == 'bgr8' else (encoding, None)
+        if self._type == COMPRESSED and kept not in ('mono8', '8UC1'):  # a JPEG or PNG is read the same, whatever it is named
+            return encoding, pixels
+        if conversion is not None:
+            pixels = cv2.cvtColor(pixels, conversion)
+        if before != kept:
+            self.changed[before] = kept
+        return kept, pixels
 
 
 def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: Callable[[Any], Result],
@@ -303,7 +372,7 @@ def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], co
     Images are decoded and encoded in threads of their own while another one is segmented.
     """
     def encode(frame: Future[Any], result: Result) -> dict[str, Any]:
-        return {name: codec.encode(frame.result()[0], name, getattr(result, _RESULTS[name])) for name in names}
+        return {name: codec.encode(frame.result(), name, getattr(result, _RESULTS[name])) for name in names}
 
     with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
         decoding: deque[tuple[Any, int, bytes, Future[Any] | None]] = deque()

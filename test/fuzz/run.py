@@ -50,7 +50,7 @@ def seeds(target: str) -> Iterator[bytes]:
     from self_segmentation.nodes.messages import ENCODINGS
     with PIL.Image.open(ROOT / 'test' / 'data' / 'astronaut.png') as whole:
         picture = whole.convert('RGB').resize((32, 24))
-    for encoding in [*ENCODINGS, 'mono16', 'bayer_rggb8']:
+    for encoding in [*ENCODINGS, 'nv24', 'mono16', 'rgba16']:
         data = array.array('B', picture.convert('RGBA').tobytes())
         yield input_of_message(Image(width=32, height=24, step=128, encoding=encoding, data=data))
     for kind, more in (('JPEG', {}), ('JPEG', {'progressive': True}), ('JPEG', {'exif': b'Exif\0\0II*\0\x08\0\0\0\0\0'}),

@@ -37,10 +37,10 @@ def read(message: Image | CompressedImage) -> np.ndarray | None:
         warnings.simplefilter('error')
         try:
             if isinstance(message, Image):
-                named = [f'{message.width}x{message.height}', repr(message.encoding), f'step = {message.step}']
+                named = [f'{message.width}x{message.height}', repr(message.encoding[:100]), f'step = {message.step}']
                 picture = to_bgr(message)
             else:
-                named = [f'format = {message.format!r} and {len(message.data)} bytes']
+                named = [f'format = {message.format[:100]!r} and {len(message.data)} bytes']
                 picture = compressed_to_bgr(message)
         except ImageError as error:
             assert any(name in str(error) for name in named), f'{error} names none of {named}'

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import EMPTY_ROOM, ROOT, SAMPLE, TUTORIAL, area, tutorial_settings, unique, wait_until
+from conftest import EMPTY_ROOM, ROOT, SAMPLE, TUTORIAL, area, tutorial_settings, unique, wait_until, write_clip
 from machine import without_shared_memory
 from rclpy.parameter import Parameter
 from ros import Segmentation, message_of, picture_of
@@ -85,16 +85,39 @@ def test_accepts_change_of_size_encoding_and_rate(node, astronaut):
         assert results['mask'].any()
 
 
-@pytest.mark.parametrize('stamps', [[50.0] * 6, [50.0 - n for n in range(6)], [0.0] * 6, [50.0, 1e9, 3.0, 2e9, 0.0, 7.0]],
-                         ids=['equal', 'decreasing', 'zero', 'jumping'])
-def test_serves_frames_with_odd_stamps(default_node, sample, stamps):
-    for number, stamp in enumerate(stamps):
+STAMPS = {'equal': lambda number: 50.0, 'decreasing': lambda number: 1e6 - number, 'zero': lambda number: 0.0,
+          'jumping': lambda number: (50.0, 1e9, 3.0, 2e9, 0.0, 7.0)[number % 6]}
+
+
+@pytest.mark.parametrize('stamp', STAMPS.values(), ids=list(STAMPS))
+def test_serves_frames_with_odd_stamps(default_node, sample, stamp):
+    for number in range(6):
         message = message_of(sample[60 + number])
         message.header.frame_id = f'{number}'
-        message.header.stamp.sec = int(stamp)
+        message.header.stamp.sec = int(stamp(number))
         result = default_node.results(message)['mask']
         assert result.header == message.header
         assert area(picture_of(result)) > 0.2
+
+
+@pytest.mark.parametrize('stamp', STAMPS.values(), ids=list(STAMPS))
+def test_background_film_plays_whatever_the_stamps(graph, start, astronaut, tmp_path, stamp):
+    film = write_clip(tmp_path / 'film.mp4', [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(12)], 10)
+    namespace = unique('stamps')
+    background = {'background__type': 'video', 'background__video': film}
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
+    node = Segmentation(graph, namespace, program, kinds=('output',))
+    shown, numbers = set(), itertools.count()
+
+    def go_on() -> None:
+        message = message_of(astronaut)
+        message.header.frame_id = f'{(number := next(numbers))}'
+        message.header.stamp.sec = int(stamp(number))
+        shown.add(round(int(picture_of(node.results(message)['output'])[5, 5, 0]) / 20))
+
+    wait_until(lambda: len(shown) > 6, 'the film to go on', go_on)
+    node.wait_until(lambda: f'stamps of {node.topic} do not advance' in program.said, 'the word')
+    assert program.said.count('do not advance') == 1
 
 
 def test_serves_when_simulated_time_jumps_back_or_stops(graph, start, sample):

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import ASTRONAUT, ROOT, TUTORIAL, area, unique
 from ros import Segmentation
+from test_distribution import LEFT_OUT
 
 pytestmark = pytest.mark.slow
+STDERR = 'stderr.txt'
 
 
 def without_source_tree() -> dict[str, str]:
@@ -25,19 +27,24 @@ def without_source_tree() -> dict[str, str]:
 def workspace(tmp_path_factory) -> Path:
     """A workspace with the package in it, built by colcon."""
     workspace = tmp_path_factory.mktemp('workspace')
-    shutil.copytree(ROOT, workspace / 'src' / 'self_segmentation', ignore=shutil.ignore_patterns(
-        '.*', 'build', 'install', 'log', '__pycache__', '*.egg-info', 'output.*'))
+    shutil.copytree(ROOT, workspace / 'src' / 'self_segmentation', ignore=shutil.ignore_patterns(*LEFT_OUT))
     environment = without_source_tree()
+    for name in ('PYTHONDONTWRITEBYTECODE', 'AMENT_PREFIX_PATH'):  # setuptools warns of the one, colcon of a .venv in the other
+        environment.pop(name, None)
     python = Path(sys.executable)
     if ' ' in str(python):  # which the first line of an installed program cannot hold
         place = tmp_path_factory.mktemp('python') / 'venv'
         place.symlink_to(sys.prefix)
         python = place / 'bin' / python.name
     environment['PATH'] = f'{python.parent}:{environment["PATH"]}'
-    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout
+    done = subprocess.run([python, '-m', 'colcon', 'build'], cwd=workspace, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0 and 'Finished <<< self_segmentation' in done.stdout, done.stdout + done.stderr
+    (workspace / STDERR).write_text(done.stderr)
     return workspace
+
+
+def test_colcon_build_prints_nothing_on_stderr(workspace):
+    assert (workspace / STDERR).read_text() == ''
 
 
 def sourced(workspace: Path, *command: str) -> tuple[list[str], dict[str, str]]:

@@ -17,6 +17,7 @@ from sensor_msgs.msg import Image
 pytest.importorskip('launch_ros.actions', reason='launch and launch_ros are not installed: the launch files are not run')
 
 SEGMENT = ROOT / 'launch' / 'segment.launch.py'
+NAV2 = 'nav2'  # a prefix of its own, which may be missing
 OUR_PROGRAMS = ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node')
 IMAGE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'MALLOC_ARENA_MAX',
                    'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_')
@@ -96,7 +97,7 @@ def prefix(tmp_path_factory) -> Path:
     """Where ROS finds the programs of this source tree, and a driver and a manager that do nothing."""
     prefix = tmp_path_factory.mktemp('prefix')
 
-    def install(package: str, **programs: str) -> None:
+    def install(package: str, prefix: Path = prefix, **programs: str) -> None:
         marker = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages' / package
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
@@ -106,24 +107,26 @@ def prefix(tmp_path_factory) -> Path:
             path.write_text(f'#!/bin/sh\nexec {command}\n')
             path.chmod(0o755)
 
-    install('self_segmentation', **{name: f'{sys.executable} -m self_segmentation.nodes.{name} "$@"' for name in OUR_PROGRAMS})
+    install('self_segmentation', **{name: f'${{{name.upper()}:-{sys.executable} -m self_segmentation.nodes.{name}}} "$@"'
+                                    for name in OUR_PROGRAMS})  # a test may put a program of its own in the place of one
     (prefix / 'share' / 'self_segmentation').symlink_to(ROOT)
     install('usb_cam', usb_cam_node_exe='sleep 1000')
-    install('nav2_lifecycle_manager', lifecycle_manager='sleep 1000')
+    install('nav2_lifecycle_manager', prefix.parent / NAV2, lifecycle_manager='sleep 1000')
     return prefix
 
 
 @pytest.fixture
 def launch(start, prefix, tmp_path):
     """Start a launch file, or a parent's actions: ``launch(SEGMENT, 'camera:=none')``, ``launch('[segment()]')``."""
-    def launch(file: Path | str, *arguments: str, **variables: str) -> Launch:
+    def launch(file: Path | str, *arguments: str, nav2: bool = True, **variables: str) -> Launch:
         if isinstance(file, str):
             actions, file = file, tmp_path / 'parent.launch.py'
             file.write_text(PARENT.format(segment=str(SEGMENT), actions=actions))
         environment = {name: value for name, value in os.environ.items() if name not in (*IMAGE_VARIABLES, 'DISPLAY')}
-        environment |= {'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
+        prefixes = [prefix, prefix.parent / NAV2] if nav2 else [prefix]
+        environment |= {'AMENT_PREFIX_PATH': os.pathsep.join(map(str, [*prefixes, os.environ.get('AMENT_PREFIX_PATH', '')])),
                         'PYTHONPATH': os.pathsep.join(filter(None, sys.path)), **variables}
-        return Launch(start('', command=[sys.executable, '-c', LAUNCH, file, *arguments], env=environment))
+        return Launch(start('', command=[sys.executable, '-c', LAUNCH, str(file), *arguments], env=environment))
 
     return launch
 
@@ -235,3 +238,93 @@ def test_lifecycle_manager_example_disables_autostart(launch):
         'segmentation_node', 'lifecycle_manager')
     assert node.parameters['autostart'] is False
     assert manager.parameters == {'node_names': ('segmentation',), 'autostart': True, 'bond_timeout': 0.0}
+
+
+# ---- what follows a program's end
+
+def pids(running: Launch, program: str) -> list[int]:
+    """The processes that were started of a program, in turn."""
+    return [int(pid) for pid in re.findall(rf'\[{program}-\d+\]: process started with pid \[(\d+)\]', running.said)]
+
+
+def is_running(pid: int) -> bool:
+    return Path(f'/proc/{pid}').exists()
+
+
+def program_that(tmp_path: Path, name: str, text: str) -> dict[str, str]:
+    """The environment that puts a shell script in the place of a program."""
+    path = tmp_path / name
+    path.write_text(f'#!/bin/sh\n{text}\n')
+    path.chmod(0o755)
+    return {name.upper(): str(path)}
+
+
+@pytest.mark.parametrize('ends, said', [
+    ({'params_file': '{tmp_path}/broken.yaml', 'camera': 'none'}, 'broken.yaml'),
+    ({'video_device': '{tmp_path}/missing.mp4', 'camera': 'opencv'}, 'missing.mp4')])
+def test_launch_ends_with_reason_when_program_would_fail_again(launch, tmp_path, ends, said):
+    (tmp_path / 'broken.yaml').write_text('segmentation: {ros__parameters: {threshold: [1}\n')
+    running = launch(SEGMENT, 'viewer:=none', *(f'{name}:={value.format(tmp_path=tmp_path)}' for name, value in ends.items()))
+    assert running.program.exit_code() == 1, running.said
+    last = [line for line in running.said.splitlines() if line.startswith('[ERROR] [launch]')][-1]
+    assert 'exit code 2' in last and said in last
+    assert len(pids(running, 'camera_node')) <= 1 and len(pids(running, 'segmentation_node')) == 1
+    assert not any(map(is_running, pids(running, 'camera_node') + pids(running, 'segmentation_node')))
+
+
+def test_launch_restarts_program_that_failed_or_was_killed(launch, tmp_path):
+    camera = program_that(tmp_path, 'camera_node', 'exit 1')
+    running = launch(SEGMENT, 'camera:=opencv', 'viewer:=none', **camera)
+    running.started('segmentation_node')
+    wait_until(lambda: len(pids(running, 'camera_node')) == 3, 'the third start of the camera')
+    [node] = pids(running, 'segmentation_node')
+    os.kill(node, signal.SIGKILL)
+    wait_until(lambda: len(pids(running, 'segmentation_node')) == 2, 'the second start of the node')
+    wait_until(lambda: running.said.count('configured:') >= 1, 'the node')
+    running.program.send(signal.SIGINT)
+    assert running.program.exit_code() == 0, running.said
+    assert not any(map(is_running, pids(running, 'segmentation_node')))
+
+
+def test_ctrl_c_while_program_waits_for_its_restart_ends_launch(launch, tmp_path):
+    running = launch(SEGMENT, 'camera:=opencv', 'viewer:=none', **program_that(tmp_path, 'camera_node', 'exit 1'))
+    wait_until(lambda: 'process has died' in running.said, 'the end of the camera')
+    running.program.send(signal.SIGINT)
+    assert running.program.exit_code() == 0, running.said
+    assert 'process started' not in running.said.partition('user interrupted')[2], running.said
+
+
+def test_program_that_is_done_is_not_restarted(launch, tmp_path):
+    programs = program_that(tmp_path, 'camera_node', 'exit 0') | program_that(tmp_path, 'segmentation_node', 'sleep 4')
+    running = launch(SEGMENT, 'camera:=opencv', 'viewer:=none', **programs)
+    assert running.program.exit_code() == 0, running.said  # by itself, as nothing runs any more
+    assert len(pids(running, 'camera_node')) == len(pids(running, 'segmentation_node')) == 1
+
+
+def test_program_that_would_fail_again_leaves_including_launch_file_running(launch, tmp_path):
+    running = launch('[ExecuteProcess(cmd=["sleep", "1000"]), segment(camera="opencv", viewer="none")]',
+                     **program_that(tmp_path, 'camera_node', 'echo clip.mp4 does not exist; exit 2'))
+    _, node = running.started('sleep', 'segmentation_node')
+    wait_until(lambda: 'camera ended with exit code 2, as it would again: clip.mp4 does not exist' in running.said, 'the reason')
+    wait_until(lambda: 'configured:' in running.said, 'the node')
+    assert running.program.code is None and len(pids(running, 'camera_node')) == 1
+    running.program.send(signal.SIGINT)
+    assert running.program.exit_code() == 0, running.said
+
+
+@pytest.mark.parametrize('included', ['segment(params_file="/nowhere.yaml")', 'segment(namespace="my-robot")',
+                                      'IncludeLaunchDescription(PythonLaunchDescriptionSource({lifecycle!r}))'])
+def test_launch_that_cannot_start_all_leaves_nothing_running(launch, included):
+    lifecycle = str(ROOT / 'launch' / 'examples' / 'lifecycle_manager.launch.py')
+    running = launch(f'[ExecuteProcess(cmd=["sleep", "1000"]), {included.format(lifecycle=lifecycle)}]', nav2=False)
+    assert running.program.exit_code() == 1, running.said
+    [sleep] = pids(running, 'sleep')
+    assert not is_running(sleep) and not pids(running, 'segmentation_node')
+
+
+def test_launch_reports_parameter_file_for_another_node(launch, tmp_path):
+    (tmp_path / 'other.yaml').write_text('/rear/segmentation: {ros__parameters: {threshold: 0.3}}\n')
+    running = launch(SEGMENT, 'camera:=none', 'viewer:=none', 'namespace:=front', f'params_file:={tmp_path / "other.yaml"}')
+    said = f'parameter file {tmp_path / "other.yaml"}: nothing is taken from it: it is for /rear/segmentation, and this is ' \
+           '/front/segmentation'
+    wait_until(lambda: running.said.count(said) == 2, 'the word of the launch file and of the node')

@@ -11,7 +11,7 @@ import pytest
 from conftest import SAMPLE, video_frames, wait_until
 from fuzz.promises import soon
 
-from self_segmentation.errors import BackgroundError
+from self_segmentation.errors import BackgroundError, SourceError
 from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
 from self_segmentation.io.films import Player, open_animation, open_video
 from self_segmentation.io.frames import Frame, Source, SourceKind
@@ -77,7 +77,47 @@ def test_clock_jump_does_not_jump_film():
     player = Player(Numbered(100))
     assert shown(player, 50.0) == 0
     wait_until(lambda: waits(player), 'the pictures ahead')
-    assert shown(player, 1000.0) == 0 and shown(player, 3.0) == 0 and shown(player, 3.15) == 1
+    assert shown(player, 3.0) == 0 and shown(player, 3.15) == 1
+    wait_until(lambda: waits(player), 'the pictures ahead')
+    assert shown(player, 1000.0) <= 4  # 2 s further at most, and what was ready
+    player.close()
+
+
+def test_plays_for_camera_of_few_frames():
+    """At its own pace, as far as it is decoded: a picture every 3 s of pictures of half a second."""
+    player, seen = Player(Numbered(100, 0.5)), []
+    for tick in range(4):
+        seen.append(shown(player, 3.0 * tick))
+        wait_until(lambda: waits(player), 'the pictures ahead')
+    assert seen == sorted({*seen}) and seen[-1] >= 9
+    player.close()
+
+
+class Failing(Numbered):
+    """A source whose decoder raises what nobody expects."""
+
+    def read(self):
+        if self._index == 3:
+            raise ZeroDivisionError('no such thing')
+        return super().read()
+
+
+class Gone(Numbered):
+    """A film whose file is gone when it starts again."""
+
+    def rewind(self):
+        raise SourceError('is gone')
+
+
+@pytest.mark.parametrize('source, reason', [(Failing(9), 'no such thing'), (Gone(3), 'is gone')])
+def test_film_that_stands_still_keeps_last_picture_and_says_why(source, reason, caplog):
+    player, seen = Player(source, 'the film'), []
+    assert not player.problem
+    wait_until(lambda: player.problem, 'the problem', lambda: seen.append(shown(player, 0.2 * len(seen))))
+    seen += [shown(player, 0.2 * (len(seen) + tick)) for tick in range(5)]
+    assert seen[-1] == seen[-2] == 2 and seen == sorted(seen)
+    assert player.problem.startswith('the film') and reason in player.problem
+    assert [record.message for record in caplog.records] == [player.problem]
     player.close()
 
 

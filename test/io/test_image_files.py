@@ -16,8 +16,10 @@ from conftest import ASTRONAUT, background_of
 from media import corners, quarters, tagged
 from PIL import ImageCms
 
-from self_segmentation.errors import ImageError, SourceError
+from self_segmentation.errors import ImageError, InputError, SourceError
+from self_segmentation.io.films import open_animation
 from self_segmentation.io.sources import SourceKind, open_source
+from self_segmentation.picture.backgrounds import Fitting
 from self_segmentation.picture.decoding import decode_file
 from self_segmentation.settings import Settings
 
@@ -206,7 +208,7 @@ def test_names_unreadable_heic_and_avif(tmp_path, name, brand, package):
             'from self_segmentation.__main__ import main\nprint(main([sys.argv[1], "--no-window", "--output", sys.argv[2]]))')
     done = subprocess.run([sys.executable, '-c', code, tmp_path / name, tmp_path / 'out.png'], capture_output=True, text=True,
                           check=True)
-    assert done.stdout.split() == ['1'] and name in done.stderr and 'Traceback' not in done.stderr
+    assert done.stdout.split() == ['2'] and name in done.stderr and 'Traceback' not in done.stderr
     assert f'install {package}' in done.stderr.replace("'", '') and ('HEIC' in done.stderr or 'AVIF' in done.stderr)
 
 
@@ -270,3 +272,71 @@ def test_unusable_profile_names_the_file(tmp_path, caplog):
     PIL.Image.new('RGB', (8, 8)).save(tmp_path / 'odd.png', icc_profile=b'no profile')
     open_source(str(tmp_path / 'odd.png')).read()
     assert 'odd.png' in caplog.text and 'profile that cannot be used' in caplog.text
+
+
+def tiff(tags: dict[int, int], sub: dict[int, int] | None = None) -> bytes:
+    """A picture of 96x64 pixels as TIFF, with these tags and perhaps with an image below it that has others."""
+    def directory(values: dict[int, int]) -> bytes:
+        entries = [struct.pack('<HHII', tag, 4, 3 if tag == 258 else 1, value) for tag, value in sorted(values.items())]
+        return struct.pack('<H', len(entries)) + b''.join(entries) + bytes(4)
+
+    pixels = IMAGE.tobytes()
+    bits = 8 + len(pixels)  # where they stand
+    content = pixels + struct.pack('<3I', 8, 8, 8)
+    values = {256: 96, 257: 64, 258: bits, 259: 1, 262: 2, 273: 8, 277: 3, 278: 64, 279: len(pixels), **tags}
+    if sub:
+        values[330] = 8 + len(content)
+        content += directory(sub)
+    return b'II*\0' + struct.pack('<I', 8 + len(content)) + content + directory(values)
+
+
+RAW = {'DNG': tiff({50706: 1}), 'NEF': tiff({254: 1}, {262: 32803}), 'ARW': tiff({}, {262: 32803}), 'PEF': tiff({262: 32803}),
+       'LinearRaw': tiff({262: 34892})}
+BEGINS = {'CR2': b'II*\0\x10\0\0\0CR\2\0', 'CR3': b'\0\0\0\x18ftypcrx \0\0\0\1', 'CRW': b'II\x1a\0\0\0HEAPCCDR', 'MRW': b'\0MRM',
+          'RAF': b'FUJIFILMCCD-RAW 0201', 'ORF': b'IIRO\x08\0\0\0', 'RW2': b'IIU\0\x18\0\0\0', 'IIQ': b'II*\0\x10\0\0\0IIII'}
+RAW.update({kind: begin + bytes(500) for kind, begin in BEGINS.items()})
+
+
+@pytest.mark.parametrize('kind', RAW)
+def test_refuses_raw_photograph_by_name(tmp_path, kind, caplog):
+    (tmp_path / f'DSC_0001.{kind}').write_bytes(RAW[kind])
+    (tmp_path / 'DSC_0001.JPG').write_bytes(encoded('JPEG'))
+    for place in (tmp_path / f'DSC_0001.{kind}', tmp_path):
+        source, results = open_source(str(place)), []
+        for _ in range(source.count):
+            try:
+                results.append(corners(source.read().pixels))
+            except InputError as error:
+                assert all(part in str(error) for part in (f"DSC_0001.{kind}'", "camera's raw photograph", 'convert it'))
+                results.append('raw')
+        assert sorted(results) == (['raw', 'rgbw'] if place == tmp_path else ['raw'])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('tags', [{}, {254: 0}, {254: 2}, {254: 4}, {262: 2}])
+@pytest.mark.parametrize('sub', [None, {254: 1, 262: 2}])
+def test_other_tiff_files_are_no_raw_photographs(tmp_path, tags, sub):
+    """Pages of a book, a picture with a smaller one below it."""
+    assert corners(seen(tmp_path, tiff(tags, sub))) == 'rgbw'
+
+
+def animation_with_cover(count: int) -> bytes:
+    """A PNG whose first picture, for programs that show no animations, is white; the others are darker and darker."""
+    frames = [PIL.Image.fromarray(np.full((16, 16, 3), 100 - 30 * number, np.uint8)) for number in range(count)]
+    cover = PIL.Image.new('RGB', (16, 16), 'white')
+    return encoded('PNG', cover, save_all=True, append_images=frames, default_image=True, duration=[100, 500, 40][:count])
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_default_image_of_animation_is_no_frame(tmp_path, count):
+    (tmp_path / 'sticker.png').write_bytes(animation_with_cover(count))
+    source = open_source(str(tmp_path / 'sticker.png'))
+    assert source.count == count
+    for _ in range(2):
+        frames = list(iter(source.read, None))
+        assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [100, 70, 40][:count]
+        assert [frame.stamp for frame in frames] == pytest.approx([0, 0.1, 0.6][:count])
+        source.rewind()
+    film = open_animation(animation_with_cover(count), 'sticker.png')
+    assert int(film.picture(0.0, Fitting((16, 16), 'stretch', (0, 0, 0)))[0, 0, 0]) == 100
+    film.close()

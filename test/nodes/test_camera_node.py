@@ -1,10 +1,8 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """The package's own camera driver, on everything that is no camera: pictures, folders, videos and devices that are not there."""
-import os
-import shutil
 import signal
-from pathlib import Path
+import sys
 
 import cv2
 import numpy as np
@@ -13,7 +11,7 @@ from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, lose_ports, unique
 from ros import picture_of
 from sensor_msgs.msg import CameraInfo
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import InputError
 from self_segmentation.nodes.camera_info import read_camera_info
 
 
@@ -40,7 +38,7 @@ def wait_for(graph, program, received, count):
 
 
 def assert_ends_with_one_line(program, *parts):
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     lines = [line for line in program.said.splitlines() if all(part in line for part in parts)]
     assert len(lines) == 1 and 'Traceback' not in program.said, program.said
 
@@ -119,6 +117,15 @@ def test_image_width_and_height_resize_frame(graph, camera, astronaut):
     assert np.abs(picture.astype(int) - cv2.resize(astronaut, (200, 100), interpolation=cv2.INTER_AREA)).mean() < 12
 
 
+@pytest.mark.parametrize('given, size', [({'image_width': 100}, (100, 50)), ({'image_height': 100}, (200, 100)),
+                                         ({'image_height': 1}, (2, 1)), ({}, (64, 32))], ids=str)
+def test_image_width_or_height_alone_keeps_shape(graph, camera, tmp_path, given, size):
+    cv2.imwrite(str(tmp_path / 'wide.png'), np.full((32, 64, 3), 9, np.uint8))
+    program, received = camera(video_device=tmp_path / 'wide.png', **given)
+    wait_for(graph, program, received, 1)
+    assert (received[0].width, received[0].height) == size
+
+
 def test_framerate_is_not_exceeded(graph, camera):
     """It is lower on a machine that has other things to do, and a few frames make up for that."""
     program, received = camera(video_device=EMPTY_ROOM, framerate=10)
@@ -155,8 +162,30 @@ def test_invalid_image_ends_node_with_error(camera, tmp_path):
 def test_invalid_parameter_ends_node_with_its_name(camera, given):
     program, _ = camera(video_device=EMPTY_ROOM, **given)
     [(name, value)] = given.items()
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     assert name in program.said and str(value).strip('.') in program.said and 'Traceback' not in program.said, program.said
+
+
+BROKEN = """
+from self_segmentation.io.frames import Frame, Source, SourceKind
+from self_segmentation.nodes import camera_node
+
+class Broken(Source):
+    kind = SourceKind.CAMERA
+
+    def read(self):
+        return Frame([], '', 0)  # no array
+
+camera_node.open_source = lambda *arguments: Broken()
+raise SystemExit(camera_node.main())
+"""
+
+
+def test_unexpected_error_in_camera_thread_ends_node_with_traceback_and_exit_code_1(start):
+    program = start('', '--ros-args', '-r', f'__ns:=/{unique("camera")}', command=[sys.executable, '-c', BROKEN])
+    assert program.exit_code() == 1
+    parts = '[FATAL]', "the thread 'camera' failed", 'Traceback', 'AttributeError'
+    assert all(part in program.said for part in parts), program.said
 
 
 def test_waits_for_missing_camera_with_warning(graph, camera):
@@ -167,22 +196,41 @@ def test_waits_for_missing_camera_with_warning(graph, camera):
     assert program.exit_code() == 0 and 'Traceback' not in program.said and not received
 
 
-def test_opens_late_camera_and_reopens_unplugged_one(graph, camera):
-    """A video among the devices stands for a camera: it comes, gives its frames, is gone, and comes again."""
-    device = Path(f'/dev/shm/self_segmentation_{os.getpid()}.mp4')
-    coming = device.with_suffix('.coming.mp4')
-    program, received = camera(video_device=device)
-    graph.wait_until(lambda: str(device) in program.said and 'trying again' in program.said, 'the warning')
-    try:
-        for _ in range(2):
-            received.clear()
-            shutil.copy(SAMPLE, coming)
-            coming.rename(device)
-            wait_for(graph, program, received, 10)
-            device.unlink()
-            graph.wait_until(lambda: 'gives no frame' in program.said, 'the end of the camera')
-    finally:
-        device.unlink(missing_ok=True)
+PLUGGED = """
+import sys
+import cv2, numpy as np
+
+class Camera:
+    def __init__(self, place):
+        self.file = Path(sys.argv[-1])
+    def isOpened(self):
+        return self.file.exists()
+    def get(self, setting):
+        return 30.0
+    def release(self):
+        pass
+    def read(self):
+        return self.file.exists(), np.zeros((48, 64, 3), np.uint8)
+
+cv2.VideoCapture = Camera
+from self_segmentation.nodes.camera_node import main
+raise SystemExit(main(sys.argv[:-1]))
+"""
+
+
+def test_opens_late_camera_and_reopens_unplugged_one(graph, start, tmp_path):
+    """A device that is there while a file is: it comes, gives its frames, is gone, and comes again."""
+    namespace, device = unique('camera'), tmp_path / 'plugged'
+    received, _ = graph.listen(f'/{namespace}/image_raw')
+    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'video_device:=/dev/video97', '--', device,
+                    command=[sys.executable, '-c', PLUGGED])
+    graph.wait_until(lambda: '/dev/video97' in program.said and 'trying again' in program.said, 'the warning')
+    for _ in range(2):
+        received.clear()
+        device.touch()
+        wait_for(graph, program, received, 10)
+        device.unlink()
+        graph.wait_until(lambda: 'gives no frame' in program.said, 'the end of the camera')
     assert 'Traceback' not in program.said
 
 
@@ -219,18 +267,32 @@ def test_publishes_camera_info_with_image_header(graph, camera, tmp_path):
 def test_skips_camera_info_of_another_size(graph, camera, tmp_path):
     (tmp_path / 'camera.yaml').write_text(CALIBRATION)
     program, received = camera(video_device=ASTRONAUT, image_width=100, camera_info_url=tmp_path / 'camera.yaml')
-    graph.wait_until(lambda: '512x512' in program.said and '100x512' in program.said, 'the complaint')
+    graph.wait_until(lambda: '512x512' in program.said and '100x100' in program.said, 'the complaint')
     assert program.code is None and program.said.count('no camera_info') == 1
 
 
-@pytest.mark.parametrize('text, part', [('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'),
-                                        (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix')])
+@pytest.mark.parametrize('text, part', [
+    ('just: this', 'image_width'), ('[1, 2]', 'list'), ('image_width: 0', '0'), ('{', 'YAML'), ('', 'NoneType'),
+    (CALIBRATION.replace('1, 0]}', '1]}'), 'projection_matrix'), (CALIBRATION.replace('500.0', '1' + 400 * '0'), 'camera_matrix'),
+    (CALIBRATION.replace('500.0', '.nan'), 'camera_matrix'), (CALIBRATION.replace('500.0', 'f'), 'camera_matrix'),
+    (CALIBRATION.replace('image_width: 512', 'image_width: 4294967296'), 'image_width'),
+    (CALIBRATION.replace('rational_polynomial', '[7]'), 'distortion_model'),
+    (CALIBRATION.replace('data: [500.0, 0, 256, 0, 510.5, 256, 0, 0, 1]', 'data: 9'), 'camera_matrix'),
+])
 def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
     path = tmp_path / 'camera.yaml'
     path.write_text(text)
-    with pytest.raises(SourceError) as raised:
+    with pytest.raises(InputError) as raised:
         read_camera_info(str(path))
     assert str(path) in str(raised.value) and part in str(raised.value)
+
+
+@pytest.mark.parametrize('url', ['/missing.yaml', 'file:///missing.yaml', 'file://', 'file:///', 'http://localhost/x.yaml', '\0',
+                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml'])
+def test_refuses_url_without_calibration_by_name(url):
+    with pytest.raises(InputError, match='camera_info_url') as raised:
+        read_camera_info(url)
+    assert repr(url) in str(raised.value)
 
 
 def test_publishes_phone_video_upright_after_rewind(graph, camera, tmp_path):

@@ -13,6 +13,9 @@ from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
+from self_segmentation.io.assets import make_pipeline
+from self_segmentation.settings import Settings
+
 GREY, GREEN = 192, (0, 255, 0)
 
 
@@ -60,6 +63,10 @@ def test_topic_background_shows_newest_image_or_color(node, astronaut):
     node.wait_until(lambda: shows(40, 90, 120, 3, 'rgb8'), 'a small background')
     node.wait_until(lambda: shows(90, 480, 640, 3, 'bgr8'), 'a background of another size')
     node.wait_until(lambda: shows(140, 33, 77, 1, 'mono8'), 'a grey background')
+    deep = np.full((40, 90), 2048, '<u2')  # of a camera of 12 bits
+    deep[0, 0] = 4095
+    sender.publish(message_of(deep[..., None].view(np.uint8).reshape(40, 90, 2), 'mono16'))
+    node.wait_until(lambda: (node.pictures(astronaut)['output'][20, 20] == 128).all(), 'a background of 12 bits')
     sender.publish(message_of(np.zeros((9, 9, 3), np.uint8), 'no such encoding'))
     node.wait_until(lambda: 'no such encoding' in node.program.said, 'the word that a background cannot be used')
     node.wait_until(lambda: (node.pictures(astronaut)['output'][:40, :40] == GREY).all(), 'the colour after silence')
@@ -137,11 +144,110 @@ def test_save_writes_last_frame_and_its_results(node, astronaut, tmp_path):
     assert not answer.success and str(tmp_path / 'file') in answer.message
 
 
-def test_save_without_frame_fails_with_reason(graph, start):
+def saved_in(folder: Path) -> dict[str, np.ndarray]:
+    return {path.stem.rpartition('_')[2]: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in folder.iterdir()}
+
+
+def test_save_writes_what_was_published_and_changes_no_later_frame(graph, start, sample, tmp_path):
+    """With the defaults, by which a frame's mask goes by those before it."""
+    namespace = unique('saving')
+    program = start.node('segmentation_node', namespace, flip='false', save_dir=tmp_path)
+    node = Segmentation(graph, namespace, program, kinds=('mask', 'output'))
+    save, pipeline = service(node, Trigger, 'save'), make_pipeline(Settings().updated({'flip': False}))
+    for number, frame in enumerate(sample[40:60]):
+        message = message_of(frame)
+        message.header.frame_id, message.header.stamp.nanosec = f'{number}', number * 40_000_000
+        results = {kind: picture_of(result) for kind, result in node.results(message, again=30.0).items()}
+        expected = pipeline.process(frame, stamp=number * 0.04)
+        assert np.array_equal(results['mask'], expected.mask) and np.array_equal(results['output'], expected.composite), number
+        if number in (7, 12):
+            for path in tmp_path.iterdir():
+                path.unlink()
+            answer = save()
+            assert answer.success, answer.message
+            saved = saved_in(tmp_path)
+            assert np.array_equal(saved['input'], frame) and np.array_equal(saved['alpha'], expected.alpha)
+            assert all(np.array_equal(saved[kind], results[kind]) for kind in ('mask', 'output'))
+    pipeline.close()
+
+
+def idle_node(graph, start, **parameters):
+    """A node without subscribers, and a way to have it save while frames of a message come."""
     namespace = unique('idle')
-    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace), kinds=())
-    answer = service(node, Trigger, 'save')()
-    assert not answer.success and 'no frame' in answer.message
+    node = Segmentation(graph, namespace, start.node('segmentation_node', namespace, flip='false', **parameters), kinds=())
+    client = graph.node.create_client(Trigger, f'{node.name}/save')
+    node.wait_until(client.service_is_ready, 'the service')
+
+    def save(message=None):
+        def spin():
+            if message is not None:
+                node.send(message)
+            node.spin()
+
+        answer = graph.call(lambda: client.call_async(Trigger.Request()), spin)
+        node.wait_until(lambda: graph.node.count_subscribers(node.topic) == 0, 'the end of the subscription')
+        return answer
+
+    return node, save, client
+
+
+def test_save_without_subscriber_takes_next_frame(graph, start, astronaut, tmp_path):
+    node, save, _ = idle_node(graph, start, save_dir=tmp_path)
+    answer = save(message_of(astronaut))
+    assert answer.success, answer.message
+    saved = saved_in(tmp_path)
+    assert saved.keys() == {'input', 'mask', 'alpha', 'output'} and np.array_equal(saved['input'], astronaut)
+    expected = make_pipeline(Settings().updated({'flip': False})).process(astronaut, still=True)
+    assert all(np.array_equal(saved[kind], getattr(expected, kind)) for kind in ('mask', 'alpha'))
+    assert np.array_equal(saved['output'], expected.composite)
+
+
+def test_save_without_camera_fails_with_reason_and_blocks_nothing(graph, start, astronaut):
+    node, save, client = idle_node(graph, start)
+    asked = client.call_async(Trigger.Request())
+    node.wait_until(lambda: graph.node.count_subscribers(node.topic) == 1, 'the subscription')
+    assert node.change(threshold=0.3) == [] and not asked.done()
+    answer = save()
+    assert not answer.success and f'no camera frames on {node.topic}' in answer.message, answer.message
+    answer = save(message_of(astronaut, 'no such encoding'))
+    assert not answer.success and 'no such encoding' in answer.message, answer.message
+
+
+def test_save_fails_at_once_where_node_is_inactive(graph, start):
+    _, save, _ = idle_node(graph, start, autostart='false')
+    answer = save()
+    assert not answer.success and 'unconfigured' in answer.message
+
+
+def test_paused_node_gives_late_subscriber_last_picture(node, astronaut, sample):
+    pause, expected = service(node, SetBool, 'pause'), make_pipeline(tutorial_settings(flip=True)).process(astronaut)
+    assert node.change(flip=True) == []
+    node.listen('mask')
+    node.results(message_of(astronaut))
+    assert pause(data=True).success
+    node.listen('mask', 'output', 'alpha')
+    message = message_of(sample[0])
+    results = node.results(message)
+    node.listen()
+    node.listen('output')  # nobody listened meanwhile
+    results['output again'] = node.results(message)['output']
+    assert pause(data=False).success
+    assert all(result.header == message.header for result in results.values())
+    for kind, picture in (('mask', expected.mask), ('alpha', expected.alpha), ('output', expected.composite),
+                          ('output again', expected.composite)):
+        assert np.array_equal(picture_of(results[kind]), picture), kind
+
+
+def test_paused_node_without_picture_keeps_next_one(node, astronaut, sample):
+    pause = service(node, SetBool, 'pause')
+    node.listen()
+    assert pause(data=True).success
+    node.listen('output')
+    first = node.pictures(astronaut)['output']
+    second = node.pictures(sample[60])['output']
+    assert pause(data=False).success
+    assert np.array_equal(first, make_pipeline(tutorial_settings(flip=False)).process(astronaut).composite)
+    assert np.array_equal(second, first)
 
 
 def test_covers_first_frames_then_shows_empty_room(hiding, sample):

@@ -1,16 +1,23 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """What the node says of itself on /diagnostics."""
+import itertools
 import os
+import re
+import signal
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 from conftest import TUTORIAL, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from ros import Segmentation, message_of
+from ros import Segmentation, message_of, picture_of
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
-from self_segmentation.nodes.diagnostics import Health
+from self_segmentation.nodes.diagnostics import Health, replaced_for_each
 from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
@@ -100,11 +107,124 @@ def test_counts_dropped_frames(node, astronaut):
 
 def test_several_or_restarted_cameras_count_no_drops():
     health = Health()
-    for number in (7, 8, 5000, 9, 5001, 10, 1, 2, 3):
-        health.arrive(number)
+    one, other, again = b'one', b'other', b'one, started again'
+    for origin in ((one, 7), (other, 10), (one, 8), (other, 11), (one, 9), (again, 40), (other, 12), (again, 41)):
+        health.arrive(0.0, origin)
     assert health.replaced == 0
-    health.arrive(5)
-    assert health.replaced == 1
+    health.arrive(0.0, (again, 44))
+    assert health.replaced == 2
+    health.arrive(0.0)
+    assert health.replaced is None  # a frame without a number
+
+
+def pace_of(spans) -> object:
+    """What is reported after spans of a camera's frames, each given by the numbers of those that were taken."""
+    health = Health()
+    for numbers in spans:
+        for number in numbers:
+            health.arrive(0.0, (b'camera', number))
+            health.serve({})
+        health.report()
+    return health.too_slow
+
+
+def test_is_too_slow_only_where_frames_are_replaced_all_the_time():
+    third = [range(first, first + 30, 3) for first in range(0, 300, 30)]
+    assert pace_of(third[:2]) is None and (pace := pace_of(third)) is not None
+    assert pace.sent is not None and 2.9 < pace.sent / pace.served < 3.1
+    assert pace_of([*third, range(300, 330), range(330, 360), range(360, 390)]) is None  # it keeps up again
+    start = [[0], [*range(40, 70)], [*range(70, 100)], [*range(100, 130)]]  # the model is loaded meanwhile
+    assert pace_of(start) is None
+    assert pace_of([[0, 1, 2, 4, 5], [6, 7, 8, 9, 11], range(12, 18)]) is None  # a lost frame, now and then
+    assert pace_of([[number] for number in range(20)]) is None  # a slow camera
+    assert pace_of([[2 * number] for number in range(20)]) is not None  # and a slower node
+
+
+def taken_of(stamps, seconds=0.075, idle=0.005):
+    """Frames that were taken one after the other, each after some idle seconds."""
+    return [(stamp, number * seconds, idle) for number, stamp in enumerate(stamps)]
+
+
+def test_tells_replaced_frames_by_their_stamps():
+    """Of a camera of 30 Hz of which every second, third or fourth frame is taken, by turns, with noise in its stamps."""
+    noise = np.random.default_rng(1).normal(0, 0.002, 60)
+    numbers = np.cumsum([2, 2, 3, 2, 2, 4] * 8)
+    taken = taken_of([1e9 + number / 30 + noise[index] for index, number in enumerate(numbers)])
+    assert replaced_for_each(taken) == pytest.approx(1.5, abs=0.05)
+    fast = [(stamp * 3, came, idle) for stamp, came, idle in taken]  # of a bag that is played fast
+    assert replaced_for_each(fast) == pytest.approx(1.5, abs=0.05)
+    assert replaced_for_each(taken_of([number / 10 for number in range(40)], 0.1)) == 0  # nothing is replaced
+    gaps = np.cumsum([1, 1, 2, 1, 3] * 8) / 10
+    assert replaced_for_each(taken_of(gaps, 0.16, 0.12)) == 0  # the camera left them out: the node was idle
+
+
+@pytest.mark.parametrize('stamps', [[0.0] * 40, [-float(number) for number in range(40)], [0.1 * number for number in range(10)],
+                                    np.cumsum(np.random.default_rng(1).uniform(0.02, 0.2, 60))],
+                         ids=['zero', 'decreasing', 'few', 'irregular'])
+def test_stamps_that_tell_nothing_of_replaced_frames_are_not_believed(stamps):
+    assert replaced_for_each(taken_of(stamps)) is None
+
+
+def test_node_that_is_busy_all_the_time_is_too_slow_where_nothing_tells_what_it_misses():
+    for busy, is_too_slow in ((0.02, True), (0.0, False)):
+        health = Health()
+        for number in range(48):
+            health.arrive(0.0)
+            time.sleep(busy)
+            health.serve({})
+            time.sleep(0.0 if busy else 0.005)
+            if number % 16 == 15:
+                health.report()
+        assert (health.too_slow is not None) == is_too_slow
+        assert health.too_slow is None or health.too_slow.sent is None
+
+
+FAST_CAMERA = """
+import array, sys, time, rclpy
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('camera', namespace=sys.argv[1])
+publisher = node.create_publisher(Image, 'image_raw', QoSProfile(depth=1))
+image = Image(width=1920, height=1080, step=5760, encoding='bgr8', data=array.array('B', bytes(1920 * 1080 * 3)))
+begin, number = time.monotonic(), 0
+while True:
+    number += 1
+    if sys.argv[2] == 'stamped':
+        image.header.stamp.sec, image.header.stamp.nanosec = 1000 + number // 20, number % 20 * 50_000_000
+    publisher.publish(image)
+    time.sleep(max(begin + number / 20 - time.monotonic(), 0))
+"""
+HUMBLE = """
+from self_segmentation.nodes import inputs
+inputs.HAS_MESSAGE_INFO = False
+from self_segmentation.nodes.segmentation_node import main
+raise SystemExit(main())
+"""
+TOO_SLOW = r'too slow: (\d+) of (\d+) frames a second are served'
+
+
+@pytest.mark.parametrize('program, stamped', [(None, 'unstamped'), (HUMBLE, 'stamped')], ids=['with numbers', 'as in Humble'])
+def test_warns_of_camera_that_is_too_fast_with_what_helps(graph, start, astronaut, program, stamped):
+    namespace = unique('watched')
+    slow = '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'background.type:=blur', '-p', 'background.blur:=0.002'
+    command = [sys.executable, '-c', program] if program else None
+    node = Watched(graph, namespace, start('segmentation_node' if not program else '', *slow, command=command))
+    camera = start('', namespace, stamped, command=[sys.executable, '-c', FAST_CAMERA])
+    graph.listen(f'{node.name}/output')
+
+    def warnings() -> list[re.Match]:
+        return [found for status in node.own() if status.level == WARN and (found := re.search(TOO_SLOW, status.message))]
+
+    node.wait_until(warnings, 'the warning')
+    warning = warnings()[0]
+    served, sent = map(int, warning.groups())
+    assert served < 0.9 * sent + 1 and sent <= 21, warning.string
+    assert all(way in warning.string for way in ('1920x1080', 'model landscape', 'people.most 1', 'frame rate')), warning.string
+    node.wait_until(lambda: re.search(TOO_SLOW, node.program.said), 'the warning in the log')
+    camera.send(signal.SIGKILL)
+    node.listen('output')
+    node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut[:300, :400])))
 
 
 def test_warns_of_missing_camera_with_topics(graph, start):
@@ -135,6 +255,85 @@ def test_reports_unusable_frames_as_error_until_good_ones(node, astronaut):
     assert int(values['frames dropped: unusable']) > 0 and 'step = 7' in values['last error']
     values = node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
     assert 'step = 7' in values['last error']
+
+
+def test_reports_one_bad_frame_until_a_good_one(node, astronaut):
+    """A camera that sends one now and then, and none that can be used."""
+    node.listen('mask')
+    bad = message_of(astronaut, encoding='bgr8', step=7)
+    bad.header.frame_id = 'bad'
+    node.report(ERROR, 'step = 7', lambda: node.own() or (node.send(bad), node.spin()))
+    node.reports.clear()
+    node.wait_until(lambda: len(node.own()) >= 3, 'reports without a frame')
+    assert all(status.level == ERROR and 'step = 7' in status.message for status in node.own())
+    node.report(OK, 'frames a second in', lambda: node.results(message_of(astronaut)))
+
+
+def test_warns_of_stamps_that_do_not_advance_until_they_do(node, astronaut):
+    node.listen('mask')
+
+    def send(second: int):
+        message = message_of(astronaut)
+        message.header.frame_id, message.header.stamp.sec = unique('frame'), second
+        node.results(message)
+
+    node.report(WARN, f'the stamps of {node.topic} do not advance', lambda: send(0))
+    seconds = itertools.count(1)
+    node.report(OK, 'frames a second in', lambda: send(next(seconds)))
+
+
+def test_warns_of_jumping_stamps_and_covers_all_where_people_are_replaced(graph, start, sample):
+    namespace = unique('watched')
+    program = start.node('segmentation_node', namespace, replace='people', flip='false')
+    node, numbers = Watched(graph, namespace, program, kinds=('output',)), itertools.count()
+
+    def send():
+        message = message_of(sample[0])
+        message.header.frame_id, message.header.stamp.sec = unique('frame'), 1_000_000 - next(numbers)
+        assert (picture_of(node.results(message)['output']) == 192).all()
+
+    node.report(WARN, 'all is covered', send)
+
+
+def test_reports_that_it_is_paused(node, astronaut):
+    node.listen('mask')
+    pause = node.graph.node.create_client(SetBool, f'{node.name}/pause')
+    assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
+    values = node.report(OK, 'out, paused', lambda: node.results(message_of(astronaut)))
+    assert values['people'] == values['person present'] == 'unknown'
+    assert node.call(lambda: pause.call_async(SetBool.Request(data=False))).success
+    node.report(OK, 'out', lambda: node.results(message_of(astronaut)))
+
+
+def test_warns_of_film_that_stands_still(graph, start, astronaut, tmp_path):
+    """Its file is cut off while it plays."""
+    film = tmp_path / 'film.avi'
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*'MJPG'), 30, (320, 240))
+    for number in range(60):
+        writer.write(np.random.default_rng(number).integers(0, 256, (240, 320, 3), np.uint8))
+    writer.release()
+    namespace = unique('watched')
+    background = {'background__type': 'video', 'background__video': film}
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
+    node = Watched(graph, namespace, program, kinds=('output',))
+    node.results(message_of(astronaut))
+    os.truncate(film, 0)
+    node.report(WARN, str(film), lambda: node.results(message_of(astronaut)))
+
+
+def test_names_why_pictures_of_background_topic_are_not_shown(node, astronaut):
+    assert node.change(background__type='topic') == []
+    node.listen('mask')
+    sender = node.graph.node.create_publisher(Image, f'{node.name}/background', 1)
+
+    def send():
+        sender.publish(message_of(astronaut, 'no such encoding'))
+        node.results(message_of(astronaut))
+
+    node.report(WARN, f'no picture on {node.name}/background (', send)
+    assert any('no such encoding' in status.message for status in node.own())
+    node.graph.node.destroy_publisher(sender)
+    assert node.change(background__type='color') == []
 
 
 def test_unconfigured_node_reports_stale(graph, start):

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The segmentation node as a managed node: it brings itself up, and a lifecycle manager can take over."""
 import resource
+import shutil
 import signal
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import TUTORIAL, lose_ports, tutorial_settings, unique
+from conftest import ROOT, TUTORIAL, lose_ports, tutorial_settings, unique
 from lifecycle_msgs.srv import ChangeState, GetState
 from ros import Segmentation, message_of, picture_of
 from std_srvs.srv import SetBool
@@ -96,10 +97,10 @@ def test_logs_one_line_per_lifecycle_state(managed):
     for label in ('deactivate', 'cleanup'):
         assert managed.change_state(label)
     lines = [line.split(']: ')[1] for line in managed.program.said[before:].splitlines() if line.startswith('[INFO]')]
+    assert len(lines) == 4  # subscribers that come and go are none of them
     topics = ', '.join(f'{managed.name}/{kind}' for kind in ('output', 'mask', 'alpha'))
     assert lines[0] == f'configured: model general, background color; results on {topics}'
-    assert [line.split()[0] for line in lines[1:]] == ['active:', 'subscribed', 'idle:', 'inactive', 'unconfigured']
-    assert lines[2] == f'subscribed to {managed.topic} (raw)'
+    assert [line.split()[0] for line in lines[1:]] == ['active:', 'inactive', 'unconfigured']
 
 
 def test_debug_log_level_shows_libraries_changes_and_timings(graph, start, astronaut):
@@ -114,6 +115,9 @@ def test_debug_log_level_shows_libraries_changes_and_timings(graph, start, astro
 
     node.wait_until(lambda: node.pictures(astronaut) and said('segment p50 / p95 (ms)'), 'the times')
     assert said('libraries', 'XNNPACK') and said('threshold = 0.4') and '[rcl]' not in node.program.said
+    assert said(f'subscribed to {node.topic} (raw)')
+    node.listen()
+    node.wait_until(lambda: said('idle: no result has subscribers'), 'the end of the subscription')
 
 
 def test_deactivate_unsubscribes_and_activate_resumes(managed, astronaut):
@@ -157,6 +161,30 @@ def test_checks_and_keeps_parameters_in_every_state(managed, astronaut):
     managed.listen('output')
     expected = make_pipeline(tutorial_settings(flip=True, background__color=[1, 2, 3])).process(astronaut).composite
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
+
+
+@pytest.mark.parametrize('values', [
+    {'model': '/missing.tflite'}, {'background__image': '/missing.png'}, {'background__video': '/missing.mp4'},
+    {'model': str(ROOT / 'package.xml')}, {'background__type': 'image', 'background__image': str(ROOT / 'package.xml')}],
+    ids=lambda values: ' '.join(values))
+def test_unconfigured_node_refuses_file_that_cannot_be_used(managed, values):
+    before = managed.values()
+    reasons = managed.change(**values)
+    assert reasons and all('missing' in reason or 'package.xml' in reason or 'needs background.image' in reason
+                           for reason in reasons)
+    assert managed.values() == before and managed.outputs == 0
+    assert managed.change_state('configure') and 'going on with the default' not in managed.program.said
+
+
+def test_configure_fails_where_file_that_was_set_is_gone(managed, tmp_path):
+    model = tmp_path / 'model.tflite'
+    shutil.copy(ROOT / 'models' / 'selfie_segmentation.tflite', model)
+    assert managed.change(model=str(model)) == []
+    model.unlink()
+    assert not managed.change_state('configure') and managed.state == 'unconfigured'
+    assert f'cannot be configured: model {model} does not exist' in managed.program.said
+    assert managed.values()['model'] == str(model)  # nothing else is taken in its place
+    assert managed.change(model='general') == [] and managed.change_state('configure') and managed.state == 'inactive'
 
 
 def test_refuses_invalid_transition(managed):

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
+from std_msgs.msg import String
 
+from self_segmentation.errors import ExitCode
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
-           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM]}
+           'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM], 'SIGHUP': [signal.SIGHUP]}
 
 
 def press(programs: list[Program], numbers: list[int]) -> None:
@@ -189,8 +191,10 @@ WRONG = {  # arguments, environment, what the reason names
     'a node name': (['-r', '__node:=my-node'], {}, ['my-node']),
     'a log level': (['--log-level', 'loud'], {}, ['loud', 'debug, info']),
     'an argument': (['--loud'], {}, ['--loud', 'unknown']),
+    'an enclave': (['--enclave', 'a b'], {}, ['Enclave', 'absolute name']),
     'a parameter of ROS': (['-p', 'use_sim_time:=5'], {}, ['use_sim_time', '5', 'BOOL']),
     'a domain': ([], {'ROS_DOMAIN_ID': 'abc'}, ['ROS_DOMAIN_ID', '232']),
+    'a domain without ports': ([], {'ROS_DOMAIN_ID': '233'}, ['ROS_DOMAIN_ID', '233', '232']),
     'a keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce', 'ROS_SECURITY_KEYSTORE': '/missing'},
                    ['/missing']),
     'no keystore': ([], {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce'},
@@ -199,13 +203,13 @@ WRONG = {  # arguments, environment, what the reason names
 
 
 @pytest.mark.parametrize('arguments, environment, parts', WRONG.values(), ids=list(WRONG))
-def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, environment, parts):
+def test_invalid_ros_argument_exits_2_with_reason(start, tmp_path, arguments, environment, parts):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     arguments = [str(tmp_path / each) if each.endswith('.yaml') else each for each in arguments]
     program = start('camera_node', '--ros-args', *arguments, '-p', f'video_device:={SAMPLE}',
                     env={**os.environ, **environment})
-    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.exit_code() == ExitCode.WILL_FAIL_AGAIN and 'Traceback' not in program.said, program.said
     last = program.said.strip().splitlines()[-1]
     assert all(part in last for part in parts) and '.c:' not in last, program.said
 
@@ -216,13 +220,13 @@ def test_invalid_ros_argument_exits_1_with_reason(start, tmp_path, arguments, en
     ('segmentation_node', 'image_raw', 'subscription.depth', '-3'),
     ('segmentation_node', 'image_raw', 'subscription.history', 'all'),
     ('segmentation_node', 'segmentation/background', 'subscription.reliability', 'good')])
-def test_invalid_qos_override_exits_1_with_topic_and_reason(graph, start, node, topic, name, value):
+def test_invalid_qos_override_exits_2_with_topic_and_reason(graph, start, node, topic, name, value):
     namespace = unique('qos')
     override = f'qos_overrides./{namespace}/{topic}'
     graph.listen(f'/{namespace}/segmentation/output')  # the node subscribes for it
     program = start.node(node, namespace, video_device=SAMPLE, background__type='topic', **{f'{override}.{name}': value})
     graph.wait_until(lambda: program.code is not None, 'the end')
-    assert program.exit_code() == 1 and 'Traceback' not in program.said, program.said
+    assert program.exit_code() == ExitCode.WILL_FAIL_AGAIN and 'Traceback' not in program.said, program.said
     assert program.said.strip().splitlines()[-1].startswith(f'{override} is not allowed: '), program.said
 
 
@@ -262,6 +266,92 @@ def test_failing_service_request_does_not_end_node(graph, start):
 
     assert [success(number) for number in (1, 7, 1)] == [True, False, True]
     assert 'Failed to trigger transition' in program.said and 'Traceback' not in program.said
+
+
+FAILING = """
+import rclpy, sys
+from self_segmentation.nodes import lifetime
+from std_msgs.msg import String
+
+def make_node():
+    node = rclpy.create_node('failing')
+
+    def on_timer():
+        raise ValueError('x' * 5000)
+
+    def on_message(message):
+        print(f'got {message.data}', flush=True)
+        {}[message.data]
+
+    if sys.argv[1] == 'in a callback':
+        node.create_timer(0.01, on_timer)
+        node.create_timer(0.01, lambda: node.executor.create_task(lambda: 1 / 0))  # as what waits for an answer is called
+        node.create_subscription(String, '~/words', on_message, 10)
+    else:
+        def take(self, timer):
+            raise ValueError('no timer for you')
+        lifetime.SingleThreadedExecutor._take_timer = take
+        node.create_timer(0.01, on_timer)
+    return node
+
+sys.exit(lifetime.run(make_node))
+"""
+
+
+def test_failing_callbacks_do_not_end_node_and_are_logged_once(graph, start):
+    name = unique('failing')
+    program = start('', 'in a callback', '--ros-args', '-r', f'__node:={name}', command=[sys.executable, '-c', FAILING])
+    sender = graph.node.create_publisher(String, f'/{name}/words', 10)
+
+    def send() -> None:
+        assert program.code is None, program.said
+        sender.publish(String(data='hello'))
+        graph.spin()
+
+    graph.wait_until(lambda: sender.get_subscription_count() or program.code is not None, 'the subscription')
+    wait_until(lambda: program.said.count('got hello') >= 5 and 'by zero' in program.said, 'messages', send)
+    said = program.said
+    origin = f'a message on /{name}/words (published by {graph.node.get_fully_qualified_name()})'
+    assert f"{origin} was not handled: KeyError: 'hello'" in said
+    assert said.count("KeyError: 'hello'") == said.count('in on_message') == 1
+    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and 'x' * 500 not in said
+    assert said.count('a callback failed: ZeroDivisionError') == 1
+    program.send(signal.SIGINT)
+    assert program.exit_code() == 0
+
+
+def test_node_whose_callbacks_are_held_up_ends(start):
+    """What fails in rclpy itself leaves it with a callback that never ends: nothing would be served any more."""
+    program = start('', 'in rclpy', command=[sys.executable, '-c', FAILING])
+    assert program.exit_code() == 1 and 'no timer for you' in program.said
+
+
+FAILING_THREAD = """
+import sys, threading, rclpy
+from self_segmentation.nodes.lifetime import run
+
+def make_node():
+    def fail():
+        raise {'SystemExit': SystemExit, 'KeyError': KeyError}[sys.argv[1]]('nobody expects it')
+    threading.Thread(target=fail, name='worker').start()
+    return rclpy.create_node('failing')
+
+raise SystemExit(run(make_node, []))
+"""
+
+
+def test_failed_thread_ends_node_with_traceback_and_exit_code_1(start):
+    program = start('', 'KeyError', command=[sys.executable, '-c', FAILING_THREAD])
+    assert program.exit_code() == 1
+    parts = '[FATAL]', "the thread 'worker' failed", 'Traceback', "KeyError: 'nobody expects it'"
+    assert all(part in program.said for part in parts), program.said
+
+
+def test_thread_that_ends_itself_does_not_end_node(graph, start):
+    program = start('', 'SystemExit', command=[sys.executable, '-c', FAILING_THREAD])
+    graph.wait_until(lambda: 'failing' in graph.node.get_node_names() or program.code is not None, 'the node')
+    program.send(signal.SIGINT)
+    assert program.exit_code() == 0 and not program.said, program.said
 
 
 UNENDING = """

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from conftest import ONE_PIXEL
 from ros import message_of, picture_of
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.errors import ImageError
-from self_segmentation.nodes.messages import ENCODINGS, BitDepth, ImageWriter, to_bgr
+from self_segmentation.nodes.messages import ENCODINGS, BitDepth, ImageWriter, compressed_to_bgr, to_bgr
 from self_segmentation.picture.decoding import MAX_SIDE
 
 BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
@@ -22,8 +22,9 @@ EVEN_SIZES = [(6, 8), (2, 2), (480, 642)]
 
 # Bytes of a pixel in a row.
 BYTES = {**dict.fromkeys([*ENCODINGS, 'mono16', '16UC1'], 2), **dict.fromkeys(['bgr8', 'rgb8', '8UC3'], 3),
-         **dict.fromkeys(['bgra8', 'rgba8', '8UC4'], 4), **dict.fromkeys(['mono8', '8UC1', 'nv12'], 1),
-         **{f'bayer_{order}8': 1 for order in BAYER}}
+         **dict.fromkeys(['bgra8', 'rgba8', '8UC4'], 4), **dict.fromkeys(['mono8', '8UC1', 'nv12', 'nv21', 'nv24'], 1),
+         **dict.fromkeys(['bgr16', 'rgb16', '16UC3'], 6), **dict.fromkeys(['bgra16', 'rgba16', '16UC4'], 8),
+         **{f'bayer_{order}8': 1 for order in BAYER}, **{f'bayer_{order}16': 2 for order in BAYER}}
 
 
 def noise(*shape) -> np.ndarray:
@@ -94,13 +95,30 @@ def test_decodes_luma_and_chroma_of_packed_yuv(encoding, places, size, padding):
 
 @pytest.mark.parametrize('padding', PADDINGS)
 @pytest.mark.parametrize('size', EVEN_SIZES)
-def test_decodes_chroma_plane_of_nv12(size, padding):
+@pytest.mark.parametrize('encoding, at_u, at_v', [('nv12', 0, 1), ('nv21', 1, 0)])
+def test_decodes_chroma_plane_of_half_size(encoding, at_u, at_v, size, padding):
     height, width = size
-    y, uv = noise(height, width).clip(16), noise(height // 2, width // 2, 2)
-    message = message_of(np.vstack([y, uv.reshape(height // 2, width)]), 'nv12', padding)
-    message.height = height
-    large = uv.repeat(2, axis=0).repeat(2, axis=1)
-    assert_close(to_bgr(message), from_yuv(y, large[..., 0], large[..., 1]))
+    y, chroma = noise(height, width).clip(16), noise(height // 2, width // 2, 2)
+    message = message_of(np.vstack([y, chroma.reshape(height // 2, width)]), encoding, padding, height=height)
+    message.data = message.data[:len(message.data) - padding]  # the last row need not have it
+    large = chroma.repeat(2, axis=0).repeat(2, axis=1)
+    assert_close(to_bgr(message), from_yuv(y, large[..., at_u], large[..., at_v]))
+
+
+@pytest.mark.parametrize('padding', PADDINGS)
+@pytest.mark.parametrize('size', SIZES)
+def test_decodes_chroma_plane_of_nv24(size, padding):
+    """It has all pixels, in rows of two bytes a pixel: twice as long as those of the luma, as V4L2 and libcamera have it."""
+    y, chroma = noise(*size).clip(16), noise(*size, 2)
+    message = message_of(y, 'nv24', padding)
+    message.data += message_of(chroma, 'nv24', 2 * padding).data
+    for kept in (len(message.data), len(message.data) - 2 * padding):
+        message.data = message.data[:kept]
+        assert_close(to_bgr(message), from_yuv(y, chroma[..., 0], chroma[..., 1]))
+    message.data = message.data[:-1]
+    assert f'{len(message.data)} bytes' in refused(message) and f'takes {3 * size[0] * message.step}' in refused(message)
+    message.step = size[1] - 1
+    assert f'at least {size[1]} bytes' in refused(message)
 
 
 @pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
@@ -132,6 +150,32 @@ def test_bit_depth_grows_with_brightest_value_only():
     assert said == [(10, 0), (12, 1024), (16, 65535)]
 
 
+@pytest.mark.parametrize('encoding, order', [('bgr16', [0, 1, 2]), ('rgb16', [2, 1, 0]), ('bgra16', [0, 1, 2]),
+                                             ('rgba16', [2, 1, 0]), ('16UC3', [0, 1, 2]), ('16UC4', [0, 1, 2])])
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize('bits, shift', [(12, 4), (16, 8)])
+def test_deep_colours_use_bit_depth_of_camera(bits, shift, big, encoding, order):
+    channels = BYTES[encoding] // 2
+    values = np.random.default_rng(bits).integers(0, 1 << bits, (5, 7, channels), np.uint16).astype('>u2' if big else '<u2')
+    values[0, 0, :3] = (1 << bits) - 1
+    values[..., 3:] = 65535  # alpha says nothing of the camera
+    picture = to_bgr(message_of(values, encoding, 6, is_bigendian=big))
+    assert picture.dtype == np.uint8 and np.array_equal(picture, (values >> shift)[..., order])
+
+
+@pytest.mark.parametrize('bits, shift', [(10, 2), (12, 4), (16, 8)])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_png_of_16_bits_uses_bit_depth_of_camera(bits, shift, channels):
+    values = np.full((4, 5, channels), 1 << (bits - 1), np.uint16)
+    values[0, 0] = (1 << bits) - 1
+    message = CompressedImage(format='mono16; png compressed ', data=cv2.imencode('.png', values)[1].tobytes())
+    depth, said = BitDepth(lambda *change: said.append(change)), []
+    for _ in range(2):
+        picture = compressed_to_bgr(message, depth)
+        assert picture.dtype == np.uint8 and np.array_equal(picture, np.broadcast_to(values[..., :3] >> shift, (4, 5, 3)))
+    assert said == [(bits, (1 << bits) - 1)]
+
+
 @pytest.mark.parametrize('order', ['rggb', 'bggr', 'gbrg'])  # the fourth one it does not know
 def test_bayer_matches_cv_bridge(order):
     message = message_of(noise(12, 16), f'bayer_{order}8')
@@ -152,19 +196,19 @@ def test_every_bayer_order_keeps_uniform_colour(bits, order, color, padding):
 
 def test_every_encoding_is_tested():
     assert set(ENCODINGS) == {'bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', '8UC3', '8UC4', '8UC1', 'yuv422_yuy2', 'yuyv', 'yuv422',
-                              'uyvy', 'nv12', *(f'bayer_{order}8' for order in BAYER)}
+                              'uyvy', 'nv12', 'nv21', *(f'bayer_{order}8' for order in BAYER)}
 
 
-@pytest.mark.parametrize('encoding', ['yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12'])
+@pytest.mark.parametrize('encoding', ['yuv422_yuy2', 'yuyv', 'yuv422', 'uyvy', 'nv12', 'nv21'])
 def test_refuses_odd_size_of_subsampled_encodings(encoding):
     message = message_of(noise(6, 7, 2), encoding)
     assert encoding in refused(message) and '7x6' in refused(message) and 'even' in refused(message)
-    if encoding == 'nv12':
+    if encoding in ('nv12', 'nv21'):
         message.width, message.height = 6, 7
         assert '6x7' in refused(message)
 
 
-@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', 'bayer_rggb8', 'nonsense'])
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'nv24', 'mono16', 'rgba16', 'nonsense'])
 @pytest.mark.parametrize('width, height', [(0, 0), (0, 480), (640, 0), (20000, 20000), (MAX_SIDE + 1, 1), (1, MAX_SIDE + 1),
                                            (2 ** 32 - 1, 2 ** 32 - 1)])
 def test_refuses_zero_or_absurd_size_without_allocating(encoding, width, height):
@@ -182,26 +226,36 @@ def test_accepts_largest_size():
         assert to_bgr(message_of(noise(*size), 'mono8')).shape == (*size, 3)
 
 
-@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', '16UC1'])
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', '16UC1', 'rgb16'])
 @pytest.mark.parametrize('kept', [0, 1, -1])
 def test_refuses_short_data_with_its_length(encoding, kept):
-    message = message_of(noise(6, 8, 4), encoding)
+    message = message_of(noise(6, 8, 6), encoding)
     message.step = 8 * BYTES[encoding]
-    whole = message.step * (9 if encoding == 'nv12' else 6)
+    whole = message.step * (9 if encoding in ('nv12', 'nv21') else 6)
     message.data = message.data[:whole]
     to_bgr(message)
     message.data = message.data[:kept % whole if kept else 0]
     assert f'{len(message.data)} bytes' in refused(message) and encoding in refused(message) and '8x6' in refused(message)
 
 
-def test_padding_of_last_row_is_optional():
-    pixels = noise(5, 7, 3)
-    message = message_of(pixels, 'bgr8', 11)
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16', 'rgba16', 'bayer_rggb16'])
+def test_padding_of_last_row_is_optional(encoding):
+    half = encoding in ('nv12', 'nv21')
+    message = message_of(noise(9 if half else 6, 8 * BYTES[encoding]), encoding, 11, width=8, height=6)
+    expected = to_bgr(message)
     message.data = message.data[:-11]
-    assert np.array_equal(to_bgr(message), pixels)
+    assert np.array_equal(to_bgr(message), expected)
 
 
-@pytest.mark.parametrize('encoding', [*ENCODINGS, 'mono16'])
+def test_error_does_not_repeat_all_of_a_foreign_text():
+    message = message_of(noise(4, 6), 'x' * 1_000_000)
+    assert len(refused(message)) < 2000
+    with pytest.raises(ImageError) as raised:
+        compressed_to_bgr(CompressedImage(format='x' * 1_000_000, data=b'nothing'))
+    assert len(str(raised.value)) < 2000
+
+
+@pytest.mark.parametrize('encoding', [*ENCODINGS, 'nv24', 'mono16', 'rgba16'])
 def test_refuses_step_below_row_length(encoding):
     message = message_of(noise(6, 8, 4), encoding)
     row = 8 * BYTES[encoding]
@@ -213,7 +267,7 @@ def test_refuses_step_below_row_length(encoding):
 @pytest.mark.parametrize('encoding', ['nonsense', '', 'BGR8', 'jpeg', 'rgb', '32FC1', '8UC5'])
 def test_refuses_unknown_encoding_with_known_ones(encoding):
     reason = refused(message_of(noise(4, 6, 4), encoding))
-    assert repr(encoding) in reason and all(known in reason for known in [*ENCODINGS, 'mono16'])
+    assert repr(encoding) in reason and all(known in reason for known in [*ENCODINGS, 'nv24', 'mono16', 'rgba16'])
 
 
 def test_refuses_short_data_of_cv_bridge_encoding():

@@ -9,10 +9,13 @@ from conftest import unique, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterEvent, ParameterValue
+from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.parameter import Parameter
 
+from self_segmentation.nodes import remote as remote_module
 from self_segmentation.nodes.parameters import descriptor
-from self_segmentation.nodes.remote import RemoteNode, parameter_message, plain, summary
+from self_segmentation.nodes.remote import RemoteNode, Requests, parameter_message, plain, summary
+from self_segmentation.nodes.watched import Privacy
 from self_segmentation.settings import TUNABLES
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -120,3 +123,135 @@ def test_parameter_declared_while_others_load_is_found(graph, other):
     remote.event = ParameterEvent(new_parameters=[Parameter('late', value=3).to_parameter_msg()])
     remote.load_until(lambda parameters: 'late' in parameters, graph, other)
     assert remote.parameters['late']['value'] == 3 and remote.parameters['gain']['value'] == 1.0
+
+
+# ---- a node that hangs: its services are there, and nothing is answered
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Less patience than a user has."""
+    monkeypatch.setattr(remote_module, '_PATIENCE', 0.1)
+    monkeypatch.setattr(remote_module, '_PAUSES', (0.05, 0.4))
+
+
+@pytest.fixture
+def requests(graph, other):
+    requests = Requests(graph.node, other.get_fully_qualified_name(), {GetParameters: 'get_parameters'})
+    graph.wait_until(lambda: requests.has(GetParameters), 'the service')
+    yield requests
+    requests.close()
+
+
+def spin(graph, other) -> None:
+    """Let the one ask and the other answer."""
+    rclpy.spin_once(other, timeout_sec=0.02)
+    graph.spin()
+
+
+def open_requests(node) -> int:
+    """How many requests rclpy keeps for the clients of a node."""
+    return sum(len(client._pending_requests) for client in node.clients)
+
+
+def asked(requests) -> list:
+    """Ask for a parameter; the list that the answer's values come into, or the reason."""
+    result = []
+    requests.ask(GetParameters, GetParameters.Request(names=['gain']), lambda answer: result.append(answer.values), result.append)
+    return result
+
+
+def test_one_request_of_a_service_is_open_at_a_time(graph, other, requests):
+    results, most = [asked(requests) for _ in range(5)], []
+
+    def answer() -> None:
+        most.append(open_requests(graph.node))
+        spin(graph, other)
+
+    wait_until(lambda: all(results), 'the answers', answer)
+    assert max(most) == 1 and [result[0][0].double_value for result in results] == [1.0] * 5
+    assert not requests.are_open(GetParameters) and open_requests(graph.node) == 0
+
+
+def test_unanswered_request_fails_with_those_that_wait(graph, requests, quick):
+    results = [asked(requests) for _ in range(5)]
+    graph.wait_until(lambda: requests.poll() or all(results), 'the end of the patience')
+    assert all('did not answer within' in result[0] for result in results)
+    assert not requests.are_open(GetParameters) and open_requests(graph.node) == 0
+
+
+def test_hung_node_is_asked_ever_more_rarely_until_it_answers(graph, other, requests, quick):
+    pauses = []
+    for _ in range(5):
+        graph.wait_until(lambda: requests.are_due(GetParameters), 'the end of the pause')
+        result = asked(requests)
+        graph.wait_until(lambda: requests.poll() or result, 'the end of the patience')  # noqa: B023
+        assert not requests.are_due(GetParameters)
+        pauses.append(requests._pauses[GetParameters][1])
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.4]
+    result = []
+
+    def go_on() -> None:
+        requests.poll()
+        if requests.are_due(GetParameters):
+            result[:] = [asked(requests)]
+        spin(graph, other)
+
+    wait_until(lambda: result and result[0] and not isinstance(result[0][0], str), 'the answer', go_on)
+    assert requests.are_due(GetParameters)
+
+
+def test_late_answer_is_ignored(graph, other, requests, quick):
+    result = asked(requests)
+    graph.wait_until(lambda: requests.poll() or result, 'the end of the patience')
+    for _ in range(20):
+        spin(graph, other)
+    assert len(result) == 1
+
+
+def test_failing_answer_is_reported_to_who_asked(graph, other, requests):
+    result = []
+    requests.ask(GetParameters, GetParameters.Request(names=['gain']), lambda answer: answer.nothing, result.append)
+    wait_until(lambda: result, 'the reason', lambda: spin(graph, other))
+    assert 'get_parameters is not understood' in result[0] and 'nothing' in result[0]
+    assert not requests.are_due(GetParameters)  # not at once again
+    wait_until(lambda: requests.are_due(GetParameters), 'the end of the pause')
+
+
+def test_nothing_grows_while_a_node_hangs(graph, other, quick):
+    """Neither by asking for its parameters, nor by asking whether it covers people."""
+    name = other.get_fully_qualified_name()
+    remote, privacy, most = RemoteNode(graph.node, name, lambda _: None), Privacy(graph.node), []
+    failures = set()
+
+    def poll() -> None:
+        remote.poll()
+        privacy.poll([name])
+        graph.spin()
+        most.append(open_requests(graph.node))
+        failures.update(seconds for _, seconds in (*remote._requests._pauses.values(),
+                                                   *privacy._asked[name][1]._pauses.values()))
+
+    wait_until(lambda: len(failures) >= 3, 'three failures', poll)
+    assert max(most) == 2 and ListParameters in remote._requests._pauses
+    wait_until(lambda: remote.is_known and name in privacy._covers, 'the answers', lambda: poll() or spin(graph, other))
+    assert remote.parameters['gain']['value'] == 1.0 and open_requests(graph.node) == 0
+    remote.close()
+    privacy.poll([])
+
+
+def test_node_without_parameters_is_asked_once(graph, other):
+    other.undeclare_parameter('gain')
+    loads = []
+
+    class Counting(RemoteNode):
+        def load(self) -> None:
+            loads.append(1)
+            super().load()
+
+    remote = Counting(graph.node, other.get_fully_qualified_name(), lambda _: None)
+    wait_until(lambda: remote.is_known, 'the answers', lambda: remote.poll() or spin(graph, other))
+    for _ in range(20):
+        remote.poll()
+        spin(graph, other)
+    assert loads == [1] and remote.parameters == {}
+    remote.close()

@@ -55,6 +55,6 @@ def test_mediapipe_with_metrics_is_logged_once_and_reported(run, graph, tmp_path
 
 def test_missing_runtime_ends_node_with_reason(run):
     program = run(unique('missing'), 'ai_edge_litert', runtime='litert')
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     assert "runtime 'litert': ai-edge-litert cannot be used (ImportError: it is not installed): install it" in program.said
     assert 'going on with the default' not in program.said and 'Traceback' not in program.said

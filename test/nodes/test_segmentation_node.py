@@ -3,6 +3,7 @@
 """The segmentation node as its users meet it: a process of its own, topics and parameters."""
 import array
 import signal
+import sys
 
 import cv2
 import numpy as np
@@ -193,6 +194,30 @@ def test_refuses_parameter_of_unknown_type(node, graph, service):
     result = answer.results[0] if service is SetParameters else answer.result
     assert not result.successful and 'threshold' in result.reason and '99' in result.reason
     assert node.values() == USUAL
+
+
+TRIPS = """
+from self_segmentation.nodes import segmentation_node
+
+def reconfigure(pipeline, settings, given, really=segmentation_node.reconfigure):
+    if settings.threshold == 0.9:
+        raise ZeroDivisionError('nobody expects it')
+    really(pipeline, settings, given)
+
+segmentation_node.reconfigure = reconfigure
+raise SystemExit(segmentation_node.main())
+"""
+
+
+def test_change_that_fails_unexpectedly_is_refused_and_leaves_all_as_it_was(graph, start, astronaut):
+    namespace = unique('trips')
+    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=[sys.executable, '-c', TRIPS])
+    node = Segmentation(graph, namespace, program, kinds=('mask',))
+    before = node.values()
+    [reason] = node.change(threshold=0.9)
+    assert 'ZeroDivisionError: nobody expects it' in reason and node.values() == before
+    assert node.change(flip=not before['flip']) == [] and node.values() == {**before, 'flip': not before['flip']}
+    assert node.results(message_of(astronaut)) and 'Traceback' in program.said
 
 
 def test_parameter_cannot_be_deleted(node):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures for a page: those of one frame together, encoded when somebody takes them."""
 import array
+import random
 
 import cv2
 import numpy as np
@@ -99,3 +100,42 @@ def test_compressed_pictures_stay_as_they_are():
     assert encoded(CompressedImage(format='png', data=array.array('B', data)), 1280, 80) == data
     with pytest.raises(ImageError, match="format = 'svg'"):
         encoded(CompressedImage(format='svg', data=array.array('B', b'<svg onload="alert(1)"/>')), 1280, 80)
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'bgra8', 'rgba8'])
+def test_shows_image_whose_last_row_has_no_padding(encoding):
+    pixels = np.full((48, 64, len(encoding) - 1), 200, np.uint8)
+    message = message_of(pixels, encoding, padding=12)
+    expected = encoded(message, 1280, 95)
+    message.data = message.data[:-12]
+    assert encoded(message, 1280, 95) == expected
+
+
+@pytest.mark.parametrize('bits', [10, 12, 16])
+@pytest.mark.parametrize('is_compressed', [False, True])
+def test_deep_image_is_as_bright_as_its_bits_allow(bits, is_compressed):
+    values = np.full((48, 64), 1 << bits - 1, '<u2')
+    values[:8] = (1 << bits) - 1
+    message = message_of(values[..., None].view(np.uint8).reshape(48, 64, 2), 'mono16')
+    if is_compressed:
+        message = CompressedImage(format='mono16; png compressed ', data=cv2.imencode('.png', values)[1].tobytes())
+    found = decoded(encoded(message, 1280, 95))
+    assert found[16:].mean() == pytest.approx(128, abs=4) and found[:6].mean() == pytest.approx(255, abs=4)
+
+
+def test_strange_images_are_shown_or_refused():
+    dice = random.Random(2)
+    whole = message_of(np.full((48, 64, 4), 50, np.uint8), padding=12)
+    for encoding in ('bgr8', 'bgra8', 'rgba8', 'mono16', 'nv12', 'nv24', 'rgba16', '32FC1', '', 'x' * 100_000, '\U0010ffff'):
+        for _ in range(100):
+            numbers = [0, 1, 47, 48, 64, 65, 268, 8192, 1 << 31, (1 << 32) - 1]
+            sizes = {name: dice.choice(numbers) for name in ('width', 'height', 'step')}
+            data = whole.data[:dice.choice([0, 1, 268 * 47 + 256, len(whole.data)])]
+            try:
+                assert decoded(encoded(Image(**sizes, encoding=encoding, data=data), 1280, 80)) is not None
+            except (ImageError, cv2.error) as error:
+                assert len(str(error)) < 2000
+    for data in (b'', b'\x89PNG\r\n\x1a\n' + bytes(16) + b'\x10' + bytes(9), b'\xff\xd8', bytes(100)):
+        with pytest.raises(ImageError) as raised:
+            encoded(CompressedImage(format='x' * 100_000, data=data), 1280, 80)
+        assert len(str(raised.value)) < 2000

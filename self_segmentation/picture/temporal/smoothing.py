@@ -103,7 +103,7 @@ class TemporalSmoother:
         last, s = self._last, self._settings
         if last is None or motion.difference is None or not (s.temporal_smoothing or s.temporal_hysteresis):
             return None
-        moved = np.clip(motion.difference * (1 / s.temporal_motion_threshold) - 1.0, 0.0, 1.0)
+        moved: Array = np.clip(motion.difference * (1 / s.temporal_motion_threshold) - 1.0, 0.0, 1.0)
         moved = cv2.blur(cv2.dilate(moved, np.ones((3, 3), np.uint8)), (3, 3))
         # a little memory even where it moves, but none when everything does: then it is the camera
         calm = min(1.0, max(0.0, 1.5 - 2.0 * cv2.mean(moved)[0]))

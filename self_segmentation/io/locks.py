@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One program at a time writes to an output."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import stat
+from pathlib import Path
+
+from ..errors import SourceError
+
+__all__ = ['claim']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+
+
+def claim(path: Path, shared: bool = False) -> int:
+    """
+    Open an output and lock it; return its file descriptor. Closing it, or the end of the process, gives the output back.
+
+    A file that is there keeps its content, one that is not is made; a folder must be there. Only regular files and folders are
+    locked. Locks are those of ``flock``, which a container sees as well.
+
+    :param shared: whether others that claim it so, too, may have it at the same time.
+    :raises SourceError: another program writes to it.
+    :raises OSError: it cannot be opened.
+    """
+    while True:
+        descriptor = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT), 0o666)
+        try:
+            _lock(path, descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # what was opened was renamed or removed by the program that had it
+
+
+def _lock(path: Path, descriptor: int, kind: int) -> None:
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SourceError(f'{path} is being written by another program: wait for its end, or give another output') from error
+    except OSError as error:  # some network file systems know no locks
+        _LOGGER.warning('%s cannot be locked (%s): let no other program write to it', path, error.strerror)

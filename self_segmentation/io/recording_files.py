@@ -1,0 +1,427 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a recording, MCAP or SQLite, compressed or not: each gives what can be read of it, and says what cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import yaml
+
+from ..errors import InputError
+
+__all__ = ['ENDINGS', 'ROS1_ENDING', 'ZSTD_ENDING', 'Origin', 'RecordingFile', 'begins_as_recording', 'is_ros2', 'library_errors',
+           'reason_of', 'require_libraries', 'zstd_module']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+_MCAP, _SQLITE, _ZSTD, _ROS1 = b'\x89MCAP0\r\n', b'SQLite format 3\0', b'\x28\xb5\x2f\xfd', b'#ROSBAG V'
+ENDINGS = ('.mcap', '.db3')
+ZSTD_ENDING, ROS1_ENDING = '.zstd', '.bag'
+_BESIDE = ('-wal', '-journal')  # what SQLite has not taken in yet, or is to undo
+_CDR = 'cdr'  # how ROS 2 encodes messages; the first byte of one is zero
+_QOS = 'offered_qos_profiles'
+
+
+class Origin(NamedTuple):
+    """Schema (None where it has none) and channel of an MCAP file, as its library gives them."""
+
+    schema: Any
+    channel: Any
+
+
+def zstd_module() -> Any:
+    """Return Python's module for zstd, or what takes its place before Python 3.14."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def require_libraries(what: str) -> None:
+    """
+    Import what recordings need.
+
+    :raises InputError: something is missing.
+    """
+    try:
+        import mcap.reader  # noqa: F401
+        import rosbags.rosbag2  # noqa: F401
+
+        zstd_module()
+    except ImportError as error:
+        raise InputError(f'recording {what!r}: recordings need rosbags and mcap, which cannot be imported ({error}): '
+                         f'{sys.executable} -m pip install --no-deps rosbags mcap apsw backports.zstd lz4 ruamel.yaml '
+                         'typing_extensions zstandard') from error
+
+
+def library_errors() -> tuple[type[Exception], ...]:
+    """Return what the libraries raise for damaged files and full disks."""
+    import zstandard
+    from mcap.exceptions import McapError
+    from rosbags.rosbag2 import ReaderError, WriterError
+
+    return (sqlite3.Error, yaml.YAMLError, McapError, ReaderError, WriterError, zstandard.ZstdError, zstd_module().ZstdError,
+            ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+            ValueError, struct.error)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says, or its name where it says nothing."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def _begin(path: Path) -> bytes:
+    with path.open('rb') as file:
+        return file.read(16)
+
+
+def begins_as_recording(path: Path) -> bool:
+    """
+    Return whether a file begins as a recording does.
+
+    :raises OSError: it cannot be read.
+    """
+    return _begin(path).startswith((_MCAP, _SQLITE, _ZSTD, _ROS1))
+
+
+def is_ros2(connection: Any) -> bool:
+    """Return whether the messages of a connection are those of ROS 2."""
+    return bool(connection.ext.serialization_format == _CDR)
+
+
+class RecordingFile:
+    """
+    A file of a recording: it gives what can be read.
+
+    ``connections`` are rosbags'; the ``owner`` of those of an MCAP file is their :class:`Origin`. ``damage`` is what is not
+    whole, as the end of a sentence; reading finds more. ``storage`` is ``mcap`` or ``sqlite3``, '' where it is neither.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.storage, self.connections = path, '', list[Any]()
+        self._damages, self._closing = list[str](), contextlib.ExitStack()
+        self._errors = library_errors()
+        self._reader: Any = None
+        try:
+            self._open()
+        except FileNotFoundError:
+            self._damages.append('is missing')
+        except self._errors as error:
+            self._damages.append(f'cannot be read: {reason_of(error)}')
+
+    @property
+    def damage(self) -> str:
+        """What is not whole, as the end of a sentence; '' as far as nothing was found."""
+        return ' and '.join(self._damages)
+
+    @property
+    def has_compressed_chunks(self) -> bool:
+        """Whether it is an MCAP file that is compressed in itself."""
+        return bool(getattr(self._reader, 'is_compressed', False))
+
+    @property
+    def has_qos_in_words(self) -> bool:
+        """Whether it writes QoS as Jazzy does: ``history: keep_last``, not ``history: 1``."""
+        return any(re.search(r'history: [a-z]', text) for text in getattr(self._reader, 'qos', ()))
+
+    @property
+    def undefined(self) -> list[str]:
+        """Types of ROS 2 whose definition it lacks, though it is a file that has definitions."""
+        if not getattr(self._reader, 'has_definitions', False):
+            return []
+        return sorted({each.msgtype for each in self.connections if is_ros2(each) and not each.msgdef.data})
+
+    def _open(self) -> None:
+        place = self.path
+        if (begin := _begin(place)).startswith(_ZSTD):
+            place = self._decompressed()
+            begin = _begin(place)
+        if begin.startswith(_ROS1) or self.path.suffix.lower() == ROS1_ENDING:
+            raise ValueError(f'ROS 1: convert it with rosbags-convert --src {self.path} --dst {self.path.with_suffix("")}')
+        if begin.startswith(_SQLITE):
+            self.storage = 'sqlite3'
+            self._reader = _Database(self._with_what_lies_beside(place))
+        elif begin.startswith(_MCAP):
+            self.storage = 'mcap'
+            self._reader = _Mcap(place)
+        else:
+            raise ValueError('it is neither MCAP nor SQLite' if begin else 'it is empty')
+        self._closing.callback(self._reader.close)
+        self._reader.open()
+        self._damages += self._reader.damages
+        self.connections = self._reader.connections
+
+    def _scratch(self) -> Path:
+        """Return a folder for temporary files: nothing is written where the recording lies, which may be read-only."""
+        return Path(self._closing.enter_context(TemporaryDirectory(prefix='self_segmentation_')))
+
+    def _decompressed(self) -> Path:
+        place = self._scratch() / 'file'
+        zstd = zstd_module()
+        with zstd.open(self.path, 'rb') as file, place.open('wb') as to:
+            try:
+                shutil.copyfileobj(file, to, 1 << 20)
+            except (EOFError, zstd.ZstdError) as error:  # what came before may be whole
+                self._damages.append(f'is damaged: {reason_of(error)}')
+        return place
+
+    def _with_what_lies_beside(self, place: Path) -> Path:
+        """
+        Return a database with what lies in its ``-wal`` or ``-journal``.
+
+        A recorder that was killed leaves one. SQLite takes it in only where it may write, so a copy is opened.
+        """
+        real = place.resolve()  # SQLite looks there, too
+        beside = [path for path in (real.with_name(real.name + ending) for ending in _BESIDE)
+                  if path.is_file() and path.stat().st_size]
+        if not beside:
+            return place
+        folder = self._scratch()
+        for path in (real, *beside):
+            try:
+                shutil.copyfile(path, folder / path.name)
+            except OSError as error:
+                raise OSError(f'{path} cannot be copied to {folder} ({error.strerror}), to take in what {beside[0].name} has: '
+                              'give a TMPDIR with room for it') from error
+        return folder / real.name
+
+    def messages(self) -> Iterator[tuple[Any, int, bytes]]:
+        """Yield connection, time in nanoseconds and content of the messages that can be read, by time."""
+        zstd, broken = zstd_module(), 0
+        if self._reader is None:
+            return
+        try:
+            for connection, time, data in self._reader.messages():
+                if data[:4] == _ZSTD and is_ros2(connection):  # rosbag2's compression of messages
+                    try:
+                        data = zstd.decompress(data)
+                    except zstd.ZstdError:
+                        broken += 1
+                        continue
+                yield connection, time, data
+        except self._errors as error:
+            self._damages.append(f'is damaged: {reason_of(error)}')
+        self._damages += [each for each in self._reader.damages if each not in self._damages]
+        if broken:
+            self._damages.append(f'has {broken} messages that cannot be decompressed')
+
+    def extras(self) -> Iterator[Any]:
+        """Yield the attachments and metadata records of an MCAP file, as its library gives them."""
+        try:
+            yield from getattr(self._reader, 'extras', list)()
+        except self._errors as error:
+            self._damages.append(f'is damaged: {reason_of(error)}')
+
+    def close(self) -> None:
+        """Close the file, and remove temporary ones."""
+        self._closing.close()
+
+
+def _connection(number: int, topic: str, msgtype: str, encoding: str, definition: str, digest: str, count: int, format_: str,
+                qos: str, owner: Any) -> Any:
+    from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
+    from rosbags.rosbag2.metadata import parse_qos
+
+    formats = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL,
+               'omgidl': MessageDefinitionFormat.IDL}
+    kind = formats.get(encoding if definition else '', MessageDefinitionFormat.NONE)
+    if kind is MessageDefinitionFormat.NONE:
+        definition = ''
+    try:
+        profiles = parse_qos(qos)
+    except library_errors() as error:
+        _LOGGER.warning('QoS of %s cannot be read (%s): %r', topic, reason_of(error), qos)
+        profiles = []
+    return Connection(number, topic, msgtype, MessageDefinition(kind, definition), digest, count,
+                      ConnectionExtRosbag2(format_, profiles), owner)
+
+
+class _Database:
+    """A file of SQLite. Nothing of it is written: where it is opened so that SQLite could, it is a copy."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self.connections, self.damages, self.qos = path, list[Any](), list[str](), list[str]()
+        self.has_definitions = False
+        wal = path.with_name(path.name + '-wal')
+        self._wal = wal if any(path.with_name(path.name + ending).exists() for ending in _BESIDE) else None
+        how = 'mode=rw' if self._wal else 'immutable=1'  # immutable: makes no files beside it, wants no lock
+        self._database = sqlite3.connect(f'file:{quote(os.fsencode(path.absolute()))}?{how}', uri=True)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _rows(self, query: str) -> list[Any]:
+        return self._database.execute(query).fetchall()
+
+    def open(self) -> None:
+        if self._wal is not None and self._wal.is_file():
+            size = self._wal.stat().st_size
+            [(_, frames, _)] = self._rows('PRAGMA wal_checkpoint(PASSIVE)')
+            if frames <= 0 and size > 32:  # of its head
+                self.damages.append(f'has a -wal of {size} bytes of which nothing can be read')
+        [(page,)], size = self._rows('PRAGMA page_size'), self._path.stat().st_size
+        if size % page:  # SQLite itself finds a whole page that is missing
+            self.damages.append(f'is cut off: {size} bytes are no whole number of pages of {page}')
+        tables = {name for name, in self._rows('SELECT name FROM sqlite_master WHERE type = "table"')}
+        if not {'messages', 'topics'} <= tables:
+            raise ValueError('it lacks the tables messages and topics')
+        columns = {row[1] for row in self._rows('PRAGMA table_info(topics)')}
+        qos, digest = (name if name in columns else "''" for name in (_QOS, 'type_description_hash'))
+        definitions: dict[str, tuple[str, str]] = {}
+        if 'message_definitions' in tables:  # from Iron on
+            self.has_definitions = True
+            for msgtype, encoding, text in self._rows('SELECT topic_type, encoding, encoded_message_definition '
+                                                      'FROM message_definitions ORDER BY id DESC'):
+                definitions[msgtype] = (encoding, text)
+        counts = dict(self._rows('SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id'))
+        for number, topic, msgtype, format_, profiles, hashed in self._rows(
+                f'SELECT id, name, type, serialization_format, {qos}, {digest} FROM topics ORDER BY id'):
+            self.connections.append(_connection(number, topic, msgtype, *definitions.get(msgtype, ('', '')), hashed or '',
+                                                counts.pop(number, 0), format_ or _CDR, profiles or '', None))
+            self.qos.append(profiles or '')
+        if counts:
+            self.damages.append(f'has {sum(counts.values())} messages of topics that it does not name')
+
+    def messages(self) -> Iterator[tuple[Any, int, bytes]]:
+        by_number = {each.id: each for each in self.connections}
+        for number, time, data in self._database.execute('SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp'):
+            if number in by_number:
+                yield by_number[number], time, data
+
+
+class _Mcap:
+    """
+    An MCAP file, of which the end is used where it is whole: it says where the messages are.
+
+    Without it the file is read from its begin, in its own order, to where it is cut off.
+    """
+
+    has_definitions = True
+
+    def __init__(self, path: Path) -> None:
+        self.connections, self.damages, self.qos, self.is_compressed = list[Any](), list[str](), list[str](), False
+        self._file = path.open('rb')
+        self._indexed: Any = None  # reader of a file with a whole end
+        self._told = 0  # messages, as its end counts them
+
+    def close(self) -> None:
+        self._file.close()
+
+    def open(self) -> None:
+        from mcap.reader import SeekingReader
+        from mcap.records import Channel, Message, Schema, Statistics
+
+        try:
+            reader = SeekingReader(self._file, validate_crcs=True)
+            summary = reader.get_summary()
+        except library_errors() as error:
+            _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # said where it is read from its begin
+            summary = None
+        if summary is not None and _says_all(summary):
+            self._indexed, self._told = reader, summary.statistics.message_count
+            schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
+            self.is_compressed = any(each.compression for each in summary.chunk_indexes)
+        else:
+            schemas, channels, counts = {}, {}, {}
+            for record in self._records():
+                if isinstance(record, Schema):
+                    schemas[record.id] = record
+                elif isinstance(record, Channel):
+                    channels[record.id] = record
+                elif isinstance(record, Message):
+                    counts[record.channel_id] = counts.get(record.channel_id, 0) + 1
+                elif isinstance(record, Statistics):
+                    self._told = record.message_count
+        for channel in channels.values():
+            self._add(schemas.get(channel.schema_id), channel, counts.pop(channel.id, 0))
+        if counts:
+            self._note(f'has {sum(counts.values())} messages of channels that it does not describe')
+        if self.damages and not self.connections:
+            raise ValueError('it is cut off before its first message')
+
+    def _add(self, schema: Any, channel: Any, count: int) -> None:
+        encoding = schema.encoding if schema else ''
+        is_text = channel.message_encoding == _CDR and encoding in ('ros2msg', 'ros2idl', 'omgidl')
+        qos = channel.metadata.get(_QOS, '')
+        self.qos.append(qos)
+        self.connections.append(_connection(
+            channel.id, channel.topic, schema.name if schema else '', encoding, schema.data.decode() if is_text else '',
+            channel.metadata.get('topic_type_hash', ''), count, channel.message_encoding, qos, Origin(schema, channel)))
+
+    def _note(self, damage: str) -> None:
+        if damage not in self.damages:
+            self.damages.append(damage)
+
+    def _records(self) -> Iterator[Any]:
+        """Yield the records of the file, and of those chunks that are whole, from its begin on."""
+        from mcap.records import Chunk, Footer
+        from mcap.stream_reader import StreamReader, breakup_chunk
+
+        self._file.seek(len(_MCAP))
+        record = None
+        while not isinstance(record, Footer):
+            try:
+                if self._file.peek(1)[:1] == b'\0':  # no record: a file system's zeros, after a power cut
+                    raise EOFError('zeros follow')
+                record = next(StreamReader(self._file, skip_magic=True, emit_chunks=True).records)
+            except library_errors() as error:
+                self._note(f'is cut off: its end is missing or damaged ({reason_of(error)})')
+                return
+            if not isinstance(record, Chunk):
+                yield record
+                continue
+            self.is_compressed |= bool(record.compression)
+            try:
+                records = breakup_chunk(record, validate_crc=True)
+            except library_errors() as error:
+                self._note(f'has a damaged chunk: {reason_of(error)}')
+            else:
+                yield from records
+        if self._file.read(len(_MCAP)) != _MCAP:
+            self._note('is cut off: its last bytes are missing or damaged')
+
+    def messages(self) -> Iterator[tuple[Any, int, bytes]]:
+        from mcap.records import Message
+
+        by_number, count = {each.id: each for each in self.connections}, 0
+        messages = (record for record in self._records() if isinstance(record, Message)) if self._indexed is None else (
+            message for _, _, message in self._indexed.iter_messages())
+        for message in messages:
+            if message.channel_id in by_number:
+                yield by_number[message.channel_id], message.log_time, message.data
+                count += 1
+        if count < self._told:
+            self._note(f'has {count} of the {self._told} messages that its end counts')
+
+    def extras(self) -> Iterator[Any]:
+        from mcap.records import Attachment, Metadata
+
+        if self._indexed is None:
+            yield from (record for record in self._records() if isinstance(record, (Attachment, Metadata)))
+        else:
+            yield from self._indexed.iter_metadata()
+            yield from self._indexed.iter_attachments()
+
+
+def _says_all(summary: Any) -> bool:
+    """Return whether the end of an MCAP file says all that is needed; parts of it may be left out."""
+    counted, ids = summary.statistics, {0, *summary.schemas}
+    return (counted is not None and len(summary.chunk_indexes) == counted.chunk_count > 0
+            and sum(counted.channel_message_counts.values()) == counted.message_count
+            and {*counted.channel_message_counts} <= {*summary.channels}
+            and all(channel.schema_id in ids for channel in summary.channels.values())
+            and len(summary.attachment_indexes) == counted.attachment_count
+            and len(summary.metadata_indexes) == counted.metadata_count)
