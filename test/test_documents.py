@@ -176,7 +176,7 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.parametrize('command', RUN)
 def test_command_of_the_documents_runs(command, tmp_path, clip):
     (tmp_path / 'photos').mkdir()
-    files = {'talk.mp4': clip, 'photo.jpg': EMPTY_ROOM, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT,
+    files = {'talk.mp4': clip, 'photo.jpg': ASTRONAUT, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT,
              'photos/2.jpg': EMPTY_ROOM}
     for name, source in files.items():
         shutil.copy(source, tmp_path / name)
