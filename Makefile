@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# make demo              the main job on the built-in sample, DEMO_SECONDS=20
+# make demo              the main job on the built-in sample, until Ctrl-C; DEMO_SECONDS=60
 # make demo CAMERA=0     ... on a camera
 # make test              all tests; the studio's page in a browser: sudo apt install chromium
 # make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, about a minute

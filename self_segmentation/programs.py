@@ -25,10 +25,10 @@ from .middleware import keep_large_buffers
 
 __all__ = ['ignore_signals', 'note_signals']
 
-_OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
 _ROS = {'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
         'std_srvs'}
 _NO_LIBRARY = ': cannot open shared object file'  # glibc's words
+_OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
 _Main = Callable[[], int]
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -106,8 +106,8 @@ def _program(load: Callable[[], _Main]) -> _Main:
         except KeyboardInterrupt:
             code = ExitCode.DONE
         except Exception as error:
-            if reason := isinstance(error, ImportError) and _missing(error):
-                print(f'{load.__name__}: error: {reason}', file=sys.stderr)
+            if isinstance(error, ImportError) and (missing := _missing(error)):
+                print(f'{load.__name__}: error: {missing}', file=sys.stderr)
             else:
                 print(masked(traceback.format_exc()), end='', file=sys.stderr)  # Python itself would show passwords of addresses
             code = ExitCode.WILL_FAIL_AGAIN if isinstance(error, ImportError) else ExitCode.FAILED

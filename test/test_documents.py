@@ -126,23 +126,23 @@ def test_robots_get_no_mediapipe_that_sends_metrics(python, machine):
 
 # Commands of the documents' sh blocks: those that run here, as they stand, and why the others do not.
 RUN = {
-    'python3 -m self_segmentation talk.mp4 --output out.mp4 --background-image beach.jpg': ['out.mp4'],
-    'python3 -m self_segmentation photos/ --output cut/ --mask masks/ --alpha alphas/': ['cut', 'masks', 'alphas'],
-    'python3 -m self_segmentation talk.mp4 --output cut.webm --look cutout': ['cut.webm'],
-    'python3 -m self_segmentation --help': [],
-    'python3 -m self_segmentation drive.mcap --in-place --output out.mcap': ['out.mcap'],
+    'self_segmentation photo.jpg --output out.png': ['out.png'],
+    'self_segmentation talk.mp4 --output out.mp4 --background-image beach.jpg': ['out.mp4'],
+    'self_segmentation photos/ --output cut/ --mask masks/ --alpha alphas/': ['cut', 'masks', 'alphas'],
+    'self_segmentation talk.mp4 --output cut.webm --look cutout': ['cut.webm'],
+    'self_segmentation --help': [],
     'python3 -m self_segmentation talk.mcap --output new.mcap': ['new.mcap'],
     'python3 -m self_segmentation talk.mcap --in-place --output private.mcap': ['private.mcap'],
     'python3 -m self_segmentation bags/ --workers 2 --resume --output new/': ['new'],
 }
 EXCUSED = {
     r'make (demo|lint|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
-    r'python3 -m self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
+    r'self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
     r'python3 cutout\.py': 'test_python_example_cuts_people_out runs it',
     r'(source|export|for|done)\b': 'prepares the shell for the commands beside it',
     r'git clone': 'needs the place where this repository lies',
     r'sudo |rosdep ': 'changes the machine',
-    r'pip3? install|python3 -m venv': 'needs the network; test_everywhere_pip_brings_the_same_packages compares them',
+    r'pip[3x]? install|python3 -m venv': 'needs the network; test_everywhere_pip_brings_the_same_packages compares them',
     r'(python3 -m )?colcon (build|test)': 'test_installed builds a workspace of its own',
     r'ros2 \w+ ': 'needs ros2cli, which is not on PyPI; test_launch_files starts the launch file',
     r'docker |CAMERA=\S+ docker ': 'needs a Docker daemon',
@@ -176,7 +176,8 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.parametrize('command', RUN)
 def test_command_of_the_documents_runs(command, tmp_path, clip):
     (tmp_path / 'photos').mkdir()
-    files = {'talk.mp4': clip, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT, 'photos/2.jpg': EMPTY_ROOM}
+    files = {'talk.mp4': clip, 'photo.jpg': ASTRONAUT, 'beach.jpg': EMPTY_ROOM, 'photos/1.png': ASTRONAUT,
+             'photos/2.jpg': EMPTY_ROOM}
     for name, source in files.items():
         shutil.copy(source, tmp_path / name)
     if 'mcap' in command or 'bags' in command:
@@ -185,7 +186,8 @@ def test_command_of_the_documents_runs(command, tmp_path, clip):
             bags.write_bag(tmp_path / name, [cv2.imread(str(ASTRONAUT))] * 2)
         for name in ('talk.mcap', 'drive.mcap'):
             shutil.copy(tmp_path / 'talk' / 'talk.mcap', tmp_path / name)
-    run_in(tmp_path, *command.split()[1:])
+    program, *arguments = command.split()
+    run_in(tmp_path, *(arguments if program == 'python3' else ['-m', program, *arguments]))
     for name in RUN[command]:
         made = tmp_path / name
         assert made.stat().st_size > 10000 if made.is_file() else len(list(made.iterdir())) == 2

@@ -17,7 +17,7 @@ __all__ = ['LOGGER', 'library_lines_logged']
 LOGGER = logging.getLogger('self_segmentation.libraries')
 _LINE = re.compile(r'[IWEF]\d{4} |WARNING: (All log messages before absl|Logging before InitGoogle)|'  # MediaPipe's
                    r'INFO: Created TensorFlow|'  # LiteRT's
-                   r'\[ ?\w+:\d+@|VIDEOIO |'  # OpenCV's
+                   r'\[ ?\w+:[\d*]+@|VIDEOIO |'  # OpenCV's
                    r'\[[\w, ]+ @ 0x')  # FFmpeg's
 
 

@@ -29,8 +29,7 @@ from .locks import claim
 from .videos import Sound, Video, av_for
 
 __all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError',
-           'VideoFile', 'Writer',
-           'is_file_ending']
+           'VideoFile', 'Writer', 'is_file_ending']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
