@@ -78,8 +78,8 @@ class Requests:
 
     def close(self) -> None:
         """Ask nothing any more."""
-        self._sent.clear()
-        self._late.clear()
+        for each in (self._sent, self._late, *self._waiting.values()):
+            each.clear()
         for client in self._clients.values():
             self._node.destroy_client(client)
 
