@@ -78,8 +78,8 @@ class Requests:
 
     def close(self) -> None:
         """Ask nothing any more."""
-        self._sent.clear()
-        self._late.clear()
+        for each in (self._sent, self._late, *self._waiting.values()):
+            each.clear()
         for client in self._clients.values():
             self._node.destroy_client(client)
 
@@ -212,14 +212,26 @@ class RemoteNode:
 
         def described(names: list[str], answer: Any) -> None:
             _check_count('descriptions', answer.descriptors, names)
-            self._requests.ask(GetParameters, GetParameters.Request(names=names),
-                               functools.partial(got, dict(zip(names, answer.descriptors))), failed)
+            self._descriptors = dict(zip(names, answer.descriptors))
+            ask_values(names, {})
 
-        def got(descriptors: dict[str, Any], answer: Any) -> None:
-            _check_count('values', answer.values, descriptors)
-            self.parameters = {name: summary(name, descriptor, value)
-                               for (name, descriptor), value in zip(descriptors.items(), answer.values)}
-            self._descriptors, self.is_known = descriptors, True
+        def ask_values(names: list[str], values: dict[str, ParameterValue]) -> None:
+            self._requests.ask(GetParameters, GetParameters.Request(names=names), functools.partial(got, names, values), failed)
+
+        def got(names: list[str], values: dict[str, ParameterValue], answer: Any) -> None:
+            if len(answer.values) == len(names):
+                values.update(zip(names, answer.values))
+            elif len(names) > 1:  # a parameter without a value takes the others with it
+                for part in (names[:len(names) // 2], names[len(names) // 2:]):
+                    ask_values(part, values)
+            else:
+                values[names[0]] = ParameterValue()
+            if values.keys() == self._descriptors.keys():
+                know(values)
+
+        def know(values: dict[str, ParameterValue]) -> None:
+            self.parameters = {name: summary(name, descriptor, values[name]) for name, descriptor in self._descriptors.items()}
+            self.is_known = True
             self._take(self._changed)
             self._on_change(True)
             if self._is_outdated:

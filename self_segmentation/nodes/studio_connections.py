@@ -31,7 +31,7 @@ class Log:
         self._counts: Counter[str] = Counter()
         self._logged: dict[str, float] = {}  # seconds, by kind
 
-    def warn(self, kind: str, more: str = '') -> None:
+    def warn(self, kind: str, more: str = '', level: int = logging.WARNING) -> None:
         """Log that something of this kind came; ``more`` is about this one."""
         self._counts[kind] += 1
         now = time.monotonic()
@@ -39,12 +39,12 @@ class Log:
             self._logged[kind] = now
             count = self._counts.pop(kind)
             times = f' ({count} times)' if count > 1 else ''
-            self._logger.warning('%s%s%s', kind, times, more)
+            self._logger.log(level, '%s%s%s', kind, times, more)
 
     def fault(self, what: str, error: BaseException, more: str = '') -> None:
         """Log a fault of the server itself, with its traceback."""
         trace = ''.join(traceback.format_tb(error.__traceback__))
-        self.warn(f'{what}, {type(error).__name__}', f'{more}: {str(error)[:_LONGEST_REASON]}\n{trace}')
+        self.warn(f'{what}, {type(error).__name__}', f'{more}: {str(error)[:_LONGEST_REASON]}\n{trace}', logging.ERROR)
 
 
 class _Waiting(NamedTuple):

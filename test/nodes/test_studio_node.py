@@ -257,16 +257,30 @@ def test_strange_parameters_do_not_end_studio(foreign, studio):
     assert shows(page, foreign) and 'ERROR' not in page.program.said, page.program.said
 
 
-@pytest.mark.parametrize('service, what', [('describe', 'descriptions'), ('get', 'values')])
-def test_answer_with_less_than_was_asked_is_reported(foreign, studio, service, what):
-    setattr(foreign, service, lambda request, response: None)
+def test_answer_with_less_than_was_asked_is_reported(foreign, studio):
+    foreign.describe = lambda request, response: None
     page = studio(foreign.name, 'output')
-    reason = (f'the answer of {foreign.name}/{service}_parameters is not understood: '
-              f'1 parameters were asked for, and 0 {what} came')
+    reason = (f'the answer of {foreign.name}/describe_parameters is not understood: '
+              '1 parameters were asked for, and 0 descriptions came')
     page.wait(lambda: reason in page.program.said, 'the reason', foreign.graph.spin)
-    delattr(foreign, service)
+    del foreign.describe
     page.wait(lambda: 'gain' in page.told['node']['parameters'], 'the parameters', foreign.graph.spin)
     assert shows(page, foreign) and page.program.said.count('ERROR') == 1, page.program.said
+
+
+def test_parameters_without_value_take_no_others_with_them(foreign, studio):
+    """A node of rclpy or rclcpp answers with no value at all where one that is asked for has none."""
+    names = [f'{number}' for number in range(20)]
+    foreign.values.update({name: Parameter('p', value=name).get_parameter_value() for name in names})
+    unset, get = ('3', '4', '17'), foreign.get
+    foreign.get = lambda request, response: set(request.names) & {*unset} or get(request, response)
+    page = studio(foreign.name, 'output')
+    page.wait(lambda: page.told.get('node', {}).get('parameters'), 'the parameters', foreign.graph.spin)
+    found = {name: each['value'] for name, each in page.told['node']['parameters'].items()}
+    assert found == {'gain': 1.5, **{name: None if name in unset else name for name in names}}
+    assert foreign.asked[GetParameters] < 25 and 'ERROR' not in page.program.said, page.program.said
+    del foreign.get
+    assert shows(page, foreign)
 
 
 def test_set_without_result_is_no_success(foreign, studio):

@@ -495,7 +495,7 @@ def test_fault_of_server_is_logged_once_a_minute(server, monkeypatch, caplog):
         server.call(fail, number)
     wait_until(lambda: len(caplog.records) == 2, 'the lines')
     assert all('RuntimeError' in record.getMessage() and 'in fail' in record.getMessage() for record in caplog.records)
-    assert all(record.levelno == logging.WARNING and len(record.getMessage()) < 5000 for record in caplog.records)
+    assert all(record.levelno == logging.ERROR and len(record.getMessage()) < 5000 for record in caplog.records)
 
 
 def test_small_pictures_wait_in_bounds(server, monkeypatch):
