@@ -78,8 +78,10 @@ class Requests:
 
     def close(self) -> None:
         """Ask nothing any more."""
-        for each in (self._sent, self._late, *self._waiting.values()):
-            each.clear()
+        self._sent.clear()
+        self._late.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
         for client in self._clients.values():
             self._node.destroy_client(client)
 

@@ -315,9 +315,9 @@ def test_failing_callbacks_do_not_end_node_and_are_logged_once(graph, start):
     said = program.said
     origin = f'a message on /{name}/words (published by {graph.node.get_fully_qualified_name()})'
     assert f"{origin} was not handled: KeyError: 'hello'" in said
-    assert said.count("KeyError: 'hello'") == said.count('in on_message') == 1
-    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and 'x' * 500 not in said
-    assert said.count('a callback failed: ZeroDivisionError') == 1
+    assert 'a callback failed: ValueError: xxx' in said and 'x' * 500 not in said
+    assert said.count('in on_message') == said.count('in on_timer') == said.count('ZeroDivisionError: division by zero\n') == 1
+    assert said.count('[ERROR]') < 30  # hundreds failed
     program.send(signal.SIGINT)
     assert program.exit_code() == 0
 

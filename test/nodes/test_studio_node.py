@@ -373,7 +373,7 @@ def test_fault_of_callback_is_logged_once_with_topic_and_publisher(foreign, stud
         foreign.people.publish(String(data='trip'))
         foreign.graph.spin()
     page.wait(lambda: reason in page.program.said and 'in on_people' in page.program.said, 'the reason', foreign.graph.spin)
-    assert shows(page, foreign) and page.program.said.count('not handled') == 1, page.program.said
+    assert shows(page, foreign) and page.program.said.count('in on_people') == 1, page.program.said
 
 
 # ---- foreign connections
@@ -407,6 +407,12 @@ def open_files(program: Program) -> int:
     return len([*Path(f'/proc/{program.pid}/fd').iterdir()])
 
 
+def assert_one_kind_of_line(program: Program, reason: str) -> None:
+    """One a minute: a test may take longer."""
+    lines = [line for line in program.said.splitlines() if not line.startswith('[INFO]')]
+    assert 0 < len(lines) < 5 and all(reason in line for line in lines), lines
+
+
 def test_1100_half_sent_requests_keep_nobody_away(foreign, studio):
     page = studio(foreign.name, 'output')
     assert shows(page, foreign) and loads(page.url)
@@ -419,8 +425,7 @@ def test_1100_half_sent_requests_keep_nobody_away(foreign, studio):
         other.close()
     wait_until(lambda: open_files(page.program) <= before + 5, 'the end of all connections')
     assert loads(page.url) and shows(page, foreign)
-    lines = [line for line in page.program.said.splitlines() if not line.startswith('[INFO]')]
-    assert len(lines) == 1 and 'more than 128 connections sent no request' in lines[0], lines
+    assert_one_kind_of_line(page.program, 'more than 128 connections sent no request')
 
 
 def test_goes_on_when_no_file_can_be_opened(foreign, studio):
@@ -433,5 +438,4 @@ def test_goes_on_when_no_file_can_be_opened(foreign, studio):
         wait_until(lambda: 'no connection can be accepted: Too many open files' in page.program.said, 'the reason')
         assert shows(page, foreign)
     assert loads(page.url) and shows(page, foreign)
-    lines = [line for line in page.program.said.splitlines() if not line.startswith('[INFO]')]
-    assert len(lines) == 1, lines
+    assert_one_kind_of_line(page.program, 'no connection can be accepted: Too many open files')
