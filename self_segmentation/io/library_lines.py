@@ -17,7 +17,7 @@ __all__ = ['LOGGER', 'library_lines_logged']
 LOGGER = logging.getLogger('self_segmentation.libraries')
 _LINE = re.compile(r'[IWEF]\d{4} |WARNING: (All log messages before absl|Logging before InitGoogle)|'  # MediaPipe's
                    r'INFO: Created TensorFlow|'  # LiteRT's
-                   r'\[ ?\w+:[\d*]+@|VIDEOIO |'  # OpenCV's
+                   r'\[ ?\w+:\d+@|VIDEOIO |'  # OpenCV's
                    r'\[[\w, ]+ @ 0x')  # FFmpeg's
 
 
@@ -46,11 +46,11 @@ def library_lines_logged() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         lines = os.pread(kept, os.fstat(kept).st_size, 0).decode(errors='replace').splitlines(keepends=True)
-        for line in map(masked, lines):
+        for line in lines:
             if is_expected and _LINE.match(line):
-                LOGGER.debug(line.rstrip())
+                LOGGER.debug(masked(line).rstrip())
             else:
                 with contextlib.suppress(OSError):  # a terminal that is gone, a full disk
-                    os.write(2, line.encode())
+                    os.write(2, masked(line).encode())
         os.close(kept)
         os.close(stderr)

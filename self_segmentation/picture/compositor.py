@@ -127,7 +127,8 @@ def _take_spill_out(frame: Array, alpha: Array, strength: float) -> None:
 
 def _nearby(small: Array, mask: Array) -> Array:
     """Return for each pixel the mean colour of what lies near it in a mask, the nearest above all; NaN where nothing does."""
-    planes = cv2.merge((*cv2.split(cv2.bitwise_and(small, small, mask=mask)), cv2.min(mask, np.array([1]))))
+    ones = cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1]
+    planes = cv2.merge((*cv2.split(cv2.bitwise_and(small, small, mask=mask)), ones))
     near, far = (cv2.boxFilter(planes, cv2.CV_32F, (side, side), normalize=False) for side in (_NEAR, _FAR))
     colors: list[Array] = list(cv2.split(cv2.scaleAdd(near, _NEAREST, far)))
     weight = colors.pop()
