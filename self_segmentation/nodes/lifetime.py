@@ -206,7 +206,7 @@ def log_failure(node: Node, what: str, error: Exception) -> None:
     if len(_failures) >= _MOST_FAILURES:
         _failures.clear()
     _failures[failure] = now
-    reason = f'{what}: {type(error).__name__}: {error}'[:_LONGEST_REASON]
+    reason = masked(f'{what}: {type(error).__name__}: {error}')[:_LONGEST_REASON]
     trace = '' if last is not None else '\n' + ''.join(traceback.format_tb(error.__traceback__))
     node.get_logger().error(reason + trace)
 
@@ -219,7 +219,7 @@ def _log_failing_threads() -> list[str]:
         if end.exc_type is SystemExit:
             return
         name = end.thread.name if end.thread is not None else 'unknown'
-        text = ''.join(traceback.format_exception(end.exc_type, end.exc_value, end.exc_traceback))
+        text = masked(''.join(traceback.format_exception(end.exc_type, end.exc_value, end.exc_traceback)))
         rclpy.logging.get_logger('self_segmentation').fatal(f'the thread {name!r} failed, so the node ends: {text}')
         failed.append(name)
 

@@ -69,6 +69,38 @@ def test_node_never_shows_password(graph, start, tmp_path):
     assert_hidden(program, tmp_path)
 
 
+FAILING = """
+import sys
+from rclpy.node import Node
+from self_segmentation.nodes import camera_node
+from self_segmentation.nodes.lifetime import run
+
+class Failing(camera_node.CameraNode):
+    def _publish_all(self, source):
+        raise RuntimeError(f'no frame of {self._place}')
+
+class Tripping(Node):
+    def __init__(self):
+        super().__init__('tripping')
+        self.create_timer(0.1, self.trip)
+
+    def trip(self):
+        raise RuntimeError(f'no frame of {sys.argv[-1]}')
+
+sys.exit(run(Failing if 'thread' in sys.argv else Tripping))
+"""
+
+
+@pytest.mark.parametrize('place', ['thread', 'callback'])
+def test_traceback_of_node_shows_no_password(start, place):
+    address = next(iter(ADDRESSES.values()))
+    program = start('', '--ros-args', '-p', f'video_device:={address}', '--', place, address,
+                    command=[sys.executable, '-c', FAILING])
+    wait_until(lambda: program.code is not None or 'no frame of' in program.said, 'the traceback')
+    assert 'rtsp://admin:***@127.0.0.1:9/stream' in program.said and SECRET not in program.said
+    assert place == 'callback' or program.exit_code() == 1
+
+
 @pytest.mark.parametrize('arguments', [
     ['{}', '--output', 'out.mp4'], ['clip.mp4', '--background-video', '{}', '--output', 'out.mp4'],
     ['clip.mp4', '--model', '{}', '--output', 'out.mp4'], ['a.png', '--background-color', '{}'], ['a.png', '--config', '{}'],
