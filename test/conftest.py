@@ -124,6 +124,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope='session', autouse=True)
 def surrounding(tmp_path_factory):
     """For every process that is started: the source tree, and a ROS graph of this session's own in which large images arrive."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:  # in the background, or with nohup: programs that are started would too
+            signal.signal(number, lambda *_: None)
     with pytest.MonkeyPatch.context() as patch, own_domain() as domain:
         patch.setenv('PYTHONPATH', str(ROOT), prepend=os.pathsep)  # to what a sourced setup file put there
         patch.setenv('PYTHONUNBUFFERED', '1')

@@ -91,15 +91,16 @@ def test_library_lines_are_masked(capfd, caplog):
 
 
 UNEXPECTED = """
+import sys
 from self_segmentation.programs import _program
 
 @_program
 def failing():
     def main():
         try:
-            raise OSError('{address}')
+            raise OSError(sys.argv[1])
         except OSError as error:
-            raise RuntimeError('failed with {address}') from error
+            raise RuntimeError(f'failed with {sys.argv[1]}') from error
     return main
 
 failing()
@@ -107,8 +108,7 @@ failing()
 
 
 def test_traceback_of_unexpected_exception_is_masked_and_exits_1():
-    code = UNEXPECTED.format(address=next(iter(ADDRESSES)))
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', UNEXPECTED, next(iter(ADDRESSES))], capture_output=True, text=True)
     assert done.returncode == ExitCode.FAILED and 'Traceback' in done.stderr
     assert done.stderr.count('rtsp://admin:***@') == 2 and SECRET not in done.stderr, done.stderr
 
