@@ -50,8 +50,10 @@ setup(
     extras_require={
         'heic': ['pillow-heif'],
         'recordings': [
-            'rosbags>=0.11.7',  # 0.11.5 refuses a topic of two publishers; from 0.11.7 on it brings backports.zstd, as used here
-            'mcap>=1.1',
+            'rosbags>=0.11.6',  # the first whose writer can be aborted, and whose errors about QoS are its own
+            'mcap>=1.0.2',
+            'backports.zstd; python_version < "3.14"',
+            'zstandard',
         ],
         'studio': ['aiohttp>=3.8'],
         'plot': ['matplotlib>=3.5'],

@@ -141,7 +141,6 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
     import cv2
-    from tqdm import tqdm
 
     from .io.assets import make_pipeline
     from .io.frames import UNKNOWN_FPS
@@ -150,6 +149,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     from .io.videos import av_for
     from .io.window import Window, has_display, why_no_window
     from .io.writers import PictureError
+    from .progress import tqdm
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     place, is_one = options.input[0], len(options.input) == 1

@@ -174,7 +174,7 @@ def test_names_unreadable_image_and_writes_others(run, folder, tmp_path):
     (['--threshold', '2'], ['threshold = 2', 'the command line', '0 to 1']), (['--threshold', 'nan'], ['threshold', '0 to 1']),
     (['--threshold', 'much'], ['--threshold', 'much']), (['--edge-diameter', '1.5'], ['--edge-diameter', '1.5']),
     (['--background-color', '1,2'], ['background.color', 'three whole numbers']),
-    (['--background-color', 'red'], ['red', '#rrggbb']), (['--background-type', 'image'], ['background.image']),
+    (['--background-color', 'red'], ['red', '0,128,0 or #008000']), (['--background-type', 'image'], ['background.image']),
     (['--edge-filter', 'median'], ['median', 'bilateral']), (['--nonsense'], ['--nonsense']),
     (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'bytes']),
     (['--config', ROOT / 'docs' / 'performance.png'], ['performance.png', 'YAML']),
@@ -295,6 +295,16 @@ def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
     """By a limit on the size of a file, which takes no right to set."""
     limit = 100_000 if output == 'video.mp4' else 20_000
     assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+
+
+@pytest.mark.slow
+def test_progress_bar_leaves_no_semaphore(tmp_path):
+    """Where processes are not forked: the default from Python 3.14 on."""
+    code = ('import multiprocessing, sys\nmultiprocessing.set_start_method("forkserver")\n'
+            'from self_segmentation.programs import self_segmentation\nself_segmentation()')
+    command = [sys.executable, '-c', code, ASTRONAUT, '--mask', tmp_path, '--no-window']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 def assert_fails(path: Path, source: Path, **more) -> None:

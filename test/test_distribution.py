@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycache__', '*.egg-info', '.*_cache', '.hypothesis',
             'output.*')
-LIBRARIES = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert'}
+LIBRARIES = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert',
+             'backports': 'backports.zstd'}
 FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces', 'std_msgs'}  # ROS's alone, and what the wheels of others bring
 FROM_ELSEWHERE = {'mediapipe'}  # it brings another OpenCV into the same folder, and has nothing that LiteRT has not
 
@@ -80,7 +81,7 @@ def test_requires_every_imported_library(metadata):
     asked = {re.split('[<>=!~]', line)[0].replace('ros-', '').replace('-', '_').lower()
              for lines in requirements(metadata).values() for line in lines}
     used = {name.split('.')[0] for path in (ROOT / 'self_segmentation').rglob('*.py') for name in imports(path)
-            if not name.startswith('.')} - set(sys.stdlib_module_names) - FROM_APT - FROM_ELSEWHERE
+            if not name.startswith('.')} - set(sys.stdlib_module_names) - FROM_APT - FROM_ELSEWHERE - {'compression'}  # 3.14's
     assert 'rclpy' in used and 'cv2' in used
     assert {LIBRARIES.get(name, name).replace('-', '_').lower() for name in used} <= asked
 

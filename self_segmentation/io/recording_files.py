@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import shutil
 import sqlite3
@@ -16,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import yaml
 
@@ -258,7 +256,7 @@ class _Database:
         wal = path.with_name(path.name + '-wal')
         self._wal = wal if any(path.with_name(path.name + ending).exists() for ending in _BESIDE) else None
         how = 'mode=rw' if self._wal else 'immutable=1'  # immutable: makes no files beside it, wants no lock
-        self._database = sqlite3.connect(f'file:{quote(os.fsencode(path.absolute()))}?{how}', uri=True)
+        self._database = sqlite3.connect(f'{path.absolute().as_uri()}?{how}', uri=True)
 
     def close(self) -> None:
         self._database.close()
@@ -324,12 +322,12 @@ class _Mcap:
         from mcap.reader import SeekingReader
         from mcap.records import Channel, Message, Schema, Statistics
 
+        summary: Any = None
         try:
             reader = SeekingReader(self._file, validate_crcs=True)
             summary = reader.get_summary()
         except library_errors() as error:
-            _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # said where it is read from its begin
-            summary = None
+            _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # reported where it is read from its begin
         if summary is not None and _says_all(summary):
             self._indexed, self._told = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)

@@ -75,8 +75,8 @@ class _McapStorage:
         self.path = path / f'{path.name}.mcap'
         self._file = self.path.open('xb')
         self._schemas, self._channels = dict[tuple[str, str, bytes], int](), dict[int, int]()
-        self._writer = Writer(self._file, compression=CompressionType.ZSTD if compression == CompressionMode.STORAGE
-                              else CompressionType.NONE)
+        self._writer: Any = Writer(self._file, compression=CompressionType.ZSTD if compression == CompressionMode.STORAGE
+                                   else CompressionType.NONE)
         self._writer.start('ros2', 'self_segmentation')
 
     def _schema(self, name: str, encoding: str, data: bytes) -> int:
@@ -178,10 +178,14 @@ class RecordingWriter:
         """Return the folder to write to, empty, which no other program has."""
         folder = partial_folder(self._path)
         folder.mkdir(parents=True, exist_ok=True)
-        self._closing.callback(os.close, claim(folder))
+        try:
+            self._closing.callback(os.close, claim(folder))
+        except SourceError as error:
+            raise SourceError(f'recording {str(self._path)!r} is being written by another program: wait for its end, or give '
+                              'another --output') from error
+        self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
         _refuse_overwriting(self._path)  # by a program that has just finished
         _empty(folder)  # what a program left that was killed
-        self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
         if not re.search('[#?%]', str(folder)):
             return folder
         # rosbags makes a URI of the path, in which these have a meaning.

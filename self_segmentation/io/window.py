@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import ctypes.util
 import importlib
 import os
 import subprocess
@@ -22,7 +22,7 @@ TITLE = 'MediaPipe Selfie Segmentation'
 _TRIAL = 'from self_segmentation.io.window import Window; Window()'
 _TRIAL_TIME = 30.0  # seconds
 _END_KEYS = (ord('q'), 27)  # q, Esc
-_QT_NEEDS = 'libSM.so.6', 'libICE.so.6'  # the Qt in OpenCV's wheels, of the system
+_QT_NEEDS = 'SM', 'ICE'  # libraries of the system that the Qt in OpenCV's wheels loads
 _INVISIBLE = 'dummy', 'offscreen'  # SDL's drivers where no display answers
 _OF_SCREEN = 0.9  # how much of it a window takes at most
 _POLL_INTERVAL = 0.01  # seconds
@@ -50,7 +50,7 @@ def why_no_window() -> str:
         return f'{_display()} does not answer'
     if not tried.returncode:
         return ''
-    missing = [name for name in _QT_NEEDS if _opencv_has_windows() and not _can_load(name)]
+    missing = [f'lib{name}' for name in _QT_NEEDS if _opencv_has_windows() and not ctypes.util.find_library(name)]
     if missing:
         return f'{" and ".join(missing)} cannot be loaded: sudo apt install libsm6 libice6'
     lines = tried.stderr.split('\n', 1) if tried.stderr.startswith('qt') else tried.stderr.strip().rsplit('\n', 1)[::-1]
@@ -64,14 +64,6 @@ def _display() -> str:
 
 def _opencv_has_windows() -> bool:
     return 'GUI:                           NONE' not in cv2.getBuildInformation()
-
-
-def _can_load(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 def _pygame() -> Any:

@@ -59,7 +59,8 @@ class Requests:
     """
     Requests of another node's services: of each service one at a time, the others wait.
 
-    One that is not answered is given up, and with it those that wait for it: nothing grows where a node hangs.
+    One that is not answered is given up, and with it those that wait for it: nothing grows where a node hangs. Where its answer
+    comes late, the node hangs no more.
 
     :param node: that asks.
     :param name: full name of the other.
@@ -72,11 +73,15 @@ class Requests:
                                                       for kind, service in services.items()}
         self._waiting: dict[Any, deque[_Request]] = {kind: deque() for kind in services}  # the first is sent where one is
         self._sent: dict[Any, tuple[Future[Any], float]] = {}  # by the type of its service, and until when it may be answered
+        self._late: dict[Any, Future[Any]] = {}  # that was given up last
         self._pauses: dict[Any, tuple[float, float]] = {}  # after a failure: until when, and how many seconds it was
 
     def close(self) -> None:
         """Ask nothing any more."""
         self._sent.clear()
+        self._late.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
         for client in self._clients.values():
             self._node.destroy_client(client)
 
@@ -109,7 +114,7 @@ class Requests:
         for kind, (future, end) in [*self._sent.items()]:
             if now > end:
                 del self._sent[kind]
-                self._clients[kind].remove_pending_request(future)
+                self._late[kind] = future
                 self._pause(kind)
                 given_up, self._waiting[kind] = self._waiting[kind], deque()
                 for request in given_up:
@@ -119,13 +124,18 @@ class Requests:
 
     def _send(self, kind: Any) -> None:
         if kind not in self._sent and self._waiting[kind]:
+            if kind in self._late:
+                self._clients[kind].remove_pending_request(self._late.pop(kind))
             future = self._clients[kind].call_async(self._waiting[kind][0].message)
             self._sent[kind] = future, time.monotonic() + _PATIENCE
             future.add_done_callback(functools.partial(self._take, kind))
 
     def _take(self, kind: Any, future: Future[Any]) -> None:
+        if self._late.get(kind) is future:
+            del self._late[kind]
+            self._pauses.pop(kind, None)
         if self._sent.get(kind, (None,))[0] is not future:
-            return  # it came too late
+            return
         del self._sent[kind]
         request = self._waiting[kind].popleft()
         try:
@@ -204,14 +214,26 @@ class RemoteNode:
 
         def described(names: list[str], answer: Any) -> None:
             _check_count('descriptions', answer.descriptors, names)
-            self._requests.ask(GetParameters, GetParameters.Request(names=names),
-                               functools.partial(got, dict(zip(names, answer.descriptors))), failed)
+            self._descriptors = dict(zip(names, answer.descriptors))
+            ask_values(names, {})
 
-        def got(descriptors: dict[str, Any], answer: Any) -> None:
-            _check_count('values', answer.values, descriptors)
-            self.parameters = {name: summary(name, descriptor, value)
-                               for (name, descriptor), value in zip(descriptors.items(), answer.values)}
-            self._descriptors, self.is_known = descriptors, True
+        def ask_values(names: list[str], values: dict[str, ParameterValue]) -> None:
+            self._requests.ask(GetParameters, GetParameters.Request(names=names), functools.partial(got, names, values), failed)
+
+        def got(names: list[str], values: dict[str, ParameterValue], answer: Any) -> None:
+            if len(answer.values) == len(names):
+                values.update(zip(names, answer.values))
+            elif len(names) > 1:  # a parameter without a value takes the others with it
+                for part in (names[:len(names) // 2], names[len(names) // 2:]):
+                    ask_values(part, values)
+            else:
+                values[names[0]] = ParameterValue()
+            if values.keys() == self._descriptors.keys():
+                know(values)
+
+        def know(values: dict[str, ParameterValue]) -> None:
+            self.parameters = {name: summary(name, descriptor, values[name]) for name, descriptor in self._descriptors.items()}
+            self.is_known = True
             self._take(self._changed)
             self._on_change(True)
             if self._is_outdated:

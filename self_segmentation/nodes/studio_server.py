@@ -4,7 +4,7 @@
 The studio's web server: a page of a few files, small pictures of backgrounds, and one WebSocket for each browser.
 
 It runs in a thread of its own and knows no ROS. What a browser may do is bounded here: who it is, what it sends and how often,
-and how much waits for it.
+and how much waits for it; how many connections may be open without a request is in :mod:`.studio_connections`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ..io.image_files import picture_kind
 from ..picture.decoding import decode_file, flattened
 from ..resources import read_file
 from .streams import Bundle
+from .studio_connections import Connections, Log
 
 __all__ = ['Audience', 'Backgrounds', 'Browser', 'Server']
 
@@ -44,6 +45,8 @@ _MOST_ANSWERS = 64  # that wait for a browser
 _IN_FLIGHT = 2  # bundles of pictures that a browser has not drawn yet
 _PATIENCE = 10.0  # seconds for a browser to take what it is sent, and between two signs of life
 _MOST_BACKGROUNDS = 200
+_MOST_DECODING = 64  # requests for small pictures of them that wait; a page has six at a time
+_NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LARGEST_IMAGE = 64 << 20  # bytes of a background
 _THUMBNAIL = 240  # pixels
 _BEHIND = (205, 205, 205)  # transparent parts of a background
@@ -89,14 +92,17 @@ class Backgrounds:
     def thumbnail(self, name: str) -> bytes | None:
         """Return a small JPEG of it; None where it cannot be had."""
         path = self.path(name)
-        return _thumbnail(path, path.stat().st_mtime_ns) if path is not None else None
+        try:
+            return _thumbnail(path, path.stat().st_mtime_ns) if path is not None else None
+        except OSError:  # it went away, or too many files are open: tried again the next time
+            return None
 
 
 @functools.lru_cache(maxsize=_MOST_BACKGROUNDS)
 def _thumbnail(path: Path, _changed: int) -> bytes | None:
     try:
         pixels = flattened(decode_file(read_file(path, _LARGEST_IMAGE)), _BEHIND)
-    except (OSError, ImageError):
+    except ImageError:
         return None
     height = max(round(_THUMBNAIL * pixels.shape[0] / pixels.shape[1]), 1)
     small = cv2.resize(pixels, (_THUMBNAIL, min(height, 4 * _THUMBNAIL)), interpolation=cv2.INTER_AREA)
@@ -217,11 +223,14 @@ class Server:
         self.browsers: tuple[Browser, ...] = ()  # replaced, never changed: other threads read it
         self.on_message, self.on_coming = lambda _browser, _message: None, lambda: None
         self._host, self._backgrounds = host, backgrounds
-        self._is_local, self._decoding = _is_loopback(host), asyncio.Lock()
+        self._is_local, self._decoding, self._to_decode = _is_loopback(host), asyncio.Lock(), 0
         self._token = '' if self._is_local else secrets.token_urlsafe(18)
         folder = Path(__file__).parent / 'studio'
         self._page = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()}
+        self._log = Log()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._on_fault)
+        self._listener: asyncio.Server | None = None
         self._runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, keepalive_timeout=15.0)
         try:
             self.port = self._loop.run_until_complete(self._listen(port))
@@ -247,6 +256,8 @@ class Server:
     def close(self) -> None:
         """End all connections and the thread."""
         async def end() -> None:
+            if self._listener is not None:
+                self._listener.close()
             for browser in self.browsers:
                 await browser.close()
             await self._runner.cleanup()
@@ -258,17 +269,38 @@ class Server:
 
     async def _listen(self, port: int) -> int:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, port).start()
-        return int(self._runner.addresses[0][1])
+        assert self._runner.server is not None
+        self._connections = Connections(self._runner.server, self._log)
+        self._listener = await self._loop.create_server(self._connections, self._host, port)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    def _on_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what went wrong in the loop: asyncio would write a traceback each time, and many where no file can be opened."""
+        error, what = context.get('exception'), context['message'].partition('(')[0]  # without what is called with
+        if isinstance(error, OSError) and error.errno in _NO_RESOURCES:
+            self._log.warn(f'no connection can be accepted: {error.strerror}; tried again every second')
+        elif error is not None:
+            self._log.fault(what, error)
+        else:
+            self._log.warn(what)
 
     def _application(self) -> web.Application:
         @web.middleware
         async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-            self._check(request)
-            try:
-                return await handler(request)
-            except UnicodeEncodeError as error:  # aiohttp repeats a header in its answer that no text can say
-                raise web.HTTPBadRequest() from error
+            with self._connections.serving(request):
+                try:
+                    self._check(request)
+                    return await handler(request)
+                except web.HTTPException as refused:
+                    refused.force_close()  # one that is refused keeps no connection
+                    raise
+                except UnicodeEncodeError as error:  # aiohttp repeats a header in its answer that no text can say
+                    raise web.HTTPBadRequest() from error
+                except ConnectionError:
+                    raise
+                except Exception as error:
+                    self._log.fault('a request failed', error, f', for {request.path[:100]!r}')
+                    raise web.HTTPInternalServerError() from error
 
         application = web.Application(middlewares=[guard], client_max_size=1024)
         for path in _PAGE:
@@ -320,8 +352,14 @@ class Server:
         return web.Response(body=body, content_type=kind, charset='utf-8')
 
     async def _serve_background(self, request: web.Request) -> web.Response:
-        async with self._decoding:  # a large image takes a second and much memory: one at a time
-            small = await self._loop.run_in_executor(None, self._backgrounds.thumbnail, request.match_info['name'])
+        if self._to_decode >= _MOST_DECODING:
+            raise web.HTTPServiceUnavailable(text='too much at once')
+        self._to_decode += 1
+        try:
+            async with self._decoding:  # a large image takes a second and much memory: one at a time
+                small = await self._loop.run_in_executor(None, self._backgrounds.thumbnail, request.match_info['name'])
+        finally:
+            self._to_decode -= 1
         if small is None:
             raise web.HTTPNotFound()
         return web.Response(body=small, content_type='image/jpeg')

@@ -127,11 +127,11 @@ class Privacy:
             self._inputs.pop(name, None)
         for name in set(names) - self._asked.keys():
             self._asked[name] = time.monotonic(), Requests(self._node, name, {GetParameters: 'get_parameters'})
-        for name, (_, requests) in self._asked.items():
-            requests.poll()
-            if name not in self._covers and requests.are_due(GetParameters):
-                requests.ask(GetParameters, GetParameters.Request(names=[_COVERS[0]]), functools.partial(self._take, name),
-                             lambda _reason: None)  # it is asked again
+        for name, (_, node) in self._asked.items():
+            node.poll()
+            if name not in self._covers and node.are_due(GetParameters):
+                node.ask(GetParameters, GetParameters.Request(names=[_COVERS[0]]), functools.partial(self._take, name),
+                         lambda _reason: None)  # it is asked again
         for name in self._covering():
             self._inputs.setdefault(name, set()).update(_bases(_image_topics(self._node, name)[1]))
 

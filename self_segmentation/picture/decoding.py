@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 import PIL.Image
-from PIL import ImageCms, TiffImagePlugin
+from PIL import ImageCms
 
 from ..errors import ImageError
 from .arrays import Array
@@ -54,6 +54,7 @@ _KINDS = {  # Pillow's name: how a file begins
 _TAKEN = tuple(kind for kind in _KINDS if kind != 'RAW')
 _READER = {'HEIF': 'pillow-heif', 'AVIF': "'pillow>=11.3'"}  # what reads those that not every Pillow reads
 _SUBFILE_TYPE, _PHOTOMETRIC, _SUB_IMAGES, _DNG_VERSION = 254, 262, 330, 50706  # TIFF tags
+_SHORT = 3  # the kind of a value of two bytes
 _PREVIEW = 1  # bit of the subfile type: a smaller version of another image in the file
 _SENSOR = (32803, 34892)  # photometric interpretations: a sensor's own values
 _Turn: Any = getattr(PIL.Image, 'Transpose', PIL.Image)  # Ubuntu 22.04's Pillow has the names in the module
@@ -159,25 +160,30 @@ def _is_raw(file: BinaryIO) -> bool:
     """Return whether a TIFF file is a raw photograph: Pillow shows its preview as if it were the photograph."""
     try:
         head = file.read(8)
-        first = _tags(file, head, int.from_bytes(head[4:8], 'little' if head[:1] == b'I' else 'big'))
-        places = first.get(_SUB_IMAGES, ())
-        places = places if isinstance(places, tuple) else (places,)
-        images = [first, *(_tags(file, head, at) for at in places[:_MOST_SUB_IMAGES])]
-        return (_DNG_VERSION in first or bool(first.get(_SUBFILE_TYPE, 0) & _PREVIEW)
-                or any(each.get(_PHOTOMETRIC) in _SENSOR for each in images))
-    except PILLOW_ERRORS:
-        return False  # damaged, or a BigTIFF, which no camera writes: Pillow tells
+        order = '<' if head[:1] == b'I' else '>'
+        first = _tiff_tags(file, order, struct.unpack(f'{order}I', head[4:])[0])
+        count, place = first.get(_SUB_IMAGES, (0, 0))
+        places = [place]
+        if count > 1:
+            file.seek(place)
+            places = [*struct.unpack(f'{order}{min(count, _MOST_SUB_IMAGES)}I', file.read(4 * min(count, _MOST_SUB_IMAGES)))]
+        images = [first, *(_tiff_tags(file, order, at) for at in places[:count])]
+        return (_DNG_VERSION in first or bool(first.get(_SUBFILE_TYPE, (0, 0))[1] & _PREVIEW)
+                or any(each.get(_PHOTOMETRIC, (0, 0))[1] in _SENSOR for each in images))
+    except struct.error:
+        return False  # cut off: Pillow tells
     finally:
         file.seek(0)
 
 
-def _tags(file: BinaryIO, head: bytes, at: int) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of damaged tags
-        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
-        file.seek(at)
-        tags.load(file)
-        return tags
+def _tiff_tags(file: BinaryIO, order: str, at: int) -> dict[int, tuple[int, int]]:
+    """Return count and value, or its place, of each tag of an image in a TIFF file."""
+    file.seek(at)
+    entries = file.read(12 * struct.unpack(f'{order}H', file.read(2))[0])
+    tags = {}
+    for tag, kind, count, value in struct.iter_unpack(f'{order}HHI4s', entries[:len(entries) // 12 * 12]):
+        tags[tag] = count, struct.unpack(f'{order}H2x' if kind == _SHORT else f'{order}I', value)[0]
+    return tags
 
 
 def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...], problem: str) -> PIL.Image.Image:

@@ -26,7 +26,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..io.assets import load_assets, make_pipeline, read_model
 from ..picture.backgrounds import BACKGROUNDS
@@ -34,6 +33,7 @@ from ..picture.detector import PersonDetector
 from ..picture.pipeline import Pipeline
 from ..picture.runtimes import choose_runtime, installed_runtimes
 from ..picture.segmenter import Segmenter
+from ..progress import tqdm
 from ..resources import share
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames

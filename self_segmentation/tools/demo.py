@@ -35,11 +35,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
-from tqdm import tqdm
 
 from ..errors import ExitCode, SourceError
 from ..nodes.lifetime import run
 from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
+from ..progress import tqdm
 from ..resources import share
 from .before_after import BeforeAfter
 from .tour import TURNS, Tour

@@ -31,14 +31,14 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from ..errors import SelfSegmentationError, SourceError
+from ..errors import ExitCode, InputError, SelfSegmentationError
 from ..io.assets import make_pipeline
 from ..io.sources import open_source
 from ..picture.compositor import edge_corrected
 from ..picture.people import Person
 from ..picture.pipeline import Pipeline
+from ..progress import tqdm
 from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
@@ -117,7 +117,7 @@ class _Judge:
         outlines = _people(self._folder / 'people.json')
         for name, people in tqdm(outlines.items(), desc='people', disable=None):
             if name not in images:
-                raise SourceError(f'{self._folder / "images"} has no image {name}, which people.json names')
+                raise InputError(f'{self._folder / "images"} has no image {name}, which people.json names')
             frame = _image(images[name])
             found = self._masks(frame)
             for configuration, mask in found.items():
@@ -247,13 +247,13 @@ def _people(path: Path) -> dict[str, list[tuple[Mask, float | None]]]:
                         person['bbox'][3] / image['height'] if person['counts'] else None) for person in image['people']]
                 for name, image in images.items()}
     except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, cv2.error) as error:
-        raise SourceError(f'{path} does not hold people as `evaluate --help` shows ({type(error).__name__}: {error})') from error
+        raise InputError(f'{path} does not hold people as `evaluate --help` shows ({type(error).__name__}: {error})') from error
 
 
 def _image(path: Path) -> _Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise SourceError(f'image {path} cannot be read: give a PNG or JPEG file')
+        raise InputError(f'image {path} cannot be read: give a PNG or JPEG file')
     return np.asarray(image, np.uint8)
 
 
@@ -262,7 +262,7 @@ def _truth(path: Path) -> Mask | None:
         return None
     truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if truth is None:
-        raise SourceError(f'truth {path} cannot be read: give a PNG file')
+        raise InputError(f'truth {path} cannot be read: give a PNG file')
     plane = truth if truth.ndim == 2 else truth[..., 3] if truth.shape[2] == 4 else truth[..., 0]
     return np.greater(plane, 127 if plane.dtype == np.uint8 else 32767)
 
@@ -349,11 +349,11 @@ def main(args: list[str] | None = None) -> int:
         judge.close()
     except SelfSegmentationError as error:
         print(f'evaluate: {error}', file=sys.stderr)
-        return 1
+        return error.exit_code
     if not any(results.values()):
         print(f'evaluate: {options.folder} has none of images/ with masks/ or people.json, empty/, videos/ with '
               'NAME_mattes/', file=sys.stderr)
-        return 1
+        return ExitCode.WILL_FAIL_AGAIN
     print('\n'.join(_tables(results, list(files))))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')

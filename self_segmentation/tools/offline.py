@@ -85,7 +85,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
     :raises SourceError: the output cannot be written, or another program writes it.
     """
-    from tqdm import tqdm
+    from ..progress import tqdm
 
     recordings = recordings_in(place)
     check_output(output, bool(recordings))
@@ -123,7 +123,7 @@ def _lacks(output: Path) -> bool:
 
 def _in_workers(tasks: list[_Task], workers: int, told: list[int]) -> tuple[int, int]:
     """Process recordings in processes of their own; return how many are done, and how many of these failed."""
-    from tqdm import tqdm
+    from ..progress import tqdm
 
     failed, left = 0, {each.output for each in tasks}
     with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \

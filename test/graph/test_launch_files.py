@@ -276,11 +276,10 @@ def test_launch_restarts_program_that_failed_or_was_killed(launch, tmp_path):
     camera = program_that(tmp_path, 'camera_node', 'exit 1')
     running = launch(SEGMENT, 'camera:=opencv', 'viewer:=none', **camera)
     running.started('segmentation_node')
-    wait_until(lambda: len(pids(running, 'camera_node')) == 3, 'the third start of the camera')
+    wait_until(lambda: len(pids(running, 'camera_node')) >= 3, 'the third start of the camera')
     [node] = pids(running, 'segmentation_node')
     os.kill(node, signal.SIGKILL)
-    wait_until(lambda: len(pids(running, 'segmentation_node')) == 2, 'the second start of the node')
-    wait_until(lambda: running.said.count('configured:') >= 1, 'the node')
+    wait_until(lambda: len(pids(running, 'segmentation_node')) >= 2, 'the second start of the node')
     running.program.send(signal.SIGINT)
     assert running.program.exit_code() == 0, running.said
     assert not any(map(is_running, pids(running, 'segmentation_node')))

@@ -27,7 +27,7 @@ rclpy.spin(node)
 def environment(local: dict[str, str]) -> dict[str, str]:
     """As of somebody who sets these variables and no others: our nodes see to the rest."""
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
-    return {**bare, 'ROS_DISTRO': 'kilted', **local}
+    return {**bare, **local}
 
 
 class Host:

@@ -54,6 +54,31 @@ node.create_service(SetBool, '~/pause', answer)
 rclpy.spin(node)
 """
 
+# The same, with parameters that no control fits: without values, of changing types, too long, with descriptions of another form.
+STRANGE = OTHER.replace('rclpy.spin(node)', """
+from rclpy.parameter import Parameter
+texts = ['red, green, blue', '; ;', 'a, b', 'default 1e999', 'default {"a": NaN}', 'default [1, "x", null]', 'x' * 100000]
+for number, text in enumerate(texts):
+    limits = [FloatingPointRange(from_value=float('-inf') if number % 2 else 3.0, to_value=3.0)]
+    for kind in (Parameter.Type.INTEGER_ARRAY, Parameter.Type.STRING, Parameter.Type.DOUBLE):
+        node.declare_parameter(f'{kind.name}.{number}', kind, ParameterDescriptor(
+            additional_constraints=text, floating_point_range=limits))
+    node.declare_parameter(f'any.{number}', 5, ParameterDescriptor(dynamic_typing=True, additional_constraints=text))
+node.declare_parameter('long', 'x' * 1000000)
+node.declare_parameter('large', [2 ** 62, -2 ** 63])
+node.declare_parameter('bytes', [bytes([255])])
+node.declare_parameter('endless', [float('inf'), float('nan')])
+values = [[1, 2, 3], 'a text', 2.5, True, 7, ['a'], [True], [0.5], []]
+
+def change():
+    if not node.get_parameter('truth').value:
+        values.append(values.pop(0))
+        node.set_parameters([Parameter(f'any.{name}', value=values[0]) for name in node.get_parameters_by_prefix('any')])
+
+node.create_timer(0.5, change)
+rclpy.spin(node)
+""")
+
 
 class Page:
     """A page of the studio, seen by a user."""
@@ -431,6 +456,28 @@ def test_serves_node_of_another_package(start, browse):
     page.wait(lambda: '/tmp/snapshot' in page.text('#notes'), 'where it is')
     page.page.locator('#actions button', has_text='Pause').click()
     page.wait(lambda: page.page.locator('#actions button', has_text='Go on').count(), 'the pause')
+
+
+def test_strange_parameters_leave_page_usable(start, browse):
+    """No error on the page, which ``browse`` looks at, while their types change."""
+    namespace = unique('strange')
+    other = start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=[sys.executable, '-c', STRANGE])
+    program, url = started_studio(start, node=f'/{namespace}/other')
+    page = browse(url)
+    page.wait_for_parameters()
+    page.field('truth').click()
+    shown = set()
+    page.wait(lambda: shown.add(page.page.locator('[id="row-any.1"] input').first.input_value()) or len(shown) > 4, 'the values')
+    page.field('truth').click()
+    page.wait(lambda: page.page.locator('[id="row-truth"]:not(.changed)').count(), 'the end of the changes')
+    for kind in ('INTEGER_ARRAY', 'STRING', 'DOUBLE', 'any'):
+        assert [page.page.locator(f'[id="row-{kind}.{number}"]').count() for number in range(7)] == [1] * 7
+    assert page.field('long').is_disabled() and 'too long' in page.field('long').input_value()
+    page.field('whole').fill('14')
+    page.field('whole').press('Enter')
+    page.wait(lambda: page.page.locator('[id="row-whole"].changed').count(), 'the change')
+    page.wait_for_pictures()
+    assert other.code is None and 'ERROR' not in program.said, (other.said, program.said)
 
 
 def test_shows_no_uncovered_picture(start, browse, graph):

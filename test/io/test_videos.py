@@ -71,6 +71,8 @@ NAMES = [b'caf\xe9.mp4', 'Käse – 日本.mp4'.encode(), b'a:b.mp4', b'concat:x
 
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
 def test_reads_and_writes_video_of_any_name(tmp_path, locale):
+    if locale == 'C' and sys.version_info >= (3, 13) and not sys.prefix.isascii():
+        pytest.skip(f'NumPy 2 and OpenCV cannot be imported from {sys.prefix} where names are not UTF-8')
     for name in NAMES:
         write_video(tmp_path / 'new.mp4').rename(tmp_path / os.fsdecode(name))
     code = ('import sys\nfrom pathlib import Path\nfrom self_segmentation.io.sources import open_source\n'

@@ -43,7 +43,7 @@ def test_running_node_refuses_every_invalid_parameter(graph, start, astronaut, t
         refused(tunable.name, value)
 
     refused_whatever_it_is()
-    (tmp_path / 'model.tflite').write_bytes(damaged_models()['without_metadata'])
+    (tmp_path / 'model.tflite').write_bytes(damaged_models()['wrong_shape'])
     (tmp_path / 'picture.png').write_bytes(with_wrong_filter(PNGS[0]))
     for name, file in (('model', 'model.tflite'), ('background.image', 'picture.png')):
         for value in ('~no_such_user/x', 'x' * 10000, str(tmp_path / file)):

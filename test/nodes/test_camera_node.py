@@ -152,7 +152,7 @@ def test_empty_folder_or_invalid_video_ends_node_with_one_line(camera, tmp_path)
 def test_invalid_image_ends_node_with_error(camera, tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
     program, _ = camera(video_device=tmp_path / 'text.png')
-    assert program.exit_code() == 1
+    assert program.exit_code() == 2
     assert str(tmp_path / 'text.png') in program.said and 'Traceback' not in program.said, program.said
 
 
@@ -198,6 +198,7 @@ def test_waits_for_missing_camera_with_warning(graph, camera):
 
 PLUGGED = """
 import sys
+from pathlib import Path
 import cv2, numpy as np
 
 class Camera:

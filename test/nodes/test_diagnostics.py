@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import TUTORIAL, unique
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
@@ -353,26 +354,42 @@ def test_warns_of_duplicate_node_name(node, start):
 
 
 FOREIGN_CAMERA = """
-import sys, rclpy
+import itertools, sys, rclpy
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node('camera', namespace=sys.argv[1])
 publisher = node.create_publisher(Image, 'image_raw', QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT))
 image = Image(width=1920, height=1080, step=5760, encoding='bgr8', data=bytes(1920 * 1080 * 3))
-node.create_timer(1 / 15, lambda: publisher.publish(image))
+numbers = itertools.count()
+
+def publish():
+    image.header.frame_id = str(next(numbers))
+    publisher.publish(image)
+
+node.create_timer(1 / 15, publish)
 rclpy.spin(node)
 """
 
 
 def test_warns_when_camera_lacks_fastdds_profile(graph, start):
+    """Unless none of its frames are lost: Humble's Fast DDS may get all of them across."""
     namespace = unique('watched')
     node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
     start('', namespace, command=[sys.executable, '-c', FOREIGN_CAMERA], env=bare)
     graph.listen(f'{node.name}/mask')
+    numbers: list[int] = []
+    best_effort = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    graph.node.create_subscription(Image, node.topic, lambda image: numbers.append(int(image.header.frame_id)), best_effort)
+
+    def is_logged() -> bool:
+        return 'config/fastdds.xml' in node.program.said
+
+    node.wait_until(lambda: is_logged() or (len(numbers) > 99 and numbers[-1] - numbers[-100] == 99), 'the warning in the log')
+    if not is_logged():
+        pytest.skip('no frame of a hundred was lost without the profile')
     node.report(WARN, 'config/fastdds.xml')  # whether some come or none does
-    node.wait_until(lambda: 'config/fastdds.xml' in node.program.said, 'the warning in the log')
 
 
 def test_reports_while_simulated_time_stands_still(graph, start):

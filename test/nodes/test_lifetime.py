@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the nodes' processes end when they are told to."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,15 +103,16 @@ STARTED = {
     'program': ['-m', 'self_segmentation', SAMPLE, '--no-window', '--mask', os.devnull],
     'demo': ['-m', 'self_segmentation.tools.demo', '--folder', '/tmp'],
 }
-LIBRARIES = {'segmentation_node': ['', 'numpy', 'cv2', 'rclpy', 'mediapipe'], 'entry point': [''], 'camera_node': ['', 'cv2'],
-             'program': ['', 'cv2', 'mediapipe'], 'demo': ['', 'rclpy']}
+RUNTIME = 'mediapipe|ai_edge_litert'  # whichever is there
+LIBRARIES = {'segmentation_node': ['', 'numpy', 'cv2', 'rclpy', RUNTIME], 'entry point': [''], 'camera_node': ['', 'cv2'],
+             'program': ['', 'cv2', RUNTIME], 'demo': ['', 'rclpy']}
 
 
 def has_mapped(pid: int, library: str) -> bool:
-    """Whether a process has a library, and its signals in hand."""
-    folder = Path(f'/proc/{pid}')
-    caught = next(line for line in (folder / 'status').read_text().splitlines() if line.startswith('SigCgt'))
-    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1) and f'/{library}' in (folder / 'maps').read_text()
+    """Whether a process has a library, or one of several, and its signals in hand."""
+    status, maps = (Path(f'/proc/{pid}/{name}').read_text() for name in ('status', 'maps'))
+    caught = next(line for line in status.splitlines() if line.startswith('SigCgt'))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1 and re.search(f'/({library})', maps))
 
 
 @pytest.mark.parametrize('name, library', [(name, library) for name in STARTED for library in LIBRARIES[name]])
@@ -313,9 +315,9 @@ def test_failing_callbacks_do_not_end_node_and_are_logged_once(graph, start):
     said = program.said
     origin = f'a message on /{name}/words (published by {graph.node.get_fully_qualified_name()})'
     assert f"{origin} was not handled: KeyError: 'hello'" in said
-    assert said.count("KeyError: 'hello'") == said.count('in on_message') == 1
-    assert said.count('ValueError: xxx') == said.count('in on_timer') == 1 and 'x' * 500 not in said
-    assert said.count('a callback failed: ZeroDivisionError') == 1
+    assert 'a callback failed: ValueError: xxx' in said and 'x' * 500 not in said
+    assert said.count('in on_message') == said.count('in on_timer') == said.count('ZeroDivisionError: division by zero\n') == 1
+    assert said.count('[ERROR]') < 30  # hundreds failed
     program.send(signal.SIGINT)
     assert program.exit_code() == 0
 

@@ -176,7 +176,9 @@ def test_unanswered_request_fails_with_those_that_wait(graph, requests, quick):
     results = [asked(requests) for _ in range(5)]
     graph.wait_until(lambda: requests.poll() or all(results), 'the end of the patience')
     assert all('did not answer within' in result[0] for result in results)
-    assert not requests.are_open(GetParameters) and open_requests(graph.node) == 0
+    assert not requests.are_open(GetParameters) and open_requests(graph.node) == 1
+    asked(requests)
+    assert open_requests(graph.node) == 1  # the other one
 
 
 def test_hung_node_is_asked_ever_more_rarely_until_it_answers(graph, other, requests, quick):
@@ -200,12 +202,13 @@ def test_hung_node_is_asked_ever_more_rarely_until_it_answers(graph, other, requ
     assert requests.are_due(GetParameters)
 
 
-def test_late_answer_is_ignored(graph, other, requests, quick):
+def test_late_answer_ends_pause_and_nothing_else(graph, other, requests, quick, monkeypatch):
+    monkeypatch.setattr(remote_module, '_PAUSES', (1000.0, 1000.0))
     result = asked(requests)
     graph.wait_until(lambda: requests.poll() or result, 'the end of the patience')
-    for _ in range(20):
-        spin(graph, other)
-    assert len(result) == 1
+    assert not requests.are_due(GetParameters)
+    wait_until(lambda: requests.are_due(GetParameters), 'the answer', lambda: spin(graph, other))
+    assert len(result) == 1 and 'did not answer' in result[0] and open_requests(graph.node) == 0
 
 
 def test_failing_answer_is_reported_to_who_asked(graph, other, requests):

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The studio's process: how it starts and ends, and what other nodes and foreign connections do to it."""
 import asyncio
+import contextlib
 import functools
 import json
 import random
 import re
+import resource
 import signal
 import socket
 import sys
 import threading
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -253,16 +257,30 @@ def test_strange_parameters_do_not_end_studio(foreign, studio):
     assert shows(page, foreign) and 'ERROR' not in page.program.said, page.program.said
 
 
-@pytest.mark.parametrize('service, what', [('describe', 'descriptions'), ('get', 'values')])
-def test_answer_with_less_than_was_asked_is_reported(foreign, studio, service, what):
-    setattr(foreign, service, lambda request, response: None)
+def test_answer_with_less_than_was_asked_is_reported(foreign, studio):
+    foreign.describe = lambda request, response: None
     page = studio(foreign.name, 'output')
-    reason = (f'the answer of {foreign.name}/{service}_parameters is not understood: '
-              f'1 parameters were asked for, and 0 {what} came')
+    reason = (f'the answer of {foreign.name}/describe_parameters is not understood: '
+              '1 parameters were asked for, and 0 descriptions came')
     page.wait(lambda: reason in page.program.said, 'the reason', foreign.graph.spin)
-    delattr(foreign, service)
+    del foreign.describe
     page.wait(lambda: 'gain' in page.told['node']['parameters'], 'the parameters', foreign.graph.spin)
     assert shows(page, foreign) and page.program.said.count('ERROR') == 1, page.program.said
+
+
+def test_parameters_without_value_take_no_others_with_them(foreign, studio):
+    """A node of rclpy or rclcpp answers with no value at all where one that is asked for has none."""
+    names = [f'{number}' for number in range(20)]
+    foreign.values.update({name: Parameter('p', value=name).get_parameter_value() for name in names})
+    unset, get = ('3', '4', '17'), foreign.get
+    foreign.get = lambda request, response: set(request.names) & {*unset} or get(request, response)
+    page = studio(foreign.name, 'output')
+    page.wait(lambda: page.told.get('node', {}).get('parameters'), 'the parameters', foreign.graph.spin)
+    found = {name: each['value'] for name, each in page.told['node']['parameters'].items()}
+    assert found == {'gain': 1.5, **{name: None if name in unset else name for name in names}}
+    assert foreign.asked[GetParameters] < 25 and 'ERROR' not in page.program.said, page.program.said
+    del foreign.get
+    assert shows(page, foreign)
 
 
 def test_set_without_result_is_no_success(foreign, studio):
@@ -355,4 +373,69 @@ def test_fault_of_callback_is_logged_once_with_topic_and_publisher(foreign, stud
         foreign.people.publish(String(data='trip'))
         foreign.graph.spin()
     page.wait(lambda: reason in page.program.said and 'in on_people' in page.program.said, 'the reason', foreign.graph.spin)
-    assert shows(page, foreign) and page.program.said.count('not handled') == 1, page.program.said
+    assert shows(page, foreign) and page.program.said.count('in on_people') == 1, page.program.said
+
+
+# ---- foreign connections
+
+HALF = b'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: '
+
+
+@contextlib.contextmanager
+def connections(url: str, count: int):
+    """Connections that send half a request, and stay."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count + 1000, limits[1]), limits[1]))
+    port = int(url.rstrip('/').rpartition(':')[2])
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                connection = stack.enter_context(socket.create_connection(('127.0.0.1', port), timeout=20))
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(HALF)
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def loads(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return b'studio.js' in answer.read()
+
+
+def open_files(program: Program) -> int:
+    return len([*Path(f'/proc/{program.pid}/fd').iterdir()])
+
+
+def assert_one_kind_of_line(program: Program, reason: str) -> None:
+    """One a minute: a test may take longer."""
+    lines = [line for line in program.said.splitlines() if not line.startswith('[INFO]')]
+    assert 0 < len(lines) < 5 and all(reason in line for line in lines), lines
+
+
+def test_1100_half_sent_requests_keep_nobody_away(foreign, studio):
+    page = studio(foreign.name, 'output')
+    assert shows(page, foreign) and loads(page.url)
+    before = open_files(page.program)
+    with connections(page.url, 1100):
+        assert open_files(page.program) < before + 300
+        assert loads(page.url) and shows(page, foreign)
+        other = Page(page.program, foreign.name, 'output')
+        assert shows(other, foreign)
+        other.close()
+    wait_until(lambda: open_files(page.program) <= before + 5, 'the end of all connections')
+    assert loads(page.url) and shows(page, foreign)
+    assert_one_kind_of_line(page.program, 'more than 128 connections sent no request')
+
+
+def test_goes_on_when_no_file_can_be_opened(foreign, studio):
+    """Each connection is a file of the process."""
+    page = studio(foreign.name, 'output')
+    assert shows(page, foreign)
+    limit = open_files(page.program) + 10
+    resource.prlimit(page.program.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with connections(page.url, 25):
+        wait_until(lambda: 'no connection can be accepted: Too many open files' in page.program.said, 'the reason')
+        assert shows(page, foreign)
+    assert loads(page.url) and shows(page, foreign)
+    assert_one_kind_of_line(page.program, 'no connection can be accepted: Too many open files')

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import random
 import socket
 import struct
@@ -18,7 +19,7 @@ from conftest import EMPTY_ROOM, wait_until
 aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed: the studio is not tested')
 
 from self_segmentation.errors import SourceError  # noqa: E402
-from self_segmentation.nodes import studio_server  # noqa: E402
+from self_segmentation.nodes import studio_connections, studio_server  # noqa: E402
 from self_segmentation.nodes.streams import Bundle  # noqa: E402
 from self_segmentation.nodes.studio_server import Audience, Backgrounds, Server  # noqa: E402
 
@@ -377,3 +378,147 @@ def test_ends_while_browsers_are_connected(serve):
     assert with_browsers(server, use) is aiohttp.WSMsgType.CLOSE
     with pytest.raises(ConnectionRefusedError):
         request(server, '')
+
+
+# ---- connections without a request
+
+HALF = b'GET / HTTP/1.1\r\nHost: localhost\r\n'
+WHOLE = HALF + b'\r\n'
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Less patience with connections that wait."""
+    monkeypatch.setattr(studio_connections, '_PATIENCE', 0.3)
+
+
+@contextlib.contextmanager
+def connected(server, address='127.0.0.1'):
+    with socket.create_connection(('127.0.0.1', server.port), timeout=20, source_address=(address, 0)) as connection:
+        yield connection
+
+
+def is_ended(connection) -> bool:
+    """Whether the server ends a connection; waits until it answers or does."""
+    with contextlib.suppress(ConnectionError):
+        return connection.recv(1 << 20) == b''
+    return True
+
+
+def has_answer(connection, end=b'</html>') -> bool:
+    """Whether an answer comes, whole."""
+    answer = b''
+    while end not in answer:
+        part = connection.recv(1 << 20)
+        answer += part
+        if not part:
+            return False
+    return answer.startswith(b'HTTP/1.1 200')
+
+
+@pytest.mark.parametrize('sent', [b'', HALF, b'G'])
+def test_request_that_does_not_come_ends_connection(server, impatient, sent):
+    with connected(server) as connection:
+        connection.sendall(sent)
+        assert is_ended(connection)
+
+
+def test_request_that_comes_byte_by_byte_ends_connection(server, impatient):
+    with connected(server) as connection, contextlib.suppress(ConnectionError):
+        for count in range(100_000):
+            connection.sendall(b'x' if count else HALF)
+            connection.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                assert connection.recv(1) == b''
+                return
+        pytest.fail('it stays')
+
+
+def test_second_request_has_as_much_time_as_first(server, impatient):
+    with connected(server) as connection:
+        for _ in range(3):
+            connection.sendall(WHOLE)
+            assert has_answer(connection)
+            time.sleep(0.1)
+        connection.sendall(HALF)
+        assert is_ended(connection)
+
+
+def test_answers_that_are_not_taken_end_connection(server, impatient):
+    """Half a thousand requests at once, and none of their answers is read."""
+    with connected(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            for _ in range(500):
+                connection.send(WHOLE.replace(b'/ ', b'/studio.js '))
+        wait_until(lambda: not server._runner.server.connections, 'the end of the connection')
+
+
+def test_patience_does_not_end_a_browser(server, impatient):
+    async def use(browser):
+        await asyncio.sleep(1.0)
+        server.call(server.browsers[0].tell, 'figures', {'rate': 30})
+        return await browser.receive_json()
+
+    assert with_browsers(server, use) == {'rate': 30}
+
+
+def test_refused_request_ends_connection(server):
+    with connected(server) as connection:
+        connection.sendall(b'GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n')
+        assert b' 403 ' in connection.recv(1 << 16)
+        assert is_ended(connection)
+
+
+def test_connections_of_one_address_do_not_end_those_of_another(server, caplog):
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(connected(server, '127.0.0.2'))
+        other.sendall(HALF)
+        crowd = [stack.enter_context(connected(server)) for _ in range(studio_connections._MOST_WAITING + 20)]
+        assert all(is_ended(connection) for connection in crowd[:21])
+        wait_until(lambda: len(server._runner.server.connections) == studio_connections._MOST_WAITING, 'the end of the others')
+        crowd[-1].sendall(WHOLE)
+        other.sendall(b'\r\n')
+        assert has_answer(other) and has_answer(crowd[-1])
+        assert get(server, '/')[0] == 200
+    assert [record.getMessage() for record in caplog.records if 'most from' in record.getMessage()][1:] == []
+
+
+def test_fault_of_server_is_logged_once_a_minute(server, monkeypatch, caplog):
+    def fail(_):
+        raise RuntimeError('x' * 100_000)
+
+    monkeypatch.setattr(server._backgrounds, 'thumbnail', fail)
+    for number in range(5):
+        assert get(server, f'/backgrounds/{number}.jpg')[0] == 500
+        server.call(fail, number)
+    wait_until(lambda: len(caplog.records) == 2, 'the lines')
+    assert all('RuntimeError' in record.getMessage() and 'in fail' in record.getMessage() for record in caplog.records)
+    assert all(record.levelno == logging.ERROR and len(record.getMessage()) < 5000 for record in caplog.records)
+
+
+def test_small_pictures_wait_in_bounds(server, monkeypatch):
+    """A page loads while others wait for more of them than are made."""
+    monkeypatch.setattr(studio_server, '_MOST_DECODING', 3)
+    going_on = threading.Event()
+    monkeypatch.setattr(server._backgrounds, 'thumbnail', lambda name: going_on.wait(60) and b'picture')
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(connected(server)) for _ in range(3)]
+        for connection in waiting:
+            connection.sendall(WHOLE.replace(b'/ ', b'/backgrounds/room.jpg ', 1))
+        wait_until(lambda: server._to_decode == 3, 'the requests')
+        assert get(server, '/backgrounds/room.jpg')[0] == 503 and get(server, '/')[0] == 200
+        going_on.set()
+        assert all(has_answer(connection, b'picture') for connection in waiting)
+
+
+def test_picture_that_could_not_be_opened_is_opened_later(server, folder, monkeypatch):
+    (folder / 'later.jpg').write_bytes(EMPTY_ROOM.read_bytes())
+    with monkeypatch.context() as patch:
+        def fail(*_):
+            raise OSError(24, 'Too many open files')
+        patch.setattr(studio_server, 'read_file', fail)
+        assert get(server, '/backgrounds/later.jpg')[0] == 404
+    assert get(server, '/backgrounds/later.jpg')[0] == 200
+    (folder / 'later.jpg').unlink()

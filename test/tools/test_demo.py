@@ -48,11 +48,12 @@ def children_of(program: Program) -> dict[str, int]:
 
 
 def test_demo_in_a_pipe_shows_address_and_ends_tour_for_user(graph, start, browser, tmp_path):
-    with socket.socket() as taken, contextlib.suppress(OSError):  # another one has it
-        taken.bind(('127.0.0.1', 8080))
-        taken.listen()
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # another one has it
+            taken.bind(('127.0.0.1', 8080))
+            taken.listen()
         demo = start('tools.demo', '--seconds', '600', '--folder', tmp_path, env=environment(BROWSER=str(browser)))
-        graph.wait_until(lambda: demo.code is not None or 'first image' in demo.said, 'an image')
+        graph.wait_until(lambda: demo.code is not None or ('first image' in demo.said and '\nhttp' in demo.said), 'an image')
         [address] = re.findall(r'^http://127\.0\.0\.1:\d+/$', demo.said, re.MULTILINE)  # alone on its line
         assert not address.endswith(':8080/')
         with urllib.request.urlopen(address) as page:
@@ -63,10 +64,10 @@ def test_demo_in_a_pipe_shows_address_and_ends_tour_for_user(graph, start, brows
         graph.wait_until(lambda: 'background.color changed: the tour ends' in demo.said, 'the end of the tour')
         demo.send(signal.SIGINT)
         assert demo.exit_code() == 0 and 'Traceback' not in demo.said, demo.said
-    assert demo.said.splitlines()[-1] == address
+    assert demo.said.splitlines()[-1] == address, demo.said
     assert not re.search(r'\[\d{10}\.', demo.said)  # no stamps of a log
     assert not (tmp_path / 'opened').exists()
-    assert all(str(tmp_path / name) in demo.said for name in ('output.mp4', 'output.png'))
+    assert all(str(tmp_path / name) in demo.said for name in ('output.mp4', 'output.png')), demo.said
     assert (tmp_path / 'output.mp4').stat().st_size > 1000
 
 

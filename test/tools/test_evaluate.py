@@ -173,12 +173,12 @@ def test_evaluates_folder_with_outlines_per_person(tmp_path, capsys):
                          ids=['without people', 'a list', 'an image that is not there'])
 def test_refuses_invalid_people_json(tmp_path, capsys, images):
     folder = people_folder(tmp_path, **images)
-    assert main([folder]) == 1
+    assert main([folder]) == 2
     assert folder in capsys.readouterr().err
 
 
 def test_refuses_folder_without_data(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+    assert main([str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
 
 
