@@ -189,7 +189,7 @@ class RemoteNode:
         if self.is_known and not self._requests.has(*_LOADING):
             self.is_known, self.parameters = False, {}
             self._on_change(True)
-        elif not self.is_known and self._requests.are_due(*_LOADING):
+        elif (self._is_outdated or not self.is_known) and self._requests.are_due(*_LOADING):
             self.load()
         if actions != self.actions:
             self.actions = actions
@@ -204,7 +204,7 @@ class RemoteNode:
     def load(self) -> None:
         """Ask for all parameters, their descriptions and values."""
         def failed(_reason: str) -> None:
-            """Nothing: it is asked again at a later look."""
+            self._is_outdated = True  # so it is asked again at a later look
 
         def listed(answer: Any) -> None:
             found = (name for name in answer.result.names if not name.startswith(_OF_ROS_ITSELF) and len(name) <= _LONGEST_NAME)
@@ -214,31 +214,33 @@ class RemoteNode:
 
         def described(names: list[str], answer: Any) -> None:
             _check_count('descriptions', answer.descriptors, names)
-            self._descriptors = dict(zip(names, answer.descriptors))
-            ask_values(names, {})
+            descriptors.update(zip(names, answer.descriptors))
+            ask_values(names)
 
-        def ask_values(names: list[str], values: dict[str, ParameterValue]) -> None:
-            self._requests.ask(GetParameters, GetParameters.Request(names=names), functools.partial(got, names, values), failed)
+        def ask_values(names: list[str]) -> None:
+            self._requests.ask(GetParameters, GetParameters.Request(names=names), functools.partial(got, names), failed)
 
-        def got(names: list[str], values: dict[str, ParameterValue], answer: Any) -> None:
+        def got(names: list[str], answer: Any) -> None:
             if len(answer.values) == len(names):
                 values.update(zip(names, answer.values))
             elif len(names) > 1:  # a parameter without a value takes the others with it
-                for part in (names[:len(names) // 2], names[len(names) // 2:]):
-                    ask_values(part, values)
+                ask_values(names[:len(names) // 2])
+                ask_values(names[len(names) // 2:])
             else:
                 values[names[0]] = ParameterValue()
-            if values.keys() == self._descriptors.keys():
-                know(values)
+            if values.keys() == descriptors.keys():
+                know()
 
-        def know(values: dict[str, ParameterValue]) -> None:
-            self.parameters = {name: summary(name, descriptor, values[name]) for name, descriptor in self._descriptors.items()}
-            self.is_known = True
+        def know() -> None:
+            self.parameters = {name: summary(name, descriptor, values[name]) for name, descriptor in descriptors.items()}
+            self._descriptors, self.is_known = descriptors, True
             self._take(self._changed)
             self._on_change(True)
             if self._is_outdated:
                 self.load()
 
+        descriptors: dict[str, ParameterDescriptor] = {}
+        values: dict[str, ParameterValue] = {}
         self._is_outdated, self._changed = False, {}
         self._requests.ask(ListParameters, ListParameters.Request(), listed, failed)
 
@@ -252,17 +254,17 @@ class RemoteNode:
         values = {changed.name: changed.value for changed in (*event.new_parameters, *event.changed_parameters)}
         if self._is_loading:
             self._changed.update(values)
-        before = {name: {**each, 'value': None} for name, each in self.parameters.items()}
-        if self._take(values):
-            self._on_change(before != {name: {**each, 'value': None} for name, each in self.parameters.items()})
+        self._take(values, self._on_change)
 
-    def _take(self, values: Mapping[str, ParameterValue]) -> bool:
-        """Take new values of the parameters that are known; return whether there is one."""
-        known = values.keys() & self.parameters.keys()
+    def _take(self, values: Mapping[str, ParameterValue], on_change: Callable[[bool], None] = lambda _is_other: None) -> None:
+        """Take new values of the parameters that are known; of another type one is described anew."""
+        known, is_other = values.keys() & self.parameters.keys(), False
         for name in known:
-            default = self.parameters[name]['default']
-            self.parameters[name] = {**summary(name, self._descriptors[name], values[name]), 'default': default}
-        return bool(known)
+            before = self.parameters[name]
+            self.parameters[name] = {**summary(name, self._descriptors[name], values[name]), 'default': before['default']}
+            is_other |= {**self.parameters[name], 'value': before['value']} != before
+        if known:
+            on_change(is_other)
 
     def set(self, values: Mapping[str, Any], then: Callable[[dict[str, str]], None]) -> None:
         """

@@ -258,3 +258,17 @@ def test_node_without_parameters_is_asked_once(graph, other):
         spin(graph, other)
     assert loads == [1] and remote.parameters == {}
     remote.close()
+
+
+def test_parameters_are_loaded_again_after_a_reload_that_failed(graph, other):
+    remote = RemoteNode(graph.node, other.get_fully_qualified_name(), lambda _: None)
+    wait_until(lambda: remote.is_known, 'the parameters', lambda: remote.poll() or spin(graph, other))
+    other.declare_parameter('late', 3)
+    event = ParameterEvent(new_parameters=[Parameter('late', value=3).to_parameter_msg()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote_module, '_PATIENCE', 0.1)
+        remote.follow(event)
+        graph.wait_until(lambda: remote.poll() or remote._requests._pauses, 'the end of the patience')
+    assert 'late' not in remote.parameters
+    wait_until(lambda: 'late' in remote.parameters, 'the new one', lambda: remote.poll() or spin(graph, other))
+    remote.close()
