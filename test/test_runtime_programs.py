@@ -140,6 +140,19 @@ def test_last_words_of_library_that_ends_process_are_shown(end, tmp_path):
     assert (tmp_path / 'said').read_text() == 'F0000 00:00:2.0 1 x.cc:2] Check failed: a == b \nat 0xff\n'
 
 
+def test_last_words_of_library_that_cannot_open_foreign_model_are_shown(tmp_path):
+    (tmp_path / 'ai_edge_litert').mkdir()
+    (tmp_path / 'ai_edge_litert' / '__init__.py').touch()
+    (tmp_path / 'ai_edge_litert' / 'interpreter.py').write_text(
+        "import os\ndef Interpreter(**_):\n    os.write(2, b'F0000 00:00:2.0 1 x.cc:2] Check failed: a == b')\n    os.abort()\n")
+    model = tmp_path / 'own.tflite'
+    model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
+    done = program(ASTRONAUT, '--mask', tmp_path, '--runtime', 'litert', '--model', model,
+                   env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    assert done.returncode == 2 and 'crashes with it (-6)' in done.stderr
+    assert 'Check failed: a == b' in done.stderr
+
+
 @pytest.mark.parametrize('name', INSTALLED)
 def test_console_stays_quiet_while_models_are_opened_and_nobody_else_stays(name):
     code = f"""if True:

@@ -22,7 +22,7 @@ _HARMLESS = (r'[IW]\d{4} |WARNING: (All log messages before absl|Logging before 
              r'INFO: Created TensorFlow|'  # LiteRT's
              r'\[ ?\w+:\d+@|VIDEOIO |'  # OpenCV's
              r'\[[\w, ]+ @ 0x')  # FFmpeg's
-_LINE = re.compile(rf'{_HARMLESS}|[EF]\d{{4}} ')  # and what becomes an error of ours
+_LINE = re.compile(rf'{_HARMLESS}|E\d{{4}} ')  # and what becomes an error of ours
 # What a process of its own does when the pipe to it is closed, as this process is gone.
 _REPORT = """
 import re, sys
