@@ -102,7 +102,7 @@ def test_installed_program_runs_without_ros(workspace, tmp_path):
 
 
 def in_container(workspace: Path, service: str, *more: str) -> tuple[list[str], dict[str, str]]:
-    """What Docker starts for a service of compose.yaml, with this workspace in the place of the image's, and ROS as it is here."""
+    """What Docker starts for a service of compose.yaml, with this workspace in the image's place, and ROS as it is here."""
     [entry] = re.findall(r'^ENTRYPOINT (.*)$', (ROOT / 'Dockerfile').read_text(encoding='utf-8'), re.MULTILINE)
     init, *rest = [part.replace('/ws/', f'{workspace}/') for part in json.loads(entry) if part != '/ros_entrypoint.sh']
     command = yaml.safe_load((ROOT / 'compose.yaml').read_text(encoding='utf-8'))['services'][service]['command']
