@@ -126,6 +126,15 @@ def test_one_dockerfile_serves_every_distribution():
     assert re.findall('humble|jazzy|kilted|lyrical|rolling', code) == ['jazzy']  # what it is where nobody says
 
 
+def test_benchmark_and_fuzzer_write_to_nothing_that_is_committed():
+    make = [shutil.which('make') or pytest.skip('NOT TESTED, for there is no make'), '--dry-run', 'bench']
+    plain, drawn = (subprocess.run([*make, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+                    for more in ((), ('PLOT=a b.png',)))
+    assert plain.rstrip().endswith('tools.benchmark') and drawn.endswith("tools.benchmark --plot 'a b.png'")
+    [folder] = re.findall(r"^FINDS = ROOT / '(.*?)'", read(ROOT / 'test' / 'fuzz' / 'run.py'), re.MULTILINE)
+    assert f'/{folder}/' in read(ROOT / '.gitignore').splitlines() and folder in read(ROOT / '.dockerignore').splitlines()
+
+
 def test_everywhere_pip_brings_the_same_packages():
     for path in (ROOT / 'README.md', *ELSEWHERE[:2]):
         lines = re.findall(r'pip3? install .*(?:mediapipe|litert|requirements).*', read(path))
