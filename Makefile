@@ -7,8 +7,8 @@
 # make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, about a minute
 # make lint              ruff and mypy
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
-# make fuzz              look for inputs that break what reads images and settings, SECONDS=600
-# make bench             how fast it is on this machine
+# make fuzz              look for inputs that break what reads images and settings, into .fuzz; SECONDS=600
+# make bench             how fast it is on this machine; PLOT=docs/performance.png draws it too
 # make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
 # make soak              an hour of what users leave running, with kills and changes: memory, frames, errors; MINUTES=60
 # make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
@@ -20,6 +20,7 @@ DEMO_SECONDS ?=
 SECONDS ?= 600
 CAMERA ?=
 MINUTES ?= 60
+PLOT ?=
 WORKERS ?= 4
 RUN := .venv/bin/python
 # The Python of the .venv first, so that the one it was made with stays; then the one that most was tried with.
@@ -62,7 +63,7 @@ fuzz:
 
 bench:
 	$(SET_UP) demo test
-	@$(RUN) -m self_segmentation.tools.benchmark --plot docs/performance.png
+	@$(RUN) -m self_segmentation.tools.benchmark $(if $(PLOT),--plot '$(PLOT)')
 
 pictures:
 	$(SET_UP) demo test

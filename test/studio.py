@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from conftest import CHROMIUM, ROOT, SAMPLE, Programs, own_domain, video_frames, wait_until  # noqa: E402
 
 from self_segmentation.middleware import image_environment  # noqa: E402
+from self_segmentation.progress import tqdm  # noqa: E402
 
 SIZES = {'studio': (1440, 900, 'dark'), 'studio_light': (1440, 900, 'light'), 'studio_telephone': (390, 844, 'dark')}
 _TICK = os.sysconf('SC_CLK_TCK')
@@ -83,7 +84,7 @@ def take_pictures(folder: Path) -> None:
 
 def take_from(browser, url: str, folder: Path) -> None:
     """Write a screenshot of each size."""
-    for name, (width, height, scheme) in SIZES.items():
+    for name, (width, height, scheme) in tqdm(SIZES.items(), desc='screenshots', unit='picture', disable=None):
         page = browser.new_page(viewport={'width': width, 'height': height}, color_scheme=scheme)
         page.goto(url)
         wait_until(lambda: page.locator('figure[data-kind=input]:not([hidden])').count() and frames_of(page) > 60,  # noqa: B023

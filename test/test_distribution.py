@@ -18,7 +18,7 @@ import self_segmentation.programs
 pytestmark = pytest.mark.slow
 
 LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycache__', '*.egg-info', '.*_cache', '.hypothesis',
-            'output.*')
+            '.fuzz', 'output.*')
 LIBRARIES = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert',
              'backports': 'backports.zstd'}
 FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces', 'std_msgs'}  # ROS's alone, and what the wheels of others bring

@@ -4,13 +4,14 @@
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import pytest
-from conftest import ASTRONAUT, ROOT, area
+from conftest import ASTRONAUT, ROOT, area, wait_until
 from test_package import imports
 from tracing import needs_strace, sockets, traced
 
@@ -111,3 +112,55 @@ def test_trace_shows_opened_socket(tmp_path):
     subprocess.run([*traced(tmp_path / 'trace'), sys.executable, '-c', code], check=True)
     assert any(each.startswith('socket AF_INET, SOCK_DGRAM') for each in sockets(tmp_path / 'trace'))
     assert 'to INET 192.0.2.1 53' in sockets(tmp_path / 'trace')
+
+
+# A stand-in for a library that ends the process while it opens a model: how it ends, its last words, and who hears them.
+ABORTING = """
+import logging, os, signal, sys
+from self_segmentation.io.assets import make_pipeline
+from self_segmentation.picture import runtimes, segmenter
+from self_segmentation.settings import Settings
+
+def load_segmentation(content):
+    os.write(2, b'I0000 00:00:1.0 1 gl.cc:1] GPU is not available\\nF0000 00:00:2.0 1 x.cc:2] Check failed: a == b \\nat 0xff\\n')
+    {end}
+
+backend = runtimes.Runtime('own', 'own', type('', (), dict(load_segmentation=load_segmentation)))
+segmenter.choose_runtime = lambda setting: backend
+make_pipeline(Settings())
+"""
+
+
+@pytest.mark.parametrize('end', ['os.abort()', 'os.kill(os.getpid(), signal.SIGSEGV)'])
+def test_last_words_of_library_that_ends_process_are_shown(end, tmp_path):
+    with (tmp_path / 'said').open('wb') as said:
+        done = subprocess.run([sys.executable, '-c', ABORTING.format(end=end)], stderr=said)
+    assert done.returncode in (-signal.SIGABRT, -signal.SIGSEGV)
+    wait_until(lambda: 'at 0xff' in (tmp_path / 'said').read_text(), 'the last words')
+    assert (tmp_path / 'said').read_text() == 'F0000 00:00:2.0 1 x.cc:2] Check failed: a == b \nat 0xff\n'
+
+
+def test_last_words_of_library_that_cannot_open_foreign_model_are_shown(tmp_path):
+    (tmp_path / 'ai_edge_litert').mkdir()
+    (tmp_path / 'ai_edge_litert' / '__init__.py').touch()
+    (tmp_path / 'ai_edge_litert' / 'interpreter.py').write_text(
+        "import os\ndef Interpreter(**_):\n    os.write(2, b'F0000 00:00:2.0 1 x.cc:2] Check failed: a == b')\n    os.abort()\n")
+    model = tmp_path / 'own.tflite'
+    model.write_bytes((ROOT / 'models' / 'selfie_segmentation.tflite').read_bytes() + b'\0')
+    done = program(ASTRONAUT, '--mask', tmp_path, '--runtime', 'litert', '--model', model,
+                   env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    assert done.returncode == 2 and 'crashes with it (-6)' in done.stderr
+    assert 'Check failed: a == b' in done.stderr
+
+
+@pytest.mark.parametrize('name', INSTALLED)
+def test_console_stays_quiet_while_models_are_opened_and_nobody_else_stays(name):
+    code = f"""if True:
+        import os
+        from self_segmentation.io.assets import make_pipeline
+        from self_segmentation.settings import Settings
+        make_pipeline(Settings().updated(dict(runtime={name!r}))).close()
+        print(open('/proc/self/task/' + str(os.getpid()) + '/children').read())
+    """
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ('', '')

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -112,6 +113,8 @@ def _try(file: ModelFile, runtime: Runtime) -> None:
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise ModelError(f'model {file.name}: cannot be tried ({error}): give {EXPECTED}') from error
     if done.returncode:
+        with contextlib.suppress(OSError):  # a terminal that is gone, a full disk
+            os.write(2, done.stderr)  # the library's last words
         crash = (f'model {file.name}: {runtime.title} crashes with it ({done.returncode}): damaged or without metadata: '
                  f'give {EXPECTED}')
         raise ModelError(done.stdout.decode(errors='replace').strip() or crash)

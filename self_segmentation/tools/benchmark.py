@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from ..io.assets import load_assets, make_pipeline, read_model
+from ..io.library_lines import library_lines_logged
 from ..picture.backgrounds import BACKGROUNDS
 from ..picture.detector import PersonDetector
 from ..picture.pipeline import Pipeline
@@ -90,7 +91,9 @@ class _Stopwatch:
 
 def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
-    models = {_on(runtime.title, _INFERENCE): Segmenter(read_model('general'), runtime.name) for runtime in installed_runtimes()}
+    general = read_model('general')
+    with library_lines_logged():
+        models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
     media = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
     pipelines = {'our tutorial configuration': make_pipeline(tutorial), _DEFAULT: make_pipeline(default)}
@@ -118,7 +121,8 @@ def _full_size(model: Segmenter) -> Callable[[Any], Any]:
     mediapipe = next((each for each in installed_runtimes() if each.name == 'mediapipe'), None)
     if mediapipe is None:
         return lambda rgb: cv2.resize(model.probability(rgb), rgb.shape[1::-1])
-    return mediapipe.backend.load_segmentation(read_model('general').content).infer
+    with library_lines_logged():
+        return mediapipe.backend.load_segmentation(read_model('general').content).infer
 
 
 def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmenter], pipelines: dict[str, Pipeline],
@@ -167,10 +171,11 @@ def measure_cpu(blocks: int) -> dict[str, float]:
     settings = _configuration('segmentation')
     assets = load_assets(settings)
     assert assets.detector is not None  # the default has one
-    model = Segmenter(assets.model)
-    runtimes = installed_runtimes()
-    segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
-    detectors = {_on(each.title, _LOOK): PersonDetector(assets.detector, each.name) for each in runtimes}
+    with library_lines_logged():
+        model = Segmenter(assets.model)
+        runtimes = installed_runtimes()
+        segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
+        detectors = {_on(each.title, _LOOK): PersonDetector(assets.detector, each.name) for each in runtimes}
     videos = {name: _Video(settings, numbers) for name, numbers in _SHOWN.items()}
     frame = sample_frames(_Video.SIZE, PERSON_FRAMES[:1])[0]
     small = cv2.cvtColor(cv2.resize(frame, model.size), cv2.COLOR_BGR2RGB)
@@ -316,9 +321,13 @@ def main(args: list[str] | None = None) -> int:
     results['cpu'] = measure_cpu(max(1, options.frames // 30))
     print('\n'.join(['', *_cpu_table(results['cpu'])]), flush=True)
     if not options.no_graph:
-        results['messages'] = measure_messages((1280, 720))
-        results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)
-        results['node']['started'] = measure_graph((1280, 720), 30.0, 3.0)
+        with tqdm(total=3, desc='the node', disable=None) as bar:
+            results['messages'] = measure_messages((1280, 720))
+            bar.update()
+            results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)
+            bar.update()
+            results['node']['started'] = measure_graph((1280, 720), 30.0, 3.0)
+            bar.update()
         print('\n'.join(['', *_node_table(results['node'], results['messages'])]), flush=True)
         if not options.no_scaling:
             results['scaling'] = [measure_graph(size, 30.0, 6.0, cameras)

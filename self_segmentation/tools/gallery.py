@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..io.assets import make_pipeline
 from ..io.sources import open_source
+from ..progress import tqdm
 from ..resources import share
 from ..settings import LOOKS, Settings, look_file, read_yaml
 from .before_after import captioned, grid
@@ -54,9 +55,12 @@ def _over_checks(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cut_out[..., :3] * fraction + checks * (1 - fraction), np.uint8)
 
 
-def _sheet(cells: Iterable[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:
-    made = [captioned(np.asarray(cv2.resize(picture, _CELL, interpolation=cv2.INTER_AREA), np.uint8), label)
-            for label, picture in cells]
+def _sheet(cells: Iterable[tuple[str, Mapping[str, Any]]], columns: int, bar: tqdm[Any]) -> NDArray[np.uint8]:
+    made = []
+    for label, values in cells:
+        picture = cv2.resize(_picture(values), _CELL, interpolation=cv2.INTER_AREA)
+        made.append(captioned(np.asarray(picture, np.uint8), label))
+        bar.update()
     return grid([made[start:start + columns] for start in range(0, len(made), columns)])
 
 
@@ -64,9 +68,10 @@ def main() -> int:
     """Write ``looks.jpg`` and ``backgrounds.jpg`` to the folder that is given, or ``docs``."""
     folder = Path(*sys.argv[1:2] or ['docs'])
     names = [' '.join(str(value).replace('people', 'people:') for value in values.values()) for values in _TYPES]
-    sheets = {'looks': _sheet(((f'look: {look}', _picture(read_yaml(look_file(look)))) for look in LOOKS), len(LOOKS)),
-              'backgrounds': _sheet(zip(names, map(_picture, _TYPES)), 5)}
-    for name, sheet in sheets.items():
+    with tqdm(total=len(LOOKS) + len(_TYPES), desc='looks, backgrounds', unit='picture', disable=None) as bar:
+        looks = _sheet(((f'look: {look}', read_yaml(look_file(look))) for look in LOOKS), len(LOOKS), bar)
+        backgrounds = _sheet(zip(names, _TYPES), 5, bar)
+    for name, sheet in (('looks', looks), ('backgrounds', backgrounds)):
         cv2.imwrite(str(folder / f'{name}.jpg'), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
     return 0
 

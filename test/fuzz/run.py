@@ -3,12 +3,14 @@
 """
 Coverage-guided fuzzing of what reads foreign data: ``make fuzz SECONDS=120``.
 
-What breaks a promise of targets.py is kept in test/data/fuzz/TARGET/, where test_bad_messages.py runs it again for ever.
+What breaks a promise of targets.py is written to .fuzz/TARGET/. Copied to test/data/fuzz/TARGET/ it is run again by
+test_bad_messages.py for ever.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import importlib
 import io
 import os
@@ -16,14 +18,20 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
+from self_segmentation.progress import tqdm  # noqa: E402
+
 KEPT = ROOT / 'test' / 'data' / 'fuzz'
+FINDS = ROOT / '.fuzz'  # which git ignores
 _INSTRUMENTED = ['PIL', 'self_segmentation', 'yaml']
 _LATE = ['PIL.JpegImagePlugin', 'PIL.MpoImagePlugin', 'PIL.PngImagePlugin']  # which Pillow imports when it needs them
-_LIMITS = ['-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1']
+# How long an input may take is judged by CPU time (promises.py). libFuzzer's timeout, by the clock, ends only what hangs.
+_LIMITS = ['-timeout=600', '-rss_limit_mb=2048', '-print_final_stats=1']
 _LONGEST = {'codec': 16384, 'settings': 1024}  # bytes
 _WORDS = {  # as libFuzzer's dictionaries write them
     'codec': ['IHDR', 'PLTE', 'IDAT', 'IEND', 'acTL', 'fcTL', 'fdAT', 'eXIf', 'tRNS', 'JFIF', 'Exif\\x00\\x00', 'MPF\\x00',
@@ -62,7 +70,7 @@ def seeds(target: str) -> Iterator[bytes]:
 
 
 def campaign(target: str, seconds: int) -> bool:
-    """Fuzz one target; return whether it holds, and keep what broke it."""
+    """Fuzz one target; return whether it holds, and write what broke it to ``FINDS``."""
     with tempfile.TemporaryDirectory() as name:
         corpus, finds, words, log = (Path(name) / part for part in ('corpus', 'finds', 'words', 'log'))
         corpus.mkdir()
@@ -70,16 +78,23 @@ def campaign(target: str, seconds: int) -> bool:
         for number, seed in enumerate(seeds(target)):
             (corpus / f'seed{number}').write_bytes(seed)
         words.write_text(''.join(f'"{word}"\n' for word in _WORDS[target]))
-        with log.open('wb') as said:
-            done = subprocess.run([
-                sys.executable, __file__, '--target', target, corpus, *_LIMITS, f'-max_len={_LONGEST[target]}', f'-dict={words}',
-                f'-max_total_time={seconds}', f'-artifact_prefix={finds}/'], stdout=said, stderr=said)
+        command = [sys.executable, __file__, '--target', target, corpus, *_LIMITS, f'-max_len={_LONGEST[target]}',
+                   f'-dict={words}', f'-max_total_time={seconds}', f'-artifact_prefix={finds}/']
+        with log.open('wb') as said, tqdm(total=seconds, desc=target, unit='s', disable=None) as bar:
+            running = subprocess.Popen(command, stdout=said, stderr=said)
+            begin, code = time.monotonic(), None
+            while code is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = running.wait(1.0)
+                bar.update(min(seconds, round(time.monotonic() - begin)) - bar.n)
         text = log.read_text(errors='replace')
         found = sorted(finds.iterdir())
         for path in found:
-            (KEPT / target / path.name).write_bytes(path.read_bytes())
-            print(f'{target}: kept test/data/fuzz/{target}/{path.name}')
-        if found or done.returncode:
+            kept = FINDS / target / path.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(path.read_bytes())
+            print(f'{target}: {kept} breaks it; with its mend it goes to {KEPT.relative_to(ROOT) / target}')
+        if found or code:
             print(text[-5000:])
     executions = re.findall(r'stat::number_of_executed_units: *(\d+)', text)
     covered = re.findall(r'cov: (\d+) ft: (\d+) corp: (\d+)', text)
@@ -87,7 +102,7 @@ def campaign(target: str, seconds: int) -> bool:
         edges, features, inputs = covered[-1]
         print(f'{target}: {executions[0]} executions in {seconds} s, {edges} edges and {features} features covered '
               f'by {inputs} inputs, {len(found)} found')
-    return not found and done.returncode == 0
+    return not found and code == 0
 
 
 def fuzz(arguments: list[str]) -> None:
@@ -106,7 +121,6 @@ def fuzz(arguments: list[str]) -> None:
 
 def main() -> int:
     """Split the seconds over the targets."""
-    sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
     if sys.argv[1] == '--target':
         fuzz(sys.argv[2:])
         return 0

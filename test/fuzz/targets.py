@@ -22,7 +22,7 @@ import numpy as np
 from fuzz.promises import mended, settings_of, soon
 from sensor_msgs.msg import CompressedImage, Image
 
-from self_segmentation.errors import ImageError
+from self_segmentation.errors import ImageError, masked
 from self_segmentation.nodes.messages import compressed_to_bgr, to_bgr
 from self_segmentation.picture.decoding import MAX_SIDE
 
@@ -40,7 +40,7 @@ def read(message: Image | CompressedImage) -> np.ndarray | None:
                 named = [f'{message.width}x{message.height}', repr(message.encoding[:100]), f'step = {message.step}']
                 picture = to_bgr(message)
             else:
-                named = [f'format = {message.format[:100]!r} and {len(message.data)} bytes']
+                named = [masked(f'format = {message.format[:100]!r} and {len(message.data)} bytes')]
                 picture = compressed_to_bgr(message)
         except ImageError as error:
             assert any(name in str(error) for name in named), f'{error} names none of {named}'

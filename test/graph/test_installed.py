@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """The package as colcon installs it."""
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ASTRONAUT, ROOT, TUTORIAL, area, unique
+import yaml
+from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, unique, wait_until
 from ros import Segmentation
 from test_distribution import LEFT_OUT
 
@@ -96,3 +99,37 @@ def test_installed_program_runs_without_ros(workspace, tmp_path):
     command, environment = sourced(workspace, executable, ASTRONAUT, '--no-window', '--mask', tmp_path)
     assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL).returncode == 0
     assert (tmp_path / 'astronaut.png').is_file()
+
+
+def in_container(workspace: Path, service: str, *more: str) -> tuple[list[str], dict[str, str]]:
+    """What Docker starts for a service of compose.yaml, with this workspace in the image's place, and ROS as it is here."""
+    [entry] = re.findall(r'^ENTRYPOINT (.*)$', (ROOT / 'Dockerfile').read_text(encoding='utf-8'), re.MULTILINE)
+    init, *rest = [part.replace('/ws/', f'{workspace}/') for part in json.loads(entry) if part != '/ros_entrypoint.sh']
+    command = yaml.safe_load((ROOT / 'compose.yaml').read_text(encoding='utf-8'))['services'][service]['command']
+    [folder] = re.findall(r'^ENV .*PATH=/ws/(\S+):\$PATH', (ROOT / 'Dockerfile').read_text(encoding='utf-8'), re.MULTILINE)
+    environment = without_source_tree()
+    environment['PATH'] = f'{workspace / folder}:{environment["PATH"]}'
+    return [init, '-s', *rest, *command, *more], environment  # -s, as it is not the first process here
+
+
+@pytest.mark.skipif(not shutil.which('tini'), reason='NOT TESTED, for tini is not installed')
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('service, more', [('node', ()), ('camera', ('-p', f'video_device:="{SAMPLE}"'))])
+def test_stopped_container_ends_its_program(workspace, graph, start, service, more, number):
+    namespace = unique('container')
+    arguments = [*([] if more else ['--ros-args']), *more, '-r', f'__ns:=/{namespace}']
+    command, environment = in_container(workspace, service, *arguments)
+    init = start('', command=command, env=environment)
+    wait_until(lambda: init.code is not None or [each for each in graph.node.get_node_names_and_namespaces()
+                                                 if each[1] == f'/{namespace}'], 'its node')
+    [program] = Path(f'/proc/{init.pid}/task/{init.pid}/children').read_text().split()
+    os.kill(init.pid, number)  # not its group: Docker knows the first process alone
+    assert init.exit_code() == 0 and 'Traceback' not in init.said, init.said
+    assert not Path(f'/proc/{program}').exists()
+
+
+@pytest.mark.skipif(not shutil.which('tini'), reason='NOT TESTED, for tini is not installed')
+def test_container_is_not_started_again_where_it_would_fail_again(workspace, start):
+    command, environment = in_container(workspace, 'camera', '-p', 'video_device:=/nowhere.mp4')
+    init = start('', command=command, env=environment)
+    assert init.exit_code() == 0 and '/nowhere.mp4' in init.said, init.said

@@ -36,7 +36,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'test'), str(Path(__file__).parent)]
@@ -46,6 +45,7 @@ from judge import growth, leaks, unexplained, without_cause  # noqa: E402
 
 from self_segmentation.middleware import image_environment  # noqa: E402
 from self_segmentation.programs import note_signals  # noqa: E402
+from self_segmentation.progress import tqdm  # noqa: E402
 from self_segmentation.tools.benchmark_graph import Usage, kill  # noqa: E402
 
 KILLS = 1 / 3  # of the time, in which processes are killed
