@@ -174,7 +174,7 @@ def test_names_unreadable_image_and_writes_others(run, folder, tmp_path):
     (['--threshold', '2'], ['threshold = 2', 'the command line', '0 to 1']), (['--threshold', 'nan'], ['threshold', '0 to 1']),
     (['--threshold', 'much'], ['--threshold', 'much']), (['--edge-diameter', '1.5'], ['--edge-diameter', '1.5']),
     (['--background-color', '1,2'], ['background.color', 'three whole numbers']),
-    (['--background-color', 'red'], ['red', '#rrggbb']), (['--background-type', 'image'], ['background.image']),
+    (['--background-color', 'red'], ['red', '0,128,0 or #008000']), (['--background-type', 'image'], ['background.image']),
     (['--edge-filter', 'median'], ['median', 'bilateral']), (['--nonsense'], ['--nonsense']),
     (['--config', '/missing.yaml'], ['/missing.yaml']), (['--config', ASTRONAUT], ['astronaut.png', 'bytes']),
     (['--config', ROOT / 'docs' / 'performance.png'], ['performance.png', 'YAML']),

@@ -127,7 +127,7 @@ def test_one_dockerfile_serves_every_distribution():
 
 
 def test_benchmark_and_fuzzer_write_to_nothing_that_is_committed():
-    make = [shutil.which('make') or pytest.skip('NOT TESTED, for there is no make'), '--dry-run', 'bench']
+    make = [shutil.which('make') or pytest.skip('NOT TESTED, for there is no make'), '--dry-run', '--no-print-directory', 'bench']
     plain, drawn = (subprocess.run([*make, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
                     for more in ((), ('PLOT=a b.png',)))
     assert plain.rstrip().endswith('tools.benchmark') and drawn.endswith("tools.benchmark --plot 'a b.png'")

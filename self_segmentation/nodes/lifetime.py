@@ -42,7 +42,7 @@ from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
 from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
-from ..middleware import PortWatch, fast_dds_environment, ports_taken
+from ..middleware import PortWatch, fast_dds_environment, give_memory_back, ports_taken
 from ..programs import ignore_signals, note_signals
 from ..settings import load_yaml, no_section_for
 from .parameters import given_at_start, report_unknown
@@ -52,6 +52,7 @@ __all__ = ['STEADY', 'Reconnecting', 'log_failure', 'log_library_lines', 'run']
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
 _SPIN_TIMEOUT = 0.5  # seconds
+_HEAP_TRIM_PERIOD = 30.0  # seconds
 _REPEAT_INTERVAL = 30.0  # seconds between two log lines of one failure
 _MOST_FAILURES = 100  # that are told from each other
 _LONGEST_REASON = 500  # characters in the log: a reason may repeat a foreign text
@@ -133,6 +134,8 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
             return ExitCode.DONE, None
         node = make_node()
         _guard_services(node)
+        # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
+        node.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()

@@ -36,7 +36,6 @@ from .supervision import Supervisor, what_helps
 
 __all__ = ['SegmentationNode', 'main']
 
-_HEAP_TRIM_PERIOD = 30.0  # seconds
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
@@ -108,8 +107,6 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._tuning = SettingsParameters(self, self._apply)
         offer_controls(self, self._pause, self._save)
         start_diagnostics(self, self._status, clock=STEADY)
-        # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
-        self.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
         if not HAS_MATCHED_EVENTS:
             self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
         try:

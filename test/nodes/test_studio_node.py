@@ -345,7 +345,7 @@ def test_garbage_on_topics_does_not_end_studio(foreign, studio):
 
     for last, kind in ((['the end'], 'texts'), (1.5, 'float')):
         foreign.tell(gain=Parameter('gain', value=last).get_parameter_value())
-        page.wait(lambda: page.told['node']['parameters']['gain']['kind'] == kind, 'the value', foreign.graph.spin)  # noqa: B023
+        page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == kind, 'the value', foreign.graph.spin)  # noqa: B023
     assert shows(page, foreign), page.program.said
 
 
