@@ -87,13 +87,20 @@ def test_demo_at_a_terminal_opens_page_and_runs_until_ctrl_c(browser, tmp_path):
         time.sleep(0.02)
         return said
 
-    wait_until(lambda: b'first image' in read() and (tmp_path / 'opened').exists(), 'the page')
-    assert (tmp_path / 'opened').read_bytes().strip() in said
-    os.kill(process, signal.SIGINT)
-    ended: list[int] = []
-    wait_until(lambda: read() and (ended.extend(os.waitpid(process, os.WNOHANG)) or ended[-2:] != [0, 0]), 'the end')
-    os.close(master)
-    assert ended[-1] == 0 and b'Traceback' not in said, said.decode()
+    try:
+        wait_until(lambda: b'first image' in read() and (tmp_path / 'opened').exists(), 'the page')
+        assert re.search(rb'^http://127\.0\.0\.1:\d+/\r?$', said, re.MULTILINE)
+        wait_until(lambda: (tmp_path / 'opened').read_bytes().strip(), 'its address')
+        assert (tmp_path / 'opened').read_bytes().strip() in said
+        os.kill(process, signal.SIGINT)
+        wait_until(lambda: read() and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT), 'the end')
+    except BaseException:
+        os.kill(process, signal.SIGKILL)
+        raise
+    finally:
+        status = os.waitpid(process, 0)[1]
+        os.close(master)
+    assert os.waitstatus_to_exitcode(status) == 0 and b'Traceback' not in said, (status, said.decode())
 
 
 def test_node_that_ends_is_named_and_ends_demo(graph, start, tmp_path):
