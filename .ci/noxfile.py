@@ -70,7 +70,7 @@ def wheel(session: nox.Session) -> None:
     [sources] = built.glob('self_segmentation-*')
     session.chdir(sources)
     session.run('python', '-m', 'pytest', '-q', 'test/test_settings.py', 'test/test_package.py', 'test/picture/test_segmenter.py',
-                'test/picture/test_detector.py')
+                'test/picture/test_detector.py', 'test/io/test_window.py')
 
 
 @nox.session(python='3.11')

@@ -253,6 +253,12 @@ def test_explains_missing_display():
     assert done.returncode == 1 and ('no display' in done.stderr or 'headless' in done.stderr) and 'Traceback' not in done.stderr
 
 
+def test_missing_display_is_no_news_where_output_is_written(tmp_path):
+    command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
+    assert done.returncode == 0 and done.stderr == '' and (tmp_path / 'out.png').exists()
+
+
 def test_help_lists_every_setting_without_slow_imports():
     code = ('import sys\nfrom self_segmentation.__main__ import main\ntry:\n    main(["--help"])\n'
             'except SystemExit as end:\n    print(end.code, sorted({"cv2", "mediapipe", "numpy", "rclpy"} & set(sys.modules)))\n')
@@ -346,6 +352,14 @@ def test_output_without_known_ending_is_folder(run, tmp_path, name):
 def test_refuses_output_of_other_kind(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
     assert code == 2 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
+
+
+@pytest.mark.parametrize('name', ['out.mcap', 'out.db3', 'out.bag'])
+@pytest.mark.parametrize('option', ['--output', '--mask', '--alpha'])
+def test_makes_no_recording_of_a_picture(run, tmp_path, option, name):
+    code, said = run(ASTRONAUT, option, tmp_path / name)
+    assert code == 2 and f'{option} {tmp_path / name}' in said and 'folder' in said and names(tmp_path) == []
+    assert option != '--output' or 'a recording is made only of a recording' in said
 
 
 @pytest.mark.parametrize('name', ['out.jfif', 'out.jpe', 'OUT.PNG', 'out.tif', 'out.webp'])

@@ -64,6 +64,18 @@ def test_wheel_programs_carry_package_name(metadata):
         assert name.startswith('self_segmentation') and hasattr(self_segmentation.programs, target.split(':')[1])
 
 
+def test_pip_builds_a_wheel_also_where_it_is_old():
+    """Without it pip before 23.1 runs setup.py install, which puts the programs where ROS has them."""
+    text = (ROOT / 'pyproject.toml').read_text(encoding='utf-8')
+    assert re.search(r'^requires = \["setuptools.*\nbuild-backend = "setuptools.build_meta"$', text, re.MULTILINE)
+
+
+def test_no_requirement_brings_another_opencv_or_metrics(metadata):
+    asked = [line for lines in requirements(metadata).values() for line in lines]
+    assert [line for line in asked if 'opencv' in line] == ['opencv-python-headless>=4.5']
+    assert not [line for line in asked if 'mediapipe' in line]
+
+
 def requirements(metadata: Path) -> dict[str, list[str]]:
     """Requirements by extra; those of all by ''."""
     found: dict[str, list[str]] = {'': []}
