@@ -253,7 +253,7 @@ def test_strange_parameters_do_not_end_studio(foreign, studio):
         foreign.tell(gain=value, **{f'text{number}': value for number in range(5)}, other=value)
     page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == 'text', 'the other type', foreign.graph.spin)
     foreign.tell(gain=foreign.values['gain'])
-    page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == 'float', 'the first type', foreign.graph.spin)
+    page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == 'float', 'the first', foreign.graph.spin)
     assert shows(page, foreign) and 'ERROR' not in page.program.said, page.program.said
 
 
