@@ -73,7 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """
-    Run a test: once more, with everything made anew, where Fast DDS has lost a port of the tests' own processes.
+    Run a test: once more, with everything made anew, where it fails and starts processes or takes seconds.
+
+    A busy machine, or Fast DDS that loses a port of the tests' own processes, may make one fail; a line REPEATED says so.
 
     A test that hangs ends its process and says where: it fails and the others go on.
     """
@@ -81,11 +83,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config._uncaptured)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     reasons = [str(report.longrepr) for report in reports if report.failed]
-    if reasons and all(LOST in reason for reason in reasons):
+    if reasons and {'processes', 'slow'} & {mark.name for mark in item.iter_markers()}:
         state = item.session._setupstate
         (getattr(state, 'teardown_all', None) or functools.partial(state.teardown_exact, None))()  # pytest 6; from 7 on
         item._initrequest()
-        item.user_properties.append(('repeated', LOST + reasons[0].rpartition(LOST)[2].partition('\n')[0]))
+        lines = [line for line in reasons[0].splitlines() if line.startswith('E ')] or reasons[0].splitlines()
+        item.user_properties.append(('repeated', lines[0].removeprefix('E').strip()))
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
     faulthandler.cancel_dump_traceback_later()
     for report in reports:

@@ -585,8 +585,8 @@ def test_writes_compressed_recordings_of_folder_under_plain_names(run, tmp_path,
 
 
 def long_recording(path, sample):
-    """A recording that takes the program some time."""
-    return write_bag(path, [cv2.resize(frame, (320, 240)) for frame in sample[:100]])
+    """A recording that takes the program some seconds: a worker must not be done before another has started."""
+    return write_bag(path, [cv2.resize(frame, (160, 120)) for frame in sample[:100]] * 6)
 
 
 def grown(*partial) -> bool:
@@ -628,7 +628,7 @@ def test_second_program_of_one_output_is_refused(start, tmp_path, sample, kind):
     assert '.partial' not in second.said and 'Traceback' not in second.said
     assert first.exit_code() == 0, first.said
     made = to / 'talk' if 'of' in kind else to
-    assert len(images_of(made, OUTPUT)) == 100 and '.partial' not in ' '.join(names(tmp_path) + names(made.parent))
+    assert len(images_of(made, OUTPUT)) == 600 and '.partial' not in ' '.join(names(tmp_path) + names(made.parent))
 
 
 def test_killed_worker_is_one_failed_recording(start, tmp_path, sample, frames):
