@@ -23,7 +23,7 @@ class ExitCode(enum.IntEnum):
     after a signal, not after 0 or 2.
     """
 
-    DONE = 0  # finished, or told to end (SIGINT, SIGTERM)
+    DONE = 0  # finished, or told to end (SIGINT, SIGTERM, SIGHUP)
     FAILED = 1  # may succeed when it is tried again, or the result is not whole
     WILL_FAIL_AGAIN = 2  # until somebody changes an argument, a setting or a file
 

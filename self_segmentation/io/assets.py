@@ -64,7 +64,8 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
         if settings.background_video != old.background_video or 'background.video' in named:
             video = _open_background_video(settings.background_video)
             opened.append(video)
-        with library_lines_logged():
+        is_other_model = assets.model is not pipeline.assets.model or assets.detector is not pipeline.assets.detector
+        with library_lines_logged() if is_other_model else contextlib.nullcontext():  # each change of a slider comes here
             pipeline.configure(settings, assets._replace(media=Media(image, video)))
 
 

@@ -44,7 +44,7 @@ class BackgroundInput:
             try:
                 show(to_bgr(message, depth))
                 problems.clear()
-            except Exception as error:  # ImageError, and by version OpenCV's and NumPy's: no picture may end the node
+            except Exception as error:  # ImageError, and by version OpenCV's and NumPy's: /diagnostics names each
                 problems.append(str(error) if isinstance(error, ImageError) else f'{type(error).__name__}: {error}')
                 node.get_logger().error(f'picture on ~/background skipped: {problems[0]}', throttle_duration_sec=_REPEAT_INTERVAL)
 

@@ -4,8 +4,8 @@
 How each node's process starts, ends, and reconnects where Fast DDS has lost it.
 
 It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
-those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes send
-anything.
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not
+end it: other nodes may send anything.
 """
 
 from __future__ import annotations

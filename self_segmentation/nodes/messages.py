@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from ..picture.decoding import MAX_SIDE, decode
+from ..picture.decoding import MAX_SIDE, PNG_BEGIN, decode
 
 __all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'alpha_of', 'compress', 'compressed_to_bgr', 'has_16_bits',
            'seconds_of', 'stamp_of', 'to_bgr']
@@ -65,7 +65,7 @@ _DEEP: dict[str, tuple[int, int | None]] = {  # of 16 bits; values a pixel, conv
 }
 _DEPTHS = (10, 12, 14, 16)  # bits that cameras use of 16
 _STREAMED = ('JPEG', 'PNG')
-_PNG_BEGIN, _PNG_BITS = b'\x89PNG\r\n\x1a\n', 24  # how it begins, and where the number of bits stands
+_PNG_BITS = 24  # where a PNG has its number of bits
 _LONGEST_NAME = 100  # characters of a foreign text in a message
 
 
@@ -229,7 +229,7 @@ def compressed_to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np
 def has_16_bits(message: Any) -> bool:
     """Return whether a sensor_msgs/CompressedImage is a PNG of 16 bits, as image_transport makes of mono16."""
     head = bytes(message.data[:_PNG_BITS + 1])
-    return head.startswith(_PNG_BEGIN) and head[_PNG_BITS:] == b'\x10'
+    return head.startswith(PNG_BEGIN) and head[_PNG_BITS:] == b'\x10'
 
 
 def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None) -> None:

@@ -17,6 +17,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
+from ..picture.decoding import PNG_BEGIN
 from .inputs import latest_only
 from .messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
 
@@ -24,7 +25,7 @@ __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
 _MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go without before each is shown as it comes
 _LARGEST = 8 << 20  # bytes of an encoded picture
-_BEGINS = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n')  # of what a browser is given as it is
+_BEGINS = (b'\xff\xd8\xff', PNG_BEGIN)  # of what a browser is given as it is: JPEG, PNG
 _CHECK = 16  # pixels of a square of the pattern that stands for transparency
 
 

@@ -27,8 +27,8 @@ from PIL import ImageCms
 from ..errors import ImageError
 from .arrays import Array
 
-__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'decode', 'decode_file', 'flattened', 'kind_of', 'open_picture',
-           'upright']
+__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'PNG_BEGIN', 'decode', 'decode_file', 'flattened', 'kind_of',
+           'open_picture', 'upright']
 
 MAX_SIDE = 8192  # pixels that a side of a frame may have, so that a damaged header cannot take all memory
 MAX_FILE_SIDE = 16384  # pixels, of an image file
@@ -41,12 +41,12 @@ _MAX_PIXELS_PER_BYTE = 512  # of a JPEG: 64 pixels take a bit or more; what is m
 _MOST_SUB_IMAGES = 16  # of a TIFF: raw photographs have 1 to 4
 _MAX_SCANS = 100  # of a JPEG: progressive ones have about 10, and each costs as much time as the whole image
 _MARKER, _END = re.compile(rb'\xff[^\0\xff\xd0-\xd7]', re.DOTALL), b'\xff\xd9'  # of a JPEG; those left out stand in its pixels
-_PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
+PNG_BEGIN = b'\x89PNG\r\n\x1a\n'
 _KINDS = {  # Pillow's name: how a file begins
     # A camera's raw photographs: Canon, Phase One, Fujifilm, Olympus, Panasonic, Minolta, Sigma; others are TIFF files.
     'RAW': rb'II\*\0....CR|II\x1a\0\0\0HEAPCCDR|....ftypcrx |II\*\0....IIII|MM\0\*....MMMM|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|'
            rb'\0MRM|FOVb',
-    'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(_PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP',
+    'JPEG': rb'\xff\xd8\xff', 'PNG': re.escape(PNG_BEGIN), 'GIF': rb'GIF8[79]a', 'WEBP': rb'RIFF....WEBP',
     'TIFF': rb'II[*+]\0|MM\0[*+]', 'BMP': rb'BM....\0\0\0\0', 'PPM': rb'P[1-6]\s',
     'JPEG2000': rb'\0\0\0\x0cjP  |\xff\x4f\xff\x51',
     'AVIF': rb'....ftyp(avi[fs]|.{4,40}avi[fs])', 'HEIF': rb'....ftyp(hei[cmsx]|hev[cx]|mif1|msf1)',
@@ -317,8 +317,8 @@ def _without_animation(png: bytes) -> bytes:
 
     :raises ImageError: it is truncated.
     """
-    view, end, name = memoryview(png), len(_PNG_BEGIN), b''
-    kept: list[bytes | memoryview] = [_PNG_BEGIN]
+    view, end, name = memoryview(png), len(PNG_BEGIN), b''
+    kept: list[bytes | memoryview] = [PNG_BEGIN]
     while name != b'IEND':
         begin, end = end, end + 12 + int.from_bytes(view[end:end + 4], 'big')
         if end > len(view):
