@@ -9,11 +9,9 @@ import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
 from ..picture.arrays import Array
-from ..picture.backgrounds import Film, Media
+from ..picture.backgrounds import Film, Media, close_films
 from ..picture.decoding import decode_file
 from ..picture.pipeline import Assets, Pipeline
 from ..picture.segmenter import EXPECTED, ModelFile, is_known
@@ -89,9 +87,7 @@ def _closed_if_refused(*opened: Array | Film | None) -> Iterator[list[Array | Fi
     try:
         yield films
     except BaseException:
-        for each in films:
-            if each is not None and not isinstance(each, np.ndarray):
-                each.close()
+        close_films(films)
         raise
 
 

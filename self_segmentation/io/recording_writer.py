@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import InputError, SourceError
 from ..resources import read_file
 from .locks import claim
-from .recording_files import ENDINGS, ROS1_ENDING, ZSTD_ENDING, is_ros2, library_errors, reason_of, require_libraries
+from .recording_files import ENDINGS, ZSTD_ENDING, is_ros2, library_errors, reason_of, require_libraries
 from .recordings import Recording
 from .writers import is_file_ending
 
@@ -60,7 +60,7 @@ def check_output(path: Path, is_folder: bool) -> None:
     ending = path.suffix.lower()
     if is_folder and ending in ENDINGS and not path.is_dir():
         raise InputError(f'--output {path}: give a folder, for the input is a folder of recordings')
-    if (ending not in ENDINGS and (is_file_ending(ending) or ending in (ROS1_ENDING, ZSTD_ENDING))) and not path.is_dir():
+    if ending not in ENDINGS and (is_file_ending(ending) or ending == ZSTD_ENDING) and not path.is_dir():
         raise InputError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to {ending}; '
                          'its results are topics in it')
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SourceError
 from .frames import Source
 from .locks import claim
+from .recording_files import ENDINGS, ROS1_ENDING
 from .videos import Sound, Video, av_for
 
 __all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError',
@@ -39,7 +40,7 @@ VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg 
 ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
-RECORDING_ENDINGS = '.mcap', '.db3', '.bag'  # written by others, of recordings
+RECORDING_ENDINGS = *ENDINGS, ROS1_ENDING  # written by others, of recordings
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -16,7 +16,7 @@ from .arrays import Array
 from .decoding import flattened
 
 __all__ = ['BACKGROUNDS', 'Background', 'CleanPlate', 'Color', 'Film', 'Fitting', 'Image', 'Live', 'Media', 'NO_MEDIA',
-           'fitted', 'make_background']
+           'close_films', 'fitted', 'make_background']
 
 _SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
 _LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
@@ -63,6 +63,13 @@ class Media(NamedTuple):
 
 
 NO_MEDIA = Media()
+
+
+def close_films(media: Iterable[Array | Film | None]) -> None:
+    """Close the films among media; images have nothing to close."""
+    for each in media:
+        if each is not None and not isinstance(each, np.ndarray):
+            each.close()
 
 
 class Background(Protocol):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
-from .backgrounds import Film, Image, Live, Media, make_background
+from .backgrounds import Image, Live, Media, close_films, make_background
 from .compositor import blend, cut_out, edge_corrected
 from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
@@ -144,7 +143,7 @@ class Pipeline:
         elif any(not name.startswith('background.') for name in changed):
             self._engine.configure(settings)
         self.settings, self.assets, self._background = settings, assets, background
-        _close(films)
+        close_films(films)
 
     def reset(self) -> None:
         """Forget the video: the next frame has nothing to do with the last."""
@@ -156,7 +155,7 @@ class Pipeline:
         self._model.close()
         if self._detector is not None:
             self._detector.close()
-        _close(self.assets.media)
+        close_films(self.assets.media)
 
     @property
     def channels(self) -> int:
@@ -290,9 +289,3 @@ def _copied(frame: Array, out: Array | None) -> Array:
 
 def _mask(matte: Array, out: Array | None) -> Array:
     return cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=out)[1]
-
-
-def _close(media: Iterable[Array | Film | None]) -> None:
-    for each in media:
-        if each is not None and not isinstance(each, np.ndarray):
-            each.close()

@@ -220,7 +220,7 @@ def _kept(recording: Recording, damage: list[SourceError]) -> Iterator[tuple[Any
 
 
 def _covers(settings: Settings) -> bool:
-    return getattr(settings, 'replace', 'background') == 'people'
+    return settings.replace == 'people'
 
 
 def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
