@@ -245,7 +245,9 @@ class Pipeline:
 
         :param result: of the last call of :meth:`process`.
         :param frame: the same, (height, width, 3) uint8, blue green red.
-        :param composite: as :meth:`process` takes it; likewise ``mask`` and ``alpha``.
+        :param composite: as :meth:`process` takes it.
+        :param mask: as :meth:`process` takes it.
+        :param alpha: as :meth:`process` takes it.
         """
         matte, more = self._matte, dataclasses.replace(result)
         if alpha is not False and result.alpha is None:
