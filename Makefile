@@ -68,7 +68,7 @@ bench:
 pictures:
 	$(SET_UP) demo test
 	@$(RUN) -m self_segmentation.tools.gallery
-	@$(RUN) test/studio.py pictures docs
+	@$(RUN) test/helpers/studio.py pictures docs
 
 soak:
 	$(SET_UP) demo test

@@ -25,7 +25,7 @@ setup(
     name=NAME,
     version='0.1.0',  # catkin_prepare_release sets it here and in package.xml, which the program reads
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={f'{NAME}.nodes': ['studio/*']},
+    package_data={f'{NAME}.studio': ['page/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

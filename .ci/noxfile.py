@@ -69,8 +69,9 @@ def wheel(session: nox.Session) -> None:
     session.run('self_segmentation', str(ROOT / 'test' / 'data' / 'astronaut.png'), '--mask', 'masks', '--no-window')
     [sources] = built.glob('self_segmentation-*')
     session.chdir(sources)
-    session.run('python', '-m', 'pytest', '-q', 'test/test_settings.py', 'test/test_package.py', 'test/picture/test_segmenter.py',
-                'test/picture/test_detector.py', 'test/io/test_window.py')
+    session.run('python', '-m', 'pytest', '-q', 'test/test_settings.py', 'test/test_package.py',
+                'test/picture/models/test_segmenter.py',
+                'test/picture/models/test_detector.py', 'test/io/test_window.py')
 
 
 @nox.session(python='3.11')

@@ -34,7 +34,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'test' / 'helpers')]
 from self_segmentation.io.assets import load_assets  # noqa: E402
 from self_segmentation.middleware import (  # noqa: E402
     PortWatch,
@@ -333,7 +333,7 @@ class Programs:
 @pytest.fixture
 def program_run(capfd):
     """``program_run(*arguments)`` runs the program in this process and returns the exit code and what was said on stderr."""
-    from self_segmentation.__main__ import main
+    from self_segmentation.command_line import main
 
     def run(*arguments) -> tuple[int, str]:
         capfd.readouterr()

@@ -260,7 +260,7 @@ def test_missing_display_is_no_news_where_output_is_written(tmp_path):
 
 
 def test_help_lists_every_setting_without_slow_imports():
-    code = ('import sys\nfrom self_segmentation.__main__ import main\ntry:\n    main(["--help"])\n'
+    code = ('import sys\nfrom self_segmentation.command_line import main\ntry:\n    main(["--help"])\n'
             'except SystemExit as end:\n    print(end.code, sorted({"cv2", "mediapipe", "numpy", "rclpy"} & set(sys.modules)))\n')
     done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.splitlines()[-1] == '0 []'
@@ -341,14 +341,14 @@ def test_keeps_frames_of_truncated_video(run, tmp_path, sample):
     assert 1 < count < 20 and len(video_frames(tmp_path / 'out.mp4')) == count
 
 
-@pytest.mark.parametrize('name', ['results_v1.2', 'photos.final', '2024'])
+@pytest.mark.parametrize('name', ['results_v1.2', '2024'])
 def test_output_without_known_ending_is_folder(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
     assert code == 0 and names(tmp_path / name) == ['astronaut.png'], said
 
 
 @pytest.mark.parametrize('name', ['out.pdf', 'out.mp3', 'out.txt', 'out.gif', 'out.avi', 'out.m4v', 'out.ts',
-                                  'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2'])
+                                  'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2', 'photos.final', 'photos.final'])
 def test_refuses_output_of_other_kind(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
     assert code == 2 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []
@@ -626,7 +626,7 @@ class Camera:
         return self.count <= 40, np.zeros((240, 320, 3), np.uint8)
 
 cv2.VideoCapture = Camera
-from self_segmentation.__main__ import main
+from self_segmentation.command_line import main
 sys.exit(main(['0', '--no-window', '--output', sys.argv[1]]))
 """
     done = subprocess.run([sys.executable, '-c', code, tmp_path / 'out.mp4'], capture_output=True, text=True)

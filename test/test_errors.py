@@ -92,18 +92,17 @@ def test_library_lines_are_masked(capfd, caplog):
 
 UNEXPECTED = """
 import sys
-from self_segmentation.programs import _program
+import types
+from self_segmentation.process import program
 
-@_program
-def failing():
-    def main():
-        try:
-            raise OSError(sys.argv[1])
-        except OSError as error:
-            raise RuntimeError(f'failed with {sys.argv[1]}') from error
-    return main
+def main():
+    try:
+        raise OSError(sys.argv[1])
+    except OSError as error:
+        raise RuntimeError(f'failed with {sys.argv[1]}') from error
 
-failing()
+sys.modules['self_segmentation.failing'] = types.SimpleNamespace(main=main)
+program('failing')()
 """
 
 

@@ -46,10 +46,18 @@ def test_launch_file_starts_installed_programs():
         assert f'{program} = {{NAME}}.programs:{program}' in setup
 
 
+PACKAGE = ROOT / 'self_segmentation'
 ROS = {'rclpy', 'sensor_msgs', 'rcl_interfaces', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'builtin_interfaces', 'cv_bridge'}
-LAYERS = {'picture': {'self_segmentation.io', 'self_segmentation.nodes', 'self_segmentation.tools', *ROS},
-          'io': {'self_segmentation.nodes', 'self_segmentation.tools', *ROS},
-          'nodes': {'self_segmentation.tools'}}
+MAY_IMPORT = {  # rooms, in the direction of the arrows in docs/design.md
+    'picture': set(),
+    'io': {'picture'},
+    'recordings': {'picture', 'io', 'nodes.messages'},  # the message codec knows no ROS
+    'nodes': {'picture', 'io'},
+    'studio': {'picture', 'io', 'nodes'},
+    'tools': {'picture', 'io', 'nodes', 'studio', 'recordings'},
+}
+WITHOUT_ROS = ('picture', 'io', 'recordings')
+MODULES = {path.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.'): path for path in sorted(PACKAGE.rglob('*.py'))}
 
 
 def imported_names(path: Path) -> set[str]:
@@ -65,19 +73,53 @@ def imported_names(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize('layer', LAYERS)
-def test_imports_run_one_way_only(layer):
-    modules = sorted((ROOT / 'self_segmentation' / layer).rglob('*.py'))
-    assert len(modules) >= {'picture': 10, 'io': 4, 'nodes': 7}[layer]
-    for path in modules:
-        wrong = {name for name in imported_names(path) for forbidden in LAYERS[layer] if f'{name}.'.startswith(f'{forbidden}.')}
-        assert not wrong, f'{path.relative_to(ROOT)} imports {sorted(wrong)}'
+def own_imports(path: Path) -> set[str]:
+    """The package's modules that a module imports, wherever in it."""
+    names = {name.removeprefix('self_segmentation.') for name in imported_names(path)}
+    return {name for name in names if name in MODULES}
 
 
-def test_shared_modules_import_no_subpackage():
-    for name in ('settings', 'errors', 'resources', 'middleware', 'launching'):
-        names = imported_names(ROOT / 'self_segmentation' / f'{name}.py')
-        assert not {each for each in names if each.split('.')[1:2] and each.split('.')[1] in (*LAYERS, 'tools')}
+def test_rooms_import_one_way_only():
+    rooms = {name.partition('.')[0] for name in MODULES if '.' in name}
+    assert rooms == {*MAY_IMPORT}
+    for name, path in MODULES.items():
+        room, dot, _ = name.partition('.')
+        if dot:
+            others = {each for each in own_imports(path) if '.' in each and each.partition('.')[0] != room}
+            assert not {each for each in others if not {each, each.partition('.')[0]} & MAY_IMPORT[room]}, name
+        if dot and (room in WITHOUT_ROS or name == 'nodes.messages'):
+            assert not {each.partition('.')[0] for each in imported_names(path)} & ROS, name
+
+
+def test_modules_beside_rooms_import_no_room():
+    programs = {'command_line', 'programs', '__main__'}
+    for name, path in MODULES.items():
+        if '.' not in name and name not in programs:
+            assert not {each for each in own_imports(path) if '.' in each}, name
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Circles of imports, each as the names along it."""
+    found, done = [], set()
+
+    def visit(name: str, way: list[str]) -> None:
+        if name in way:
+            found.append([*way[way.index(name):], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                visit(other, [*way, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+    return found
+
+
+def test_no_circle_of_imports():
+    assert circles({'a': {'b'}, 'b': {'c'}, 'c': {'a'}, 'd': {'a'}}) == [['a', 'b', 'c', 'a']]
+    graph = {name: own_imports(path) for name, path in MODULES.items()}
+    assert sum(map(len, graph.values())) > 100
+    assert not circles(graph)
 
 
 @pytest.mark.parametrize('path', OWN, ids=lambda path: str(path.relative_to(ROOT)))

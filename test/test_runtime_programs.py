@@ -15,8 +15,8 @@ from conftest import ASTRONAUT, ROOT, area, wait_until
 from test_package import imports
 from tracing import needs_strace, sockets, traced
 
-from self_segmentation.picture import runtimes
-from self_segmentation.programs import _ROS as ROS_MODULES
+from self_segmentation.picture.models import runtimes
+from self_segmentation.process import _ROS as ROS_MODULES
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ NEEDS = {'litert': {'mediapipe', 'matplotlib', 'google.protobuf', 'absl', 'flatb
 PROGRAM = """
 import sys
 sys.modules.update(dict.fromkeys({absent!r}))
-from self_segmentation.__main__ import main
+from self_segmentation.command_line import main
 raise SystemExit(main(sys.argv[1:]))
 """
 
@@ -46,7 +46,7 @@ def test_program_runs_with_one_runtime_alone(name, tmp_path):
 def test_mediapipe_brings_matplotlib_when_used():
     program = """if True:
         import sys
-        from self_segmentation.picture.mediapipe_tasks import import_tasks
+        from self_segmentation.picture.models.mediapipe_tasks import import_tasks
         import_tasks()
         print([name for name in sys.modules if name.startswith(('matplotlib', 'sounddevice'))])
         [drawing] = [module for name, module in sys.modules.items() if name.endswith('.drawing_utils')]

@@ -12,14 +12,15 @@ from pathlib import Path
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
 from ..picture.arrays import Array
 from ..picture.backgrounds import Film, Media, close_films
-from ..picture.decoding import decode_file
+from ..picture.models.segmenter import EXPECTED, is_known
+from ..picture.models.types import ModelFile
 from ..picture.pipeline import Assets, Pipeline
-from ..picture.segmenter import EXPECTED, ModelFile, is_known
 from ..resources import read_file, share
 from ..settings import Settings
-from .films import LARGEST_SIDE, open_animation, open_video
+from .decoding import decode_file
 from .image_files import is_animated
 from .library_lines import library_lines_logged
+from .video_backgrounds import LARGEST_SIDE, open_animation, open_video
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
 

@@ -16,8 +16,9 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import ImageError, InputError, SourceError
-from ..picture.decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, flattened, kind_of, open_picture, upright
+from ..picture.arrays import flattened
 from ..resources import read_file
+from .decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, kind_of, open_picture, upright
 from .frames import Frame, Source, SourceKind
 
 __all__ = ['Animation', 'PictureFiles', 'begin_of', 'chosen_pictures', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of',

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, SourceError
-from ..picture.arrays import Array
-from ..picture.decoding import MAX_FILE_SIDE, flattened
+from ..picture.arrays import Array, flattened
+from .decoding import MAX_FILE_SIDE
 from .frames import UNKNOWN_FPS, ArrivalTimes, Frame, Source, SourceKind, plausible_fps
 
 __all__ = ['Sound', 'Video', 'av_for']

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import logging
-import mimetypes
 import os
 import stat
 import sys
@@ -20,17 +18,15 @@ from typing import Any, BinaryIO, Protocol
 
 import cv2
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import InputError, SourceError
 from .frames import Source
 from .locks import claim
-from .recording_files import ENDINGS, ROS1_ENDING
 from .videos import Sound, Video, av_for
 
-__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'RECORDING_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError',
-           'VideoFile', 'Writer', 'is_file_ending']
+__all__ = ['ALPHA_ENDINGS', 'IMAGE_ENDINGS', 'VIDEO_ENDINGS', 'Folder', 'ImageFile', 'PictureError', 'VideoFile',
+           'Writer', 'is_file_ending']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 # What OpenCV writes, by the file's ending.
@@ -40,7 +36,6 @@ VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg 
 ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
-RECORDING_ENDINGS = *ENDINGS, ROS1_ENDING  # written by others, of recordings
 _TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
 _CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
 _BT601 = 6  # as FFmpeg numbers it
@@ -52,20 +47,9 @@ class PictureError(SourceError):
     """One picture cannot be written, because of its name or size; others can."""
 
 
-@functools.cache
-def _file_endings() -> frozenset[str]:
-    """Return what Pillow, FFmpeg and Python know as endings of files."""
-    PIL.Image.init()
-    known = {*RECORDING_ENDINGS, *PIL.Image.registered_extensions(), *mimetypes.MimeTypes().types_map[True]}
-    with contextlib.suppress(SourceError):
-        av = av_for('files')
-        known.update(f'.{ending}' for name in av.formats_available for ending in av.ContainerFormat(name).extensions)
-    return frozenset(known)
-
-
 def is_file_ending(ending: str) -> bool:
-    """Return whether a name with this ending means a file, and not a folder such as ``results_v1.2``."""
-    return bool(ending) and not ending[1:].isdecimal() and ending.lower() in _file_endings()
+    """Return whether a name with this ending means a file; a number is no ending: ``results_v1.2`` is a folder."""
+    return bool(ending) and not ending[1:].isdecimal()
 
 
 class Writer(Protocol):

@@ -12,7 +12,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from sensor_msgs.msg import CameraInfo
 
 from ..errors import InputError, SettingsError
-from ..picture.decoding import MAX_SIDE
+from ..io.decoding import MAX_SIDE
 from ..settings import load_yaml
 
 __all__ = ['read_camera_info']

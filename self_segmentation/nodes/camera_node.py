@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import camera_node
-    raise SystemExit(camera_node())
+    from ..process import program
+    raise SystemExit(program('nodes.camera_node', keeps_large_buffers=True)())
 
 import functools
 import threading
@@ -26,9 +26,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import ExitCode, SelfSegmentationError, SourceError, masked
+from ..io.decoding import MAX_SIDE
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
-from ..picture.decoding import MAX_SIDE
 from .camera_info import read_camera_info
 from .lifetime import Reconnecting, log_library_lines, run
 from .messages import ImageWriter

@@ -43,8 +43,8 @@ from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
 from ..middleware import PortWatch, fast_dds_environment, give_memory_back, ports_taken
-from ..programs import ignore_signals, note_signals
 from ..settings import load_yaml, no_section_for
+from ..signals import ignore_signals, note_signals
 from .parameters import given_at_start, report_unknown
 
 __all__ = ['STEADY', 'Reconnecting', 'log_failure', 'log_library_lines', 'run']

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from ..picture.decoding import MAX_SIDE, PNG_BEGIN, decode
+from ..io.decoding import MAX_SIDE, PNG_BEGIN, decode
 
 __all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'alpha_of', 'compress', 'compressed_to_bgr', 'has_16_bits',
            'seconds_of', 'stamp_of', 'to_bgr']

@@ -18,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from ..picture.people import Person
+from ..picture.people.tracks import Person
 from .messages import ImageWriter, compress, stamp_of
 from .parameters import wrong_qos_named
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import segmentation_node
-    raise SystemExit(segmentation_node())
+    from ..process import program
+    raise SystemExit(program('nodes.segmentation_node', keeps_large_buffers=True)())
 
 import functools
 import time
@@ -22,11 +22,11 @@ from rclpy.task import Future
 from ..errors import ImageError, SelfSegmentationError, masked
 from ..io.assets import make_pipeline, reconfigure
 from ..middleware import give_memory_back
-from ..picture.frame_times import FrameTimes
 from ..picture.pipeline import Pipeline, Result
 from ..settings import TUNABLES
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
+from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, Reconnecting, log_library_lines, run
 from .messages import seconds_of, stamp_of

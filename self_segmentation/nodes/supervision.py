@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..middleware import advice
-from ..picture.runtimes import Runtime
+from ..picture.models.runtimes import Runtime
 from ..settings import Settings
 from .diagnostics import Health, Recent, Status
 from .inputs import Input

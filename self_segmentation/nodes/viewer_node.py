@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import viewer_node
-    raise SystemExit(viewer_node())
+    from ..process import program
+    raise SystemExit(program('nodes.viewer_node', keeps_large_buffers=True)())
 
 import threading
 from collections.abc import Sequence

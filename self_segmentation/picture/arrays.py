@@ -1,11 +1,30 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The type of an array in signatures; shape, dtype and range stand in the docstring."""
+"""The type of an array in signatures (shape, dtype and range stand in the docstring), and what pictures have in common."""
 
 from typing import Any, TypeAlias
 
+import cv2
+import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Array']
+__all__ = ['Array', 'flattened']
 
 Array: TypeAlias = NDArray[Any]
+
+
+def flattened(pixels: Array, color: tuple[int, ...]) -> Array:
+    """
+    Return an image over one colour, which is seen through its transparent parts.
+
+    :param pixels: (height, width, 4) uint8, blue green red alpha; (height, width, 3) is returned as it is.
+    :param color: red, green, blue, 0..255.
+    :returns: (height, width, 3) uint8, blue green red.
+    """
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = cv2.cvtColor(pixels[..., 3], cv2.COLOR_GRAY2BGR)
+    behind = np.empty_like(alpha)
+    behind[:] = color[::-1]
+    over = cv2.add(cv2.multiply(pixels[..., :3], alpha, scale=1 / 255), cv2.multiply(behind, 255 - alpha, scale=1 / 255))
+    return np.asarray(over, np.uint8)

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from ..settings import LEAST_TO_HIDE, Settings
-from .arrays import Array
-from .decoding import flattened
+from .arrays import Array, flattened
 
 __all__ = ['BACKGROUNDS', 'Background', 'CleanPlate', 'Color', 'Film', 'Fitting', 'Image', 'Live', 'Media', 'NO_MEDIA',
            'close_films', 'fitted', 'make_background']

@@ -16,17 +16,19 @@ import cv2
 import numpy as np
 
 from ..settings import Settings
-from . import matte, roi
+from . import regions
 from .arrays import Array
-from .detector import Finder, parts_to_look_at
-from .lookout import Lookout
-from .people import People, Person
+from .matting.alpha import alpha_curve, to_alpha
+from .matting.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
+from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
+from .matting.smoothing import Motion, TemporalSmoother, Weights
+from .models.detector import Finder, parts_to_look_at
+from .models.segmenter import resize_like_mediapipe
+from .people.schedule import Lookout
+from .people.tracks import People, Person
+from .people.views import View, arrange, without_others
 from .privacy import Cover, cover_to_alpha, covered, private
-from .roi import Region
-from .segmenter import resize_like_mediapipe
-from .temporal.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
-from .temporal.smoothing import Motion, TemporalSmoother, Weights
-from .views import View, arrange, without_others
+from .regions import Region
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
@@ -50,7 +52,7 @@ _NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks
 
 
 class Model(Protocol):
-    """What segments an image: :class:`~self_segmentation.picture.segmenter.Segmenter`."""
+    """What segments an image: :class:`~self_segmentation.picture.models.segmenter.Segmenter`."""
 
     size: tuple[int, int]
 
@@ -99,7 +101,7 @@ class _Prepared(NamedTuple):
     """What does not wait for the model: how the last map is weighed against the coming one, and the edge filter."""
 
     weights: Weights | None
-    smooth: matte.EdgeFilter
+    smooth: EdgeFilter
 
 
 class _Map(NamedTuple):
@@ -107,7 +109,7 @@ class _Map(NamedTuple):
 
     view: View
     probability: Array
-    smooth: matte.EdgeFilter
+    smooth: EdgeFilter
 
 
 class Engine:
@@ -148,7 +150,7 @@ class Engine:
         if settings.replace == 'people':
             settings = private(settings)
         self._settings = settings
-        self._curve = matte.alpha_curve(settings.threshold, settings.softness)
+        self._curve = alpha_curve(settings.threshold, settings.softness)
         self._background.configure(settings)
         for view in self._views:
             view.smoother.configure(settings)
@@ -213,7 +215,8 @@ class Engine:
         self._shape, self._stamp, self._grey = bgr.shape, stamp, grey
         s = self._settings
         uses_background = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
-        return _Frame(bgr, roi.full_frame(bgr.shape), step, change, self._background.compare(grid) if uses_background else None)
+        comparison = self._background.compare(grid) if uses_background else None
+        return _Frame(bgr, regions.full_frame(bgr.shape), step, change, comparison)
 
     # ---- who is there
 
@@ -252,7 +255,7 @@ class Engine:
         if frame.comparison is None:
             return []
         other = frame.comparison.other
-        return [each.id for each in self._people.all if cv2.mean(roi.part(other, each.box, frame.region))[0] > _SUPPORTED]
+        return [each.id for each in self._people.all if cv2.mean(regions.part(other, each.box, frame.region))[0] > _SUPPORTED]
 
     def _unexplained(self, frame: _Frame) -> Array | None:
         """Return where something that nobody accounts for stands before the known background; None where that is nowhere."""
@@ -260,16 +263,16 @@ class Engine:
             return None
         other = frame.comparison.other.copy()
         for each in self._people.all:
-            roi.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
+            regions.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
         return other if np.count_nonzero(other > 0.5) > _CHANGED * other.size else None
 
     def _take_newcomers(self, grid: Array, unexplained: Array, region: Region) -> None:
         """Take pieces of the full frame's map that stand before the background for people, or for more of those who are known."""
-        for piece in roi.components(grid, region, _SMALLEST_PIECE):
+        for piece in regions.components(grid, region, _SMALLEST_PIECE):
             if unexplained[piece.pixels].mean() > _MOVED:
                 known = [each for each in self._people.all if each.box.inside(piece.region) > 0.5]
                 if known:
-                    self._people.move(known[0].id, roi.cover(piece.region, known[0].box))
+                    self._people.move(known[0].id, regions.cover(piece.region, known[0].box))
                 else:
                     self._people.appear(piece.region, float(grid[piece.pixels].mean()))
 
@@ -283,7 +286,7 @@ class Engine:
         changed = cv2.threshold(frame.change, _NOISE * self._settings.temporal_motion_threshold, 255, cv2.THRESH_BINARY)[1]
         for view in self._views:
             if view.shows_only(self._people.all):  # else the boxes are the detector's
-                roi.part(changed, view.region, frame.region)[:] = 0
+                regions.part(changed, view.region, frame.region)[:] = 0
         if cv2.countNonZero(changed) > _CHANGED * changed.size:
             return interval
         return interval * (_CALM_AND_KNOWN if self._people.all else _CALM)
@@ -331,12 +334,12 @@ class Engine:
 
     def _crop(self, bgr: Array, view: View) -> _Crop:
         small = self._small(bgr, view.region)
-        low = matte.downsample_by_4(small)
+        low = downsample_by_4(small)
         return _Crop(small, low, view.smoother.estimate_motion(low, view.region))
 
     def _precompute(self, view: View, crop: _Crop) -> _Prepared:
         weights = view.smoother.precompute(crop.motion, view.region, self._model.size)
-        return _Prepared(weights, matte.edge_filter(crop.small, crop.low, view.region.size, self._settings))
+        return _Prepared(weights, edge_filter(crop.small, crop.low, view.region.size, self._settings))
 
     def _small(self, bgr: Array, region: Region) -> Array:
         """Return a region at the model's size."""
@@ -359,12 +362,12 @@ class Engine:
     def _alpha(self, maps: list[_Map], frame: Region, out: Array) -> Array:
         """Write the alpha of the frame: that of the views, the larger one where they overlap, and nobody around them."""
         if len(maps) == 1 and maps[0].view.region == frame:
-            return matte.to_alpha(maps[0].smooth(maps[0].probability), frame.size, self._curve, out)
+            return to_alpha(maps[0].smooth(maps[0].probability), frame.size, self._curve, out)
         out[:] = 0
         for each in maps:
             region = each.view.region
             part = region.cut(out)
-            cv2.max(part, matte.to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
+            cv2.max(part, to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
         return out
 
     def _covered(self, frame: _Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
@@ -410,7 +413,7 @@ class Engine:
             if view.shows_only(people.values()):
                 small = cv2.resize(refined, (64, 64), interpolation=cv2.INTER_AREA)
                 smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
-                box = roi.union([piece.region for piece in roi.components(small, view.region, smallest, 0.4)])
+                box = regions.union([piece.region for piece in regions.components(small, view.region, smallest, 0.4)])
                 if box is not None:
                     self._people.move(next(iter(view.ids)), box)
         self._people.cover(fractions, frame.step, self._settings.temporal_hold_time)

@@ -14,13 +14,14 @@ import numpy as np
 from ..settings import Settings
 from .arrays import Array
 from .backgrounds import Image, Live, Media, close_films, make_background
-from .compositor import blend, cut_out, edge_corrected
-from .detector import Finder, PersonDetector
 from .engine import Engine, StageTimer
-from .people import Person
+from .matting.compositor import blend, cut_out, edge_corrected
+from .models.detector import Finder, PersonDetector
+from .models.runtimes import Runtime, choose_runtime
+from .models.segmenter import Segmenter
+from .models.types import ModelFile
+from .people.tracks import Person
 from .privacy import cover_still, private
-from .runtimes import Runtime, choose_runtime
-from .segmenter import ModelFile, Segmenter
 from .stills import segment_still
 
 __all__ = ['Assets', 'Pipeline', 'Result']

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from ..settings import Settings
-from . import roi
+from . import regions
 from .arrays import Array
-from .people import Person
-from .roi import Region
-from .temporal.background_model import GRID
+from .matting.background_model import GRID
+from .people.tracks import Person
+from .regions import Region
 
 __all__ = ['Cover', 'cover_still', 'cover_to_alpha', 'covered', 'private']
 
@@ -47,11 +47,11 @@ def covered(probability: Array, people: Iterable[Person], margin: float, frame: 
     """
     likely = (probability > _PERSON).astype(np.uint8)
     for person in people:
-        part = roi.part(likely, person.box, frame)
+        part = regions.part(likely, person.box, frame)
         if person.score < _SURE or part.mean() < _MISSED:
             part[:] = 1
     grown = likely.copy()
-    for piece in roi.components(likely.astype(np.float32), frame, 0.0):
+    for piece in regions.components(likely.astype(np.float32), frame, 0.0):
         reach = margin * piece.region.height
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(np.ceil(reach * GRID / frame.width)) + 1,
                                                                2 * int(np.ceil(reach * GRID / frame.height)) + 1))
@@ -79,7 +79,7 @@ def cover_still(alpha: Array, people: Iterable[Person], margin: float) -> None:
     :param margin: fraction of the height of a person.
     """
     probability = cv2.resize(alpha, (GRID, GRID), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
-    cover_to_alpha(covered(probability, people, margin, roi.full_frame(alpha.shape)), alpha)
+    cover_to_alpha(covered(probability, people, margin, regions.full_frame(alpha.shape)), alpha)
 
 
 class Cover:

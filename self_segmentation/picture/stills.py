@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 
 from ..settings import Settings
-from . import matte, roi
+from . import regions
 from .arrays import Array
-from .detector import Finder
-from .people import Person, who_counts
-from .roi import Region
+from .matting.alpha import alpha_curve, to_alpha
+from .matting.edge_filters import downsample_by_4, edge_filter
+from .models.detector import Finder
+from .people.tracks import Person, who_counts
+from .regions import Region
 
 __all__ = ['segment_still']
 
@@ -43,10 +45,10 @@ def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[i
     :param out: (height, width) uint8 to write to.
     :returns: (height, width) uint8, and everybody who was found, whether they count or not.
     """
-    frame = roi.full_frame(bgr.shape)
-    curve = matte.alpha_curve(settings.threshold, settings.softness)
+    frame = regions.full_frame(bgr.shape)
+    curve = alpha_curve(settings.threshold, settings.softness)
     if finder is None:
-        return matte.to_alpha(_smooth(bgr, infer(bgr), frame, size, settings), frame.size, curve, out), []
+        return to_alpha(_smooth(bgr, infer(bgr), frame, size, settings), frame.size, curve, out), []
     found = finder.find(bgr, settings.people_score, settings.people_smallest)
     people = who_counts([Person(number, each.box, each.score) for number, each in enumerate(found, 1)], settings, frame)
     out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
@@ -55,7 +57,7 @@ def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[i
     for person in people:
         if person.counts:
             region, probability = still.map_of(person.box)
-            alpha = matte.to_alpha(_smooth(bgr, probability, region, size, settings), region.size, curve)
+            alpha = to_alpha(_smooth(bgr, probability, region, size, settings), region.size, curve)
             reach = person.box.padded(_REACH, region)
             part = reach.cut(out)
             cv2.max(part, reach.moved(-region.x0, -region.y0).cut(alpha), dst=part)
@@ -65,7 +67,7 @@ def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[i
 def _smooth(bgr: Array, probability: Array, region: Region, size: tuple[int, int], settings: Settings) -> Array:
     view = region.cut(bgr)
     small = cv2.resize(view, size, interpolation=cv2.INTER_LINEAR)
-    return matte.edge_filter(small, matte.downsample_by_4(small), region.size, settings)(probability, view)
+    return edge_filter(small, downsample_by_4(small), region.size, settings)(probability, view)
 
 
 class _Still:
@@ -82,13 +84,13 @@ class _Still:
             return frame, self._map(frame)
         probability = self._map(crop)
         if _covered(probability, crop, box) < _LOST:
-            regions = [crop, frame, box.padded(_WIDE, frame)]
-            best = max(regions, key=lambda region: _covered(self._map(region), region, box))
+            choices = [crop, frame, box.padded(_WIDE, frame)]
+            best = max(choices, key=lambda region: _covered(self._map(region), region, box))
             return best, self._map(best)
         if max(box.width / frame.width, box.height / frame.height) > _LARGE:
             whole = self._map(frame)
             if _covered(whole, frame, box) >= _LOST:
-                probability = 0.5 * (probability + roi.warp(whole, frame, crop, 0.0))
+                probability = 0.5 * (probability + regions.warp(whole, frame, crop, 0.0))
         return crop, probability
 
     def _map(self, region: Region) -> Array:
@@ -101,4 +103,4 @@ class _Still:
 
 def _covered(probability: Array, region: Region, box: Region) -> float:
     """Return the fraction of a box in which the map of a region shows a person."""
-    return float((roi.part(probability, box, region) > 0.5).mean())
+    return float((regions.part(probability, box, region) > 0.5).mean())

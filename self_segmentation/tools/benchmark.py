@@ -9,8 +9,8 @@ What is compared runs in turn, frame by frame, in one run; ratios are of medians
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import benchmark
-    raise SystemExit(benchmark())
+    from ..process import program
+    raise SystemExit(program('tools.benchmark')())
 
 import argparse
 import functools
@@ -29,12 +29,12 @@ import numpy as np
 
 from ..io.assets import load_assets, make_pipeline, read_model
 from ..io.library_lines import library_lines_logged
+from ..io.progress import tqdm
 from ..picture.backgrounds import BACKGROUNDS
-from ..picture.detector import PersonDetector
+from ..picture.models.detector import PersonDetector
+from ..picture.models.runtimes import choose_runtime, installed_runtimes
+from ..picture.models.segmenter import Segmenter
 from ..picture.pipeline import Pipeline
-from ..picture.runtimes import choose_runtime, installed_runtimes
-from ..picture.segmenter import Segmenter
-from ..progress import tqdm
 from ..resources import share
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import demo
-    raise SystemExit(demo())
+    from ..process import program
+    raise SystemExit(program('tools.demo', keeps_large_buffers=True)())
 
 import argparse
 import contextlib
@@ -37,9 +37,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from ..errors import ExitCode, SourceError
+from ..io.progress import tqdm
 from ..nodes.lifetime import run
 from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
-from ..progress import tqdm
 from ..resources import share
 from .before_after import BeforeAfter
 from .tour import TURNS, Tour

@@ -15,8 +15,8 @@ forms; those who do not count need not be found, and with no people nobody is th
 from __future__ import annotations
 
 if __name__ == '__main__':  # before the imports, which take seconds
-    from ..programs import evaluate
-    raise SystemExit(evaluate())
+    from ..process import program
+    raise SystemExit(program('tools.evaluate')())
 
 import argparse
 import csv
@@ -34,11 +34,11 @@ from numpy.typing import NDArray
 
 from ..errors import ExitCode, InputError, SelfSegmentationError
 from ..io.assets import make_pipeline
+from ..io.progress import tqdm
 from ..io.sources import open_source
-from ..picture.compositor import edge_corrected
-from ..picture.people import Person
+from ..picture.matting.compositor import edge_corrected
+from ..picture.people.tracks import Person
 from ..picture.pipeline import Pipeline
-from ..progress import tqdm
 from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill

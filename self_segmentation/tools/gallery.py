@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.assets import make_pipeline
+from ..io.progress import tqdm
 from ..io.sources import open_source
-from ..progress import tqdm
 from ..resources import share
 from ..settings import LOOKS, Settings, look_file, read_yaml
 from .before_after import captioned, grid

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
-from self_segmentation.progress import tqdm  # noqa: E402
+from self_segmentation.io.progress import tqdm  # noqa: E402
 
 KEPT = ROOT / 'test' / 'data' / 'fuzz'
 FINDS = ROOT / '.fuzz'  # which git ignores

@@ -23,8 +23,8 @@ from fuzz.promises import mended, settings_of, soon
 from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.errors import ImageError, masked
+from self_segmentation.io.decoding import MAX_SIDE
 from self_segmentation.nodes.messages import compressed_to_bgr, to_bgr
-from self_segmentation.picture.decoding import MAX_SIDE
 
 __all__ = ['TARGETS', 'message_of_input', 'input_of_message', 'read']
 

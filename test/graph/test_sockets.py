@@ -8,7 +8,7 @@ import pytest
 from conftest import SAMPLE, full_name, unique
 from tracing import needs_strace, sockets, traced
 
-from self_segmentation.picture import runtimes
+from self_segmentation.picture.models import runtimes
 
 pytestmark = needs_strace
 INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]

@@ -12,7 +12,7 @@ from conftest import SAMPLE, wait_until
 
 from self_segmentation.errors import BackgroundError, ModelError, SelfSegmentationError
 from self_segmentation.io.assets import make_pipeline, model_path, reconfigure
-from self_segmentation.picture.runtimes import installed_runtimes
+from self_segmentation.picture.models.runtimes import installed_runtimes
 from self_segmentation.settings import Settings
 
 FILM = {'background.type': 'video', 'background.video': str(SAMPLE)}

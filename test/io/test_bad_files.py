@@ -16,8 +16,9 @@ from hypothesis import example, given
 
 from self_segmentation.errors import BackgroundError, ModelError
 from self_segmentation.io.assets import make_pipeline, model_path
-from self_segmentation.picture.runtimes import installed_runtimes
-from self_segmentation.picture.segmenter import ModelFile, _input_size
+from self_segmentation.picture.models.runtimes import installed_runtimes
+from self_segmentation.picture.models.segmenter import _input_size
+from self_segmentation.picture.models.types import ModelFile
 from self_segmentation.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ USE = """
 import json, sys, numpy
 from self_segmentation.errors import ModelError
 from self_segmentation.io.assets import read_model
-from self_segmentation.picture.segmenter import Segmenter
+from self_segmentation.picture.models.segmenter import Segmenter
 runtime, *paths = sys.argv[1:]
 for path in paths:
     try:

@@ -17,10 +17,10 @@ from media import corners, quarters, tagged
 from PIL import ImageCms
 
 from self_segmentation.errors import ImageError, InputError, SourceError
-from self_segmentation.io.films import open_animation
+from self_segmentation.io.decoding import decode_file
 from self_segmentation.io.sources import SourceKind, open_source
+from self_segmentation.io.video_backgrounds import open_animation
 from self_segmentation.picture.backgrounds import Fitting
-from self_segmentation.picture.decoding import decode_file
 from self_segmentation.settings import Settings
 
 IMAGE = PIL.Image.fromarray(quarters(96, 64))
@@ -205,7 +205,7 @@ def test_names_unreadable_heic_and_avif(tmp_path, name, brand, package):
     (tmp_path / name).write_bytes(b'\0\0\0\x1cftyp' + brand + b'\0\0\0\0' + brand + bytes(500))
     code = ('import sys\nsys.modules["pillow_heif"] = None\nimport PIL.Image\n'
             'PIL.Image.init()\nPIL.Image.OPEN.pop("AVIF", None)\n'
-            'from self_segmentation.__main__ import main\nprint(main([sys.argv[1], "--no-window", "--output", sys.argv[2]]))')
+            'from self_segmentation.command_line import main\nprint(main([sys.argv[1], "--no-window", "--output", sys.argv[2]]))')
     done = subprocess.run([sys.executable, '-c', code, tmp_path / name, tmp_path / 'out.png'], capture_output=True, text=True,
                           check=True)
     assert done.stdout.split() == ['2'] and name in done.stderr and 'Traceback' not in done.stderr

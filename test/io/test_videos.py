@@ -350,7 +350,7 @@ def test_frees_what_is_written_and_refused_without_garbage_collector(tmp_path, u
 
 GROWTH = """
 import sys, time
-from self_segmentation.io.films import open_video
+from self_segmentation.io.video_backgrounds import open_video
 from self_segmentation.io.sources import open_source
 from self_segmentation.picture.backgrounds import Fitting
 
@@ -676,7 +676,7 @@ def test_untagged_video_has_the_matrix_that_players_take_for_its_size(tmp_path, 
 
 
 def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
-    code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.__main__ import main\n'
+    code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.command_line import main\n'
             'for place, to in (sys.argv[1:3], sys.argv[3:]):\n    print(main([place, "--no-window", "--output", to]))')
     done = subprocess.run([sys.executable, '-c', code, ROOT / 'test' / 'data' / 'astronaut.png', tmp_path / 'out.png', SAMPLE,
                            tmp_path / 'out'], capture_output=True, text=True, check=True)

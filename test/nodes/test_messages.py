@@ -11,8 +11,8 @@ from ros import message_of, picture_of
 from sensor_msgs.msg import CompressedImage, Image
 
 from self_segmentation.errors import ImageError
+from self_segmentation.io.decoding import MAX_SIDE
 from self_segmentation.nodes.messages import ENCODINGS, BitDepth, ImageWriter, compressed_to_bgr, to_bgr
-from self_segmentation.picture.decoding import MAX_SIDE
 
 BAYER = ['rggb', 'bggr', 'gbrg', 'grbg']
 PADDINGS = [0, 1, 7, 64]

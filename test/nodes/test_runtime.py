@@ -8,7 +8,7 @@ import pytest
 from conftest import Program, unique
 from test_diagnostics import OK, WARN, Watched
 
-from self_segmentation.picture import runtimes
+from self_segmentation.picture.models import runtimes
 
 INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]
 NODE = """

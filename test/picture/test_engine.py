@@ -8,7 +8,7 @@ from conftest import ONE_PIXEL, iou
 
 from self_segmentation.io.assets import make_pipeline, read_model, reconfigure
 from self_segmentation.picture.engine import Engine
-from self_segmentation.picture.segmenter import Segmenter
+from self_segmentation.picture.models.segmenter import Segmenter
 from self_segmentation.settings import Settings
 
 ENTERS, LEAVES = 45, 119  # frames of the sample from which, and up to which, the person is there whole

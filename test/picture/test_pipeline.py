@@ -11,7 +11,7 @@ import pytest
 from conftest import EMPTY_ROOM, ONE_PIXEL, PATIENCE, ROOT, SAMPLE, area, tutorial_settings
 
 from self_segmentation.io.assets import make_pipeline, reconfigure
-from self_segmentation.picture.runtimes import installed_runtimes
+from self_segmentation.picture.models.runtimes import installed_runtimes
 from self_segmentation.settings import TUNABLES, Settings
 
 ENDS = [(tunable.name, type(tunable.default)(end)) for tunable in TUNABLES.values() if tunable.minimum is not None

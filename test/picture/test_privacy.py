@@ -10,13 +10,13 @@ from conftest import EMPTY_ROOM, PATIENCE, SAMPLE
 
 from self_segmentation.errors import SettingsError
 from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
-from self_segmentation.picture.detector import Finder, PersonDetector
 from self_segmentation.picture.engine import Engine
-from self_segmentation.picture.people import Person
+from self_segmentation.picture.matting.background_model import GRID
+from self_segmentation.picture.models.detector import Finder, PersonDetector
+from self_segmentation.picture.models.segmenter import Segmenter
+from self_segmentation.picture.people.tracks import Person
 from self_segmentation.picture.privacy import Cover, cover_to_alpha, covered
-from self_segmentation.picture.roi import Region
-from self_segmentation.picture.segmenter import Segmenter
-from self_segmentation.picture.temporal.background_model import GRID
+from self_segmentation.picture.regions import Region
 from self_segmentation.settings import Settings
 
 HIDING = Settings().updated({'replace': 'people', 'flip': False, 'background.color': [255, 0, 255]})

@@ -7,8 +7,8 @@ import pytest
 from conftest import EMPTY_ROOM, iou
 
 from self_segmentation.io.assets import make_pipeline
-from self_segmentation.picture.detector import Detection, Finder
-from self_segmentation.picture.roi import Region
+from self_segmentation.picture.models.detector import Detection, Finder
+from self_segmentation.picture.regions import Region
 from self_segmentation.picture.stills import segment_still
 from self_segmentation.settings import Settings
 

@@ -43,9 +43,9 @@ from changes import FILES, USUAL, changes  # noqa: E402
 from conftest import CHROMIUM, own_domain  # noqa: E402
 from judge import growth, leaks, unexplained, without_cause  # noqa: E402
 
+from self_segmentation.io.progress import tqdm  # noqa: E402
 from self_segmentation.middleware import image_environment  # noqa: E402
-from self_segmentation.programs import note_signals  # noqa: E402
-from self_segmentation.progress import tqdm  # noqa: E402
+from self_segmentation.signals import note_signals  # noqa: E402
 from self_segmentation.tools.benchmark_graph import Usage, kill  # noqa: E402
 
 KILLS = 1 / 3  # of the time, in which processes are killed

@@ -15,7 +15,7 @@ from conftest import ROOT, unique, wait_until
 from self_segmentation.errors import SelfSegmentationError
 from self_segmentation.io.assets import load_assets
 from self_segmentation.middleware import remove_shared_memory, shared_memory_of
-from self_segmentation.picture.segmenter import Segmenter
+from self_segmentation.picture.models.segmenter import Segmenter
 from self_segmentation.settings import Settings
 from self_segmentation.tools.benchmark_graph import kill, process
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from self_segmentation.__main__ import add_setting_options
+from self_segmentation.command_line import add_setting_options
 from self_segmentation.settings import TUNABLES, Settings, read_yaml
 from self_segmentation.tools.reference import as_markdown, as_yaml, renewed
 

@@ -1,0 +1,330 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The tutorial's program: camera, video, image or folder in; window, images or video out. No ROS needed."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import ExitCode, InputError, SelfSegmentationError, SourceError, masked
+from .resources import as_path
+from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
+from .signals import note_signals
+
+if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
+    from .io.sources import Source
+    from .io.writers import Writer
+
+__all__ = ['add_setting_options', 'main', 'settings_from_options']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+_OUTPUTS = ('output', 'mask', 'alpha')
+
+
+class _Parser(argparse.ArgumentParser):
+    """Masks the passwords of addresses in what it reports."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(masked(message))
+
+
+class _Formatter(logging.Formatter):
+    """Masks the passwords of addresses."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Short: with all options in it, it would hide the reason of an error.
+    usage = '%(prog)s [INPUT ...] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'
+    parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage,
+                     epilog='For example: self_segmentation photo.jpg --output out.png')
+    parser.add_argument('input', nargs='*', default=['0'],
+                        help='camera number or device, video, stream (rtsp://, http://), image, several images, or folder of '
+                             'images (default: camera 0)')
+    parser.add_argument('--output', metavar='FILE|DIR',
+                        help='write the composite: an image, a video (.mp4, .mkv, .mov), or a folder of PNG files')
+    parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
+    parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
+    parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
+    parser.add_argument('--look', choices=LOOKS, help='settings that go together; those of --config and options win over them')
+    parser.add_argument('--config', metavar='FILE', help="the node's YAML; options given here win over it")
+    _add_recording_options(parser)
+    add_setting_options(parser)
+    return parser
+
+
+def _add_recording_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('recordings', 'The input may be a rosbag2 recording (.mcap, .db3 or a folder), or a folder '
+                                                    'of them; --output is one too.')
+    group.add_argument('--topic', default='', help='the image topic (default: the only one)')
+    group.add_argument('--add', dest='in_place', action='store_false', default=False,
+                       help='add /segmentation/output, mask and alpha to what is there (default)')
+    group.add_argument('--in-place', action='store_true', help='put the composite in the place of the images of the topic')
+    group.add_argument('--keep', metavar='TOPIC', action='append', default=[],
+                       help='an image topic to keep although people are covered; may be given again')
+    group.add_argument('--resume', action='store_true', help='do not make again what is there already')
+    group.add_argument('--workers', type=int, default=2, help='processes for a folder of recordings (default: 2)')
+
+
+def add_setting_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every setting."""
+    group = parser.add_argument_group('settings')
+    for tunable in TUNABLES.values():
+        if tunable.node:
+            continue
+        default = ','.join(map(str, tunable.default)) if isinstance(tunable.default, tuple) else tunable.default
+        unit = f'{tunable.unit}; ' if tunable.unit else ''
+        more: dict[str, Any] = {'type': _reader(tunable), 'metavar': tunable.attribute.split('_')[-1].upper()}
+        if tunable.choices:
+            more = {'choices': tunable.choices}
+        if isinstance(tunable.default, bool):
+            more = {'action': argparse.BooleanOptionalAction}
+        text = f'{tunable.text} ({unit}default {default!r})' if default != '' else tunable.text
+        group.add_argument('--' + tunable.name.replace('.', '-').replace('_', '-'), dest=tunable.name,
+                           default=argparse.SUPPRESS, help=text.replace('%', '%%'), **more)
+
+
+def _reader(tunable: Tunable) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
+        try:
+            return tunable.from_text(text, 'the command line')
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return read
+
+
+def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
+    """
+    Return the settings that the options ask for, and the names of those that were given.
+
+    :raises SettingsError: a value in the configuration or on the command line is wrong.
+    """
+    configured = {**(read_yaml(look_file(options.look)) if options.look else {}),
+                  **(read_yaml(options.config) if options.config else {})}
+    given = {name: value for name, value in vars(options).items() if name in TUNABLES}
+    imply_type(given)
+    both = {**configured, **given}  # checked together: an option may mend what the file leaves open
+    unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
+    if unknown:
+        Settings().updated(unknown, options.config)
+    return Settings().updated(both, f'{options.config} or the command line' if options.config else 'the command line'), set(both)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(args)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
+    logging.basicConfig(handlers=[handler])
+    told = note_signals()  # what was written until then is finished
+    try:
+        settings, given = settings_from_options(options)
+        return int(_run(options, settings, 'flip' in given, told))
+    except SelfSegmentationError as error:
+        print(f'self_segmentation: error: {error}', file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
+    import cv2
+
+    from .io.assets import make_pipeline
+    from .io.frames import UNKNOWN_FPS
+    from .io.progress import tqdm
+    from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
+    from .io.videos import av_for
+    from .io.window import Window, has_display, why_no_window
+    from .io.writers import PictureError
+    from .recordings.reader import is_recording
+
+    cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
+    place, is_one = options.input[0], len(options.input) == 1
+    keep_pipe(place, told)
+    if told:
+        return ExitCode.DONE
+    if is_one and not is_stream(place) and is_recording(as_path(place)):
+        return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
+    is_live = is_one and (is_stream(place) or is_camera(place))
+    if not flip_given:
+        settings = settings.updated({'flip': is_one and is_camera(place)})
+    no_window = 'not wanted' if options.no_window else why_no_window()
+    failures, done, due = 0, 0, 0.0
+    with contextlib.ExitStack() as closing:
+        pipeline = None
+        if is_live:  # what comes from there does not wait while models and libraries are loaded
+            pipeline = closing.enter_context(contextlib.closing(make_pipeline(settings)))
+            with contextlib.suppress(SourceError):
+                av_for(place)
+        color = settings.background_color
+        source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
+        closing.callback(source.close)
+        writers = _writers(options, source, settings)
+        if no_window and not writers:
+            problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
+            raise InputError(problem) if options.no_window else SourceError(problem)
+        if no_window and not options.no_window and has_display():
+            _LOGGER.warning('no window: %s', no_window)
+        for writer in writers.values():
+            closing.callback(writer.close)
+        pipeline = pipeline or closing.enter_context(contextlib.closing(make_pipeline(settings)))
+        window = None if no_window else Window()
+        if window:
+            closing.callback(window.close)
+        bar = closing.enter_context(tqdm(total=source.count, unit='frame', disable=None))
+        is_folder = source.kind == SourceKind.IMAGES and source.count != 1  # of which the others may be better
+        while not told:
+            try:
+                frame = source.read()
+            except SourceError as error:
+                if not is_folder:
+                    raise
+                bar.write(f'self_segmentation: {error}', file=sys.stderr)
+                failures += 1
+                continue
+            if frame is None:
+                break
+            if not done:
+                for writer in writers.values():  # all, before the first one is written
+                    writer.claim(shared=source.count == 1)
+            done += 1
+            is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
+            if is_video and not (source.is_live or writers):  # it is watched: at its own speed
+                due = max(due + (frame.duration or 1 / UNKNOWN_FPS), time.monotonic())
+            result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
+            for kind, writer in writers.items():
+                try:
+                    writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
+                except PictureError as error:
+                    if not is_folder:
+                        raise
+                    bar.write(f'self_segmentation: {error}', file=sys.stderr)
+                    failures += 1
+            bar.update()
+            if window and result.composite is not None and not window.show(result.composite, _until(due)):
+                break
+        if window and source.count == 1:
+            while not told and window.poll(50):
+                pass
+    if told and writers and source.count and done < source.count:
+        _LOGGER.warning('stopped: %d of %d frames were written', done, source.count)
+    return ExitCode.FAILED if failures else ExitCode.DONE
+
+
+def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[int]) -> int:
+    from .recordings.run import Choice, process_recordings
+
+    if not options.output or options.mask or options.alpha:
+        raise InputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
+                         'topics in it')
+    place, output = as_path(options.input[0]), as_path(options.output)
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
+        if _identity(output) == _identity(place):
+            raise InputError(f'--output {output} is the input itself: it would be lost')
+    choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
+    return process_recordings(place, output, settings, choice, told)
+
+
+def _identity(path: Path) -> tuple[Any, ...]:
+    """Return what is the same for two names of one file, or of one that is not there yet."""
+    try:
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    except FileNotFoundError:
+        return (path.resolve(),)
+
+
+def _until(due: float) -> int:
+    """Return the milliseconds until then, at least 1."""
+    return max(1, round(1e3 * (due - time.monotonic())))
+
+
+def _writers(options: argparse.Namespace, source: Source, settings: Settings) -> dict[str, Writer]:
+    """Return what to write to, by the name of the result."""
+    from .io.assets import model_path
+    from .io.frames import UNKNOWN_FPS
+    from .io.sources import SourceKind
+    from .io.writers import (
+        ALPHA_ENDINGS,
+        IMAGE_ENDINGS,
+        VIDEO_ENDINGS,
+        Folder,
+        ImageFile,
+        VideoFile,
+        is_file_ending,
+    )
+    from .recordings.files import ENDINGS, ROS1_ENDING
+
+    has_alpha = settings.background_type == 'transparent'
+    paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
+    read = {'the input': [*options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
+            '--background-image': [settings.background_image], '--background-video': [settings.background_video]}
+    inputs: dict[tuple[Any, ...], str] = {}
+    for what, files in read.items():
+        for file in filter(None, files):
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is read
+                inputs.setdefault(_identity(as_path(file)), what)
+    places, folders = {}, set()
+    for name, path in paths.items():
+        try:
+            if str(path) == '-':
+                raise ValueError('nothing is written to standard output: give a file or a folder')
+            if path.is_dir():
+                folders.add(name)
+            places[name] = _identity(path)
+        except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
+            reason = getattr(error, 'strerror', None) or error
+            raise InputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
+        written = [path]
+        if name in folders:
+            written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
+        for file in written:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is written
+                if lost := inputs.get(_identity(file)):
+                    raise InputError(f'--{name} {path} is {lost} itself: it would be lost')
+    if len(set(places.values())) < len(places):
+        raise InputError('--output, --mask and --alpha must be different places: they write files of the same names')
+    is_images = source.kind == SourceKind.IMAGES
+    writers: dict[str, Writer] = {}
+    for name, path in paths.items():
+        ending = '' if name in folders else path.suffix.lower()
+        is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
+        is_file = is_video or ending in IMAGE_ENDINGS
+        if name != 'output':
+            if is_file or is_file_ending(ending):
+                raise InputError(f'--{name} {path}: give a folder, for PNG files')
+            writers[name] = Folder(path)
+        elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
+            raise InputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                             f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+        elif is_video:
+            if is_images:
+                raise InputError(f'--output {path}: images are written to a folder or an image file, not to a video')
+            writers['composite'] = VideoFile(path, source.fps or UNKNOWN_FPS, source)
+        elif ending in IMAGE_ENDINGS:
+            if source.count != 1:
+                raise InputError(f'--output {path} is one image, and {" ".join(options.input[:3])} has more: give a folder'
+                                 + ('' if is_images else ' or a video (.mp4)'))
+            writers['composite'] = ImageFile(path)
+        elif is_file_ending(ending):  # not so results_v1.2
+            raise InputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
+                             f'({", ".join(IMAGE_ENDINGS)}) or a folder'
+                             + ('; a recording is made only of a recording' if ending in (*ENDINGS, ROS1_ENDING) else ''))
+        else:
+            writers['composite'] = Folder(path)
+    if writers and not isinstance(writers.get('composite'), VideoFile):
+        without = ['sound'] if source.sound else []
+        if source.pixel_aspect != 1:
+            without.append(f'shape of its pixels ({source.pixel_aspect})')
+        if without:
+            _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(without))
+    return writers

@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Backgrounds that move: a video or an animated image, decoded beside the pipeline and played over and over."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..picture.arrays import flattened
+from ..picture.backgrounds import Fitting, fitted
+from ..resources import as_path
+from ..settings import Settings
+from .decoding import PILLOW_ERRORS, open_picture, upright
+from .frames import Frame, Source, SourceKind
+from .image_files import begin_of, delay_of
+from .sources import open_source
+
+__all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
+
+_AHEAD = 3  # pictures that are ready at most
+_USUAL_DURATION = 1 / 25  # seconds, where a file does not say
+LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
+_LARGEST_STEP = 2.0  # seconds that the film goes on between two moments, at most: more is a jump, or a long pause
+_COLOR = Settings.background_color  # behind what is transparent
+_log = logging.getLogger(__name__)
+
+
+class _Picture(NamedTuple):
+    """A picture as it is shown, the same before it was fitted, and for how many seconds it is shown."""
+
+    fitted: NDArray[np.uint8]
+    fitting: Fitting
+    original: NDArray[np.uint8]
+    duration: float
+
+
+class Player:
+    """
+    Plays a source without end; a thread decodes and fits a few pictures ahead, so that nobody waits for them.
+
+    A source that ends early, or is damaged from some picture on, starts again there. Where the decoder is too slow, so is the
+    film.
+
+    :param source: a video; the player closes it.
+    :param what: which one it is, for the log.
+    :raises SourceError: it has no first picture, or one of more than 4096 pixels a side.
+    """
+
+    def __init__(self, source: Source, what: str = 'the background') -> None:
+        self._source, self._what, self._first = source, what, self._checked(source.read())
+        self._condition = threading.Condition()  # guards all below
+        self._ready: deque[_Picture] = deque()
+        self._shown: _Picture | None = None
+        self._fitting: Fitting | None = None
+        self._moment: float | None = None
+        self._step = self._left = 0.0  # seconds: between the last two moments; for which the picture is shown yet
+        self._closed = False
+        self.problem = ''
+        self._thread: threading.Thread | None = None
+
+    def picture(self, moment: float, fitting: Fitting) -> NDArray[np.uint8]:
+        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.Film`."""
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._play, name='background', daemon=True)
+                self._thread.start()
+            step = 0.0 if self._moment is None else moment - self._moment
+            self._moment, self._step, self._fitting = moment, min(max(step, 0.0), _LARGEST_STEP), fitting
+            shown = self._shown or self._fit(self._first.pixels, fitting, self._first.duration or _USUAL_DURATION)
+            if self._shown is None:
+                self._left = shown.duration
+            self._left -= self._step
+            while self._left <= 0 and self._ready:
+                shown = self._ready.popleft()
+                self._left += shown.duration
+            self._left = max(self._left, 0.0)  # else it runs after what the decoder could not do in time
+            if shown.fitting != fitting:
+                shown = self._fit(shown.original, fitting, shown.duration)
+            self._shown = shown
+            self._condition.notify()
+            return shown.fitted
+
+    def close(self) -> None:
+        """End the thread and close the source."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._source.close()
+        self._ready.clear()
+
+    def _play(self) -> None:
+        try:
+            self._decode()
+        except Exception as error:  # whatever a decoder raises: the last picture stays, and it is reported
+            self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
+            _log.error(self.problem, exc_info=error)
+
+    def _decode(self) -> None:
+        duration = 0.0
+        for frame in self._frames():
+            duration += frame.duration or _USUAL_DURATION
+            with self._condition:
+                if duration < self._step / 2:  # faster than the camera: most of its pictures are never seen
+                    continue
+                self._condition.wait_for(lambda: self._closed or len(self._ready) < _AHEAD)
+                fitting = self._fitting
+            if self._closed or fitting is None:
+                return
+            ready = self._fit(frame.pixels, fitting, duration)
+            duration = 0.0
+            with self._condition:
+                self._ready.append(ready)
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the pictures after the first one, and then all, over and over, as far as they can be read."""
+        count, problem = 1, ''
+        while not self._closed:
+            frame = None
+            try:
+                if count == 0:
+                    self._source.rewind()
+                frame = self._source.read()
+                if frame is not None:
+                    frame = self._checked(frame)
+            except SelfSegmentationError as error:
+                frame = None
+                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: it {error}'
+                if not is_logged:
+                    _log.warning(problem)
+            if frame is not None:
+                count += 1
+                yield frame
+            elif count <= 1:
+                self.problem = problem
+                return  # one picture only: it stays
+            else:
+                count = 0
+
+    @staticmethod
+    def _fit(pixels: NDArray[np.uint8], fitting: Fitting, duration: float) -> _Picture:
+        return _Picture(fitted(pixels, *fitting), fitting, pixels, duration)
+
+    @staticmethod
+    def _checked(frame: Frame | None) -> Frame:
+        if frame is None:
+            raise SourceError('has no picture')
+        if max(frame.pixels.shape) > LARGEST_SIDE:
+            height, width = frame.pixels.shape[:2]
+            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
+        return frame
+
+
+class _Animation(Source):
+    """An animated image: its pictures are decoded one after the other, however many there are."""
+
+    kind = SourceKind.VIDEO
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._index = content, 0
+        self._image = self._opened()
+
+    def read(self) -> Frame | None:
+        index, self._index = self._index, self._index + 1
+        try:
+            self._image.seek(begin_of(self._image) + index)
+            pixels = flattened(upright(self._image), _COLOR)
+        except EOFError:
+            return None
+        except PILLOW_ERRORS as error:
+            raise SourceError(f'is damaged at picture {index}: {error}') from error
+        return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
+
+    def rewind(self) -> None:
+        self._image.close()
+        self._index, self._image = 0, self._opened()
+
+    def _opened(self) -> PIL.Image.Image:
+        try:
+            return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
+        except ImageError as error:
+            raise SourceError(str(error)) from error
+
+    def close(self) -> None:
+        self._image.close()
+
+
+def open_animation(content: bytes, name: str) -> Player:
+    """
+    Return an animated image that plays.
+
+    :param content: of the file.
+    :param name: of the file, for the log.
+    :raises SourceError: it cannot be read.
+    """
+    return _playing(_Animation(content), name)
+
+
+def open_video(name: str) -> Player:
+    """
+    Return a video file that plays.
+
+    :raises SourceError: it cannot be read; a pipe, a device, a stream and an image are refused too.
+    """
+    try:
+        path = as_path(name)
+        is_file = path.is_file()
+    except (OSError, ValueError) as error:
+        raise SourceError(f'is not a path ({error})') from error
+    if not is_file:
+        reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
+        raise SourceError(reason)
+    return _playing(open_source(str(path.absolute())), name)
+
+
+def _playing(source: Source, name: str) -> Player:
+    """Return a player of a source, which is closed where it is none that can be played."""
+    with contextlib.ExitStack() as closing:
+        closing.callback(source.close)
+        if source.kind != SourceKind.VIDEO:
+            raise SourceError('is not a video')
+        player = Player(source, f'background {name!r}')
+        closing.pop_all()
+        return player

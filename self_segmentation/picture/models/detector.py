@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The person detector: boxes of the people in a frame.
+
+EfficientDet-Lite0 (Tan, Pang, Le, "EfficientDet", CVPR 2020), run by MediaPipe Tasks or LiteRT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import cv2
+
+from ...errors import DetectorError
+from ..arrays import Array
+from ..regions import Region, full_frame
+from .runtimes import choose_runtime
+from .segmenter import resize_like_mediapipe
+from .types import ModelFile
+
+__all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector', 'parts_to_look_at']
+
+_SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
+_SIDE = 320  # pixels of the detector's input, both ways
+_DOUBTFUL = 0.08  # score from which something may be a person; lower finds nobody more (0.05 on 41 pictures: the same people)
+_CONFIRMED = 0.6  # score that a doubtful one must reach from close up; things reach 0.4 there, people mostly 0.7 and more
+_CLOSE_UP = 0.25  # fraction of the longer side left around a doubtful one
+_SAME = 0.4  # IoU from which two boxes are one person; a crowd's neighbours overlap by less
+_DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is dropped
+_PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
+_TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
+_TILED_FROM = 2.5  # times the detector's input: frames with sides of as much are also looked at in parts
+_REMEMBERED = 16  # refused boxes
+_MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
+
+
+class Detection(NamedTuple):
+    """Somebody who was detected: ``box`` in pixels of the frame, ``score`` 0..1."""
+
+    box: Region
+    score: float
+
+
+class Detector(Protocol):
+    """Finds people in an image: :class:`PersonDetector`."""
+
+    def detect(self, bgr: Array) -> list[Detection]:
+        """Return who may be in an image of any size, (h, w, 3) uint8 blue green red, best first."""
+
+    def close(self) -> None:
+        """Free the model."""
+
+
+class PersonDetector:
+    """
+    EfficientDet-Lite0, its class "person".
+
+    :param file: ``models/efficientdet_lite0.tflite``, no other.
+    :param runtime: what runs it, as :func:`~self_segmentation.picture.models.runtimes.choose_runtime` takes it.
+    :raises DetectorError: it is another file, or damaged.
+    :raises RuntimeMissingError: the runtime is not there.
+    """
+
+    def __init__(self, file: ModelFile, runtime: str = 'auto') -> None:
+        if hashlib.sha256(file.content).hexdigest() != _SHA256:
+            raise DetectorError(f'person detector {file.name}: damaged or another file ({len(file.content)} bytes): copy models/ '
+                                'of this package again, or set people.detector to false')
+        chosen = choose_runtime(runtime)
+        try:
+            self._model = chosen.backend.load_detection(file.content, _DOUBTFUL)
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(f'person detector {file.name}: {chosen.title} cannot load it ({error})') from error
+
+    def detect(self, bgr: Array) -> list[Detection]:
+        """
+        Return who may be in an image, best first: all of a score of 0.08 and more.
+
+        :param bgr: (h, w, 3) uint8, blue green red, any size; it is scaled to 320x320 as MediaPipe does.
+        """
+        height, width = bgr.shape[:2]
+        small = resize_like_mediapipe(bgr, (_SIDE, _SIDE))
+        found = []
+        for x0, y0, x1, y1, score in self._model.infer(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)):
+            region = Region(round(x0 * width / _SIDE), round(y0 * height / _SIDE),
+                            round(x1 * width / _SIDE), round(y1 * height / _SIDE)).intersect(full_frame(bgr.shape))
+            if region.area > 0:
+                found.append(Detection(region, score))
+        return sorted(found, key=lambda each: -each.score)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model.close()
+
+
+class Finder:
+    """
+    Looks for people: the whole frame, its parts where it is large, and from close up at whoever is doubtful.
+
+    A score below ``score`` alone proves nobody; seen from close up a person becomes clear, and a thing does not.
+    What was refused last is remembered, so that a thing that stands there is not looked at again and again.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
+
+    def forget(self) -> None:
+        """Forget what was refused: it is another scene."""
+        self._refused.clear()
+
+    def find(self, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
+             known: Sequence[Region] = (), parts: Sequence[Region] | None = None) -> list[Detection]:
+        """
+        Return the people of a frame, best first.
+
+        :param bgr: (height, width, 3) uint8, blue green red.
+        :param score: from which one look is enough, 0..1.
+        :param smallest: height of a person at least, as a fraction of the frame's.
+        :param most_doubtful: how many doubtful ones are looked at from close up.
+        :param known: boxes of people who are known; a doubtful one there is not looked at again but taken.
+        :param parts: which parts of the frame to look at; None for all that :func:`parts_to_look_at` gives.
+        """
+        frame = full_frame(bgr.shape)
+        candidates = [each for part in (parts_to_look_at(frame) if parts is None else parts)
+                      for each in self._look_at(bgr, part, frame) if each.box.height >= smallest * frame.height]
+        candidates.sort(key=lambda each: -each.score)
+        found = [each for each in candidates if each.score >= score]
+        for each in candidates:
+            if each.score >= score or _is_part(each.box, found):
+                continue
+            if any(each.box.iou(box) > _SAME for box in known):
+                found.append(each)
+            elif most_doubtful and not any(each.box.iou(box) > _SAME for box in self._refused):
+                most_doubtful -= 1
+                confirmed = self._from_close_up(bgr, each.box, frame)
+                if confirmed is None:
+                    self._refused.append(each.box)
+                elif not _is_part(confirmed.box, found):
+                    found.append(confirmed)
+        return _without_duplicates(found)
+
+    def _look_at(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
+        """Return whoever a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
+        found = []
+        for each in self._detector.detect(part.cut(bgr)):
+            box = each.box.moved(part.x0, part.y0)
+            cut = ((box.x0 <= part.x0 + 2 and part.x0 > 0) or (box.x1 >= part.x1 - 2 and part.x1 < frame.width)
+                   or (box.y0 <= part.y0 + 2 and part.y0 > 0) or (box.y1 >= part.y1 - 2 and part.y1 < frame.height))
+            if not cut:
+                found.append(Detection(box, each.score))
+        return found
+
+    def _from_close_up(self, bgr: Array, box: Region, frame: Region) -> Detection | None:
+        part = box.padded(_CLOSE_UP, frame)
+        seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
+                for each in self._detector.detect(part.cut(bgr)) if each.score >= _CONFIRMED]
+        return next((each for each in seen if each.box.iou(box) > _SAME), None)
+
+
+def parts_to_look_at(frame: Region) -> list[Region]:
+    """Return the full frame and, where it is so large that far people are lost in it, four parts that overlap."""
+    if min(frame.size) < _TILED_FROM * _SIDE:
+        return [frame]
+    width, height = int(_TILE * frame.width), int(_TILE * frame.height)
+    return [frame, *(Region(x0, y0, x0 + width, y0 + height)
+                     for x0 in (0, frame.width - width) for y0 in (0, frame.height - height))]
+
+
+def _is_part(box: Region, found: list[Detection]) -> bool:
+    """Whether a box shows somebody who is found already, or a part of them."""
+    return any(box.iou(each.box) > _SAME or box.inside(each.box) > _PART for each in found)
+
+
+def _without_duplicates(found: list[Detection]) -> list[Detection]:
+    kept: list[Detection] = []
+    for each in sorted(found, key=lambda each: -each.score):
+        if all(each.box.iou(other.box) < _DUPLICATE for other in kept):
+            kept.append(each)
+    return kept

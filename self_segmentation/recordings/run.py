@@ -1,0 +1,401 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings processed offline: the images of one topic go the node's way, everything else is copied."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, SourceError
+from ..io.assets import make_pipeline
+from ..io.locks import claim
+from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
+from ..picture.pipeline import Result
+from ..settings import Settings
+from .files import is_ros2
+from .reader import COMPRESSED, IMAGE, Recording, is_image_topic, output_names, recordings_in
+from .workers import run_tasks
+from .writer import RecordingWriter, check_output, is_there, lack_of, remove_partial, typestore
+
+__all__ = ['Choice', 'process_recordings']
+
+_LOGGER = logging.getLogger('self_segmentation.files')
+_RESULTS = {'output': 'composite', 'mask': 'mask', 'alpha': 'alpha'}  # topic below /segmentation: field of a result
+# encoding of an image: that of the composite in its place, and how it is made of bgr8; others get bgr8
+_KEPT = {
+    'mono8': ('mono8', cv2.COLOR_BGR2GRAY),
+    '8UC1': ('8UC1', cv2.COLOR_BGR2GRAY),
+    'mono16': ('mono8', cv2.COLOR_BGR2GRAY),
+    '16UC1': ('mono8', cv2.COLOR_BGR2GRAY),
+    'rgb8': ('rgb8', cv2.COLOR_BGR2RGB),
+    '8UC3': ('8UC3', None),
+}
+_AHEAD = 3  # images that are decoded, and encoded, while another is segmented
+_WAITING = 100  # messages between them, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """
+    What is wanted of recordings.
+
+    ``topic`` that is segmented, '' for the only one; ``in_place``: the composite takes the place of its images, else the results
+    are added; ``keep``: other image topics that stay although people are covered; ``resume``: what is there already is not made
+    again; ``workers``: processes for a folder of recordings.
+    """
+
+    topic: str = ''
+    in_place: bool = False
+    keep: tuple[str, ...] = ()
+    resume: bool = False
+    workers: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A recording of a folder of them, and where it is written."""
+
+    place: Path
+    output: Path
+    settings: Settings
+    choice: Choice
+
+    def __str__(self) -> str:
+        return f'recording {str(self.place)!r}'
+
+
+def process_recordings(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int]) -> int:
+    """
+    Process a recording, or a folder of them; return the exit code.
+
+    :param told: not empty when it must end.
+    :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
+    :raises SourceError: the output cannot be written, or another program writes it.
+    """
+    from ..io.progress import tqdm
+
+    recordings = recordings_in(place)
+    check_output(output, bool(recordings))
+    if not recordings:
+        if choice.resume and is_there(output):
+            return ExitCode.FAILED if _lacks(output) else ExitCode.DONE
+        with tqdm(unit='frame', disable=None) as bar:
+            return ExitCode.DONE if _process(place, output, settings, choice, told, bar) else ExitCode.FAILED
+    tasks = [_Task(each, output / name, settings, choice) for each, name in zip(recordings, output_names(recordings))]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = claim(output)
+    except OSError as error:
+        raise InputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
+    try:
+        there = [each.output for each in tasks if choice.resume and is_there(each.output)]
+        lacking = sum(map(_lacks, there))
+        tasks = [each for each in tasks if each.output not in there]
+        done, failed = _in_workers(tasks, choice.workers, told)
+    finally:
+        os.close(lock)
+    left = len(tasks) - done
+    if left:
+        _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
+    return ExitCode.FAILED if failed or left or lacking else ExitCode.DONE
+
+
+def _lacks(output: Path) -> bool:
+    """Log again what a recording that is there already lacks of its input; return whether it does."""
+    lack = lack_of(output)
+    if lack:
+        _LOGGER.warning('%s; to make %s again, remove it', lack, output)
+    return bool(lack)
+
+
+def _in_workers(tasks: list[_Task], workers: int, told: list[int]) -> tuple[int, int]:
+    """Process recordings in processes of their own; return how many are done, and how many of these failed."""
+    from ..io.progress import tqdm
+
+    failed, left = 0, {each.output for each in tasks}
+    with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \
+            contextlib.closing(run_tasks(_work, tasks, workers, told)) as results:
+        for index, problem in results:
+            left.discard(tasks[index].output)
+            bar.update()
+            if problem:
+                failed += 1
+                remove_partial(tasks[index].output)
+                bar.write(f'self_segmentation: {problem}', file=sys.stderr)
+    for output in left:
+        remove_partial(output)
+    return len(tasks) - len(left), failed
+
+
+def _work(task: _Task, told: list[int]) -> str | None:
+    """Process a recording in a process of its own; return what is wrong."""
+    cv2.setNumThreads(1)
+    try:
+        is_done = _process(task.place, task.output, task.settings, task.choice, told)
+    except SelfSegmentationError as error:
+        return str(error)
+    return '' if is_done else None
+
+
+def _process(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int], bar: Any = None) -> bool:
+    """
+    Process one recording; return whether it was done to its end.
+
+    :raises SourceError: it, or some of its images, cannot be read: what is whole is written before; or it cannot be written.
+    """
+    with contextlib.ExitStack() as closing:
+        recording = Recording(place)
+        closing.callback(recording.close)
+        source = _chosen(recording, choice.topic)
+        images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)
+                  and is_ros2(each)}
+        left_out = _left_out(recording, images if choice.in_place else set(), settings, choice)
+        if bar is not None:
+            bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
+        pipeline = make_pipeline(settings)
+        closing.callback(pipeline.close)
+        codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
+        writer = RecordingWriter(output, recording)
+        closing.callback(writer.discard)
+        topics = {each.id: writer.add(each) for each in recording.connections
+                  if each.id not in left_out and writer.takes(each)}
+        names = ('output',) if choice.in_place else tuple(_RESULTS)
+        added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
+        count, problems = 0, list[str]()
+        damage: list[SourceError] = []
+
+        def process(frame: Any) -> Result:
+            return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in names,
+                                    alpha='alpha' in names)
+
+        for connection, time, data, made in _overlapped(_kept(recording, damage), images, codec, process, names):
+            if told:
+                _LOGGER.warning('stopped: nothing is left of %s', output)
+                return False
+            is_image = connection.id in images
+            if connection.id in topics and not (is_image and choice.in_place):
+                writer.write(topics[connection.id], time, data)
+            if isinstance(made, ImageError):
+                problems.append(str(made))
+            else:
+                for name, message in made.items():
+                    writer.write(added[name] if added else topics[connection.id], time, message)
+            if is_image:
+                count += 1
+                if bar is not None:
+                    bar.update()
+        if problems and len(problems) == count:
+            raise InputError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
+        lacks = [str(error) for error in damage]
+        if problems:
+            lacks.append(f'recording {str(place)!r}: {len(problems)} of {count} images of {source.topic} '
+                         f'{"are left out" if choice.in_place else "have no result"}, the first because {problems[0]}')
+        _pass_on_extras(recording, writer, covers=_covers(settings))
+        _name_what_is_special(recording, writer, source.topic, codec)
+        writer.close('; '.join(lacks))
+        if lacks:
+            raise SourceError('; '.join(lacks))
+    return True
+
+
+def _kept(recording: Recording, damage: list[SourceError]) -> Iterator[tuple[Any, int, bytes]]:
+    """Yield the messages that can be read; note what ends them early."""
+    try:
+        yield from recording.messages()
+    except SourceError as error:
+        damage.append(error)
+
+
+def _covers(settings: Settings) -> bool:
+    return settings.replace == 'people'
+
+
+def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
+    """Copy attachments and metadata records of MCAP files; name those that cannot be, or that may show who is covered."""
+    left_out = [record.name for record in recording.extras()
+                if (covers and hasattr(record, 'media_type')) or not writer.add_extra(record)]
+    if left_out:
+        _LOGGER.warning('%s: left out of what lies beside its messages: %s', recording.path, ', '.join(left_out))
+
+
+def _name_what_is_special(recording: Recording, writer: RecordingWriter, topic: str, codec: _Codec) -> None:
+    """Log which topics are not copied, which types have no definition, and which encodings are not kept."""
+    foreign = [f'{each.topic} ({each.ext.serialization_format})' for each in recording.connections if not writer.takes(each)]
+    if foreign:
+        _LOGGER.warning('%s: left out, for only .mcap takes messages that are not of ROS 2: %s', recording.path,
+                        ', '.join(foreign))
+    if recording.undefined:
+        _LOGGER.warning('%s: no definition of %s in it: the messages are copied as they are', recording.path,
+                        ', '.join(recording.undefined))
+    for before, after in sorted(codec.changed.items()):
+        _LOGGER.warning('%s: images of %s in %s are written as %s', recording.path, topic, before, after)
+
+
+def _chosen(recording: Recording, topic: str) -> Any:
+    """
+    Return the connection of the image topic.
+
+    :raises InputError: there is none, or a choice.
+    """
+    images = {each.topic: each for each in recording.connections
+              if each.msgtype in (IMAGE, COMPRESSED) and each.msgcount and is_ros2(each)}
+    what = f'recording {str(recording.path)!r}' + (f' {recording.damage}; what can be read' if recording.damage else '')
+    if topic in images:
+        return images[topic]
+    if not images:
+        if any(each.ext.serialization_format == 'ros1' for each in recording.connections):
+            raise InputError(f'{what} is of ROS 1: convert it with rosbags-convert --src NAME.bag --dst NAME, from the .bag that '
+                             'it was made of')
+        others = ', '.join(sorted({each.topic for each in recording.connections})) or 'nothing'
+        raise InputError(f'{what} has no images ({IMAGE} or {COMPRESSED}); it has {others}')
+    listed = ', '.join(f'{each.topic} ({each.msgcount})' for each in images.values())
+    if topic:
+        raise InputError(f'{what} has no images on --topic {topic}: it has {listed}')
+    if len(images) > 1:
+        raise InputError(f'{what} has several image topics: choose with --topic: {listed}')
+    return next(iter(images.values()))
+
+
+def _left_out(recording: Recording, replaced: set[int], settings: Settings, choice: Choice) -> set[int]:
+    """
+    Return the connections that must not be copied, because they show the people who are to be covered, or may.
+
+    :param replaced: connections whose messages are replaced.
+    """
+    topics = {each.topic for each in recording.connections}
+    unknown = sorted({*choice.keep} - topics)
+    if unknown:
+        raise InputError(f'recording {str(recording.path)!r} has no topic {unknown[0]} to --keep: it has '
+                         f'{", ".join(sorted(topics))}')
+    taken = sorted(topic for topic in topics if topic.startswith('/segmentation/') and not choice.in_place)
+    if taken:
+        raise InputError(f'recording {str(recording.path)!r} has {taken[0]} already: give --in-place, or the recording that it '
+                         'was made of')
+    if not _covers(settings):
+        return set()
+    left_out = {each.id: each.topic for each in recording.connections if each.id not in replaced
+                and (is_image_topic(each.msgtype) or not is_ros2(each)) and each.topic not in choice.keep}
+    if left_out:
+        _LOGGER.warning('%s: left out, for they may show people: %s; --keep TOPIC keeps one', recording.path,
+                        ', '.join(sorted({*left_out.values()})))
+    return {*left_out}
+
+
+class _Frame(NamedTuple):
+    """A decoded message: header, pixels and encoding."""
+
+    header: Any
+    pixels: Any
+    encoding: str
+
+
+class _Codec:
+    """
+    The image messages of a topic, to arrays and back, as the node does it.
+
+    :param in_place: composites keep the encoding of the images, where :data:`_KEPT` has it; ``changed`` is what others got.
+    """
+
+    def __init__(self, msgtype: str, jpeg_quality: int, in_place: bool = False) -> None:
+        self._store, self._type, self._quality, self._in_place = typestore(), msgtype, jpeg_quality, in_place
+        self._depth = BitDepth(lambda bits, brightest: _LOGGER.info('the camera uses %d bits (%d)', bits, brightest))
+        self._is_png = False
+        self.changed: dict[str, str] = {}
+
+    def connection(self, source: Any, name: str) -> Any:
+        """Return the connection of a result beside the images: as the node names it, compressed where they are."""
+        topic = f'/segmentation/{name}' + ('/compressed' if self._type == COMPRESSED else '')
+        qos = [each._replace(depth=1, reliability=type(each.reliability).RELIABLE)
+               for each in source.ext.offered_qos_profiles[:1]]
+        return source._replace(topic=topic, ext=source.ext._replace(offered_qos_profiles=qos))
+
+    def decode(self, data: bytes) -> _Frame:
+        """Return what is in a message. :raises ImageError: naming what is wrong with it."""
+        from rosbags.serde import SerdeError
+
+        try:
+            message = self._store.deserialize_cdr(data, self._type)
+        except (SerdeError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+            raise ImageError(f'a message of {len(data)} bytes is no {self._type} ({error})') from error
+        if self._type == COMPRESSED:
+            self._is_png = 'png' in message.format.lower()
+            return _Frame(message.header, compressed_to_bgr(message, self._depth), message.format.partition(';')[0].strip())
+        return _Frame(message.header, to_bgr(message, self._depth), message.encoding)
+
+    def encode(self, frame: _Frame, name: str, pixels: Any) -> Any:
+        """Return the content of a message with a result."""
+        encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
+        if self._in_place:
+            encoding, pixels = self._as_before(frame.encoding, encoding, pixels)
+        if self._type == COMPRESSED:
+            made = SimpleNamespace()
+            compress(made, pixels, self._quality if name == 'output' and not self._is_png else None)
+            message = self._store.types[COMPRESSED](frame.header, made.format, np.frombuffer(made.data, np.uint8))
+        else:
+            height, width = pixels.shape[:2]
+            message = self._store.types[IMAGE](frame.header, height, width, encoding, int(sys.byteorder == 'big'),
+                                               pixels.strides[0], pixels.reshape(-1))
+        return self._store.serialize_cdr(message, self._type)
+
+    def _as_before(self, before: str, encoding: str, pixels: Any) -> tuple[str, Any]:
+        """Return encoding and pixels of a composite that takes the place of an image; one with alpha keeps that."""
+        kept, conversion = _KEPT.get(before, (encoding, None)) if encoding == 'bgr8' else (encoding, None)
+        if self._type == COMPRESSED and kept not in ('mono8', '8UC1'):  # a JPEG or PNG is read the same, whatever it is named
+            return encoding, pixels
+        if conversion is not None:
+            pixels = cv2.cvtColor(pixels, conversion)
+        if before != kept:
+            self.changed[before] = kept
+        return kept, pixels
+
+
+def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: Callable[[Any], Result],
+                names: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes, Any]]:
+    """
+    Yield each message with what was made of it: name of the result to content, or an ImageError. In order.
+
+    :param images: ids of the connections of the images.
+
+    Images are decoded and encoded in threads of their own while another one is segmented.
+    """
+    def encode(frame: Future[Any], result: Result) -> dict[str, Any]:
+        return {name: codec.encode(frame.result(), name, getattr(result, _RESULTS[name])) for name in names}
+
+    with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
+        decoding: deque[tuple[Any, int, bytes, Future[Any] | None]] = deque()
+        encoding: deque[tuple[Any, int, bytes, Any]] = deque()
+        is_over = False
+        while not is_over or decoding or encoding:
+            while not is_over and len(decoding) < _WAITING and sum(item[3] is not None for item in decoding) < _AHEAD:
+                message = next(messages, None)
+                if message is None:
+                    is_over = True
+                else:
+                    is_image = message[0].id in images
+                    decoding.append((*message, decoder.submit(codec.decode, message[2]) if is_image else None))
+            if decoding:
+                connection, time, data, frame = decoding.popleft()
+                made: Any = {}
+                if frame is not None:
+                    try:
+                        made = encoder.submit(encode, frame, process(frame.result()))
+                    except ImageError as error:
+                        made = error
+                encoding.append((connection, time, data, made))
+            while encoding and (not decoding or not isinstance(encoding[0][3], Future)
+                                or sum(isinstance(item[3], Future) for item in encoding) > _AHEAD):
+                connection, time, data, made = encoding.popleft()
+                yield connection, time, data, made.result() if isinstance(made, Future) else made

@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A node's pictures for a page: those of one frame together, each encoded once, and only when somebody takes it."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from ..errors import ImageError
+from ..io.decoding import PNG_BEGIN
+from ..nodes.inputs import latest_only
+from ..nodes.messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
+
+__all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
+
+_MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go without before each is shown as it comes
+_LARGEST = 8 << 20  # bytes of an encoded picture
+_BEGINS = (b'\xff\xd8\xff', PNG_BEGIN)  # of what a browser is given as it is: JPEG, PNG
+_CHECK = 16  # pixels of a square of the pattern that stands for transparency
+
+
+class Topic(NamedTuple):
+    """Where a picture comes from."""
+
+    name: str
+    is_compressed: bool
+
+
+class Bundle(NamedTuple):
+    """The pictures of one frame, encoded, by kind; ``stamp`` is the camera's, in seconds."""
+
+    stamp: float
+    pictures: dict[str, bytes]
+
+
+class Pictures:
+    """
+    The pictures that are wanted of one node.
+
+    :param wanted: returns the kinds that somebody takes at once; nothing else is encoded.
+    :param on_bundle: takes the pictures of one frame.
+    :param width: pixels; wider pictures are made smaller, by a whole factor.
+    :param quality: of the JPEG, 1..100.
+    """
+
+    def __init__(self, node: Node, wanted: Callable[[], Collection[str]], on_bundle: Callable[[Bundle], None],
+                 width: int, quality: int) -> None:
+        self._node, self._wanted, self._on_bundle = node, wanted, on_bundle
+        self._width, self._quality = width, quality
+        self._subscriptions: dict[str, tuple[Topic, Subscription[Any]]] = {}
+        self._depths: dict[str, BitDepth] = {}
+        self._frames: OrderedDict[Stamp, dict[str, Any]] = OrderedDict()  # what came of each, until all of it is there
+        self._incomplete = 0  # frames, since one was whole
+        self.count = 0  # frames since it was asked last
+        self.age: float | None = None  # seconds, of the last picture when it came
+
+    def subscribe(self, topics: Mapping[str, Topic]) -> None:
+        """Subscribe to these, by kind, and to nothing else."""
+        for kind, (topic, subscription) in [*self._subscriptions.items()]:
+            if topics.get(kind) != topic:
+                self._node.destroy_subscription(subscription)
+                del self._subscriptions[kind]
+                for frame in self._frames.values():
+                    frame.pop(kind, None)  # what may no longer be shown is not
+        for kind, topic in topics.items():
+            if kind not in self._subscriptions:
+                self._depths[kind] = BitDepth()
+                subscription = self._node.create_subscription(CompressedImage if topic.is_compressed else Image, topic.name,
+                                                              functools.partial(self._arrive, kind), latest_only())
+                self._subscriptions[kind] = topic, subscription
+
+    def _arrive(self, kind: str, message: Any) -> None:
+        if kind not in self._subscriptions:
+            return
+        stamp = stamp_of(message.header)
+        self._frames.setdefault(stamp, {})[kind] = message
+        if self._subscriptions.keys() == self._frames[stamp].keys():
+            while next(iter(self._frames)) != stamp:
+                self._frames.popitem(last=False)  # older ones will not be whole any more
+            self._incomplete = 0
+            self._send(stamp, self._frames.pop(stamp))
+        elif len(self._frames) > _MOST_FRAMES:
+            oldest = self._frames.popitem(last=False)
+            self._incomplete += 1
+            if self._incomplete > _MOST_FRAMES:  # one of them does not come, or has other stamps
+                self._send(*oldest)
+
+    def _send(self, stamp: Stamp, messages: dict[str, Any]) -> None:
+        seconds = seconds_of(stamp)
+        self.count += 1
+        self.age = self._node.get_clock().now().nanoseconds * 1e-9 - seconds
+        pictures = {}
+        for kind in messages.keys() & set(self._wanted()):
+            try:
+                pictures[kind] = encoded(messages[kind], self._width, self._quality, self._depths[kind])
+            except (ImageError, cv2.error) as error:
+                self._node.get_logger().error(f'{kind} is not shown: {error}', throttle_duration_sec=30.0)
+        if pictures:
+            self._on_bundle(Bundle(seconds, pictures))
+
+
+def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = None) -> bytes:
+    """
+    Return the picture of a message for a browser: JPEG; what is compressed stays as it is.
+
+    :param message: sensor_msgs/Image or CompressedImage.
+    :raises ImageError: it cannot be shown.
+    """
+    if hasattr(message, 'format') and not has_16_bits(message):
+        data = bytes(message.data)
+        if not data.startswith(_BEGINS) or len(data) > _LARGEST:
+            raise ImageError(f'a compressed image of format = {message.format[:100]!r} and {len(data)} bytes came in: '
+                             f'JPEG or PNG of at most {_LARGEST} bytes is shown')
+        return data
+    if hasattr(message, 'format'):  # of 16 bits: a browser would show the upper 8
+        pixels = compressed_to_bgr(message, depth)
+    else:
+        pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
+    step = -(-pixels.shape[1] // width)
+    if step > 1:
+        size = max(pixels.shape[1] // step, 1), max(pixels.shape[0] // step, 1)
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return bytes(cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def _over_checks(message: Any) -> NDArray[np.uint8]:
+    """Return a transparent image over the pattern that is known to stand for it: (height, width, 3) uint8, blue green red."""
+    image = to_bgr(message).astype(np.uint16)
+    alpha = alpha_of(message).astype(np.uint16)[..., np.newaxis]
+    y, x = np.ogrid[:message.height, :message.width]
+    checks = np.where((y // _CHECK + x // _CHECK) % 2, 205, 245).astype(np.uint16)[..., np.newaxis]
+    return ((image * alpha + checks * (255 - alpha)) // 255).astype(np.uint8)
