@@ -348,7 +348,7 @@ def test_output_without_known_ending_is_folder(run, tmp_path, name):
 
 
 @pytest.mark.parametrize('name', ['out.pdf', 'out.mp3', 'out.txt', 'out.gif', 'out.avi', 'out.m4v', 'out.ts',
-                                  'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2', 'photos.final', 'photos.final'])
+                                  'out.M2TS', 'out.wmv', 'out.tga', 'out.jp2', 'photos.final'])
 def test_refuses_output_of_other_kind(run, tmp_path, name):
     code, said = run(ASTRONAUT, '--output', tmp_path / name)
     assert code == 2 and name in said and '.mp4' in said and '.png' in said and names(tmp_path) == []

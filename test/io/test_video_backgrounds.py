@@ -117,6 +117,7 @@ def test_film_that_stands_still_keeps_last_picture_and_says_why(source, reason, 
     seen += [shown(player, 0.2 * (len(seen) + tick)) for tick in range(5)]
     assert seen[-1] == seen[-2] == 2 and seen == sorted(seen)
     assert player.problem.startswith('the film') and reason in player.problem
+    wait_until(lambda: caplog.records, 'the line in the log')
     assert [record.message for record in caplog.records] == [player.problem]
     player.close()
 
