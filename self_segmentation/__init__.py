@@ -1,21 +1,43 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Take people out of a camera image and put any background behind them.
+Take people out of a camera image and put any background behind them, or hide them.
 
-The way of a frame, and the only direction of imports::
+A picture of its own::
 
-    tools -> nodes -> io -> picture -> settings -> errors, resources
+    import cv2
+    from self_segmentation import Pipeline
 
-``picture`` turns a frame into alpha and composite (no ROS, no files), ``io`` reads and writes cameras and files, ``nodes`` are
-the ROS 2 nodes, ``tools`` programs on top. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
+    with Pipeline(background_type='blur') as pipeline:
+        composite = pipeline.process(cv2.imread('photo.jpg'), still=True).composite
+
+The frames of a camera are given one after the other, without ``still``; each second camera gets a :class:`Video` of its own. What
+is named here stays; all else may change with any version. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
 """
 
-__all__ = ['__version__']  # noqa: F822  by __getattr__
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import SelfSegmentationError
+    from .library import Pipeline
+    from .picture.pipeline import Result
+    from .picture.video import Video
+    from .settings import Settings
+
+__all__ = ['Pipeline', 'Result', 'SelfSegmentationError', 'Settings', 'Video', '__version__']  # noqa: F822  by __getattr__
 
 
-def __getattr__(name: str) -> str:
-    """Return the version, which stands in package.xml."""
+_ROOMS = {'Pipeline': 'library', 'Result': 'picture.pipeline', 'SelfSegmentationError': 'errors', 'Settings': 'settings',
+          'Video': 'picture.video'}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and not before; the version stands in package.xml."""
+    if name in _ROOMS:
+        return getattr(importlib.import_module(f'{__package__}.{_ROOMS[name]}'), name)
     if name != '__version__':
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     from xml.etree import ElementTree

@@ -138,13 +138,13 @@ def main(args: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
     import cv2
 
-    from .io.assets import make_pipeline
     from .io.frames import UNKNOWN_FPS
     from .io.progress import tqdm
     from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
     from .io.videos import av_for
     from .io.window import Window, has_display, why_no_window
     from .io.writers import PictureError
+    from .library import Pipeline
     from .recordings.reader import is_recording
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
@@ -162,7 +162,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
     with contextlib.ExitStack() as closing:
         pipeline = None
         if is_live:  # what comes from there does not wait while models and libraries are loaded
-            pipeline = closing.enter_context(contextlib.closing(make_pipeline(settings)))
+            pipeline = closing.enter_context(contextlib.closing(Pipeline(settings)))
             with contextlib.suppress(SourceError):
                 av_for(place)
         color = settings.background_color
@@ -176,7 +176,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
             _LOGGER.warning('no window: %s', no_window)
         for writer in writers.values():
             closing.callback(writer.close)
-        pipeline = pipeline or closing.enter_context(contextlib.closing(make_pipeline(settings)))
+        pipeline = pipeline or closing.enter_context(contextlib.closing(Pipeline(settings)))
         window = None if no_window else Window()
         if window:
             closing.callback(window.close)

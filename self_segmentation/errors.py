@@ -100,10 +100,9 @@ class RuntimeMissingError(SelfSegmentationError):
 
 
 class BackgroundError(SelfSegmentationError):
-    """A background cannot be read."""
+    """A background's file cannot be read; ``settings`` names the setting it came from, and ``background.type`` if it is shown."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
-    settings = ('background.type', 'background.image', 'background.video')
 
 
 class ImageError(SelfSegmentationError, ValueError):

@@ -44,7 +44,7 @@ from self_segmentation.middleware import (  # noqa: E402
     remove_shared_memory,
     shared_memory_of,
 )
-from self_segmentation.picture.backgrounds import Background, make_background  # noqa: E402
+from self_segmentation.picture.backgrounds import BACKGROUNDS  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
 NEED_ROS = ['graph', 'nodes', 'tools/test_demo.py', 'tools/test_policy.py', 'soak']
@@ -155,9 +155,15 @@ def own_domain() -> Iterator[int]:
         yield domain
 
 
-def background_of(settings: Settings) -> Background:
+class background_of:  # noqa: N801
     """The background that settings ask for, with its file read."""
-    return make_background(settings, load_assets(settings).media)
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._media = settings, load_assets(settings).media
+        self._background = BACKGROUNDS[settings.background_type]()
+
+    def behind(self, frame: np.ndarray, alpha: np.ndarray | None = None, moment: float = 0.0) -> np.ndarray:
+        return self._background.behind(frame, alpha, moment, self._settings, self._media)
 
 
 def tutorial_settings(**changes) -> Settings:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, ROOT, SAMPLE, TUTORIAL, area, iou, tutorial_settings, video_frames, wait_until, write_clip
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.io.locks import claim
 from self_segmentation.settings import TUNABLES
 
@@ -71,7 +71,7 @@ def test_option_overrides_configuration(run, tmp_path, astronaut):
     for options, settings in (((), {}), (('--no-flip',), {'flip': False}), (('--threshold', '0.9'), {'threshold': 0.9}),
                               (('--background-color', '1,2,3'), {'background__color': (1, 2, 3)})):
         assert run(ASTRONAUT, '--config', TUTORIAL, *options, '--output', tmp_path / 'out.png', '--mask', tmp_path)[0] == 0
-        expected = make_pipeline(tutorial_settings(**settings)).process(astronaut)
+        expected = Pipeline(tutorial_settings(**settings)).process(astronaut)
         assert np.array_equal(read(tmp_path / 'out.png'), expected.composite), options
         assert np.array_equal(read(tmp_path / 'astronaut.png'), expected.mask), options
 
@@ -122,7 +122,7 @@ def test_video_gives_numbered_images(run, clip, tmp_path):
     code, said = run(clip, '--output', tmp_path / 'out', '--mask', tmp_path / 'mask', '--config', TUTORIAL)
     assert code == 0, said
     assert names(tmp_path / 'out') == names(tmp_path / 'mask') == [f'{number:05d}.png' for number in range(COUNT)]
-    pipeline = make_pipeline(tutorial_settings())
+    pipeline = Pipeline(tutorial_settings())
     for number, frame in enumerate(video_frames(clip)):
         assert np.array_equal(read(tmp_path / 'out' / f'{number:05d}.png'), pipeline.process(frame).composite), number
 

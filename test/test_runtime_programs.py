@@ -117,7 +117,7 @@ def test_trace_shows_opened_socket(tmp_path):
 # A stand-in for a library that ends the process while it opens a model: how it ends, its last words, and who hears them.
 ABORTING = """
 import logging, os, signal, sys
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.picture import runtimes, segmenter
 from self_segmentation.settings import Settings
 
@@ -127,7 +127,7 @@ def load_segmentation(content):
 
 backend = runtimes.Runtime('own', 'own', type('', (), dict(load_segmentation=load_segmentation)))
 segmenter.choose_runtime = lambda setting: backend
-make_pipeline(Settings())
+Pipeline(Settings())
 """
 
 
@@ -157,9 +157,9 @@ def test_last_words_of_library_that_cannot_open_foreign_model_are_shown(tmp_path
 def test_console_stays_quiet_while_models_are_opened_and_nobody_else_stays(name):
     code = f"""if True:
         import os
-        from self_segmentation.io.assets import make_pipeline
+        from self_segmentation import Pipeline
         from self_segmentation.settings import Settings
-        make_pipeline(Settings().updated(dict(runtime={name!r}))).close()
+        Pipeline(Settings().updated(dict(runtime={name!r}))).close()
         print(open('/proc/self/task/' + str(os.getpid()) + '/children').read())
     """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that settings name, read: the models and what moves or stands behind people; and pipelines made from them."""
+"""The files that settings name, read: the models, and what moves or stands behind people."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from pathlib import Path
 
 from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
 from ..picture.arrays import Array
-from ..picture.backgrounds import Film, Media, close_films
+from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
 from ..picture.models.segmenter import EXPECTED, is_known
 from ..picture.models.types import ModelFile
-from ..picture.pipeline import Assets, Pipeline
+from ..picture.pipeline import Assets
 from ..resources import read_file, share
 from ..settings import Settings
 from .decoding import decode_file
 from .image_files import is_animated
-from .library_lines import library_lines_logged
 from .video_backgrounds import LARGEST_SIDE, open_animation, open_video
 
-__all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
+__all__ = ['MODELS', 'closed_if_refused', 'load_assets', 'model_path', 'read_model']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
 _DETECTOR = 'efficientdet_lite0.tflite'
@@ -30,59 +29,35 @@ _LARGEST_MODEL = 64 << 20  # bytes; the largest of ours has 4.6 MB
 _LARGEST_IMAGE = 256 << 20  # bytes
 
 
-def make_pipeline(settings: Settings) -> Pipeline:
+def load_assets(settings: Settings, old: Assets | None = None, before: Settings | None = None,
+                named: Collection[str] = ()) -> Assets:
     """
-    Return a pipeline with the files that the settings name.
+    Read the files that settings name.
 
-    :raises ModelError: the model cannot be loaded.
-    :raises BackgroundError: the background image or video cannot be read.
-    """
-    assets = load_assets(settings)
-    with _closed_if_refused(*assets.media), library_lines_logged():
-        return Pipeline(settings, assets)
-
-
-def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] = ()) -> None:
-    """
-    Give a pipeline new settings from the next frame on; when they cannot be had, the old ones stay and nothing new stays open.
-
+    :param old: assets, of which those stay that the settings still name.
+    :param before: the settings of the old assets; None reads all.
     :param named: settings that were given again: a background's file among them is read again, even under the same name.
-    :raises ModelError: the model cannot be loaded.
-    :raises BackgroundError: the background image or video cannot be read.
-    """
-    old, assets = pipeline.settings, pipeline.assets
-    if settings.model != old.model:
-        assets = assets._replace(model=read_model(settings.model))
-    if settings.people_detector != old.people_detector:
-        assets = assets._replace(detector=_read_detector(settings))
-    image, video = assets.media
-    with _closed_if_refused() as opened:
-        if settings.background_image != old.background_image or 'background.image' in named:
-            image = _read_background_image(settings.background_image)
-            opened.append(image)
-        if settings.background_video != old.background_video or 'background.video' in named:
-            video = _open_background_video(settings.background_video)
-            opened.append(video)
-        is_other_model = assets.model is not pipeline.assets.model or assets.detector is not pipeline.assets.detector
-        with library_lines_logged() if is_other_model else contextlib.nullcontext():  # each change of a slider comes here
-            pipeline.configure(settings, assets._replace(media=Media(image, video)))
-
-
-def load_assets(settings: Settings) -> Assets:
-    """
-    Read the files that the settings name.
-
     :raises ModelError: the model file cannot be read.
     :raises BackgroundError: the background image or video cannot be read; raised when it is set, not when it is first shown.
     """
-    model, detector = read_model(settings.model), _read_detector(settings)
-    image = _read_background_image(settings.background_image)
-    with _closed_if_refused(image):
-        return Assets(model, detector, Media(image, _open_background_video(settings.background_video)))
+    def is_new(attribute: str, name: str) -> bool:
+        return before is None or name in named or getattr(settings, attribute) != getattr(before, attribute)
+
+    model = read_model(settings.model) if old is None or is_new('model', 'model') else old.model
+    detector = _read_detector(settings) if old is None or is_new('people_detector', '') else old.detector
+    media = NO_MEDIA if old is None else old.media
+    with closed_if_refused() as opened:
+        if is_new('background_image', 'background.image'):
+            media = media._replace(image=_read_background_image(settings))
+            opened.append(media.image)
+        if is_new('background_video', 'background.video'):
+            media = media._replace(video=_open_background_video(settings))
+            opened.append(media.video)
+        return Assets(model, detector, media)
 
 
 @contextlib.contextmanager
-def _closed_if_refused(*opened: Array | Film | None) -> Iterator[list[Array | Film | None]]:
+def closed_if_refused(*opened: Array | Film | LivePicture | None) -> Iterator[list[Array | Film | LivePicture | None]]:
     """Close films if the block fails: those that are given, and those that are added to the list."""
     films = [*opened]
     try:
@@ -126,7 +101,8 @@ def _read_detector(settings: Settings) -> ModelFile | None:
                             'people.detector to false') from error
 
 
-def _read_background_image(name: str) -> Array | Film | None:
+def _read_background_image(settings: Settings) -> Array | Film | None:
+    name = settings.background_image
     if not name:
         return None
     try:
@@ -136,13 +112,21 @@ def _read_background_image(name: str) -> Array | Film | None:
         return decode_file(content, what=f'background {name!r}')
     except (OSError, ImageError, SourceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
+        raise _refused(settings, 'image', f'{reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
 
-def _open_background_video(name: str) -> Film | None:
-    if not name:
+def _open_background_video(settings: Settings) -> Film | None:
+    if not settings.background_video:
         return None
     try:
-        return open_video(name)
+        return open_video(settings.background_video)
     except SourceError as error:
-        raise BackgroundError(f'background.video = {name!r} {error}: give the path of a video file') from error
+        raise _refused(settings, 'video', f'{error}: give the path of a video file') from error
+
+
+def _refused(settings: Settings, kind: str, reason: str) -> BackgroundError:
+    """Return the error of a file: it comes from its own setting, and from ``background.type`` where that shows it."""
+    name = f'background.{kind}'
+    error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r} {reason}')
+    error.settings = (name, 'background.type') if settings.background_type == kind else (name,)
+    return error

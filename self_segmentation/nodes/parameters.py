@@ -65,7 +65,7 @@ class SettingsParameters:
             are_defaults = all(getattr(self.settings, TUNABLES[name].attribute) == value for name, value in defaults.items())
             if are_defaults or self._changed & defaults.keys():
                 raise
-            self._log_start_up_problems({'': str(error)})
+            self._node.get_logger().error(f'{error}; going on with the default of {", ".join(defaults)}')
             self.settings = self.settings.updated(defaults)
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)

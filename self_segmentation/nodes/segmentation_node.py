@@ -20,10 +20,11 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from ..errors import ImageError, SelfSegmentationError, masked
-from ..io.assets import make_pipeline, reconfigure
+from ..library import Pipeline
 from ..middleware import give_memory_back
-from ..picture.pipeline import Pipeline, Result
-from ..settings import TUNABLES
+from ..picture.pipeline import Result, channels_of
+from ..picture.video import Video
+from ..settings import TUNABLES, Settings
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .frame_times import FrameTimes
@@ -61,10 +62,11 @@ def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
 
 
 class _Served(NamedTuple):
-    """The last frame that was served, and its result: what was asked for of it lies in the messages of the outputs."""
+    """The last frame that was served, its settings and its result: what was asked for of it lies in the outputs' messages."""
 
     message: Any
     decode: Decode
+    settings: Settings
     result: Result
 
 
@@ -91,6 +93,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         super().__init__('segmentation', parameter_overrides=[*parameters])
         log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
+        self._video = Video()  # the camera's
         self._outputs: list[Output] = []
         self._people: PeopleOutput | None = None
         self._active = False
@@ -126,7 +129,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and offer the outputs."""
         try:
-            self._pipeline = self._tuning.built(make_pipeline)
+            self._pipeline = self._tuning.built(Pipeline)
             self._outputs = make_outputs(self, self._follow_demand)
             self._people = PeopleOutput(self, self._follow_demand)
         except SelfSegmentationError as error:
@@ -202,10 +205,10 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         """
         self._follow_demand()
         if self._pipeline is not None:
-            reconfigure(self._pipeline, self._tuning.settings, given)
+            self._pipeline.read(self._tuning.settings, _NEED_FILES & {*given})
         elif _NEED_FILES & {*given}:
             try:
-                make_pipeline(self._tuning.settings).close()
+                Pipeline(self._tuning.settings).close()
                 give_memory_back()
             except SelfSegmentationError as error:
                 if {*error.settings} & {*given}:
@@ -224,7 +227,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         new = None
         if transport and self._pipeline is not None:
             new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
-            self._pipeline.reset()  # what was seen before is long ago
+            self._video.start_over()  # what was seen before is long ago
             self._times = FrameTimes()
         if self._input is not None:
             self._input.close()
@@ -243,7 +246,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._background.close()
             self._background = None
         elif self._background is None and is_wanted and self._pipeline is not None:
-            self._background = BackgroundInput(self, self._pipeline.show_background)
+            self._background = BackgroundInput(self, self._pipeline.live.show)
             self.get_logger().debug(f'background on {self._background.topic}')
 
     # ---- frames
@@ -258,28 +261,29 @@ class SegmentationNode(Reconnecting, LifecycleNode):
                 self._show_again(pipeline, self._last, wanted, message.header)
                 self._health.serve({'whole': time.perf_counter() - begin})
                 return
-            hides_people = self._tuning.settings.replace == 'people'
-            self._note_change(pipeline, message, stamp, hides_people)
+            settings = self._tuning.settings
+            self._note_change(message, stamp, settings)
             frame = decode(message)
             decoded = time.perf_counter()
             height, width = frame.shape[:2]
             self._last = None  # its arrays are written to
-            pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in wanted}
-            result = pipeline.process(frame, stamp=self._times.time, still=self._saving is not None and not self._has_subscribers,
+            pixels = {output.result: output.pixels(width, height, channels_of(settings)) for output in wanted}
+            result = pipeline.process(frame, settings, self._video, stamp=self._times.time,
+                                      still=self._saving is not None and not self._has_subscribers,
                                       composite=pixels.get('composite', False), mask=pixels.get('mask', False),
-                                      alpha=pixels.get('alpha', False), hide=self._paused and hides_people)
+                                      alpha=pixels.get('alpha', False), hide=self._paused and settings.replace == 'people')
             done = time.perf_counter()
             for output in wanted:
-                output.publish(message.header, pixels[output.result], self._tuning.settings.jpeg_quality)
+                output.publish(message.header, pixels[output.result], settings.jpeg_quality)
             if self._people is not None and not self._paused:
                 self._people.publish(message.header, result.people, width, height)
-            self._last = _Served(message, decode, result)
+            self._last = _Served(message, decode, settings, result)
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
-                pipeline.reset()
+                self._video.start_over()
             self._supervisor.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
-            pipeline.reset()
+            self._video.start_over()
             self.get_logger().debug(masked(traceback.format_exc()))
             self._supervisor.skip(masked(f'{type(error).__name__}: {error}'))
         else:
@@ -288,12 +292,13 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             if self._saving is not None:
                 self._end_saving()
 
-    def _note_change(self, pipeline: Pipeline, message: Any, stamp: float, hides_people: bool) -> None:
+    def _note_change(self, message: Any, stamp: float, settings: Settings) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
         self._times.next(stamp, time.monotonic())
+        hides_people = settings.replace == 'people'
         form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
         if self._times.is_jump and (hides_people or not self._times.is_by_clock) or hides_people and form != self._form:
-            pipeline.reset()
+            self._video.start_over()
         self._form = form
 
     def _show_again(self, pipeline: Pipeline, last: _Served, wanted: list[Output], header: Any) -> None:
@@ -302,8 +307,8 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         if missing:
             frame = last.decode(last.message)
             height, width = frame.shape[:2]
-            pixels = {output.result: output.pixels(width, height, pipeline.channels) for output in missing}
-            self._last = last = last._replace(result=pipeline.complete(last.result, frame, **pixels))
+            pixels = {output.result: output.pixels(width, height, channels_of(last.settings)) for output in missing}
+            self._last = last = last._replace(result=pipeline.complete(last.result, frame, last.settings, self._video, **pixels))
         for output in wanted:
             output.publish(header, getattr(last.result, output.result), self._tuning.settings.jpeg_quality)
 
@@ -311,8 +316,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         """Keep the last picture, or all covered where people are replaced; or go on."""
         if paused != self._paused:
             self._paused = paused
-            if self._pipeline is not None:
-                self._pipeline.reset()
+            self._video.start_over()
             if self._tuning.settings.replace == 'people':
                 self._last = None
             self.get_logger().info('paused' if paused else 'goes on')
@@ -351,7 +355,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         """Write a frame and its result; without the frame where people are replaced."""
         assert self._pipeline is not None  # which made it
         frame, settings = last.decode(last.message), self._tuning.settings
-        result = self._pipeline.complete(last.result, frame, composite=True, mask=True, alpha=True)
+        result = self._pipeline.complete(last.result, frame, last.settings, self._video, composite=True, mask=True, alpha=True)
         assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
         return save(settings.save_dir, pictures if settings.replace == 'people' else {'input': frame, **pictures})
@@ -362,10 +366,10 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
         coverage = people = None  # not known, while paused too
         if self._pipeline is not None and not self._paused:
-            coverage = self._pipeline.coverage
-            people = len(self._pipeline.people) if self._tuning.settings.people_detector else None
+            coverage = self._video.coverage
+            people = len(self._video.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
-        remedy = what_helps(self._tuning.settings, self._pipeline.size if self._pipeline is not None else (0, 0))
+        remedy = what_helps(self._tuning.settings, self._video.size)
         return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
                                        remedy, self._paused)
 
@@ -374,13 +378,14 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         pipeline, background = self._pipeline, self._background
         if pipeline is None or self._input is None:
             return
-        if background is not None and pipeline.waits_for_background:
+        if background is not None and pipeline.live.image is None:
             reason = f' ({background.problem})' if background.problem else ''
             yield 'background', f'no picture on {background.topic}{reason}: the colour is shown'
-        elif pipeline.background_problem:
-            yield 'background', pipeline.background_problem
+        elif problem := pipeline.background_problem(self._tuning.settings):
+            yield 'background', problem
         if self._times.is_by_clock:
-            covered = '. As they jump, all is covered' if self._times.is_jump and pipeline.settings.replace == 'people' else ''
+            hides_people = self._tuning.settings.replace == 'people'
+            covered = '. As they jump, all is covered' if self._times.is_jump and hides_people else ''
             yield 'stamps', (f'the stamps of {self._input.topic} do not advance from frame to frame (the last is '
                              f'{self._times.stamp:.3f} s), so the node goes by its own clock{covered}')
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -14,8 +14,7 @@ import numpy as np
 from ..settings import LEAST_TO_HIDE, Settings
 from .arrays import Array, flattened
 
-__all__ = ['BACKGROUNDS', 'Background', 'CleanPlate', 'Color', 'Film', 'Fitting', 'Image', 'Live', 'Media', 'NO_MEDIA',
-           'close_films', 'fitted', 'make_background']
+__all__ = ['BACKGROUNDS', 'Background', 'Film', 'Fitting', 'LivePicture', 'Media', 'NO_MEDIA', 'close_films', 'film_of', 'fitted']
 
 _SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
 _LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
@@ -54,33 +53,60 @@ class Film(Protocol):
         """Give file and memory back."""
 
 
+class LivePicture:
+    """The newest picture of a topic."""
+
+    def __init__(self) -> None:
+        self._image: Array | None = None
+        self._came = 0.0
+
+    def show(self, image: Array) -> None:
+        """Take the newest picture, (h, w, 3) uint8 blue green red. It is read until the next one comes."""
+        self._image, self._came = image, time.monotonic()
+
+    @property
+    def image(self) -> Array | None:
+        """The newest picture; None until one came, and where none came for 2 s."""
+        if time.monotonic() - self._came > _SILENCE:
+            self._image = None  # memory
+        return self._image
+
+
 class Media(NamedTuple):
-    """The content of the files that settings name, for :func:`make_background`; None where they name none."""
+    """
+    What can be shown in the place of something: the content of the files that settings name, and the picture of a topic.
+
+    ``image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, then it stands on ``background.color``, or a film;
+    ``video`` a film; ``live`` the picture of ``~/background``; each None where there is none.
+    """
 
     image: Array | Film | None = None
     video: Film | None = None
+    live: LivePicture | None = None
 
 
 NO_MEDIA = Media()
 
 
-def close_films(media: Iterable[Array | Film | None]) -> None:
-    """Close the films among media; images have nothing to close."""
+def close_films(media: Iterable[Array | Film | LivePicture | None]) -> None:
+    """Close the films among media; the others have nothing to close."""
     for each in media:
-        if each is not None and not isinstance(each, np.ndarray):
+        if each is not None and not isinstance(each, (np.ndarray, LivePicture)):
             each.close()
 
 
 class Background(Protocol):
-    """Gives the image behind the person, or that which hides people."""
+    """Gives the picture behind people, or the one that hides them. It holds what it remembers of one scene."""
 
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """
         Return the background for a frame.
 
         :param frame: (height, width, 3) uint8, blue green red.
         :param alpha: (height, width) uint8, 255 where people are; None for nobody.
         :param moment: when the frame was taken, in seconds.
+        :param settings: of this frame; ``background.*`` and ``replace`` count.
+        :param media: the content of the files that they name.
         :returns: an array like the frame, which stays the background's own: read it, do not write to it.
         """
 
@@ -88,58 +114,66 @@ class Background(Protocol):
 class Color:
     """One colour everywhere."""
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        self._bgr = settings.background_color[::-1]
+    def __init__(self) -> None:
+        self._made: tuple[Any, ...] = ()
         self._filled: Array = np.empty((0, 0, 3), np.uint8)
 
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
-        """Return the colour at the frame's size, made once per size."""
-        if self._filled.shape != frame.shape:
-            self._filled = np.full(frame.shape, self._bgr, np.uint8)
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
+        """Return the colour at the frame's size, made once for each."""
+        asked = frame.shape, settings.background_color
+        if self._made != asked:
+            self._made, self._filled = asked, np.full(frame.shape, settings.background_color[::-1], np.uint8)
         return self._filled
 
 
+class _Fitted:
+    """An image at the frame's size, on the colour: made once for each."""
+
+    def __init__(self) -> None:
+        self._source: Array | None = None
+        self._made: tuple[Any, ...] = ()
+        self._image: Array = np.empty((0, 0, 3), np.uint8)
+
+    def of(self, source: Array, frame: Array, settings: Settings) -> Array:
+        asked = frame.shape, settings.background_fit, settings.background_color
+        if self._source is not source or self._made != asked:
+            self._source, self._made = source, asked
+            self._image = fitted(flattened(source, settings.background_color), *_fitting(frame, settings))
+        return self._image
+
+
 class Image:
-    """
-    An image, fitted to the frame, or a film.
+    """An image, fitted to the frame, or a film that stands under ``background.image``."""
 
-    :param media: of which ``kind`` counts: (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, then it stands on
-        ``background.color``; or a film.
-    :raises ValueError: without it.
-    """
+    def __init__(self) -> None:
+        self._fitted = _Fitted()
 
-    kind = 'image'
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
+        """
+        Return the image at the frame's size, or the film's picture of the moment.
 
-    def __init__(self, settings: Settings, media: Media) -> None:
-        content: Array | Film | None = getattr(media, self.kind)
+        :raises ValueError: the media have none.
+        """
+        content = media.image
         if content is None:
-            name = getattr(settings, f'background_{self.kind}')
-            raise ValueError(f'background.type = {self.kind!r} needs the content of background.{self.kind} = {name!r}')
-        self._content: Array | Film = content
+            raise _missing('image', settings.background_image)
         if isinstance(content, np.ndarray):
-            self._content = flattened(content, settings.background_color)
-        self._fit, self._bars = settings.background_fit, settings.background_color[::-1]
-        self._fitted: Array = np.empty((0, 0, 3), np.uint8)
-
-    @property
-    def problem(self) -> str:
-        """Why a film stands still; empty while it plays, and of an image."""
-        return '' if isinstance(self._content, np.ndarray) else self._content.problem
-
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
-        """Return the image at the frame's size, fitted once per size, or the film's picture of the moment."""
-        fitting = Fitting((frame.shape[1], frame.shape[0]), self._fit, self._bars)
-        if not isinstance(self._content, np.ndarray):
-            return self._content.picture(moment, fitting)
-        if self._fitted.shape != frame.shape:
-            self._fitted = fitted(self._content, *fitting)
-        return self._fitted
+            return self._fitted.of(content, frame, settings)
+        return content.picture(moment, _fitting(frame, settings))
 
 
-class Video(Image):
+class Video:
     """A film, at its own pace."""
 
-    kind = 'video'
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
+        """
+        Return the film's picture of the moment.
+
+        :raises ValueError: the media have none.
+        """
+        if media.video is None:
+            raise _missing('video', settings.background_video)
+        return media.video.picture(moment, _fitting(frame, settings))
 
 
 class Blur:
@@ -149,15 +183,14 @@ class Blur:
     Normalized convolution (Knutsson, Westin 1993), at a fraction of the size.
     """
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        self._hides = settings.replace == 'people'
-        self._strength = max(settings.background_blur, LEAST_TO_HIDE) if self._hides else settings.background_blur
+    def __init__(self) -> None:
         self._out: Array = np.empty((0, 0, 3), np.uint8)
 
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the blurred camera picture."""
-        sigma = self._strength * frame.shape[0]
-        small, room = _reduced(frame, None if self._hides else alpha, sigma / _LARGEST)
+        hides = settings.replace == 'people'
+        sigma = frame.shape[0] * (max(settings.background_blur, LEAST_TO_HIDE) if hides else settings.background_blur)
+        small, room = _reduced(frame, None if hides else alpha, sigma / _LARGEST)
         sigma *= small.shape[0] / frame.shape[0]
         if room is None:
             blurred = cv2.GaussianBlur(small, (0, 0), sigma)
@@ -173,18 +206,17 @@ class Blur:
 class Pixelate:
     """The camera picture in cells, which stay as they are while the camera and what is behind people is at rest."""
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        self._hides = settings.replace == 'people'
-        self._cell = max(settings.background_cell, LEAST_TO_HIDE) if self._hides else settings.background_cell
+    def __init__(self) -> None:
         self._cells: Array = np.empty((0, 0, 3), np.float32)
         self._clear: Array = np.empty((0, 0), np.bool_)
 
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the camera picture in cells."""
         height, width = frame.shape[:2]
-        side = max(2.0, self._cell * height)
+        hides = settings.replace == 'people'
+        side = max(2.0, height * (max(settings.background_cell, LEAST_TO_HIDE) if hides else settings.background_cell))
         size = max(1, round(width / side)), max(1, round(height / side))
-        small, room = _reduced(frame, None if self._hides else alpha, side / 4)
+        small, room = _reduced(frame, None if hides else alpha, side / 4)
         cells = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
         clear = np.ones(cells.shape[:2], np.bool_)
         if room is not None:
@@ -200,47 +232,23 @@ class Pixelate:
 
 
 class Live:
-    """The newest picture of a topic; the colour until one came, and where none came for 2 s."""
+    """The newest picture of a topic; the colour while there is none."""
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        self._settings = settings
-        self._color = Color(settings)
-        self._image: Array | None = None
-        self._fitted: Array = np.empty((0, 0, 3), np.uint8)
-        self._came = 0.0
+    def __init__(self) -> None:
+        self._color, self._fitted = Color(), _Fitted()
 
-    def show(self, image: Array) -> None:
-        """Take the newest picture, (h, w, 3) uint8 blue green red. It is read until the next one comes."""
-        self._image, self._came = image, time.monotonic()
-        self._fitted = np.empty((0, 0, 3), np.uint8)
-
-    def take_over(self, other: Live) -> None:
-        """Go on with the newest picture of another one, which had other settings."""
-        self._image, self._came = other._image, other._came
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether no picture came for 2 s."""
-        return self._image is None or time.monotonic() - self._came > _SILENCE
-
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the newest picture, or the colour."""
-        if self._image is None or self.is_silent:
-            self._image = None  # memory
-            return self._color.behind(frame)
-        if self._fitted.shape != frame.shape:
-            s = self._settings
-            self._fitted = fitted(self._image, (frame.shape[1], frame.shape[0]), s.background_fit, s.background_color[::-1])
-        return self._fitted
+        image = None if media.live is None else media.live.image
+        if image is None:
+            return self._color.behind(frame, alpha, moment, settings, media)
+        return self._fitted.of(image, frame, settings)
 
 
 class Unchanged:
     """The camera picture itself: nothing is replaced."""
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        pass
-
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the frame."""
         return frame
 
@@ -252,33 +260,50 @@ class CleanPlate:
     A place is taken once it has shown nobody for half a second of a video: somebody who comes is found in less.
     """
 
-    def __init__(self, settings: Settings, media: Media = NO_MEDIA) -> None:
-        self._bgr = settings.background_color[::-1]
+    def __init__(self) -> None:
+        self._color: tuple[int, ...] = ()
         self._plate: Array = np.empty((0, 0, 3), np.uint8)
+        self._unknown: Array = np.empty((0, 0), np.uint8)  # 255 where the plate is the colour
         self._quiet: Array = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
 
-    def behind(self, frame: Array, alpha: Array | None = None, moment: float = 0.0) -> Array:
+    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return what was learnt so far, this frame included."""
         if self._plate.shape != frame.shape:
-            self._plate = np.full(frame.shape, self._bgr, np.uint8)
+            self._plate, self._unknown = np.empty(frame.shape, np.uint8), np.full(frame.shape[:2], 255, np.uint8)
             self._quiet[:] = 0
+            self._color = ()
+        if self._color != settings.background_color:
+            self._color = settings.background_color
+            self._plate[self._unknown > 0] = self._color[::-1]
         if alpha is not None:
             covered = cv2.resize(alpha, (_PLATE, _PLATE), interpolation=cv2.INTER_AREA) > 0
             self._quiet = np.where(covered, 0, np.minimum(self._quiet, _QUIET) + 1).astype(np.uint8)
-            learnt = cv2.resize((self._quiet > _QUIET).astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            cv2.copyTo(frame, cv2.bitwise_and(learnt, cv2.compare(alpha, np.array([0]), cv2.CMP_EQ)), self._plate)
+            quiet = cv2.resize((self._quiet > _QUIET).astype(np.uint8), frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            learnt = cv2.bitwise_and(quiet, cv2.compare(alpha, np.array([0]), cv2.CMP_EQ))
+            cv2.copyTo(frame, learnt, self._plate)
+            self._unknown = cv2.bitwise_and(self._unknown, cv2.compare(learnt, np.array([0]), cv2.CMP_EQ))
         return self._plate
 
 
-BACKGROUNDS: dict[str, Callable[[Settings, Media], Background]] = {
-    'color': Color, 'image': Image, 'blur': Blur, 'pixelate': Pixelate, 'video': Video, 'topic': Live, 'transparent': Color,
+BACKGROUNDS: dict[str, Callable[[], Background]] = {
+    'color': Color, 'image': Image, 'blur': Blur, 'pixelate': Pixelate, 'video': Video, 'topic': Live,
+    'transparent': Color,  # of which the composite takes nothing but its absence
     'clean_plate': CleanPlate, 'none': Unchanged,
 }
 
 
-def make_background(settings: Settings, media: Media = NO_MEDIA) -> Background:
-    """Return the background that the settings ask for; of ``transparent`` the composite takes nothing but its absence."""
-    return BACKGROUNDS[settings.background_type](settings, media)
+def film_of(settings: Settings, media: Media) -> Film | None:
+    """Return the film that the settings show; None where they show none."""
+    shown = getattr(media, settings.background_type, None) if settings.background_type in ('image', 'video') else None
+    return None if isinstance(shown, np.ndarray) else shown
+
+
+def _missing(kind: str, name: str) -> ValueError:
+    return ValueError(f'background.type = {kind!r} needs the content of background.{kind} = {name!r}')
+
+
+def _fitting(frame: Array, settings: Settings) -> Fitting:
+    return Fitting((frame.shape[1], frame.shape[0]), settings.background_fit, settings.background_color[::-1])
 
 
 def fitted(image: Array, size: tuple[int, int], fit: str, bars: tuple[int, ...] = (0, 0, 0)) -> Array:

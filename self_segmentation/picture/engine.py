@@ -19,16 +19,16 @@ from ..settings import Settings
 from . import regions
 from .arrays import Array
 from .matting.alpha import alpha_curve, to_alpha
-from .matting.background_model import GRID, BackgroundModel, Comparison, from_grid, to_grid
+from .matting.background_model import GRID, Comparison, from_grid, to_grid
 from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
-from .matting.smoothing import Motion, TemporalSmoother, Weights
-from .models.detector import Finder, parts_to_look_at
+from .matting.smoothing import Motion, Weights
+from .models.detector import parts_to_look_at
 from .models.segmenter import resize_like_mediapipe
-from .people.schedule import Lookout
-from .people.tracks import People, Person
+from .people.schedule import DetectionThread
 from .people.views import View, arrange, without_others
-from .privacy import Cover, cover_to_alpha, covered, private
+from .privacy import cover_to_alpha, covered, private
 from .regions import Region
+from .video import Scene, Video
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
@@ -76,17 +76,25 @@ class StageTimer:
 
 class _Frame(NamedTuple):
     """
-    A frame and what is known of it at once.
+    A frame, what is known of it at once, and what it is processed with.
 
-    ``bgr`` (height, width, 3) uint8; ``region`` all of it; ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8,
-    grey levels since the last one, None for the first; ``comparison`` with the known background, None where that is not used.
+    ``bgr`` (height, width, 3) uint8; ``settings`` of this frame; ``scene`` the video's memory; ``region`` all of the frame;
+    ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8, grey levels since the last one, None for the first;
+    ``comparison`` with the known background, None where that is not used.
     """
 
     bgr: Array
+    settings: Settings
+    scene: Scene
     region: Region
     step: float
     change: Array | None
     comparison: Comparison | None
+
+    @property
+    def hides_people(self) -> bool:
+        """Whether people are replaced, and not the background."""
+        return self.settings.replace == 'people'
 
 
 class _Crop(NamedTuple):
@@ -114,109 +122,68 @@ class _Map(NamedTuple):
 
 class Engine:
     """
-    Finds the alpha of the frames of a video.
+    Finds the alpha of the frames of videos.
 
     :param model: the segmentation model.
-    :param finder: the person detector; None segments the full frame, whoever is there.
+    :param detections: the person detector's thread; None segments the full frame, whoever is there.
     """
 
-    def __init__(self, model: Model, finder: Finder | None, settings: Settings) -> None:
-        self._model, self._settings = model, settings
-        self._lookout = None if finder is None else Lookout(finder)
+    def __init__(self, model: Model, detections: DetectionThread | None) -> None:
+        self._model, self._detections = model, detections
         self._worker = ThreadPoolExecutor(1, 'precompute')
-        self._background = BackgroundModel(settings)
-        self._people = People()
-        self._cover = Cover()
-        self._views: list[View] = []
         self.inferences = 0
-        self.configure(settings)
-        self.reset()
-
-    @property
-    def people(self) -> list[Person]:
-        """The people of the last frame."""
-        return self._people.all
-
-    def configure(self, settings: Settings) -> None:
-        """
-        Take new settings from the next frame on.
-
-        What is known of the video stays, unless left and right change, or people are replaced from now on, or were until now and
-        too little is known.
-        """
-        changes_sides = settings.replace != self._settings.replace
-        if settings.flip != self._settings.flip or changes_sides and (settings.replace == 'people' or self._number < _BLIND):
-            self.reset()
-        if settings.replace == 'people':
-            settings = private(settings)
-        self._settings = settings
-        self._curve = alpha_curve(settings.threshold, settings.softness)
-        self._background.configure(settings)
-        for view in self._views:
-            view.smoother.configure(settings)
 
     def close(self) -> None:
-        """End the threads; the models stay."""
-        if self._lookout is not None:
-            self._lookout.close()
+        """End its thread; the models stay."""
         self._worker.shutdown()
 
-    def reset(self) -> None:
-        """Forget the video: another scene, another camera, a jump in time."""
-        if self._lookout is not None:
-            self._lookout.reset()
-        self._background.reset()
-        self._people.forget()
-        self._cover.reset()
-        self._views = []
-        self._shape: tuple[int, ...] | None = None
-        self._stamp: float | None = None
-        self._grey: Array | None = None  # (GRID, GRID) uint8, the last frame
-        self._number = 0
-        self._read = -_NEWCOMER_EVERY
-
-    def frame(self, bgr: Array, stamp: float | None = None, out: Array | None = None, timer: StageTimer | None = None) -> Array:
+    def frame(self, bgr: Array, settings: Settings, video: Video, stamp: float | None = None, out: Array | None = None,
+              timer: StageTimer | None = None) -> Array:
         """
-        Return the alpha of the next frame, from this frame and earlier ones; where people are replaced, what is covered.
+        Return the alpha of a video's next frame, from this frame and earlier ones; where people are replaced, what is covered.
 
-        :param bgr: (height, width, 3) uint8, blue green red. Another size starts over.
-        :param stamp: seconds; a jump backwards, or by more than 2 s, starts over.
+        The video starts over where the frame has another size, is mirrored the other way or meets another model, where the stamp jumps backwards or by
+        more than 2 s, at a cut, and where people are replaced from now on.
+
+        :param bgr: (height, width, 3) uint8, blue green red.
+        :param settings: of this frame.
+        :param stamp: seconds.
         :param out: (height, width) uint8 to write to.
         :param timer: takes the stages' times.
         :returns: (height, width) uint8.
         """
         timer = timer or StageTimer()
-        frame = self._compare(bgr, stamp)
+        frame = self._compare(bgr, settings, video, stamp)
         timer.lap('prepare')
         full_frame_map = self._find_people(frame)
         timer.lap('people')
         maps = self._segment(frame, full_frame_map, timer)
         out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
-        hides_people = self._settings.replace == 'people'
         likely = _on_grid(maps, frame.region)
-        alpha = self._covered(frame, likely, full_frame_map, out) if hides_people else self._alpha(maps, frame.region, out)
+        alpha = self._covered(frame, likely, full_frame_map, out) if frame.hides_people else _alpha(maps, frame, out)
         timer.lap('edge')
-        self._remember(frame, maps, likely)
+        _remember(frame, maps, likely)
         timer.lap('follow')
-        self._number += 1
         return alpha
 
-    def _compare(self, bgr: Array, stamp: float | None) -> _Frame:
+    def _compare(self, bgr: Array, settings: Settings, video: Video, stamp: float | None) -> _Frame:
         """Compare a frame with the last one and with the known background; start over where it is another scene."""
-        step = _USUAL_STEP if stamp is None or self._stamp is None or stamp == self._stamp else stamp - self._stamp
-        if bgr.shape != self._shape or not 0 < step < _GAP:
-            self.reset()
+        scene, hides_people = video.scene, settings.replace == 'people'
+        step = _USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
         grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
-        change = None if self._grey is None else cv2.absdiff(grey, self._grey)
-        if change is not None and cv2.mean(change)[0] > _SCENE_CUT:
-            self.reset()
-            change = None
-        self._shape, self._stamp, self._grey = bgr.shape, stamp, grey
-        s = self._settings
-        uses_background = s.temporal_background_penalty > 0 or s.temporal_hold_time > 0
-        comparison = self._background.compare(grid) if uses_background else None
-        return _Frame(bgr, regions.full_frame(bgr.shape), step, change, comparison)
+        key = bgr.shape, settings.flip, self
+        is_other = (key != scene.key or not 0 < step < _GAP
+                    or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
+        change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)
+        if is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT):
+            video.start_over(key)
+            scene, change = video.scene, None
+        scene.stamp, scene.grey, scene.hides_people = stamp, grey, hides_people
+        uses_background = settings.temporal_background_penalty > 0 or settings.temporal_hold_time > 0
+        comparison = scene.background.compare(grid) if uses_background else None
+        settings = private(settings) if hides_people else settings
+        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison)
 
     # ---- who is there
 
@@ -226,93 +193,54 @@ class Engine:
 
         :returns: the model's map of the full frame, where it was asked for newcomers.
         """
-        if self._lookout is None:
-            self._views = self._views or [View(frame.region, frozenset(), TemporalSmoother(self._settings))]
+        scene, settings, number = frame.scene, frame.settings, frame.scene.number
+        if self._detections is None:
+            scene.views = scene.views or [View(frame.region, frozenset())]
             return None
-        hides_people = self._settings.replace == 'people'
-        seen = self._lookout.result(self._number)
-        if self._number == 0 and not hides_people:  # else the frame is covered whole, and need not wait
-            seen = self._lookout.look_now(frame.bgr, self._settings)
-        if seen is not None:
+        found = scene.schedule.result(number)
+        if number == 0 and not frame.hides_people:  # else the frame is covered whole, and need not wait
+            found = scene.schedule.run_now(self._detections, frame.bgr, settings)
+        if found is not None:
             parts = len(parts_to_look_at(frame.region))
-            self._people.merge(seen.found, seen.before, self._standing_before_background(frame), seen.part, parts)
-        unexplained = self._unexplained(frame)
+            scene.tracks.merge(found.found, found.before, _standing_before_background(frame), found.part, parts)
+        unexplained = _unexplained(frame)
         full_frame_map = None
-        hides_blindly = hides_people and not _shows_background(frame.comparison)
-        if hides_blindly or (unexplained is not None and self._number - self._read >= _NEWCOMER_EVERY):
-            self._read = self._number
+        hides_blindly = frame.hides_people and not _shows_background(frame.comparison)
+        is_due = scene.last_full_frame is None or number - scene.last_full_frame >= _NEWCOMER_EVERY
+        if hides_blindly or (unexplained is not None and is_due):
+            scene.last_full_frame = number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region))
         if full_frame_map is not None and unexplained is not None:
-            self._take_newcomers(to_grid(full_frame_map, frame.region, frame.region), unexplained, frame.region)
-        self._people.choose(self._settings, frame.region)
-        self._views = arrange(self._views, self._people.all, frame.region, self._settings)
-        interval = _AT_ONCE if hides_blindly else self._interval(frame, unexplained is not None)
-        self._lookout.look(self._number, frame.bgr, self._people.all, self._settings, interval)
+            _take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), unexplained)
+        scene.tracks.choose(settings, frame.region)
+        scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
+        interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
+        scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval)
         return full_frame_map
-
-    def _standing_before_background(self, frame: _Frame) -> list[int]:
-        """Return the ids of people who stand before the known background, whatever the detector says of them."""
-        if frame.comparison is None:
-            return []
-        other = frame.comparison.other
-        return [each.id for each in self._people.all if cv2.mean(regions.part(other, each.box, frame.region))[0] > _SUPPORTED]
-
-    def _unexplained(self, frame: _Frame) -> Array | None:
-        """Return where something that nobody accounts for stands before the known background; None where that is nowhere."""
-        if frame.comparison is None:
-            return None
-        other = frame.comparison.other.copy()
-        for each in self._people.all:
-            regions.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
-        return other if np.count_nonzero(other > 0.5) > _CHANGED * other.size else None
-
-    def _take_newcomers(self, grid: Array, unexplained: Array, region: Region) -> None:
-        """Take pieces of the full frame's map that stand before the background for people, or for more of those who are known."""
-        for piece in regions.components(grid, region, _SMALLEST_PIECE):
-            if unexplained[piece.pixels].mean() > _MOVED:
-                known = [each for each in self._people.all if each.box.inside(piece.region) > 0.5]
-                if known:
-                    self._people.move(known[0].id, regions.cover(piece.region, known[0].box))
-                else:
-                    self._people.appear(piece.region, float(grid[piece.pixels].mean()))
-
-    def _interval(self, frame: _Frame, is_somebody_new: bool) -> int:
-        """Return the frames between two looks: few while the image changes where nobody is known, or somebody is doubted."""
-        interval = self._settings.people_interval
-        if is_somebody_new:
-            return min(interval, _NEWCOMER_EVERY)
-        if self._people.doubted or frame.change is None:
-            return interval
-        changed = cv2.threshold(frame.change, _NOISE * self._settings.temporal_motion_threshold, 255, cv2.THRESH_BINARY)[1]
-        for view in self._views:
-            if view.shows_only(self._people.all):  # else the boxes are the detector's
-                regions.part(changed, view.region, frame.region)[:] = 0
-        if cv2.countNonZero(changed) > _CHANGED * changed.size:
-            return interval
-        return interval * (_CALM_AND_KNOWN if self._people.all else _CALM)
 
     # ---- segmentation
 
     def _segment(self, frame: _Frame, full_frame_map: Array | None, timer: StageTimer) -> list[_Map]:
         """Return the maps of all views."""
-        due = self._due(1 if full_frame_map is not None else 0)
-        views = [view for view in self._views if view.probability is not None or view in due]
+        due = _due(frame, 1 if full_frame_map is not None else 0)
+        views = [view for view in frame.scene.views if not view.is_new or view in due]
         crops = [self._crop(frame.bgr, view) for view in views]
-        futures = [self._worker.submit(self._precompute, view, crop) for view, crop in zip(views, crops)]
+        futures = [self._worker.submit(self._precompute, view, crop, frame.settings) for view, crop in zip(views, crops)]
         try:
             for view, crop in zip(views, crops):
                 if full_frame_map is not None and view.region == frame.region:
-                    view.probability = full_frame_map
+                    view.take(full_frame_map)
                 elif view in due:
-                    view.probability = self._infer(crop.small)
+                    view.take(self._infer(crop.small))
         finally:
             wait(futures)  # never left running on their own
         timer.lap('segment')
-        maps = [_Map(view, self._only_people(view, frame.region), future.result().smooth) for view, future in zip(views, futures)]
+        maps = [_Map(view, self._only_people(view, frame), future.result().smooth) for view, future in zip(views, futures)]
         held = penalty = None
         if frame.comparison is not None and maps:
-            held = self._background.hold(_on_grid(maps, frame.region), frame.comparison, frame.step)
-            penalty = self._background.penalty(frame.comparison)
+            background, settings = frame.scene.background, frame.settings
+            held = background.hold(_on_grid(maps, frame.region), frame.comparison, frame.step, settings.temporal_hold_time)
+            penalty = background.penalty(frame.comparison, settings.temporal_background_penalty)
         for index, (each, crop, future) in enumerate(zip(maps, crops, futures)):
             region, probability, taken = each.view.region, each.probability, None
             if held is not None:
@@ -325,25 +253,18 @@ class Engine:
         timer.lap('temporal')
         return maps
 
-    def _due(self, spent: int) -> list[View]:
-        """Return the views that are segmented in this frame: all, where the settings allow as many inferences, else in turn."""
-        most, count = max(1, self._settings.people_most - spent), len(self._views)
-        turns = sorted(range(count), key=lambda index: (self._views[index].probability is not None,
-                                                        (index - self._number * most) % count))
-        return [self._views[index] for index in turns[:most]]
-
     def _crop(self, bgr: Array, view: View) -> _Crop:
         small = self._small(bgr, view.region)
         low = downsample_by_4(small)
         return _Crop(small, low, view.smoother.estimate_motion(low, view.region))
 
-    def _precompute(self, view: View, crop: _Crop) -> _Prepared:
-        weights = view.smoother.precompute(crop.motion, view.region, self._model.size)
-        return _Prepared(weights, edge_filter(crop.small, crop.low, view.region.size, self._settings))
+    def _precompute(self, view: View, crop: _Crop, settings: Settings) -> _Prepared:
+        weights = view.smoother.precompute(crop.motion, view.region, self._model.size, settings)
+        return _Prepared(weights, edge_filter(crop.small, crop.low, view.region.size, settings))
 
     def _small(self, bgr: Array, region: Region) -> Array:
         """Return a region at the model's size."""
-        if self._lookout is None:
+        if self._detections is None:
             return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
         return cv2.resize(region.cut(bgr), self._model.size, interpolation=cv2.INTER_LINEAR)
 
@@ -351,24 +272,12 @@ class Engine:
         self.inferences += 1
         return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
 
-    def _only_people(self, view: View, frame: Region) -> Array:
+    def _only_people(self, view: View, frame: _Frame) -> Array:
         """Return a view's map without the pieces that belong to nobody in it who counts."""
-        assert view.probability is not None  # inferred above
-        if self._lookout is None:
+        if self._detections is None:
             return view.probability
-        boxes = [each.box.padded(_REACH, frame) for each in self._people.all if each.id in view.ids]
+        boxes = [each.box.padded(_REACH, frame.region) for each in frame.scene.tracks.all if each.id in view.ids]
         return without_others(view.probability, view.region, boxes)
-
-    def _alpha(self, maps: list[_Map], frame: Region, out: Array) -> Array:
-        """Write the alpha of the frame: that of the views, the larger one where they overlap, and nobody around them."""
-        if len(maps) == 1 and maps[0].view.region == frame:
-            return to_alpha(maps[0].smooth(maps[0].probability), frame.size, self._curve, out)
-        out[:] = 0
-        for each in maps:
-            region = each.view.region
-            part = region.cut(out)
-            cv2.max(part, to_alpha(each.smooth(each.probability), region.size, self._curve), dst=part)
-        return out
 
     def _covered(self, frame: _Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
         """
@@ -376,47 +285,122 @@ class Engine:
 
         :param probability: (GRID, GRID) float32, of the views' final maps.
         """
-        maps = [probability, *(to_grid(view.probability, view.region, frame.region) for view in self._views
-                               if view.probability is not None)]
+        scene = frame.scene
+        maps = [probability, *(to_grid(view.probability, view.region, frame.region) for view in scene.views if not view.is_new)]
         if full_frame_map is not None:
             maps.append(to_grid(full_frame_map, frame.region, frame.region))
         if frame.comparison is not None:
             maps.append(frame.comparison.other)
         likely = np.maximum.reduce(maps)
-        is_blind = (self._number < _BLIND or self._lookout is None
-                    or not self._lookout.has_looked_everywhere(frame.region))
+        is_blind = (scene.number < _BLIND or self._detections is None or not scene.schedule.has_seen_everything(frame.region))
         if not is_blind and not _shows_background(frame.comparison):
             likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
-        now = covered(likely, self._people.all, self._settings.privacy_margin, frame.region)
-        held = self._cover.update(now, self._settings.privacy_hold, frame.step)
+        now = covered(likely, scene.tracks.all, frame.settings.privacy_margin, frame.region)
+        held = scene.cover.update(now, frame.settings.privacy_hold, frame.step)
         if is_blind:
             held[:] = 1
         return cover_to_alpha(held, out)
 
-    # ---- for the next frame
 
-    def _remember(self, frame: _Frame, maps: list[_Map], probability: Array) -> None:
-        """
-        Learn the background, move the boxes of people with their masks, and forget who is gone.
+# ---- who is there
 
-        :param probability: (GRID, GRID) float32, of the final maps.
-        """
-        if frame.comparison is not None:
-            self._background.learn(probability, frame.comparison)
-        people = {each.id: each for each in self._people.all}
-        fractions: dict[int, float] = {}
-        for view, refined, _ in maps:
-            raw = view.covered(people)  # by the model's own word, not by what was held without it
-            fractions.update(raw)
-            clear = [key for key in raw if people[key].score >= self._settings.people_score]
-            view.tries += any(raw[key] < _LOST for key in clear)
-            if view.shows_only(people.values()):
-                small = cv2.resize(refined, (64, 64), interpolation=cv2.INTER_AREA)
-                smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
-                box = regions.union([piece.region for piece in regions.components(small, view.region, smallest, 0.4)])
-                if box is not None:
-                    self._people.move(next(iter(view.ids)), box)
-        self._people.cover(fractions, frame.step, self._settings.temporal_hold_time)
+def _standing_before_background(frame: _Frame) -> list[int]:
+    """Return the ids of people who stand before the known background, whatever the detector found of them."""
+    if frame.comparison is None:
+        return []
+    other = frame.comparison.other
+    return [each.id for each in frame.scene.tracks.all
+            if cv2.mean(regions.part(other, each.box, frame.region))[0] > _SUPPORTED]
+
+
+def _unexplained(frame: _Frame) -> Array | None:
+    """Return where something that no known person explains stands before the known background; None where that is nowhere."""
+    if frame.comparison is None:
+        return None
+    other = frame.comparison.other.copy()
+    for each in frame.scene.tracks.all:
+        regions.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
+    return other if np.count_nonzero(other > 0.5) > _CHANGED * other.size else None
+
+
+def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:
+    """Take pieces of the full frame's map that stand before the background for people, or for more of known people."""
+    tracks = frame.scene.tracks
+    for piece in regions.components(grid, frame.region, _SMALLEST_PIECE):
+        if unexplained[piece.pixels].mean() > _MOVED:
+            known = [each for each in tracks.all if each.box.inside(piece.region) > 0.5]
+            if known:
+                tracks.move(known[0].id, regions.cover(piece.region, known[0].box))
+            else:
+                tracks.appear(piece.region, float(grid[piece.pixels].mean()))
+
+
+def _interval(frame: _Frame, is_somebody_new: bool) -> int:
+    """Return the frames between two detections: few while the image changes where nobody is known, or somebody is doubted."""
+    scene, interval = frame.scene, frame.settings.people_interval
+    if is_somebody_new:
+        return min(interval, _NEWCOMER_EVERY)
+    if scene.tracks.doubted or frame.change is None:
+        return interval
+    noise = _NOISE * frame.settings.temporal_motion_threshold
+    changed = cv2.threshold(frame.change, noise, 255, cv2.THRESH_BINARY)[1]
+    for view in scene.views:
+        if view.shows_only(scene.tracks.all):  # else the boxes are the detector's
+            regions.part(changed, view.region, frame.region)[:] = 0
+    if cv2.countNonZero(changed) > _CHANGED * changed.size:
+        return interval
+    return interval * (_CALM_AND_KNOWN if scene.tracks.all else _CALM)
+
+
+# ---- segmentation
+
+def _due(frame: _Frame, spent: int) -> list[View]:
+    """Return the views that are segmented in this frame: all, where the settings allow as many inferences, else in turn."""
+    views, number = frame.scene.views, frame.scene.number
+    most, count = max(1, frame.settings.people_most - spent), len(views)
+    turns = sorted(range(count), key=lambda index: (not views[index].is_new, (index - number * most) % count))
+    return [views[index] for index in turns[:most]]
+
+
+def _alpha(maps: list[_Map], frame: _Frame, out: Array) -> Array:
+    """Write the alpha of the frame: that of the views, the larger one where they overlap, and nobody around them."""
+    curve = alpha_curve(frame.settings.threshold, frame.settings.softness)
+    if len(maps) == 1 and maps[0].view.region == frame.region:
+        return to_alpha(maps[0].smooth(maps[0].probability), frame.region.size, curve, out)
+    out[:] = 0
+    for each in maps:
+        region = each.view.region
+        part = region.cut(out)
+        cv2.max(part, to_alpha(each.smooth(each.probability), region.size, curve), dst=part)
+    return out
+
+
+# ---- for the next frame
+
+def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
+    """
+    Learn the background, move the boxes of people with their masks, and forget people who are gone.
+
+    :param probability: (GRID, GRID) float32, of the final maps.
+    """
+    scene, settings = frame.scene, frame.settings
+    if frame.comparison is not None:
+        scene.background.learn(probability, frame.comparison)
+    people = {each.id: each for each in scene.tracks.all}
+    fractions: dict[int, float] = {}
+    for view, refined, _ in maps:
+        raw = view.covered(people)  # by the model's own map, not by what was held without it
+        fractions.update(raw)
+        clear = [key for key in raw if people[key].score >= settings.people_score]
+        view.tries += any(raw[key] < _LOST for key in clear)
+        if view.shows_only(people.values()):
+            small = cv2.resize(refined, (64, 64), interpolation=cv2.INTER_AREA)
+            smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
+            box = regions.union([piece.region for piece in regions.components(small, view.region, smallest, 0.4)])
+            if box is not None:
+                scene.tracks.move(next(iter(view.ids)), box)
+    scene.tracks.cover(fractions, frame.step, settings.temporal_hold_time)
+    scene.number += 1
 
 
 def _shows_background(comparison: Comparison | None) -> bool:

@@ -1,30 +1,34 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frame in; composite, mask and alpha out. Strings the rooms together, without ROS."""
+"""Frame in; composite, mask and alpha out."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
-from .backgrounds import Image, Live, Media, close_films, make_background
+from .backgrounds import BACKGROUNDS, NO_MEDIA, Media, close_films
 from .engine import Engine, StageTimer
 from .matting.compositor import blend, cut_out, edge_corrected
-from .models.detector import Finder, PersonDetector
+from .models.detector import PersonDetector
 from .models.runtimes import Runtime, choose_runtime
 from .models.segmenter import Segmenter
 from .models.types import ModelFile
+from .people.schedule import DetectionThread
 from .people.tracks import Person
 from .privacy import cover_still, private
 from .stills import segment_still
+from .video import Video
 
-__all__ = ['Assets', 'Pipeline', 'Result']
+__all__ = ['Assets', 'Pipeline', 'Result', 'channels_of']
+
+P = TypeVar('P', bound='Pipeline')
 
 
 class Assets(NamedTuple):
@@ -37,7 +41,7 @@ class Assets(NamedTuple):
 
     model: ModelFile
     detector: ModelFile | None = None
-    media: Media = Media()
+    media: Media = NO_MEDIA
 
 
 @dataclasses.dataclass
@@ -56,160 +60,135 @@ class Result:
     alpha: Array | None = None
     people: list[Person] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    _matte: Array = dataclasses.field(default_factory=lambda: np.empty((0, 0), np.uint8), repr=False)
+    _behind: Array | None = dataclasses.field(default=None, repr=False)
 
 
 class Pipeline:
     """
-    The whole way of a frame.
+    The whole way of a frame. It holds models and media only: settings and a video's memory go with each frame.
 
-    :raises ModelError: the model cannot be loaded.
+    Not for several threads at once.
+
+    :param assets: the content of the files that the settings of the frames name.
+    :param runtime: what runs the models, as :func:`~self_segmentation.picture.models.runtimes.choose_runtime` takes it.
+    :raises ModelError: a model cannot be loaded.
     :raises RuntimeMissingError: the runtime is not there.
     """
 
-    def __init__(self, settings: Settings, assets: Assets) -> None:
-        self.settings, self.assets = settings, assets
-        self._background = make_background(settings, assets.media)
-        self._model, self._detector = self._loaded(assets, settings.runtime)
-        self._engine = self._make_engine(settings)
-        self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
-        self._matte = self._unseen
-        self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
-        self._moment = 0.0  # of the last frame
-
-    def _loaded(self, assets: Assets, runtime: str, model: Segmenter | None = None) -> tuple[Segmenter, PersonDetector | None]:
-        """Return the models, the first one newly loaded unless it is given; when the second cannot be had, none stays loaded."""
-        new = model or Segmenter(assets.model, runtime)
+    def __init__(self, assets: Assets, runtime: str = 'auto') -> None:
+        self._assets, self._setting = assets, runtime
+        self._model = Segmenter(assets.model, runtime)
+        self._detections: DetectionThread | None = None
         try:
-            return new, None if assets.detector is None else PersonDetector(assets.detector, runtime)
+            self._detector = None if assets.detector is None else PersonDetector(assets.detector, runtime)
         except BaseException:
-            if model is None:
-                new.close()
+            self._model.close()
             raise
+        self._start()
+        self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
+        self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
 
-    def _make_engine(self, settings: Settings) -> Engine:
-        return Engine(self._model, None if self._detector is None else Finder(self._detector), settings)
+    def _start(self) -> None:
+        self._detections = None if self._detector is None else DetectionThread(self._detector)
+        self._engine = Engine(self._model, self._detections)
+
+    def _stop(self) -> None:
+        self._engine.close()
+        if self._detections is not None:
+            self._detections.close()
+
+    def __enter__(self: P) -> P:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models and the films."""
+        self._stop()
+        self._model.close()
+        if self._detector is not None:
+            self._detector.close()
+        close_films(self._assets.media)
+
+    @property
+    def assets(self) -> Assets:
+        """The content of the files in use."""
+        return self._assets
 
     @property
     def runtime(self) -> Runtime:
         """What runs the models."""
-        return choose_runtime(self.settings.runtime)
+        return choose_runtime(self._setting)
 
     @property
     def inferences(self) -> int:
-        """How often the segmentation model was asked so far for frames of a video."""
+        """How often the segmentation model was asked so far for frames of videos."""
         return self._engine.inferences
 
-    @property
-    def people(self) -> list[Person]:
-        """The people of the last frame of a video; nobody without the person detector."""
-        return self._engine.people
-
-    @property
-    def coverage(self) -> float:
-        """The fraction of the last frame that people cover, 0..1."""
-        return cv2.mean(self._matte)[0] / 255 if self._matte.size else 0.0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the last frame, in pixels; 0 before the first one."""
-        return self._matte.shape[1], self._matte.shape[0]
-
-    def configure(self, settings: Settings, assets: Assets) -> None:
+    def take(self, assets: Assets) -> None:
         """
-        Take new settings from the next frame on; when they cannot be had, the old ones stay.
+        Take other models and media; when they cannot be had, the old ones stay. Films that are replaced are closed.
 
         :param assets: what is the same object as before is not loaded again.
-        :raises ModelError: the model cannot be loaded.
+        :raises ModelError: a model cannot be loaded.
         """
-        changed = {name for name, _ in set(settings.items()) - set(self.settings.items())}
-        background = self._background
-        films = [old for old, new in zip(self.assets.media, assets.media) if old is not new]
-        if films or any(name == 'replace' or name.startswith('background.') for name in changed):
-            background = make_background(settings, assets.media)
-            if isinstance(background, Live) and isinstance(self._background, Live):
-                background.take_over(self._background)
-        same_model = 'runtime' not in changed and assets.model is self.assets.model
-        same_detector = 'runtime' not in changed and assets.detector is self.assets.detector
-        if not same_model or not same_detector:
-            if same_detector:
-                model, detector = Segmenter(assets.model, settings.runtime), self._detector
-            else:
-                model, detector = self._loaded(assets, settings.runtime, self._model if same_model else None)
-            self._engine.close()
-            for old, new in ((self._model, model), (self._detector, detector)):
-                if old is not None and old is not new:
-                    old.close()
+        old, model, detector = self._assets, self._model, self._detector
+        if assets.model is not old.model:
+            model = Segmenter(assets.model, self._setting)
+        try:
+            if assets.detector is not old.detector:
+                detector = None if assets.detector is None else PersonDetector(assets.detector, self._setting)
+        except BaseException:
+            if model is not self._model:
+                model.close()
+            raise
+        if (model, detector) != (self._model, self._detector):
+            self._stop()
+            for before, now in ((self._model, model), (self._detector, detector)):
+                if before is not None and before is not now:
+                    before.close()
             self._model, self._detector = model, detector
-            self._engine = self._make_engine(settings)
-        elif any(not name.startswith('background.') for name in changed):
-            self._engine.configure(settings)
-        self.settings, self.assets, self._background = settings, assets, background
-        close_films(films)
+            self._start()
+        self._assets = assets
+        close_films(before for before, now in zip(old.media, assets.media) if before is not now)
 
-    def reset(self) -> None:
-        """Forget the video: the next frame has nothing to do with the last."""
-        self._engine.reset()
-
-    def close(self) -> None:
-        """Free the models."""
-        self._engine.close()
-        self._model.close()
-        if self._detector is not None:
-            self._detector.close()
-        close_films(self.assets.media)
-
-    @property
-    def channels(self) -> int:
-        """How many channels a composite has: 4 with ``background.type`` transparent, else 3."""
-        return 4 if self.settings.background_type == 'transparent' else 3
-
-    def show_background(self, image: Array) -> None:
-        """Take the newest picture for ``background.type`` topic, (h, w, 3) uint8 blue green red; others take no notice."""
-        if isinstance(self._background, Live):
-            self._background.show(image)
-
-    @property
-    def waits_for_background(self) -> bool:
-        """Whether the colour is shown because no picture came for ``background.type`` topic."""
-        return isinstance(self._background, Live) and self._background.is_silent
-
-    @property
-    def background_problem(self) -> str:
-        """Why the film that is shown stands still; empty where it does not, or none is shown."""
-        return self._background.problem if isinstance(self._background, Image) else ''
-
-    def process(self, frame: Array, *, stamp: float | None = None, still: bool = False, composite: bool | Array = True,
-                mask: bool | Array = True, alpha: bool | Array = True, hide: bool = False) -> Result:
+    def process(self, frame: Array, settings: Settings, video: Video, *, stamp: float | None = None, still: bool = False,
+                composite: bool | Array = True, mask: bool | Array = True, alpha: bool | Array = True,
+                hide: bool = False) -> Result:
         """
         Segment one frame and replace its background, or its people.
 
-        Where people are replaced, an error leaves no uncovered picture in the arrays that were given, and the next frame of the
-        video is covered as a whole.
+        Where people are replaced, an error leaves no uncovered picture in the arrays that were given. After an error the video
+        starts over: its next frame is covered as a whole.
 
         :param frame: (height, width, 3) uint8, blue green red. It is not written to.
-        :param stamp: when the frame was taken, in seconds; a jump backwards forgets the video.
-        :param still: whether it is a picture of its own and not the next frame of a video: slower and better.
-        :param composite: whether the composite is wanted, or an array to write it to: like the frame, of :attr:`channels`.
-        :param mask: likewise, (height, width) uint8.
-        :param alpha: likewise, (height, width) uint8.
+        :param settings: of this frame. They act at once.
+        :param video: the memory of the frames before; this frame becomes a part of it.
+        :param stamp: when the frame was taken, in seconds; a jump backwards starts the video over.
+        :param still: whether it is a picture of its own and not the video's next frame: slower and better. The video stays as it
+            is, but for what is told of its last frame.
+        :param composite: whether the composite is wanted, or an array to write it to: C-contiguous, uint8, shaped as in
+            :class:`Result`.
+        :param mask: whether the mask is wanted, or an array to write it to.
+        :param alpha: whether alpha is wanted, or an array to write it to.
         :param hide: whether to replace all of the frame, whoever is there.
+        :raises ValueError: an array that was given cannot take its result.
         """
         try:
-            return self._process(frame, stamp, still, composite, mask, alpha, hide)
+            _check_arrays(frame.shape, settings, composite, mask, alpha)
+            return self._process(frame, settings, video, stamp, still, composite, mask, alpha, hide)
         except BaseException:
-            self.reset()
+            video.start_over()
             raise
 
-    def _process(self, frame: Array, stamp: float | None, still: bool, composite: bool | Array, mask: bool | Array,
-                 alpha: bool | Array, hide: bool) -> Result:
+    def _process(self, frame: Array, settings: Settings, video: Video, stamp: float | None, still: bool, composite: bool | Array,
+                 mask: bool | Array, alpha: bool | Array, hide: bool) -> Result:
         timer = StageTimer()
-        out, s = _array(composite), self.settings
-        hides_people = s.replace == 'people'
-        if s.flip:
-            own = hides_people or out is None or out.shape != frame.shape
-            if own and self._mirrored.shape != frame.shape:
-                self._mirrored = np.empty(frame.shape, np.uint8)
-            frame = cv2.flip(frame, 1, dst=self._mirrored if own else out)
+        out, hides_people = _array(composite), settings.replace == 'people'
+        if settings.flip:
+            frame = self._flipped(frame, None if hides_people else out)
             timer.lap('prepare')
         result = Result(seconds=timer.seconds)
         if alpha is False and self._unseen.shape != frame.shape[:2]:
@@ -219,64 +198,94 @@ class Pipeline:
             matte = np.empty(frame.shape[:2], np.uint8) if matte is None else matte
             matte[:] = 255 if hides_people else 0
         elif still:
-            finder = None if self._detector is None else Finder(self._detector)
-            s = private(s) if hides_people else s
-            matte, result.people = segment_still(frame, self._infer, finder, self._model.size, s, matte)
+            used = private(settings) if hides_people else settings
+            matte, result.people = segment_still(frame, self._infer, self._detections, self._model.size, used, matte)
             if hides_people:
-                cover_still(matte, result.people, s.privacy_margin)
+                cover_still(matte, result.people, used.privacy_margin)
             timer.lap('segment')
         else:
-            matte = self._engine.frame(frame, stamp, matte, timer)
-            result.people = self._engine.people
-        self._matte = matte
+            matte = self._engine.frame(frame, settings, video, stamp, matte, timer)
+            result.people = video.people
+        video.matte = result._matte = matte
         if alpha is not False:
             result.alpha = matte
-        self._moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
         if mask is not False:
             result.mask = _mask(matte, _array(mask))
         if composite is not False:
-            result.composite = self._composite(frame, matte, self._moment, out)
+            kind = settings.background_type
+            replacement = BACKGROUNDS[kind]() if still else video.scene.replacement(kind)
+            moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
+            result._behind = replacement.behind(frame, matte, moment, settings, self._assets.media)
+            result.composite = _composite(frame, matte, result._behind, settings, out)
         timer.lap('composite')
         return result
 
-    def complete(self, result: Result, frame: Array, *, composite: bool | Array = False, mask: bool | Array = False,
-                 alpha: bool | Array = False) -> Result:
+    def complete(self, result: Result, frame: Array, settings: Settings, video: Video, *, composite: bool | Array = False,
+                 mask: bool | Array = False, alpha: bool | Array = False) -> Result:
         """
-        Return the result of the last frame with more arrays. Those that it has stay, and so does what the next frames go by.
+        Return the result of the last frame with more arrays. Those that it has stay.
 
         :param result: of the last call of :meth:`process`.
-        :param frame: the same, (height, width, 3) uint8, blue green red.
+        :param frame: of that call, (height, width, 3) uint8, blue green red.
+        :param settings: of that call.
+        :param video: of that call.
         :param composite: as :meth:`process` takes it.
         :param mask: as :meth:`process` takes it.
         :param alpha: as :meth:`process` takes it.
         """
-        matte, more = self._matte, dataclasses.replace(result)
+        _check_arrays(frame.shape, settings, composite, mask, alpha)
+        matte, more = result._matte, dataclasses.replace(result)
         if alpha is not False and result.alpha is None:
             more.alpha = _copied(matte, _array(alpha))
         if mask is not False and result.mask is None:
             more.mask = _mask(matte, _array(mask))
         if composite is not False and result.composite is None:
-            seen = cv2.flip(frame, 1) if self.settings.flip else frame
-            more.composite = self._composite(seen, matte, self._moment, _array(composite))
+            seen = cv2.flip(frame, 1) if settings.flip else frame
+            if more._behind is None:
+                replacement = video.scene.replacement(settings.background_type)
+                more._behind = replacement.behind(seen, matte, time.monotonic(), settings, self._assets.media)
+            more.composite = _composite(seen, matte, more._behind, settings, _array(composite))
         return more
 
-    def _composite(self, frame: Array, matte: Array, moment: float, out: Array | None) -> Array:
-        s = self.settings
-        is_transparent = s.background_type == 'transparent'
-        if s.replace == 'people':
-            if is_transparent:
-                return cut_out(frame, cv2.bitwise_not(matte), out)
-            return blend(self._background.behind(frame, matte, moment), matte, frame, out)
-        behind = self._background.behind(frame, matte, moment)
-        if behind is frame:
-            return frame if out is frame else _copied(frame, out)
-        light_wrap = 0.0 if is_transparent else s.edge_light_wrap
-        if s.decontamination > 0 or light_wrap > 0:
-            frame = edge_corrected(frame, matte, behind, s.decontamination, light_wrap, None if is_transparent else out)
-        return cut_out(frame, matte, out) if is_transparent else blend(frame, matte, behind, out)
+    def _flipped(self, frame: Array, out: Array | None) -> Array:
+        """Return the frame mirrored, in the composite's memory where that has its shape."""
+        if out is None or out.shape != frame.shape:
+            if self._mirrored.shape != frame.shape:
+                self._mirrored = np.empty(frame.shape, np.uint8)
+            out = self._mirrored
+        return cv2.flip(frame, 1, dst=out)
 
     def _infer(self, bgr: Array) -> Array:
         return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def channels_of(settings: Settings) -> int:
+    """Return how many channels a composite has: 4 with ``background.type`` transparent, else 3."""
+    return 4 if settings.background_type == 'transparent' else 3
+
+
+def _check_arrays(shape: tuple[int, ...], settings: Settings, composite: bool | Array, mask: bool | Array,
+                  alpha: bool | Array) -> None:
+    of_composite = *shape[:2], channels_of(settings)
+    wanted = {'composite': (composite, of_composite), 'mask': (mask, shape[:2]), 'alpha': (alpha, shape[:2])}
+    for name, (array, fitting) in wanted.items():
+        if isinstance(array, bool) or (array.shape == fitting and array.dtype == np.uint8 and array.flags.c_contiguous):
+            continue
+        is_contiguous = 'C-contiguous' if array.flags.c_contiguous else 'not C-contiguous'
+        raise ValueError(f'{name} cannot be written to an array of {array.shape} {array.dtype}, {is_contiguous}: '
+                         f'give one of {fitting} uint8, C-contiguous')
+
+
+def _composite(frame: Array, matte: Array, behind: Array, settings: Settings, out: Array | None) -> Array:
+    is_transparent = settings.background_type == 'transparent'
+    if settings.replace == 'people':
+        return cut_out(frame, cv2.bitwise_not(matte), out) if is_transparent else blend(behind, matte, frame, out)
+    if behind is frame:
+        return frame if out is frame else _copied(frame, out)
+    light_wrap = 0.0 if is_transparent else settings.edge_light_wrap
+    if settings.decontamination > 0 or light_wrap > 0:
+        frame = edge_corrected(frame, matte, behind, settings.decontamination, light_wrap, None if is_transparent else out)
+    return cut_out(frame, matte, out) if is_transparent else blend(frame, matte, behind, out)
 
 
 def _array(wanted: bool | Array) -> Array | None:

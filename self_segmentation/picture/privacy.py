@@ -9,6 +9,7 @@ On the grid of the background model; what is covered is covered whole, and the s
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import cv2
@@ -30,6 +31,7 @@ _MISSED = 0.35  # fraction of the box that the map covers at least of a person w
 _NEW = 0.25  # how surely something must differ from the known background
 
 
+@functools.lru_cache(maxsize=4)  # each frame asks
 def private(settings: Settings) -> Settings:
     """Return the settings with which people are looked for where nobody may be missed."""
     return dataclasses.replace(settings, people_who='all', people_smallest=0.0, people_score=min(settings.people_score, _SCORE),
@@ -86,10 +88,6 @@ class Cover:
     """What is covered in a video: a place stays covered for a while after a person was last seen there."""
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the video."""
         self._since: Array = np.full((GRID, GRID), np.inf, np.float32)  # seconds since somebody was there
 
     def update(self, now: Array, hold: float, step: float) -> Array:

@@ -14,7 +14,7 @@ from . import regions
 from .arrays import Array
 from .matting.alpha import alpha_curve, to_alpha
 from .matting.edge_filters import downsample_by_4, edge_filter
-from .models.detector import Finder
+from .people.schedule import DetectionThread
 from .people.tracks import Person, who_counts
 from .regions import Region
 
@@ -30,7 +30,7 @@ _LARGEST_CROP = 0.85  # fraction of the frame's area; a larger crop is the full 
 Infer = Callable[[Array], Array]
 
 
-def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[int, int],
+def segment_still(bgr: Array, infer: Infer, detections: DetectionThread | None, size: tuple[int, int],
                   settings: Settings, out: Array | None = None) -> tuple[Array, list[Person]]:
     """
     Return the alpha of one picture and its people.
@@ -40,16 +40,16 @@ def segment_still(bgr: Array, infer: Infer, finder: Finder | None, size: tuple[i
 
     :param bgr: (height, width, 3) uint8, blue green red.
     :param infer: the segmentation model: (h, w, 3) uint8 blue green red, of any size, to (h, w) float32 at the model's size.
-    :param finder: the person detector; None segments the full frame once.
+    :param detections: the person detector's thread; None segments the full frame once.
     :param size: (width, height) of the model's input.
     :param out: (height, width) uint8 to write to.
     :returns: (height, width) uint8, and everybody who was found, whether they count or not.
     """
     frame = regions.full_frame(bgr.shape)
     curve = alpha_curve(settings.threshold, settings.softness)
-    if finder is None:
+    if detections is None:
         return to_alpha(_smooth(bgr, infer(bgr), frame, size, settings), frame.size, curve, out), []
-    found = finder.find(bgr, settings.people_score, settings.people_smallest)
+    found = detections.start(bgr, settings).result()
     people = who_counts([Person(number, each.box, each.score) for number, each in enumerate(found, 1)], settings, frame)
     out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
     out[:] = 0

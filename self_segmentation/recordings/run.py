@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, SourceError
-from ..io.assets import make_pipeline
 from ..io.locks import claim
+from ..library import Pipeline
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
 from ..picture.pipeline import Result
 from ..settings import Settings
@@ -165,7 +165,7 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         left_out = _left_out(recording, images if choice.in_place else set(), settings, choice)
         if bar is not None:
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
-        pipeline = make_pipeline(settings)
+        pipeline = Pipeline(settings)
         closing.callback(pipeline.close)
         codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
         writer = RecordingWriter(output, recording)

@@ -27,14 +27,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..io.assets import load_assets, make_pipeline, read_model
+from ..io.assets import load_assets, read_model
 from ..io.library_lines import library_lines_logged
 from ..io.progress import tqdm
+from ..library import Pipeline
 from ..picture.backgrounds import BACKGROUNDS
 from ..picture.models.detector import PersonDetector
 from ..picture.models.runtimes import choose_runtime, installed_runtimes
 from ..picture.models.segmenter import Segmenter
-from ..picture.pipeline import Pipeline
+from ..picture.pipeline import channels_of
 from ..resources import share
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
@@ -96,11 +97,11 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
         models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
     media = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
-    pipelines = {'our tutorial configuration': make_pipeline(tutorial), _DEFAULT: make_pipeline(default)}
+    pipelines = {'our tutorial configuration': Pipeline(tutorial), _DEFAULT: Pipeline(default)}
     for kind in BACKGROUNDS:
         if kind != default.background_type:
-            pipelines[f'{_DEFAULT}, {kind} behind'] = make_pipeline(default.updated({**media, 'background.type': kind}))
-    pipelines[f'{_DEFAULT}, people covered'] = make_pipeline(default.updated({'replace': 'people'}))
+            pipelines[f'{_DEFAULT}, {kind} behind'] = Pipeline(default.updated({**media, 'background.type': kind}))
+    pipelines[f'{_DEFAULT}, people covered'] = Pipeline(default.updated({'replace': 'people'}))
     with tqdm(total=len(_SIZES) * frames, desc='pipelines', unit='frame', disable=None) as bar:
         results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, models, pipelines, bar) for size in _SIZES}
     _close(*models.values(), *pipelines.values())
@@ -132,7 +133,7 @@ def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmente
     small = cv2.cvtColor(cv2.resize(images[0], models[inference].size), cv2.COLOR_BGR2RGB)
     full_size = _full_size(models[inference])
     alpha = np.empty(images[0].shape[:2], np.uint8)
-    outs = {name: np.empty((*alpha.shape, pipeline.channels), np.uint8) for name, pipeline in pipelines.items()}
+    outs = {name: np.empty((*alpha.shape, channels_of(pipeline.settings)), np.uint8) for name, pipeline in pipelines.items()}
     watch = _Stopwatch()
     stages: dict[str, list[float]] = {}
     threads = cv2.getNumThreads()
@@ -145,7 +146,7 @@ def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmente
             model.probability(small)
             watch.time(name, model.probability, small)
         for name, pipeline in pipelines.items():
-            pipeline.show_background(images[0])  # for the type topic
+            pipeline.live.show(images[0])  # for the type topic
             pipeline.process(images[(index - 1) % len(images)], composite=outs[name], alpha=alpha, mask=False)
             result = watch.time(name, pipeline.process, frame, composite=outs[name], alpha=alpha, mask=False)
             if name == _DEFAULT:
@@ -209,7 +210,7 @@ class _Video:
         noise = [dice.normal(0, _NOISE, sample[0].shape).astype(np.int16) for _ in range(8)]
         self._frames = [cv2.add(sample[numbers[index % len(numbers)]], noise[index % len(noise)], dtype=cv2.CV_8U)
                         for index in range(max(len(numbers), len(noise)))]
-        self._pipeline = make_pipeline(settings)
+        self._pipeline = Pipeline(settings)
         self._out, self._alpha = np.empty_like(sample[0]), np.empty(sample[0].shape[:2], np.uint8)
         self._number = 0
 

@@ -33,12 +33,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExitCode, InputError, SelfSegmentationError
-from ..io.assets import make_pipeline
 from ..io.progress import tqdm
 from ..io.sources import open_source
+from ..library import Pipeline
 from ..picture.matting.compositor import edge_corrected
 from ..picture.people.tracks import Person
-from ..picture.pipeline import Pipeline
+from ..picture.video import Video
 from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
@@ -66,7 +66,7 @@ class _Case:
 class _Judge:
     def __init__(self, folder: Path, configurations: dict[str, Settings]) -> None:
         self._folder = folder
-        made = {name: make_pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
+        made = {name: Pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
         self._hiding = {name: each for name, each in made.items() if each.settings.replace == 'people'}
         self._pipelines = {name: each for name, each in made.items() if name not in self._hiding}
         self._last = list(self._pipelines)[-1]
@@ -133,7 +133,7 @@ class _Judge:
 
     def _clip(self, path: Path, mattes: Path, name: str) -> dict[str, Any]:
         pipeline = self._pipelines[name]
-        pipeline.reset()
+        video = Video()
         asked = pipeline.inferences
         ids: set[int] = set()
         found: list[Mask] = []
@@ -143,7 +143,7 @@ class _Judge:
         source = open_source(str(path))
         with tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
             while frame := source.read():
-                result = pipeline.process(frame.pixels, composite=False)
+                result = pipeline.process(frame.pixels, video=video, composite=False)
                 assert result.alpha is not None and result.mask is not None  # they are wanted
                 mask, people = result.mask > 127, result.people
                 ids |= {person.id for person in people}
@@ -186,10 +186,10 @@ class _Judge:
         return results
 
     def _leak(self, path: Path, mattes: Path, pipeline: Pipeline) -> dict[str, float]:
-        pipeline.reset()
+        video = Video()
         tally, source = LeakTally(), open_source(str(path))
         while frame := source.read():
-            alpha = pipeline.process(frame.pixels, stamp=frame.stamp, composite=False, mask=False).alpha
+            alpha = pipeline.process(frame.pixels, video=video, stamp=frame.stamp, composite=False, mask=False).alpha
             truth = _truth(mattes / f'{frame.index:05d}.png')
             if truth is not None and alpha is not None:
                 tally.add(alpha, [_sized(truth, alpha.astype(bool))])
@@ -213,7 +213,7 @@ class _Judge:
 
 def _segment(pipeline: Pipeline, frame: _Image, still: bool) -> tuple[Mask, list[Person]]:
     mask = np.empty(frame.shape[:2], np.uint8)
-    result = pipeline.process(frame, still=still, composite=False, alpha=False, mask=mask)
+    result = pipeline.process(frame, video=Video(), still=still, composite=False, alpha=False, mask=mask)
     return mask > 127, result.people
 
 

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from ros import Parameters, picture_of
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 
 COLORS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30)]  # of the backgrounds, red green blue
 TINTS = [(1.0, 0.8, 0.8), (0.8, 1.0, 0.8), (0.8, 0.8, 1.0), (0.7, 1.0, 1.0)]
@@ -33,7 +33,7 @@ class Camera:
     @property
     def expected(self) -> np.ndarray:
         """What becomes of its picture."""
-        pipeline = make_pipeline(tutorial_settings(flip=False, background__color=self.color))
+        pipeline = Pipeline(tutorial_settings(flip=False, background__color=self.color))
         return pipeline.process(self.picture, mask=False).composite
 
     def wait_for(self, expected: np.ndarray) -> None:

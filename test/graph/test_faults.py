@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from ros import Segmentation, message_of, picture_of
 from rosgraph_msgs.msg import Clock
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 
 LISTENER = """
 import sys, rclpy
@@ -52,7 +52,7 @@ def default_node(shared_graph, start_shared):
 
 @pytest.fixture(scope='module')
 def expected(astronaut):
-    return make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+    return Pipeline(tutorial_settings(flip=False)).process(astronaut)
 
 
 def assert_serves(node, astronaut, expected):

@@ -11,7 +11,7 @@ from rclpy.qos import QoSReliabilityPolicy
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import CompressedImage
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 
 
 def compressed_of(picture: np.ndarray, ending: str = '.png', **fields) -> CompressedImage:
@@ -22,7 +22,7 @@ def compressed_of(picture: np.ndarray, ending: str = '.png', **fields) -> Compre
 
 @pytest.fixture(scope='module')
 def expected(astronaut):
-    return make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+    return Pipeline(tutorial_settings(flip=False)).process(astronaut)
 
 
 class Compressed(Segmentation):

@@ -10,8 +10,9 @@ import PIL.Image
 import pytest
 from conftest import SAMPLE, wait_until
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import BackgroundError, ModelError, SelfSegmentationError
-from self_segmentation.io.assets import make_pipeline, model_path, reconfigure
+from self_segmentation.io.assets import model_path
 from self_segmentation.picture.models.runtimes import installed_runtimes
 from self_segmentation.settings import Settings
 
@@ -47,13 +48,13 @@ REFUSED = [({**FILM, 'model': 'bad.tflite'}, ModelError),
 @pytest.mark.parametrize('changes, error', REFUSED, ids=['model', 'image', 'video', 'model and video'])
 def test_refused_settings_leave_nothing_open(files, changes, error, astronaut):
     changes = {name: files.get(value, value) for name, value in changes.items()}
-    pipeline = make_pipeline(Settings().updated(FILM))
+    pipeline = Pipeline(Settings().updated(FILM))
     pipeline.process(astronaut)
     gc.collect()  # what other tests left
     before, old = is_open(), pipeline.assets
     settings = pipeline.settings.updated(changes)
     for _ in range(3):
-        for use in (lambda: reconfigure(pipeline, settings, ['background.video']), lambda: make_pipeline(settings)):
+        for use in (lambda: pipeline.read(settings, ['background.video']), lambda: Pipeline(settings)):
             with pytest.raises(error):
                 use()
             nothing_stays_open(before)
@@ -65,13 +66,13 @@ def test_refused_settings_leave_nothing_open(files, changes, error, astronaut):
 @pytest.mark.parametrize('runtime', [each.name for each in installed_runtimes()])
 def test_detector_that_does_not_load_leaves_no_model_loaded(monkeypatch, runtime, astronaut):
     """Not even while the error is kept, which holds what the functions had that it went through."""
-    pipeline = make_pipeline(Settings().updated({'people.detector': False, 'runtime': runtime}))
+    pipeline = Pipeline(Settings().updated({'people.detector': False, 'runtime': runtime}))
     pipeline.process(astronaut)
     gc.collect()
     before, errors = is_open(), []
     monkeypatch.setattr('self_segmentation.io.assets._DETECTOR', 'selfie_segmentation.tflite')  # no detector
     for _ in range(3):
-        for use in (lambda settings: reconfigure(pipeline, settings), make_pipeline):
+        for use in (pipeline.read, Pipeline):
             with pytest.raises(SelfSegmentationError) as raised:
                 use(pipeline.settings.updated({'people.detector': True, 'model': 'landscape'}))
             errors.append(raised)
@@ -83,13 +84,13 @@ def test_detector_that_does_not_load_leaves_no_model_loaded(monkeypatch, runtime
 def test_only_a_change_that_opens_a_model_starts_a_process():
     """A slider changes a setting twenty times a second; the process would report what a library writes last."""
     settings, started = Settings(), []
-    pipeline = make_pipeline(settings)
+    pipeline = Pipeline(settings)
     sys.addaudithook(lambda event, _: started.append(event) if event == 'subprocess.Popen' else None)
     changes = {'threshold': 0.3, 'background.color': (1, 2, 3), 'replace': 'people'}
     for name, value in changes.items():
         settings = settings.updated({name: value})
-        reconfigure(pipeline, settings, (name,))
+        pipeline.read(settings, (name,))
     assert not started
-    reconfigure(pipeline, settings.updated({'model': 'landscape'}), ('model',))
+    pipeline.read(settings.updated({'model': 'landscape'}))
     assert started
     pipeline.close()

@@ -14,8 +14,9 @@ from damage import JPEGS, OTHERS, PNGS, damaged, damaged_models, many, model_of_
 from fuzz.promises import soon
 from hypothesis import example, given
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import BackgroundError, ModelError
-from self_segmentation.io.assets import make_pipeline, model_path
+from self_segmentation.io.assets import model_path
 from self_segmentation.picture.models.runtimes import installed_runtimes
 from self_segmentation.picture.models.segmenter import _input_size
 from self_segmentation.picture.models.types import ModelFile
@@ -62,7 +63,7 @@ PATHS = ['~no_such_user/x', '~', '/proc/self/mem', '/dev/zero', '\0', '\ud800', 
 def test_refuses_path_without_file(path):
     for name, error in (('background.image', BackgroundError), ('model', ModelError)):
         with soon(), pytest.raises(error, match='give'):
-            make_pipeline(Settings().updated({name: path}))
+            Pipeline(Settings().updated({name: path}))
 
 
 @many(200)

@@ -11,8 +11,9 @@ import pytest
 from conftest import SAMPLE, video_frames, wait_until
 from fuzz.promises import soon
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import BackgroundError, SourceError
-from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
+from self_segmentation.io.assets import load_assets
 from self_segmentation.io.frames import Frame, Source, SourceKind
 from self_segmentation.io.video_backgrounds import Player, open_animation, open_video
 from self_segmentation.picture.backgrounds import Fitting
@@ -141,7 +142,7 @@ def animation(count: int, kind: str) -> bytes:
 def test_plays_animated_image(tmp_path, kind):
     path = tmp_path / 'animated'
     path.write_bytes(animation(4, kind))
-    pipeline = make_pipeline(Settings().updated({'background.type': 'image', 'background.image': str(path)}))
+    pipeline = Pipeline(Settings().updated({'background.type': 'image', 'background.image': str(path)}))
     film = pipeline.assets.media.image
     seen = set()
     for tick in range(8):
@@ -197,10 +198,10 @@ def test_refuses_what_is_no_video(tmp_path):
 def test_closes_replaced_film(astronaut):
     before = decoders()
     film = {'background.type': 'video', 'background.video': str(SAMPLE)}
-    pipeline = make_pipeline(Settings().updated(film))
+    pipeline = Pipeline(Settings().updated(film))
     pipeline.process(astronaut)
     first = pipeline.assets.media.video
-    reconfigure(pipeline, pipeline.settings, ['background.video'])
+    pipeline.read(pipeline.settings, ['background.video'])
     pipeline.process(astronaut)
     assert pipeline.assets.media.video is not first and first._closed and not pipeline.assets.media.video._closed
     pipeline.close()

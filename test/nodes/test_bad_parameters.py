@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rclpy.parameter import Parameter
 from ros import Segmentation
 
-from self_segmentation.io.assets import MODELS, make_pipeline
+from self_segmentation import Pipeline
+from self_segmentation.io.assets import MODELS
 from self_segmentation.settings import TUNABLES
 
 words = st.text(st.characters(exclude_categories=['Cs'], exclude_characters='\0'), max_size=20)
@@ -26,7 +27,7 @@ def test_running_node_refuses_every_invalid_parameter(graph, start, astronaut, t
     namespace = unique('bad')
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false')
     node = Segmentation(graph, namespace, program)
-    expected = make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+    expected = Pipeline(tutorial_settings(flip=False)).process(astronaut)
     assert np.array_equal(node.pictures(astronaut)['mask'], expected.mask)
     before = node.values()
 

@@ -13,7 +13,7 @@ from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.settings import Settings
 
 GREY, GREEN = 192, (0, 255, 0)
@@ -153,7 +153,7 @@ def test_save_writes_what_was_published_and_changes_no_later_frame(graph, start,
     namespace = unique('saving')
     program = start.node('segmentation_node', namespace, flip='false', save_dir=tmp_path)
     node = Segmentation(graph, namespace, program, kinds=('mask', 'output'))
-    save, pipeline = service(node, Trigger, 'save'), make_pipeline(Settings().updated({'flip': False}))
+    save, pipeline = service(node, Trigger, 'save'), Pipeline(Settings().updated({'flip': False}))
     for number, frame in enumerate(sample[40:60]):
         message = message_of(frame)
         message.header.frame_id, message.header.stamp.nanosec = f'{number}', number * 40_000_000
@@ -197,7 +197,7 @@ def test_save_without_subscriber_takes_next_frame(graph, start, astronaut, tmp_p
     assert answer.success, answer.message
     saved = saved_in(tmp_path)
     assert saved.keys() == {'input', 'mask', 'alpha', 'output'} and np.array_equal(saved['input'], astronaut)
-    expected = make_pipeline(Settings().updated({'flip': False})).process(astronaut, still=True)
+    expected = Pipeline(Settings().updated({'flip': False})).process(astronaut, still=True)
     assert all(np.array_equal(saved[kind], getattr(expected, kind)) for kind in ('mask', 'alpha'))
     assert np.array_equal(saved['output'], expected.composite)
 
@@ -220,7 +220,7 @@ def test_save_fails_at_once_where_node_is_inactive(graph, start):
 
 
 def test_paused_node_gives_late_subscriber_last_picture(node, astronaut, sample):
-    pause, expected = service(node, SetBool, 'pause'), make_pipeline(tutorial_settings(flip=True)).process(astronaut)
+    pause, expected = service(node, SetBool, 'pause'), Pipeline(tutorial_settings(flip=True)).process(astronaut)
     assert node.change(flip=True) == []
     node.listen('mask')
     node.results(message_of(astronaut))
@@ -246,7 +246,7 @@ def test_paused_node_without_picture_keeps_next_one(node, astronaut, sample):
     first = node.pictures(astronaut)['output']
     second = node.pictures(sample[60])['output']
     assert pause(data=False).success
-    assert np.array_equal(first, make_pipeline(tutorial_settings(flip=False)).process(astronaut).composite)
+    assert np.array_equal(first, Pipeline(tutorial_settings(flip=False)).process(astronaut).composite)
     assert np.array_equal(second, first)
 
 

@@ -14,7 +14,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from ros import Segmentation, message_of, picture_of
 from std_srvs.srv import SetBool
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.middleware import ports_of
 
 
@@ -84,7 +84,7 @@ def test_without_autostart_waits_for_manager(managed, astronaut):
         managed.state  # noqa: B018  the node's turn: it has seen its subscriber by now
     assert not managed.camera_subscribed
     assert managed.change_state('activate') and managed.state == 'active'
-    expected = make_pipeline(tutorial_settings(flip=False)).process(astronaut).composite
+    expected = Pipeline(tutorial_settings(flip=False)).process(astronaut).composite
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
 
 
@@ -159,7 +159,7 @@ def test_checks_and_keeps_parameters_in_every_state(managed, astronaut):
     assert managed.change(background__image='/missing.png') != []
     assert managed.change_state('activate')
     managed.listen('output')
-    expected = make_pipeline(tutorial_settings(flip=True, background__color=[1, 2, 3])).process(astronaut).composite
+    expected = Pipeline(tutorial_settings(flip=True, background__color=[1, 2, 3])).process(astronaut).composite
     assert np.array_equal(managed.pictures(astronaut)['output'], expected)
 
 

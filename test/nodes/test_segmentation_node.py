@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.settings import TUNABLES, Settings, read_yaml
 
 # The tutorial's settings look at each frame by itself, so what one test sends does not show in the next one's results.
@@ -26,7 +26,7 @@ USUAL = dict(tutorial_settings(flip=False).items())
 @pytest.fixture(scope='module')
 def expected(astronaut):
     """What the pipeline makes of the astronaut."""
-    return make_pipeline(tutorial_settings(flip=False)).process(astronaut)
+    return Pipeline(tutorial_settings(flip=False)).process(astronaut)
 
 
 def ros(values: dict) -> dict:
@@ -84,7 +84,7 @@ def test_defaults_find_person_and_leave_room_empty(graph, start, astronaut, samp
 def test_parameter_change_acts_on_next_frame(node, astronaut, expected, changes):
     assert node.change(**ros(changes)) == []
     results = node.pictures(astronaut)
-    changed = make_pipeline(tutorial_settings(**{'flip': False, **ros(changes)})).process(astronaut)
+    changed = Pipeline(tutorial_settings(**{'flip': False, **ros(changes)})).process(astronaut)
     assert not np.array_equal(changed.composite, expected.composite)  # it makes a difference
     for kind, picture in (('output', changed.composite), ('mask', changed.mask), ('alpha', changed.alpha)):
         assert np.array_equal(results[kind], picture), kind
@@ -197,14 +197,15 @@ def test_refuses_parameter_of_unknown_type(node, graph, service):
 
 
 TRIPS = """
+from self_segmentation import Pipeline
 from self_segmentation.nodes import segmentation_node
 
-def reconfigure(pipeline, settings, given, really=segmentation_node.reconfigure):
+def read(pipeline, settings, named, really=Pipeline.read):
     if settings.threshold == 0.9:
         raise ZeroDivisionError('nobody expects it')
-    really(pipeline, settings, given)
+    really(pipeline, settings, named)
 
-segmentation_node.reconfigure = reconfigure
+Pipeline.read = read
 raise SystemExit(segmentation_node.main())
 """
 

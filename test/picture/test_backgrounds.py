@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, ONE_PIXEL, ROOT, SAMPLE, background_of, tutorial_settings
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import BackgroundError, SelfSegmentationError
-from self_segmentation.io.assets import make_pipeline, reconfigure
 from self_segmentation.picture.backgrounds import fitted
 from self_segmentation.settings import Settings
 
@@ -96,7 +96,7 @@ def test_flip_leaves_background_unmirrored(astronaut):
     for flip, seen in ((True, cv2.flip(astronaut, 1)), (False, astronaut)):
         settings = tutorial_settings(flip=flip, background__type='image', background__image=str(EMPTY_ROOM),
                                    background__fit='contain')
-        result = make_pipeline(settings).process(astronaut)
+        result = Pipeline(settings).process(astronaut)
         assert np.array_equal(result.composite[result.alpha == 255], seen[result.alpha == 255])
         behind = np.full((512, 512, 3), 192, np.uint8)
         behind[64:448] = room
@@ -127,11 +127,11 @@ def test_refuses_wrong_path_even_if_unused(tmp_path):
 
 
 def test_pipeline_keeps_old_settings_when_new_are_refused(astronaut, tmp_path):
-    pipeline = make_pipeline(tutorial_settings())
+    pipeline = Pipeline(tutorial_settings())
     before = pipeline.process(astronaut)
     for changes in ({'background.type': 'image', 'background.image': str(tmp_path)}, {'model': str(tmp_path / 'missing.tflite')}):
         with pytest.raises(SelfSegmentationError, match=str(tmp_path)):
-            reconfigure(pipeline, pipeline.settings.updated({'threshold': 0.9, 'flip': False, **changes}))
+            pipeline.settings = pipeline.settings.updated({'threshold': 0.9, 'flip': False, **changes})
         after = pipeline.process(astronaut)
         assert np.array_equal(after.composite, before.composite) and np.array_equal(after.mask, before.mask)
     assert pipeline.settings == tutorial_settings()
@@ -182,10 +182,10 @@ def test_cells_rest_while_person_moves():
 
 def golden_composite(kind: str, frames: list) -> np.ndarray:
     files = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
-    pipeline = make_pipeline(Settings().updated({'flip': False, **files, 'background.type': kind.removeprefix('people_'),
+    pipeline = Pipeline(Settings().updated({'flip': False, **files, 'background.type': kind.removeprefix('people_'),
                                                  'replace': 'people' if kind.startswith('people_') else 'background'}))
     for number, frame in enumerate(frames):
-        pipeline.show_background(frames[-1][::2, ::2])
+        pipeline.live.show(frames[-1][::2, ::2])
         composite = pipeline.process(frame, stamp=number / 15).composite
     pipeline.close()
     return cv2.resize(composite, (160, 120), interpolation=cv2.INTER_AREA)

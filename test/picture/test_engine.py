@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from conftest import ONE_PIXEL, iou
 
-from self_segmentation.io.assets import make_pipeline, read_model, reconfigure
+from self_segmentation import Pipeline
+from self_segmentation.io.assets import read_model
 from self_segmentation.picture.engine import Engine
 from self_segmentation.picture.models.segmenter import Segmenter
+from self_segmentation.picture.video import Video
 from self_segmentation.settings import Settings
 
 ENTERS, LEAVES = 45, 119  # frames of the sample from which, and up to which, the person is there whole
@@ -17,7 +19,7 @@ WITHOUT_MEMORY = {'temporal.smoothing': 0.0, 'temporal.hysteresis': 0.0, 'tempor
 
 
 def make(**settings):
-    return make_pipeline(Settings(flip=False).updated({name.replace('__', '.'): value for name, value in settings.items()}))
+    return Pipeline(Settings(flip=False).updated({name.replace('__', '.'): value for name, value in settings.items()}))
 
 
 def mask_of(pipeline, frame, **options):
@@ -60,7 +62,7 @@ def test_no_longer_replacing_people_keeps_who_is_known(sample):
     pipeline = make(replace='people')
     for frame in sample[50:62]:
         known = [person.id for person in pipeline.process(frame).people]
-    reconfigure(pipeline, pipeline.settings.updated({'replace': 'background'}))
+    pipeline.settings = pipeline.settings.updated({'replace': 'background'})
     assert known and [person.id for person in pipeline.process(sample[62]).people] == known
 
 
@@ -69,7 +71,7 @@ def test_shows_person_at_once_after_few_covered_frames(sample, frames):
     pipeline = make(replace='people')
     for _ in range(frames):
         pipeline.process(sample[60])
-    reconfigure(pipeline, pipeline.settings.updated({'replace': 'background'}))
+    pipeline.settings = pipeline.settings.updated({'replace': 'background'})
     assert mask_of(pipeline, sample[60]).mean() > 0.1
 
 
@@ -149,7 +151,7 @@ def test_people_who_acts_on_next_frame(room, cut_out):
     pipeline = make()
     assert len(counts(pipeline, frame)) == 2
     for who, there, other in (('largest', large, small), ('central', small, large)):
-        reconfigure(pipeline, pipeline.settings.updated({'people.who': who}))
+        pipeline.settings = pipeline.settings.updated({'people.who': who})
         result = pipeline.process(frame)
         assert [person.counts for person in result.people].count(True) == 1 and len(result.people) == 2
         assert (result.mask[there] > 127).mean() > 0.8 and not result.mask[other].any()
@@ -244,11 +246,11 @@ class Failing:
 
 def test_failed_frame_does_not_affect_next(sample):
     model = Failing()
-    engine = Engine(model, None, Settings())
-    engine.frame(sample[60])
+    engine, video = Engine(model, None), Video()
+    engine.frame(sample[60], Settings(), video)
     model.fails = True
     with pytest.raises(RuntimeError, match='out of order'):
-        engine.frame(sample[61])
+        engine.frame(sample[61], Settings(), video)
     model.fails = False
-    assert (engine.frame(sample[62]) > 127).mean() > 0.2
+    assert (engine.frame(sample[62], Settings(), video) > 127).mean() > 0.2
     engine.close()

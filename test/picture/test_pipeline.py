@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from conftest import EMPTY_ROOM, ONE_PIXEL, PATIENCE, ROOT, SAMPLE, area, tutorial_settings
 
-from self_segmentation.io.assets import make_pipeline, reconfigure
+from self_segmentation import Pipeline, Video
 from self_segmentation.picture.models.runtimes import installed_runtimes
+from self_segmentation.picture.pipeline import channels_of
 from self_segmentation.settings import TUNABLES, Settings
 
 ENDS = [(tunable.name, type(tunable.default)(end)) for tunable in TUNABLES.values() if tunable.minimum is not None
@@ -29,7 +30,7 @@ def assert_whole(result, frame, channels=3):
 
 @pytest.fixture(scope='module', params=[Settings(), tutorial_settings()], ids=['default', 'tutorial'])
 def shared_pipeline(request):
-    pipeline = make_pipeline(request.param)
+    pipeline = Pipeline(request.param)
     yield pipeline, request.param
     pipeline.close()
 
@@ -38,32 +39,35 @@ def shared_pipeline(request):
 @pytest.mark.parametrize('name, value', [*ENDS, *CHOICES], ids=lambda value: str(value))
 def test_every_choice_and_range_limit_gives_results(name, value, shared_pipeline, sample):
     pipeline, base = shared_pipeline
-    reconfigure(pipeline, base)
-    pipeline.reset()
+    pipeline.settings = base
+    pipeline.video = Video()
     pipeline.process(sample[0][::2, ::2])
     more = {'background.image': str(EMPTY_ROOM), 'background.video': str(SAMPLE)}
     if value == 'people':
         more['people.detector'] = True
-    reconfigure(pipeline, base.updated({**more, name: value}))
+    if name == 'runtime':  # it is decided when a pipeline is made
+        pipeline = Pipeline(base.updated({**more, name: value}))
+    else:
+        pipeline.settings = base.updated({**more, name: value})
     for index in (45, 60, 60, 0):
         frame = sample[index][::2, ::2]
-        assert_whole(pipeline.process(frame), frame, pipeline.channels)
+        assert_whole(pipeline.process(frame), frame, channels_of(pipeline.settings))
 
 
 def test_higher_threshold_shrinks_mask(astronaut):
     thresholds = (0.0, 0.1, 0.5, 0.9, 1.0)
-    areas = [area(make_pipeline(tutorial_settings(threshold=threshold)).process(astronaut).mask) for threshold in thresholds]
+    areas = [area(Pipeline(tutorial_settings(threshold=threshold)).process(astronaut).mask) for threshold in thresholds]
     assert areas == sorted(areas, reverse=True) and areas[-1] == 0 and areas[0] - areas[3] > 0.02
 
 
 def test_frame_size_may_change_at_any_frame(sample, astronaut):
-    pipeline = make_pipeline(Settings())
+    pipeline = Pipeline(Settings())
     for frame in (sample[60], astronaut, sample[60][:100, :101], sample[61], sample[62][::2, ::2]):
         assert_whole(pipeline.process(frame), frame)
 
 
 def test_frame_buffer_may_be_reused(sample):
-    kept, reused = make_pipeline(Settings()), make_pipeline(Settings())
+    kept, reused = Pipeline(Settings()), Pipeline(Settings())
     camera = np.empty_like(sample[0])
     for frame in sample[45:75]:
         np.copyto(camera, frame)
@@ -73,7 +77,7 @@ def test_frame_buffer_may_be_reused(sample):
 
 
 def test_results_survive_next_frame(sample):
-    pipeline = make_pipeline(Settings())
+    pipeline = Pipeline(Settings())
     first = pipeline.process(sample[60])
     copies = first.composite.copy(), first.mask.copy(), first.alpha.copy()
     for wanted in (True, False):
@@ -83,7 +87,7 @@ def test_results_survive_next_frame(sample):
 
 def test_finds_sample_person_and_keeps_room_empty(sample):
     """The main job, with the defaults, over the whole clip."""
-    pipeline = make_pipeline(Settings())
+    pipeline = Pipeline(Settings())
     areas = [area(pipeline.process(frame, stamp=number / 15).mask) for number, frame in enumerate(sample)]
     assert max(areas[:27]) < 0.005 and max(areas[-8:]) < 0.005
     assert min(areas[45:119]) > 0.2 and max(areas) < 0.5
@@ -94,9 +98,9 @@ TINY = f"""
 import sys
 from pathlib import Path
 import numpy as np
-from self_segmentation.io.assets import make_pipeline, reconfigure
+from self_segmentation import Pipeline
 from self_segmentation.settings import Settings, read_yaml
-pipeline = make_pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {{}}))
+pipeline = Pipeline(Settings().updated(read_yaml('config/tutorial.yaml') if sys.argv[1] == 'tutorial' else {{}}))
 for size in ({'(1, 1), ' if ONE_PIXEL else ''}(2, 2), (3, 5), (1, 100), (100, 1), (1, 8192), (8192, 1)):
     print(size, flush=True)
     result = pipeline.process(np.zeros((*size, 3), np.uint8))
@@ -116,3 +120,65 @@ def test_segments_tiny_and_very_long_frames(settings):
         os.killpg(program.pid, signal.SIGKILL)
         pytest.fail(f'no end within {PATIENCE:.0f} s at a frame of {program.communicate()[0].splitlines()[-1]} pixels')
     assert program.returncode == 0, f'{out}{err[-2000:]}'
+
+
+# ---- settings go with the frame, the video is a value
+
+def test_two_videos_share_a_pipeline_and_know_nothing_of_each_other(sample, astronaut):
+    with Pipeline(flip=False) as shared, Pipeline(flip=False) as alone:
+        first, second = Video(), Video()
+        for number, frame in enumerate(sample[50:62]):
+            mixed = shared.process(frame, video=first, stamp=number / 15)
+            shared.process(astronaut[::2, ::2], video=second, stamp=number / 15)
+            expected = alone.process(frame, stamp=number / 15)
+            assert np.array_equal(mixed.alpha, expected.alpha), number
+        assert first.people and {person.id for person in first.people} == {person.id for person in alone.video.people}
+
+
+def test_settings_of_a_frame_act_on_that_frame_alone(astronaut):
+    with Pipeline(tutorial_settings()) as pipeline:
+        usual = pipeline.process(astronaut).composite
+        red = pipeline.settings.updated({'background.color': (200, 0, 0)})
+        assert (pipeline.process(astronaut, red).composite == (0, 0, 200)).all(axis=2).any()
+        assert np.array_equal(pipeline.process(astronaut).composite, usual)
+
+
+def test_new_video_is_covered_whole_where_people_are_replaced(sample):
+    with Pipeline(replace='people', flip=False) as pipeline:
+        for number in range(12):
+            result = pipeline.process(sample[0], stamp=number / 15)
+        assert result.alpha.min() == 0
+        assert pipeline.process(sample[0], video=Video()).alpha.min() == 255
+
+
+@pytest.mark.parametrize('name', ['composite', 'mask', 'alpha'])
+def test_refuses_array_that_cannot_take_the_result(astronaut, name):
+    height, width = astronaut.shape[:2]
+    fitting = {'composite': (height, width, 3), 'mask': (height, width), 'alpha': (height, width)}[name]
+    wrong = [np.empty((*fitting[:1], 2 * width, *fitting[2:]), np.uint8)[:, ::2], np.empty(fitting, np.float32),
+             np.empty((3, *fitting[1:]), np.uint8)]
+    with Pipeline() as pipeline:
+        for array in wrong:
+            with pytest.raises(ValueError, match=f'^{name} cannot be written'):
+                pipeline.process(astronaut, **{name: array})
+
+
+def test_still_pictures_may_come_between_frames_of_a_video(sample, astronaut):
+    """Both use the detector, which serves one at a time."""
+    with Pipeline(flip=False) as pipeline, Pipeline(flip=False) as alone:
+        for number, frame in enumerate(sample[50:80]):
+            assert pipeline.process(astronaut[::4, ::4], still=True).mask is not None
+            mixed = pipeline.process(frame, stamp=number / 15).alpha
+            assert np.array_equal(mixed, alone.process(frame, stamp=number / 15).alpha), number
+
+
+@pytest.mark.parametrize('runtime', [each.name for each in installed_runtimes()])
+def test_clean_plate_keeps_the_room_when_other_settings_of_the_background_change(sample, runtime):
+    with Pipeline(flip=False, background_type='clean_plate', background_color=(255, 0, 255), runtime=runtime) as pipeline:
+        for number in range(24):
+            result = pipeline.process(sample[0], stamp=number / 15)
+        known = (result.composite != (255, 0, 255)).any(axis=2)
+        assert known.mean() > 0.99
+        pipeline.settings = pipeline.settings.updated({'background.color': (0, 255, 0), 'background.blur': 0.3})
+        after = pipeline.process(sample[0], stamp=24 / 15).composite
+        assert not ((after == (0, 255, 0)).all(axis=2) & known).any()

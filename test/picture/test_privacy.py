@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from conftest import EMPTY_ROOM, PATIENCE, SAMPLE
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import SettingsError
-from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
+from self_segmentation.io.assets import load_assets
 from self_segmentation.picture.engine import Engine
 from self_segmentation.picture.matting.background_model import GRID
-from self_segmentation.picture.models.detector import Finder, PersonDetector
+from self_segmentation.picture.models.detector import PersonDetector
 from self_segmentation.picture.models.segmenter import Segmenter
+from self_segmentation.picture.people.schedule import DetectionThread
 from self_segmentation.picture.people.tracks import Person
 from self_segmentation.picture.privacy import Cover, cover_to_alpha, covered
 from self_segmentation.picture.regions import Region
+from self_segmentation.picture.video import Video
 from self_segmentation.settings import Settings
 
 HIDING = Settings().updated({'replace': 'people', 'flip': False, 'background.color': [255, 0, 255]})
@@ -73,7 +76,7 @@ def settled(pipeline, frames):
 
 
 def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
-    pipeline = make_pipeline(HIDING)
+    pipeline = Pipeline(HIDING)
     assert covers_all(pipeline.process(sample[0]))
     room = sample[:20]
     settled(pipeline, room)
@@ -84,29 +87,31 @@ def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
     assert covers_all(pipeline.process(sample[0]))
     for changes in ({'model': 'landscape'}, {'flip': True}, {'replace': 'background'}):
         settled(pipeline, room)
-        reconfigure(pipeline, HIDING.updated(changes))
-        reconfigure(pipeline, HIDING.updated({**changes, 'replace': 'people'}))
+        pipeline.settings = HIDING.updated(changes)
+        pipeline.settings = HIDING.updated({**changes, 'replace': 'people'})
         assert covers_all(pipeline.process(sample[0])), changes
 
 
 def test_first_frame_is_covered_without_waiting_for_detector(sample):
     asked, goes_on = threading.Event(), threading.Event()
 
-    class Waiting(Finder):
-        def find(self, *arguments):
+    class Waiting(PersonDetector):
+        def detect(self, bgr):
             asked.set()
             assert goes_on.wait(PATIENCE)
-            return super().find(*arguments)
+            return super().detect(bgr)
 
     assets = load_assets(HIDING)
-    engine = Engine(Segmenter(assets.model), Waiting(PersonDetector(assets.detector)), HIDING)
-    assert (engine.frame(sample[60]) == 255).all() and asked.wait(PATIENCE)
+    detections = DetectionThread(Waiting(assets.detector))
+    engine = Engine(Segmenter(assets.model), detections)
+    assert (engine.frame(sample[60], HIDING, Video()) == 255).all() and asked.wait(PATIENCE)
     goes_on.set()
     engine.close()
+    detections.close()
 
 
 def test_error_leaves_no_uncovered_pixels_in_output(sample):
-    pipeline = make_pipeline(HIDING.updated({'flip': True}))
+    pipeline = Pipeline(HIDING.updated({'flip': True}))
     out = np.zeros_like(sample[60])
     pipeline._engine._segment = None  # whatever goes wrong
     with pytest.raises(TypeError):
@@ -116,7 +121,7 @@ def test_error_leaves_no_uncovered_pixels_in_output(sample):
 
 @pytest.mark.slow
 def test_never_shows_person_of_sample(sample):
-    plain, hiding = make_pipeline(Settings().updated({'flip': False})), make_pipeline(HIDING)
+    plain, hiding = Pipeline(Settings().updated({'flip': False})), Pipeline(HIDING)
     for number, frame in enumerate(sample):
         mask = plain.process(frame, stamp=number / 15).mask
         result = hiding.process(frame, stamp=number / 15)
@@ -125,8 +130,8 @@ def test_never_shows_person_of_sample(sample):
 
 
 def test_covers_person_in_still(astronaut):
-    result = make_pipeline(HIDING).process(astronaut, still=True)
-    mask = make_pipeline(Settings().updated({'flip': False})).process(astronaut, still=True).mask
+    result = Pipeline(HIDING).process(astronaut, still=True)
+    mask = Pipeline(Settings().updated({'flip': False})).process(astronaut, still=True).mask
     assert (result.alpha[mask > 0] == 255).all() and (result.alpha > 0).mean() < 0.8
 
 
@@ -134,7 +139,7 @@ def test_covers_person_in_still(astronaut):
 def test_blur_and_cells_stay_coarse_with_privacy(kind, astronaut):
     """What is left of the picture fits into a few cells: a face that fills it has seven."""
     least = HIDING.updated({'background.type': kind, 'background.blur': 0.002, 'background.cell': 0.005})
-    picture = make_pipeline(least).process(astronaut, hide=True).composite
+    picture = Pipeline(least).process(astronaut, hide=True).composite
     if kind == 'pixelate':
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) <= 49
     else:
@@ -143,7 +148,7 @@ def test_blur_and_cells_stay_coarse_with_privacy(kind, astronaut):
 
 
 def test_clean_plate_erases_person(sample):
-    pipeline = make_pipeline(HIDING.updated({'background.type': 'clean_plate'}))
+    pipeline = Pipeline(HIDING.updated({'background.type': 'clean_plate'}))
     for number, frame in enumerate(sample[:100]):
         result = pipeline.process(frame, stamp=number / 15)
     empty = sample[10].astype(int)
@@ -159,14 +164,14 @@ def test_refuses_settings_that_may_show_people(changes):
 
 
 def test_video_may_cover_people(sample):
-    pipeline = make_pipeline(HIDING.updated({'background.type': 'video', 'background.video': str(SAMPLE)}))
+    pipeline = Pipeline(HIDING.updated({'background.type': 'video', 'background.video': str(SAMPLE)}))
     assert pipeline.process(sample[60]).composite.shape == sample[60].shape
     pipeline.close()
 
 
 def test_covers_sides_while_camera_moves():
     room = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1280, 960))
-    pipeline = make_pipeline(HIDING)
+    pipeline = Pipeline(HIDING)
     for step in range(20):
         alpha = pipeline.process(np.ascontiguousarray(room[200:680, 30 * step:30 * step + 640]), stamp=step / 30).alpha
     assert (alpha[:, :50] == 255).all() and (alpha[:, -50:] == 255).all() and (alpha[:, 120:-120] == 0).mean() > 0.5

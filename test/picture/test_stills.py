@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import EMPTY_ROOM, iou
 
-from self_segmentation.io.assets import make_pipeline
-from self_segmentation.picture.models.detector import Detection, Finder
+from self_segmentation import Pipeline
+from self_segmentation.picture.models.detector import Detection
+from self_segmentation.picture.people.schedule import DetectionThread
 from self_segmentation.picture.regions import Region
 from self_segmentation.picture.stills import segment_still
 from self_segmentation.settings import Settings
@@ -15,7 +16,7 @@ from self_segmentation.settings import Settings
 
 @pytest.fixture(scope='module')
 def pipeline():
-    return make_pipeline(Settings(flip=False))
+    return Pipeline(Settings(flip=False))
 
 
 @pytest.fixture(scope='module')
@@ -124,7 +125,11 @@ class Infers:
 
 def segmented(infer, *boxes, **settings):
     settings = Settings(edge_filter='none', **settings)
-    return segment_still(FRAME, infer, Finder(Sees(*boxes)), (64, 64), settings)
+    detections = DetectionThread(Sees(*boxes))
+    try:
+        return segment_still(FRAME, infer, detections, (64, 64), settings)
+    finally:
+        detections.close()
 
 
 def test_empty_image_costs_no_inference():

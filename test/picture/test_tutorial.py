@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, ROOT, area, iou, tutorial_settings
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 
 mediapipe = pytest.importorskip('mediapipe')
 if not hasattr(mediapipe, 'solutions'):
@@ -38,7 +38,7 @@ def tutorial():
 
 @pytest.fixture(scope='module')
 def ours():
-    return make_pipeline(tutorial_settings())
+    return Pipeline(tutorial_settings())
 
 
 def compared(tutorial, ours, frame):

@@ -39,8 +39,8 @@ from bags import (
 from conftest import wait_until
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from self_segmentation import Pipeline
 from self_segmentation.errors import SourceError
-from self_segmentation.io.assets import make_pipeline
 from self_segmentation.recordings.reader import Recording, is_recording
 from self_segmentation.recordings.run import Choice, _chosen, _left_out, process_recordings
 from self_segmentation.settings import Settings
@@ -64,7 +64,7 @@ def frames(sample) -> list[np.ndarray]:
 @pytest.fixture(scope='module')
 def expected(frames):
     """What the pipeline makes of the frames, with the stamps of their headers."""
-    pipeline = make_pipeline(Settings(flip=False))
+    pipeline = Pipeline(Settings(flip=False))
     results = [pipeline.process(frame, stamp=100 + number * 66_000_000 * 1e-9) for number, frame in enumerate(frames)]
     pipeline.close()
     return results
@@ -430,7 +430,7 @@ def test_covered_recording_shows_no_people(run, tmp_path, frames):
     code, said = run(place, '--topic', '/left', '--replace', 'people', '--in-place', '--output', tmp_path / 'new')
     assert code == 0, said
     assert {*read_bag(tmp_path / 'new')[0]} == {'/left', '/own'}
-    pipeline = make_pipeline(Settings(flip=False, replace='people'))
+    pipeline = Pipeline(Settings(flip=False, replace='people'))
     for number, (frame, image) in enumerate(zip(frames, images_of(tmp_path / 'new', '/left'))):
         expected = pipeline.process(frame, stamp=100 + number * 66_000_000 * 1e-9).composite
         assert np.array_equal(pixels_of(image), expected) and not np.array_equal(expected, frame)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, write_clip
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.settings import Settings
 from self_segmentation.tools.evaluate import main
 from self_segmentation.tools.metrics import (
@@ -118,7 +118,7 @@ def test_evaluates_folder_and_draws_worst_cases(tmp_path, capsys, sample):
     for part in ('images', 'masks', 'empty', 'videos/talk_mattes'):
         (tmp_path / part).mkdir(parents=True)
     shutil.copy(ASTRONAUT, tmp_path / 'images' / 'astronaut.png')
-    truth = make_pipeline(Settings(flip=False)).process(cv2.imread(str(ASTRONAUT)), still=True).mask
+    truth = Pipeline(Settings(flip=False)).process(cv2.imread(str(ASTRONAUT)), still=True).mask
     cv2.imwrite(str(tmp_path / 'masks' / 'astronaut.png'), truth)
     shutil.copy(EMPTY_ROOM, tmp_path / 'empty')
     write_clip(tmp_path / 'videos' / 'talk.mp4', sample[:20] + sample[50:80], 15)
@@ -151,7 +151,7 @@ def people_folder(folder, **images):
 
 def test_evaluates_folder_with_outlines_per_person(tmp_path, capsys):
     settings = Settings(flip=False)
-    astronaut = make_pipeline(settings).process(cv2.imread(str(ASTRONAUT)), still=True).mask
+    astronaut = Pipeline(settings).process(cv2.imread(str(ASTRONAUT)), still=True).mask
     contours = cv2.findContours(astronaut, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     corner = {'bbox': [0, 0, 99, 99], 'segmentation': [[0, 0, 99, 0, 99, 99, 0, 99]]}
     people = [{'bbox': [0, 0, 512, 512], 'counts': True, 'segmentation': [each.ravel().tolist() for each in contours]},

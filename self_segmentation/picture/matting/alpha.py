@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,7 @@ from ..arrays import Array
 __all__ = ['alpha_curve', 'to_alpha']
 
 
+@functools.lru_cache(maxsize=8)  # each frame asks
 def alpha_curve(threshold: float, softness: float) -> Array:
     """
     Return the alpha of each probability k/255.
@@ -28,7 +31,9 @@ def alpha_curve(threshold: float, softness: float) -> Array:
     smallest = float(np.finfo(float).tiny)  # a step where there is no softness, however near to 0 or 1 the threshold is
     below = np.clip((probability - low) / max(threshold - low, smallest), 0, 1) * 127
     above = 128 + np.clip((probability - threshold) / max(high - threshold, smallest), 0, 1) * 127
-    return np.where(probability > threshold, above, below).round().astype(np.uint8)
+    curve: Array = np.where(probability > threshold, above, below).round().astype(np.uint8)
+    curve.flags.writeable = False
+    return curve
 
 
 def to_alpha(probability: Array, size: tuple[int, int], curve: Array, out: Array | None = None) -> Array:

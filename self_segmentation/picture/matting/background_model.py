@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...settings import Settings
 from .. import regions
 from ..arrays import Array
 
@@ -63,20 +62,9 @@ class BackgroundModel:
 
     For each frame: :meth:`compare`, :meth:`hold` and :meth:`penalty`, :meth:`learn`. The last one alone changes what is known of
     background and people; :meth:`hold` counts how long it has held somebody.
-
-    :param settings: of which ``temporal.background_penalty`` and ``temporal.hold_time`` count.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.configure(settings)
-        self.reset()
-
-    def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on."""
-        self._settings = settings
-
-    def reset(self) -> None:
-        """Forget the background and the people."""
+    def __init__(self) -> None:
         self._background: Array = np.zeros((GRID, GRID, 3), np.uint8)  # blurred
         self._age: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was background, up to _KNOWN
         self._changed: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell has looked other than the background
@@ -115,13 +103,14 @@ class BackgroundModel:
         steepness: Array = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         return steepness > 2 * _OTHER
 
-    def hold(self, probability: Array, comparison: Comparison, step: float) -> Array | None:
+    def hold(self, probability: Array, comparison: Comparison, step: float, hold_time: float) -> Array | None:
         """
         Find the people of the last map whom the model lost although something still stands there.
 
         :param probability: (GRID, GRID) float32, see :func:`to_grid`.
         :param comparison: of this frame.
         :param step: seconds since the last frame.
+        :param hold_time: for so many seconds at most somebody is held, see ``temporal.hold_time``.
         :returns: (GRID, GRID) bool, or None for nobody.
         """
         now = (probability > 0.5).astype(np.uint8)
@@ -134,13 +123,14 @@ class BackgroundModel:
             near = cv2.dilate(piece.astype(np.uint8), np.ones((_NEAR, _NEAR), np.uint8)) > 0
             held |= near & (comparison.other > 0.5)
         self._held_time = self._held_time + step if held.any() else 0.0
-        return held if 0 < self._held_time <= self._settings.temporal_hold_time else None
+        return held if 0 < self._held_time <= hold_time else None
 
-    def penalty(self, comparison: Comparison) -> Array:
+    def penalty(self, comparison: Comparison, strength: float) -> Array:
         """
         Return what to take from the probability.
 
-        :returns: (GRID, GRID) float32, up to ``temporal.background_penalty`` where the known background shows, down to minus that
+        :param strength: probability, see ``temporal.background_penalty``.
+        :returns: (GRID, GRID) float32, up to the strength where the known background shows, down to minus that
             where it does not, in a piece that reaches somebody of the last map: a head that comes after its shoulder.
         """
         count, labels = cv2.connectedComponents((comparison.other > 0.5).astype(np.uint8))
@@ -148,7 +138,7 @@ class BackgroundModel:
         joined[labels[cv2.dilate(self._people, np.ones((_NEAR, _NEAR), np.uint8)) > 0]] = True
         joined[0] = False
         weight: Array = comparison.same - joined[labels] * comparison.other
-        return self._settings.temporal_background_penalty * weight
+        return strength * weight
 
     def learn(self, probability: Array, comparison: Comparison) -> None:
         """

@@ -62,20 +62,9 @@ class TemporalSmoother:
     difference of small images, spread by one of their pixels (without that: -0.007 of mean IoU over six clips).
 
     For each frame: :meth:`estimate_motion`, :meth:`precompute`, :meth:`update`. Only the last one changes what is remembered.
-
-    :param settings: ``temporal.smoothing``, ``temporal.hysteresis``, ``temporal.motion_threshold`` and ``threshold`` count.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.configure(settings)
-        self.reset()
-
-    def configure(self, settings: Settings) -> None:
-        """Take new settings from the next frame on."""
-        self._settings = settings
-
-    def reset(self) -> None:
-        """Forget the last frame."""
+    def __init__(self) -> None:
         self._last: _State | None = None
 
     def estimate_motion(self, low: Array, region: regions.Region) -> Motion:
@@ -90,7 +79,7 @@ class TemporalSmoother:
             return Motion(luma, None)
         return Motion(luma, cv2.absdiff(luma, regions.warp(self._last.luma, self._last.region, region, _NOT_SHOWN)))
 
-    def precompute(self, motion: Motion, region: regions.Region, size: tuple[int, int]) -> Weights | None:
+    def precompute(self, motion: Motion, region: regions.Region, size: tuple[int, int], settings: Settings) -> Weights | None:
         """
         Weigh the last map against the coming one: the part of the work that needs not wait for it.
 
@@ -98,9 +87,10 @@ class TemporalSmoother:
 
         :param region: of the motion and of the coming map.
         :param size: (width, height) of the coming map.
+        :param settings: ``temporal.smoothing``, ``temporal.hysteresis``, ``temporal.motion_threshold`` and ``threshold`` count.
         :returns: None where nothing is smoothed: the first frame, or settings that ask for none.
         """
-        last, s = self._last, self._settings
+        last, s = self._last, settings
         if last is None or motion.difference is None or not (s.temporal_smoothing or s.temporal_hysteresis):
             return None
         moved: Array = np.clip(motion.difference * (1 / s.temporal_motion_threshold) - 1.0, 0.0, 1.0)

@@ -22,7 +22,7 @@ from .runtimes import choose_runtime
 from .segmenter import resize_like_mediapipe
 from .types import ModelFile
 
-__all__ = ['Detection', 'Detector', 'Finder', 'PersonDetector', 'parts_to_look_at']
+__all__ = ['Detection', 'Detector', 'PersonDetector', 'find_people', 'parts_to_look_at']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -34,7 +34,6 @@ _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is d
 _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
 _TILED_FROM = 2.5  # times the detector's input: frames with sides of as much are also looked at in parts
-_REMEMBERED = 16  # refused boxes
 _MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
@@ -96,69 +95,60 @@ class PersonDetector:
         self._model.close()
 
 
-class Finder:
+def find_people(detector: Detector, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
+                known: Sequence[Region] = (), parts: Sequence[Region] | None = None,
+                refused: deque[Region] | None = None) -> list[Detection]:
     """
-    Looks for people: the whole frame, its parts where it is large, and from close up at whoever is doubtful.
+    Return the people of a frame, best first: from the whole of it, its parts where it is large, and close-ups of doubtful ones.
 
-    A score below ``score`` alone proves nobody; seen from close up a person becomes clear, and a thing does not.
-    What was refused last is remembered, so that a thing that stands there is not looked at again and again.
+    A score below ``score`` alone proves nobody: from close up a person becomes clear, and a thing does not.
+
+    :param bgr: (height, width, 3) uint8, blue green red.
+    :param score: from which one detection is enough, 0..1.
+    :param smallest: height of a person at least, as a fraction of the frame's.
+    :param most_doubtful: how many doubtful ones are looked at from close up.
+    :param known: boxes of people who are known; a doubtful one there is taken without a close-up.
+    :param parts: which parts of the frame to search; None for all that :func:`parts_to_look_at` gives.
+    :param refused: boxes of things that a close-up refused, which get no other one; new ones are added.
     """
+    frame = full_frame(bgr.shape)
+    refused = deque() if refused is None else refused
+    candidates = [each for part in (parts_to_look_at(frame) if parts is None else parts)
+                  for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
+    candidates.sort(key=lambda each: -each.score)
+    found = [each for each in candidates if each.score >= score]
+    for each in candidates:
+        if each.score >= score or _is_part(each.box, found):
+            continue
+        if any(each.box.iou(box) > _SAME for box in known):
+            found.append(each)
+        elif most_doubtful and not any(each.box.iou(box) > _SAME for box in refused):
+            most_doubtful -= 1
+            confirmed = _from_close_up(detector, bgr, each.box, frame)
+            if confirmed is None:
+                refused.append(each.box)
+            elif not _is_part(confirmed.box, found):
+                found.append(confirmed)
+    return _without_duplicates(found)
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
 
-    def forget(self) -> None:
-        """Forget what was refused: it is another scene."""
-        self._refused.clear()
+def _whole_in(detector: Detector, bgr: Array, part: Region, frame: Region) -> list[Detection]:
+    """Return the people whom a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
+    found = []
+    for each in detector.detect(part.cut(bgr)):
+        box = each.box.moved(part.x0, part.y0)
+        cut = ((box.x0 <= part.x0 + 2 and part.x0 > 0) or (box.x1 >= part.x1 - 2 and part.x1 < frame.width)
+               or (box.y0 <= part.y0 + 2 and part.y0 > 0) or (box.y1 >= part.y1 - 2 and part.y1 < frame.height))
+        if not cut:
+            found.append(Detection(box, each.score))
+    return found
 
-    def find(self, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
-             known: Sequence[Region] = (), parts: Sequence[Region] | None = None) -> list[Detection]:
-        """
-        Return the people of a frame, best first.
 
-        :param bgr: (height, width, 3) uint8, blue green red.
-        :param score: from which one look is enough, 0..1.
-        :param smallest: height of a person at least, as a fraction of the frame's.
-        :param most_doubtful: how many doubtful ones are looked at from close up.
-        :param known: boxes of people who are known; a doubtful one there is not looked at again but taken.
-        :param parts: which parts of the frame to look at; None for all that :func:`parts_to_look_at` gives.
-        """
-        frame = full_frame(bgr.shape)
-        candidates = [each for part in (parts_to_look_at(frame) if parts is None else parts)
-                      for each in self._look_at(bgr, part, frame) if each.box.height >= smallest * frame.height]
-        candidates.sort(key=lambda each: -each.score)
-        found = [each for each in candidates if each.score >= score]
-        for each in candidates:
-            if each.score >= score or _is_part(each.box, found):
-                continue
-            if any(each.box.iou(box) > _SAME for box in known):
-                found.append(each)
-            elif most_doubtful and not any(each.box.iou(box) > _SAME for box in self._refused):
-                most_doubtful -= 1
-                confirmed = self._from_close_up(bgr, each.box, frame)
-                if confirmed is None:
-                    self._refused.append(each.box)
-                elif not _is_part(confirmed.box, found):
-                    found.append(confirmed)
-        return _without_duplicates(found)
-
-    def _look_at(self, bgr: Array, part: Region, frame: Region) -> list[Detection]:
-        """Return whoever a part of the frame shows whole: a box at a border inside the frame is a part of a person."""
-        found = []
-        for each in self._detector.detect(part.cut(bgr)):
-            box = each.box.moved(part.x0, part.y0)
-            cut = ((box.x0 <= part.x0 + 2 and part.x0 > 0) or (box.x1 >= part.x1 - 2 and part.x1 < frame.width)
-                   or (box.y0 <= part.y0 + 2 and part.y0 > 0) or (box.y1 >= part.y1 - 2 and part.y1 < frame.height))
-            if not cut:
-                found.append(Detection(box, each.score))
-        return found
-
-    def _from_close_up(self, bgr: Array, box: Region, frame: Region) -> Detection | None:
-        part = box.padded(_CLOSE_UP, frame)
-        seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
-                for each in self._detector.detect(part.cut(bgr)) if each.score >= _CONFIRMED]
-        return next((each for each in seen if each.box.iou(box) > _SAME), None)
+def _from_close_up(detector: Detector, bgr: Array, box: Region, frame: Region) -> Detection | None:
+    part = box.padded(_CLOSE_UP, frame)
+    seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
+            for each in detector.detect(part.cut(bgr)) if each.score >= _CONFIRMED]
+    return next((each for each in seen if each.box.iou(box) > _SAME), None)
 
 
 def parts_to_look_at(frame: Region) -> list[Region]:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ...settings import Settings
 from ..models.detector import Detection
 from ..regions import Region
 
-__all__ = ['People', 'Person', 'who_counts']
+__all__ = ['Person', 'Tracks', 'who_counts']
 
 _SAME = 0.3  # IoU from which a detection is a person who is known
 _PART = 0.8  # fraction of a detection inside a known person's box from which it is a part of them
@@ -44,15 +44,15 @@ class _Track:
     unseen: float = 0.0  # seconds
 
 
-class People:
-    """The people of a video."""
+class Tracks:
+    """
+    The people of a video.
 
-    def __init__(self) -> None:
-        self._next = 1
-        self.forget()
+    :param ids: the numbers of people who come.
+    """
 
-    def forget(self) -> None:
-        """Nobody is known; ids go on."""
+    def __init__(self, ids: Iterator[int]) -> None:
+        self._ids = ids
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -66,9 +66,9 @@ class People:
         return any(track.misses for track in self._tracks.values())
 
     def appear(self, box: Region, score: float) -> None:
-        """Somebody new is there."""
-        self._tracks[self._next] = _Track(Person(self._next, box, score))
-        self._next += 1
+        """Begin a new track."""
+        number = next(self._ids)
+        self._tracks[number] = _Track(Person(number, box, score))
 
     def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = (),
               part: Region | None = None, parts: int = 1) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,20 +27,43 @@ _HELD_BY_BOX, _FILLS_BOX = 0.3, 0.4  # a piece is a box's that holds as much of 
 _WIDE = 0.8  # fraction of a person's longer side around them in a second try
 
 
+class RegionMap(NamedTuple):
+    """A map and the region of the frame that it covers."""
+
+    region: Region
+    probability: Array
+
+
 @dataclasses.dataclass(eq=False)
 class View:
     """
     A region of interest of a video.
 
-    ``region`` of the frame; ``ids`` of the people in it; ``smoother`` its memory; ``probability`` the model's last map of the
-    region, None before the first; ``tries`` how often the map did not show whom the detector sees there.
+    ``region`` of the frame; ``ids`` of the people in it; ``smoother`` its memory; ``tries`` how often the map did not show the
+    person whom the detector sees there.
     """
 
     region: Region
     ids: frozenset[int]
-    smoother: TemporalSmoother
-    probability: Array | None = None
+    smoother: TemporalSmoother = dataclasses.field(default_factory=TemporalSmoother)
     tries: int = 0
+    _map: RegionMap | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the model never segmented it."""
+        return self._map is None
+
+    def take(self, probability: Array) -> None:
+        """Take the model's map of the region as it is now, (h, w) float32."""
+        self._map = RegionMap(self.region, probability)
+
+    @property
+    def probability(self) -> Array:
+        """The model's last map, moved to the region as it is now: (h, w) float32; nobody outside of what it covered."""
+        if self._map is None:
+            raise ValueError('a view that was never segmented has no map')
+        return regions.warp(self._map.probability, self._map.region, self.region, 0.0)
 
     def shows_only(self, people: Iterable[Person]) -> bool:
         """Whether nobody else of these people is in the region, so that the mask alone tells where its person is."""
@@ -47,7 +71,7 @@ class View:
 
     def covered(self, people: Mapping[int, Person]) -> dict[int, float]:
         """Return the fraction of each person's box in which the model's map shows somebody, by id."""
-        if self.probability is None:
+        if self.is_new:
             return {}
         small = cv2.resize(self.probability, (64, 64), interpolation=cv2.INTER_AREA)
         return {key: float((regions.part(small, people[key].box, self.region) > 0.5).mean()) for key in self.ids}
@@ -70,7 +94,7 @@ def arrange(old: Sequence[View], people: Iterable[Person], frame: Region, settin
     for place in _places([each for each in people if each.counts], frame, settings):
         view = max((each for each in left if each.ids & place.ids), key=lambda each: len(each.ids & place.ids), default=None)
         if view is None:
-            views.append(View(place.region, place.ids, TemporalSmoother(settings)))
+            views.append(View(place.region, place.ids))
             continue
         left.remove(view)
         views.append(view)

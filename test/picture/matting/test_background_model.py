@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from self_segmentation.picture.matting.background_model import GRID, BackgroundModel, from_grid, to_grid
 from self_segmentation.picture.regions import Region
-from self_segmentation.settings import Settings
 
-SETTINGS = Settings(temporal_background_penalty=0.4, temporal_hold_time=0.5)
+STRENGTH, HOLD_TIME = 0.4, 0.5
 RNG = np.random.default_rng(8)
 ROOM = cv2.resize(cv2.GaussianBlur(RNG.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 1), (256, 192)) // 2 + 40
 PLACE = np.s_[60:160, 100:160]  # of a person in the frame
@@ -38,27 +37,27 @@ INSIDE = cv2.erode((PERSON > 0.9).astype(np.uint8), np.ones((7, 7), np.uint8)) >
 OUTSIDE = cv2.dilate((PERSON > 0).astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
 
 
-def see(model, frame, probability):
+def see(model, frame, probability, hold_time=HOLD_TIME):
     """One frame, as the engine does it: the comparison, and whom the model holds."""
     comparison = model.compare(frame)
-    held = model.hold(probability, comparison, STEP)
+    held = model.hold(probability, comparison, STEP, hold_time)
     model.learn(probability if held is None else np.maximum(probability, held), comparison)
     return comparison, held
 
 
-def of_the_empty_room(settings=SETTINGS, frames=12):
-    model = BackgroundModel(settings)
+def of_the_empty_room(frames=12):
+    model = BackgroundModel()
     for _ in range(frames):
         see(model, ROOM, NOBODY)
     return model
 
 
 def test_first_frames_know_no_background():
-    model = BackgroundModel(SETTINGS)
+    model = BackgroundModel()
     for _ in range(3):
         comparison, _ = see(model, ROOM, NOBODY)
         assert not comparison.same.any() and not comparison.other.any()
-        assert not model.penalty(comparison).any()
+        assert not model.penalty(comparison, STRENGTH).any()
 
 
 def test_learns_empty_background_and_person_differs():
@@ -68,7 +67,7 @@ def test_learns_empty_background_and_person_differs():
 
 
 def test_does_not_learn_background_behind_person():
-    model = BackgroundModel(SETTINGS)
+    model = BackgroundModel()
     for _ in range(12):
         see(model, person_in(ROOM), PERSON)
     comparison = model.compare(person_in(ROOM))
@@ -76,7 +75,7 @@ def test_does_not_learn_background_behind_person():
 
 
 def test_departure_of_initial_person_is_no_difference():
-    model = BackgroundModel(SETTINGS)
+    model = BackgroundModel()
     for _ in range(12):
         see(model, person_in(ROOM), PERSON)
     comparison, held = see(model, ROOM, NOBODY)
@@ -118,7 +117,7 @@ def test_change_beside_people_soon_becomes_background():
 
 
 def test_learns_uncovered_background():
-    model = BackgroundModel(SETTINGS)
+    model = BackgroundModel()
     for _ in range(12):
         see(model, person_in(ROOM), PERSON)
     for _ in range(12):
@@ -135,7 +134,7 @@ def test_follows_slow_light_change():
 
 def test_penalises_known_background_only():
     model = of_the_empty_room()
-    penalty = model.penalty(model.compare(person_in(ROOM)))
+    penalty = model.penalty(model.compare(person_in(ROOM)), STRENGTH)
     assert penalty.dtype == np.float32 and penalty.shape == (GRID, GRID)
     assert np.allclose(penalty[OUTSIDE], 0.4) and penalty[INSIDE].max() < 0.05
 
@@ -143,10 +142,10 @@ def test_penalises_known_background_only():
 def test_favours_difference_where_last_map_had_person():
     model = of_the_empty_room()
     see(model, person_in(ROOM), PERSON)
-    penalty = model.penalty(model.compare(person_in(ROOM)))
+    penalty = model.penalty(model.compare(person_in(ROOM)), STRENGTH)
     assert np.allclose(penalty[INSIDE], -0.4)
     elsewhere = np.s_[60:160, 200:240]
-    penalty = model.penalty(model.compare(person_in(ROOM, elsewhere)))
+    penalty = model.penalty(model.compare(person_in(ROOM, elsewhere)), STRENGTH)
     assert penalty[shown(elsewhere) > 0].min() >= 0
 
 
@@ -157,7 +156,7 @@ def test_favours_head_above_known_shoulders_only():
     frame = ROOM.copy()
     for place in (shoulders, head, thing):
         frame[place] = (5, 10, 250)
-    penalty = model.penalty(model.compare(frame))
+    penalty = model.penalty(model.compare(frame), STRENGTH)
     assert penalty[shown(head) == 1.0].mean() < -0.3 and penalty[shown(thing) == 1.0].min() >= 0.0
 
 
@@ -217,17 +216,14 @@ def test_holds_far_person_but_no_speck():
 
 
 def test_zero_hold_time_holds_nobody():
-    model = of_the_empty_room(SETTINGS.updated({'temporal.hold_time': 0.0}))
-    see(model, person_in(ROOM), PERSON)
-    assert see(model, person_in(ROOM), NOBODY)[1] is None
-
-
-def test_settings_act_on_next_frame():
     model = of_the_empty_room()
-    model.configure(SETTINGS.updated({'temporal.hold_time': 0.0, 'temporal.background_penalty': 0.1}))
     see(model, person_in(ROOM), PERSON)
-    assert see(model, person_in(ROOM), NOBODY)[1] is None
-    assert np.allclose(model.penalty(model.compare(ROOM))[OUTSIDE], 0.1)
+    assert see(model, person_in(ROOM), NOBODY, hold_time=0.0)[1] is None
+
+
+def test_penalty_has_strength_that_is_asked_for():
+    model = of_the_empty_room()
+    assert np.allclose(model.penalty(model.compare(ROOM), 0.1)[OUTSIDE], 0.1)
 
 
 @pytest.mark.parametrize('change', [lambda room: np.roll(room, 25, axis=1), lambda room: 255 - room], ids=['moved', 'changed'])
@@ -245,7 +241,7 @@ def test_outlines_reveal_camera_motion_before_plain_walls():
     room = np.full_like(ROOM, 180)
     for x in (20, 40, 60):
         room[:, x:x + 8] = 60  # a shelf, in a fifth of the frame
-    model = BackgroundModel(SETTINGS)
+    model = BackgroundModel()
     for _ in range(12):
         see(model, room, NOBODY)
     assert model.compare(room).same.any()
@@ -266,17 +262,8 @@ def test_shadow_or_light_is_no_change_but_object_is(light, changed):
 def test_only_learn_updates_background():
     model = of_the_empty_room()
     for _ in range(20):
-        model.penalty(model.compare(255 - ROOM))
+        model.penalty(model.compare(255 - ROOM), STRENGTH)
     assert (model.compare(ROOM).same == 1).all()
-
-
-def test_reset_forgets_background():
-    model = of_the_empty_room()
-    see(model, person_in(ROOM), PERSON)
-    model.reset()
-    assert not any(model.compare(frame).same.any() for frame in (ROOM, np.zeros_like(ROOM)))
-    comparison, held = see(model, person_in(ROOM), NOBODY)
-    assert held is None and not comparison.other.any() and not model.penalty(comparison).any()
 
 
 # ---- the grid

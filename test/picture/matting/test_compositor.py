@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import tutorial_settings
 
-from self_segmentation.io.assets import make_pipeline
+from self_segmentation import Pipeline
 from self_segmentation.picture.matting.compositor import blend, cut_out, edge_corrected
 
 SIZES = [(64, 80), (7, 9), (1, 1), (3, 8), (480, 640), (5, 13)]
@@ -59,7 +59,7 @@ def test_composite_may_overwrite_frame():
 
 @pytest.mark.parametrize('flip', [False, True])
 def test_pipeline_writes_to_given_arrays_not_to_frame(flip, astronaut):
-    pipeline, frame = make_pipeline(tutorial_settings(flip=flip, softness=0.5)), astronaut.copy()
+    pipeline, frame = Pipeline(tutorial_settings(flip=flip, softness=0.5)), astronaut.copy()
     expected = pipeline.process(frame)
     frame.setflags(write=False)
     out = {kind: np.zeros_like(frame if kind == 'composite' else frame[..., 0]) for kind in ('composite', 'mask', 'alpha')}
@@ -70,7 +70,7 @@ def test_pipeline_writes_to_given_arrays_not_to_frame(flip, astronaut):
 
 
 def test_pipeline_makes_only_requested_results(astronaut):
-    pipeline = make_pipeline(tutorial_settings())
+    pipeline = Pipeline(tutorial_settings())
     full = pipeline.process(astronaut)
     for kind in ('composite', 'mask', 'alpha'):
         result = pipeline.process(astronaut, **{other: other == kind for other in ('composite', 'mask', 'alpha')})
@@ -79,7 +79,7 @@ def test_pipeline_makes_only_requested_results(astronaut):
 
 
 def test_pipeline_composite_and_mask_follow_alpha(astronaut):
-    result = make_pipeline(tutorial_settings(flip=False, softness=1.0, background__color=(10, 100, 250))).process(astronaut)
+    result = Pipeline(tutorial_settings(flip=False, softness=1.0, background__color=(10, 100, 250))).process(astronaut)
     assert ((result.alpha > 0) & (result.alpha < 255)).sum() > 1000
     share = result.alpha[..., None] / 255.0
     assert np.abs(result.composite - (astronaut * share + np.array([250, 100, 10]) * (1 - share))).max() <= 1

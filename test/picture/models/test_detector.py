@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The person detector, and whom it is believed."""
 import shutil
+from collections import deque
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from conftest import EMPTY_ROOM, ROOT
 
 from self_segmentation.errors import DetectorError
-from self_segmentation.picture.models.detector import Detection, Finder, PersonDetector, parts_to_look_at
+from self_segmentation.picture.models.detector import Detection, PersonDetector, find_people, parts_to_look_at
 from self_segmentation.picture.models.types import ModelFile
 from self_segmentation.picture.regions import Region, full_frame
 
@@ -54,42 +55,42 @@ def test_detector_gives_one_box_in_frame_pixels(detector, astronaut):
 
 def test_detector_finds_nobody_in_empty_room(detector, sample):
     for frame in (cv2.imread(str(EMPTY_ROOM)), sample[0]):
-        assert Finder(detector).find(frame, 0.25, 0.0) == []
+        assert find_people(detector, frame, 0.25, 0.0) == []
 
 
 def test_detector_finds_lying_person(detector, astronaut):
     lying = cv2.rotate(astronaut, cv2.ROTATE_90_CLOCKWISE)
-    assert Finder(detector).find(lying, 0.25, 0.0)
+    assert find_people(detector, lying, 0.25, 0.0)
 
 
 def test_close_up_confirms_doubtful_detection():
-    found = Finder(Scripted([Detection(BOX, 0.1)], close_up=0.8)).find(FRAME, 0.25, 0.0)
+    found = find_people(Scripted([Detection(BOX, 0.1)], close_up=0.8), FRAME, 0.25, 0.0)
     assert len(found) == 1 and found[0].box.iou(BOX) > 0.6 and found[0].score == 0.8
 
 
 def test_unclear_close_up_drops_detection_and_is_not_repeated():
     detector = Scripted([Detection(BOX, 0.2)], close_up=0.4)
-    finder = Finder(detector)
-    assert finder.find(FRAME, 0.25, 0.0) == [] and len(detector.looks) == 2
-    assert finder.find(FRAME, 0.25, 0.0) == [] and len(detector.looks) == 3
-    finder.forget()
-    assert finder.find(FRAME, 0.25, 0.0) == [] and len(detector.looks) == 5
+    refused = deque()
+    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 2
+    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 3
+    refused.clear()
+    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 5
 
 
 def test_known_person_confirms_doubtful_detection():
     detector = Scripted([Detection(BOX, 0.1)], close_up=0.0)
-    assert Finder(detector).find(FRAME, 0.25, 0.0, known=[BOX.moved(5, 5)]) == [Detection(BOX, 0.1)]
+    assert find_people(detector, FRAME, 0.25, 0.0, known=[BOX.moved(5, 5)]) == [Detection(BOX, 0.1)]
 
 
 def test_drops_part_of_detected_person():
     whole, head = Detection(BOX, 0.9), Detection(Region(220, 110, 280, 180), 0.2)
     detector = Scripted([whole, head], close_up=0.9)
-    assert Finder(detector).find(FRAME, 0.25, 0.0) == [whole] and len(detector.looks) == 1
+    assert find_people(detector, FRAME, 0.25, 0.0) == [whole] and len(detector.looks) == 1
 
 
 def test_drops_small_detections():
     detector = Scripted([Detection(BOX, 0.9), Detection(Region(10, 10, 20, 40), 0.8)])
-    assert Finder(detector).find(FRAME, 0.25, 0.1) == [Detection(BOX, 0.9)]
+    assert find_people(detector, FRAME, 0.25, 0.1) == [Detection(BOX, 0.9)]
 
 
 def test_large_frame_is_covered_by_parts():
@@ -106,7 +107,7 @@ def test_detector_finds_far_person_in_part_of_large_frame(detector, astronaut):
     frame = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1920, 1080))
     frame[700:770, 1300:1370] = cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA)
     there = Region(1300, 700, 1370, 770)
-    assert any(found.box.inside(there) > 0.8 for found in Finder(detector).find(frame, 0.25, 0.0))
+    assert any(found.box.inside(there) > 0.8 for found in find_people(detector, frame, 0.25, 0.0))
 
 
 OTHER = ROOT / 'models' / 'selfie_segmentation.tflite'

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, iou
 
-from self_segmentation.errors import RuntimeMissingError
-from self_segmentation.io.assets import MODELS, load_assets, make_pipeline, read_model
+from self_segmentation import Pipeline, Video
+from self_segmentation.errors import RuntimeMissingError, SettingsError
+from self_segmentation.io.assets import MODELS, load_assets, read_model
 from self_segmentation.picture.models import runtimes
 from self_segmentation.picture.models.detector import PersonDetector
 from self_segmentation.picture.models.segmenter import Segmenter
@@ -56,7 +57,7 @@ def test_both_runtimes_detect_same_people(path, detectors):
 
 @pytest.fixture(scope='module')
 def pipelines():
-    pipelines = [make_pipeline(Settings(runtime=name)) for name in NAMES]
+    pipelines = [Pipeline(Settings(runtime=name)) for name in NAMES]
     yield pipelines
     for pipeline in pipelines:
         pipeline.close()
@@ -73,18 +74,18 @@ def test_both_runtimes_give_same_image_mask(path, pipelines):
 @both
 def test_both_runtimes_give_same_video_masks(sample, pipelines):
     for pipeline in pipelines:
-        pipeline.reset()
+        pipeline.video = Video()
     for index, frame in enumerate(sample):
         assert iou(*(pipeline.process(frame, stamp=index / 30).mask for pipeline in pipelines)) >= (0.9 if TIES else 0.999), index
 
 
 @both
-def test_pipeline_runtime_follows_settings(astronaut):
-    pipeline = make_pipeline(Settings(runtime='mediapipe'))
-    assert pipeline.runtime.name == 'mediapipe'
-    pipeline.configure(Settings(runtime='litert'), pipeline.assets)
-    assert pipeline.runtime.name == 'litert' and pipeline.process(astronaut, still=True).mask.any()
-    pipeline.close()
+def test_pipeline_keeps_its_runtime(astronaut):
+    with Pipeline(runtime='mediapipe') as pipeline:
+        assert pipeline.runtime.name == 'mediapipe'
+        with pytest.raises(SettingsError, match="runtime = 'litert'.*'mediapipe'"):
+            pipeline.process(astronaut, Settings(runtime='litert'))
+        assert pipeline.process(astronaut, still=True).mask.any()
 
 
 # ---- which one is taken
@@ -136,7 +137,7 @@ def test_refuses_missing_runtime_with_advice(machine, setting):
     with pytest.raises(RuntimeMissingError, match=f'runtime {setting!r}: .*not installed.*: install it, or set runtime to auto'):
         runtimes.choose_runtime(setting)
     with pytest.raises(RuntimeMissingError, match="'auto': neither mediapipe nor ai-edge-litert is installed: pip install"):
-        make_pipeline(Settings())
+        Pipeline(Settings())
 
 
 @pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who stays who, who is forgotten and who counts, by boxes alone."""
 import dataclasses
+import itertools
 
 import pytest
 
 from self_segmentation.picture.models.detector import Detection
-from self_segmentation.picture.people.tracks import People, Person, who_counts
+from self_segmentation.picture.people.tracks import Person, Tracks, who_counts
 from self_segmentation.picture.regions import Region
 from self_segmentation.settings import Settings
 
@@ -14,8 +15,8 @@ FRAME = Region(0, 0, 640, 480)
 LEFT, RIGHT = Region(50, 100, 150, 400), Region(400, 100, 500, 400)
 
 
-def people_at(*boxes) -> People:
-    people = People()
+def people_at(*boxes) -> Tracks:
+    people = Tracks(itertools.count(1))
     people.merge([Detection(box, 0.9) for box in boxes], {})
     return people
 
@@ -79,13 +80,6 @@ def test_late_detection_does_not_miss_newcomer():
     assert boxes(people) == {1: LEFT, 2: RIGHT}
 
 
-def test_forgotten_person_returns_with_new_id():
-    people = people_at(LEFT)
-    before = boxes(people)
-    people.forget()
-    assert look(people, RIGHT, before=before) == {2: RIGHT}
-
-
 # ---- patience
 
 def test_third_missed_detection_forgets_person():
@@ -142,8 +136,6 @@ def test_ids_are_not_reused():
     for _ in range(3):
         look(people)
     assert look(people, LEFT) == {2: LEFT}
-    people.forget()
-    assert people.all == [] and look(people, LEFT) == {3: LEFT}
 
 
 @pytest.mark.parametrize('hold_time, frames', [(0.0, 16), (1.5, 46)])

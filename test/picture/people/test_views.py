@@ -111,9 +111,10 @@ def test_covered_is_fraction_of_box_in_map():
     [view] = views_of(person(1, 200), person(2, 260))
     people = {each.id: each for each in (person(1, 200), person(2, 260))}
     assert view.covered(people) == {}
-    view.probability = np.zeros((256, 256), np.float32)
+    probability = np.zeros((256, 256), np.float32)
     middle = round(256 * (275 - view.region.x0) / view.region.width)
-    view.probability[:, :middle] = 0.9
+    probability[:, :middle] = 0.9
+    view.take(probability)
     assert view.covered(people) == {1: 1.0, 2: pytest.approx(0.25, abs=0.05)}
 
 
