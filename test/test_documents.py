@@ -72,6 +72,13 @@ def test_links_lead_to_files_and_headings(path):
             assert not heading or heading in anchors(linked), target
 
 
+@pytest.mark.parametrize('path', DOCUMENTS, ids=shown)
+def test_code_in_a_line_ends_in_it(path):
+    """The tests below do not see it otherwise."""
+    text = re.sub(r'^(```|~~~).*?^\1', '', read(path), flags=re.DOTALL | re.MULTILINE)
+    assert not [line for line in text.splitlines() if line.count('`') % 2]
+
+
 @pytest.mark.parametrize('path', [*DOCUMENTS, *ELSEWHERE], ids=shown)
 def test_named_files_exist(path):
     named = set(re.findall(rf'(?<![\w./~-])(?:src/self_segmentation/)?((?:{FOLDERS})/[\w./*-]*[\w*])', code(path)))
