@@ -11,7 +11,7 @@
 # make bench             how fast it is on this machine; PLOT=docs/performance.png draws it too
 # make pictures          the pictures of docs/: looks, backgrounds, and the screenshots (which need chromium)
 # make soak              an hour of what users leave running, with kills and changes: memory, frames, errors; MINUTES=60
-# make reference         config/segmentation.yaml and the README's table from the settings, config/policy.xml from the nodes
+# make reference         config/segmentation.yaml and docs/parameters.md from the settings, config/policy.xml from the nodes
 #
 # Each sets up in .venv what it needs (.ci/make_venv.py). PYTHON=python3.12 chooses the Python.
 # Paths are relative: the clone may lie in a folder with spaces and quotes in its name.
@@ -77,7 +77,7 @@ soak:
 reference:
 	$(SET_UP) demo
 	@$(RUN) -m self_segmentation.tools.reference yaml > config/segmentation.yaml.new && mv config/segmentation.yaml.new config/segmentation.yaml
-	@$(RUN) -m self_segmentation.tools.reference readme README.md
+	@$(RUN) -m self_segmentation.tools.reference renew docs/parameters.md
 	@$(RUN) -m self_segmentation.tools.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
 
 clean:

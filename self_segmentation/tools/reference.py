@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The settings as text, for ``config/segmentation.yaml`` and the README, so that neither is written by hand.
+The settings as text, for ``config/segmentation.yaml`` and ``docs/parameters.md``, so that neither is written by hand.
 
-``python3 -m self_segmentation.tools.reference yaml`` and ``... markdown`` print them, ``... readme FILE`` renews the table there.
+``python3 -m self_segmentation.tools.reference yaml`` and ``... markdown`` print them, ``... renew FILE`` renews the table there.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ def renewed(text: str) -> str:
 
 
 def main() -> int:
-    """Print the form that is asked for, or renew the README."""
+    """Print the form that is asked for, or renew the table of a document."""
     match sys.argv[1:]:
         case ['yaml']:
             print(as_yaml(), end='')
         case ['markdown']:
             print(as_markdown(), end='')
-        case ['readme', name]:
+        case ['renew', name]:
             path = Path(name)
             path.write_text(renewed(path.read_text(encoding='utf-8')), encoding='utf-8')
         case _:
-            print('usage: python3 -m self_segmentation.tools.reference yaml | markdown | readme FILE', file=sys.stderr)
+            print('usage: python3 -m self_segmentation.tools.reference yaml | markdown | renew FILE', file=sys.stderr)
             return 2
     return 0
 

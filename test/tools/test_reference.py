@@ -22,10 +22,10 @@ def test_shipped_configuration_has_every_default():
     assert Settings().updated(values) == Settings()
 
 
-def test_readme_table_matches_settings():
-    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    assert as_markdown() in readme
-    assert renewed(readme) == readme
+def test_documented_table_matches_settings():
+    document = (ROOT / 'docs' / 'parameters.md').read_text(encoding='utf-8')
+    assert as_markdown() in document
+    assert renewed(document) == document
 
 
 def test_stale_table_is_renewed_in_place():
