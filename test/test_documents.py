@@ -262,7 +262,6 @@ def test_readme_is_one_page():
     assert len(read(ROOT / 'README.md').splitlines()) <= 150
 
 
-@pytest.mark.skipif('Pipeline' not in self_segmentation.__all__, reason='the package does not export Pipeline yet')
 @pytest.mark.slow
 def test_library_example_of_the_readme_runs(tmp_path):
     [example] = blocks(ROOT / 'README.md', 'python')
