@@ -9,6 +9,7 @@ Pictures of their own: :mod:`~self_segmentation.picture.stills`.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
@@ -18,13 +19,14 @@ import numpy as np
 from ..settings import Settings
 from . import regions
 from .arrays import Array
+from .known_scene import Difference
 from .matting.alpha import alpha_curve, to_alpha
 from .matting.background_model import GRID, Comparison, from_grid, to_grid
 from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
 from .matting.smoothing import Motion, Weights
-from .models.detector import parts_to_look_at
 from .models.segmenter import resize_like_mediapipe
 from .people.schedule import DetectionThread
+from .people.tracks import Person
 from .people.views import View, arrange, without_others
 from .privacy import cover_to_alpha, covered, private
 from .regions import Region
@@ -45,6 +47,9 @@ _REACH = 0.1  # fraction of a box's longer side around it that belongs to its pe
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
+_HELD_STEPS = 2  # frames for which a place stays covered at least
+_SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
+_OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
 _AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
 _SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
 _SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
@@ -80,7 +85,8 @@ class _Frame(NamedTuple):
 
     ``bgr`` (height, width, 3) uint8; ``settings`` of this frame; ``scene`` the video's memory; ``region`` all of the frame;
     ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8, grey levels since the last one, None for the first;
-    ``comparison`` with the known background, None where that is not used.
+    ``comparison`` with the known background, None where that is not used; ``difference`` from the known scene, None where people
+    are not replaced.
     """
 
     bgr: Array
@@ -90,6 +96,7 @@ class _Frame(NamedTuple):
     step: float
     change: Array | None
     comparison: Comparison | None
+    difference: Difference | None
 
     @property
     def hides_people(self) -> bool:
@@ -179,11 +186,18 @@ class Engine:
         if is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT):
             video.start_over(key)
             scene, change = video.scene, None
+        difference = None
+        if hides_people:
+            difference = scene.known.compare(bgr)
+            if difference.is_cut:
+                video.start_over(key)
+                scene, change = video.scene, None
+                difference = scene.known.compare(bgr)
         scene.stamp, scene.grey, scene.hides_people = stamp, grey, hides_people
         uses_background = settings.temporal_background_penalty > 0 or settings.temporal_hold_time > 0
         comparison = scene.background.compare(grid) if uses_background else None
         settings = private(settings) if hides_people else settings
-        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison)
+        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison, difference)
 
     # ---- who is there
 
@@ -197,12 +211,16 @@ class Engine:
         if self._detections is None:
             scene.views = scene.views or [View(frame.region, frozenset())]
             return None
-        found = scene.schedule.result(number)
+        scene.tracks.advance(frame.step, frame.region)
+        is_slow = frame.step >= _SLOW
+        if is_slow and number:
+            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, _interval(frame, False))
+        found = scene.schedule.result(number, at_once=is_slow)
         if number == 0 and not frame.hides_people:  # else the frame is covered whole, and need not wait
             found = scene.schedule.run_now(self._detections, frame.bgr, settings)
         if found is not None:
-            parts = len(parts_to_look_at(frame.region))
-            scene.tracks.merge(found.found, found.before, _standing_before_background(frame), found.part, parts)
+            supported = _standing_before_background(frame)
+            scene.tracks.merge(found.found, found.before, supported, found.part, frame.region)
         unexplained = _unexplained(frame)
         full_frame_map = None
         hides_blindly = frame.hides_people and not _shows_background(frame.comparison)
@@ -214,8 +232,9 @@ class Engine:
             _take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), unexplained)
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
-        interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
-        scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval)
+        if not is_slow or not number:
+            interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
+            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval)
         return full_frame_map
 
     # ---- segmentation
@@ -295,8 +314,15 @@ class Engine:
         is_blind = (scene.number < _BLIND or self._detections is None or not scene.schedule.has_seen_everything(frame.region))
         if not is_blind and not _shows_background(frame.comparison):
             likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
+        assert frame.difference is not None  # people are replaced
         now = covered(likely, scene.tracks.all, frame.settings.privacy_margin, frame.region)
-        held = scene.cover.update(now, frame.settings.privacy_hold, frame.step)
+        held = scene.cover.update(now, max(frame.settings.privacy_hold, _HELD_STEPS * frame.step), frame.step)
+        is_lost = frame.difference.is_lost and scene.number >= _BLIND
+        if not is_lost:
+            held |= cv2.dilate(frame.difference.differs, np.ones((3, 3), np.uint8))
+        scene.known.learn(frame.difference, held)
+        if not is_lost:
+            held |= frame.difference.unknown.astype(np.uint8)
         if is_blind:
             held[:] = 1
         return cover_to_alpha(held, out)
@@ -338,6 +364,7 @@ def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:
 def _interval(frame: _Frame, is_somebody_new: bool) -> int:
     """Return the frames between two detections: few while the image changes where nobody is known, or somebody is doubted."""
     scene, interval = frame.scene, frame.settings.people_interval
+    interval = max(1, min(interval, round(interval * _USUAL_STEP / frame.step)))
     if is_somebody_new:
         return min(interval, _NEWCOMER_EVERY)
     if scene.tracks.doubted or frame.change is None:
@@ -377,6 +404,24 @@ def _alpha(maps: list[_Map], frame: _Frame, out: Array) -> Array:
 
 # ---- for the next frame
 
+def _boxes_in(view: View, probability: Array, people: Mapping[int, Person], frame: Region) -> dict[int, Region]:
+    """Return the boxes of people by a view's map, of each who shares no piece of it with somebody else; by id."""
+    small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+    smallest = min(_SMALLEST_PIECE * frame.area / view.region.area, 0.02)
+    boxes: dict[int, list[Region]] = {}
+    shared = set[int]()
+    for piece in regions.components(small, view.region, smallest, 0.4):
+        owners = [key for key, each in people.items()
+                  if regions.part(piece.pixels, each.box, view.region).mean() > _OWNS
+                  or each.box.padded(_REACH, frame).intersect(piece.region).area > _OWNED * piece.region.area]
+        if len(owners) == 1 and owners[0] in view.ids:
+            boxes.setdefault(owners[0], []).append(piece.region)
+        else:
+            shared.update(owners)
+    found = {key: regions.union(parts) for key, parts in boxes.items() if key not in shared}
+    return {key: box for key, box in found.items() if box is not None}
+
+
 def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
     """
     Learn the background, move the boxes of people with their masks, and forget people who are gone.
@@ -393,12 +438,8 @@ def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
         fractions.update(raw)
         clear = [key for key in raw if people[key].score >= settings.people_score]
         view.tries += any(raw[key] < _LOST for key in clear)
-        if view.shows_only(people.values()):
-            small = cv2.resize(refined, (64, 64), interpolation=cv2.INTER_AREA)
-            smallest = min(_SMALLEST_PIECE * frame.region.area / view.region.area, 0.02)
-            box = regions.union([piece.region for piece in regions.components(small, view.region, smallest, 0.4)])
-            if box is not None:
-                scene.tracks.move(next(iter(view.ids)), box)
+        for key, box in _boxes_in(view, refined, people, frame.region).items():
+            scene.tracks.move(key, box, frame.region)
     scene.tracks.cover(fractions, frame.step, settings.temporal_hold_time)
     scene.number += 1
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .arrays import Array
 from .backgrounds import BACKGROUNDS, Background
+from .known_scene import KnownScene
 from .matting.background_model import BackgroundModel
 from .people.schedule import DetectionSchedule
 from .people.tracks import Person, Tracks
@@ -41,6 +42,7 @@ class Scene:
         self.tracks = Tracks(ids)
         self.views: list[View] = []
         self.cover = Cover()
+        self.known = KnownScene()
         self._replacement: tuple[str, Background] | None = None
 
     def replacement(self, kind: str) -> Background:

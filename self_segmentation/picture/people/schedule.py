@@ -108,14 +108,16 @@ class DetectionSchedule:
             self._running = _Running(number, before, part, found)
             self._last, self._count = number, self._count + 1
 
-    def result(self, number: int) -> Detections | None:
+    def result(self, number: int, at_once: bool = False) -> Detections | None:
         """
         Return what the detection found that began two frames ago; None where none did.
+
+        :param at_once: whether to wait for the detection that began in this frame.
 
         :raises Exception: what went wrong in the detector.
         """
         running = self._running
-        if running is None or number < running.frame + _TAKES:
+        if running is None or number < running.frame + _TAKES and not at_once:
             return None
         self._running = None
         return Detections(running.found.result(), running.before, running.part)

@@ -13,12 +13,21 @@ from ..regions import Region
 
 __all__ = ['Person', 'Tracks', 'who_counts']
 
-_SAME = 0.3  # IoU from which a detection is a person who is known
+_SAME = 0.3  # IoU of a detection and a track's box, as it was predicted, from which they are one person
+_NEAR = 0.6  # widths of the box that their middles may lie apart instead, where nobody else is nearer
+_LIKE = 0.6  # ratio of their heights at least, in that case
 _PART = 0.8  # fraction of a detection inside a known person's box from which it is a part of them
-_MISSES = 3  # looks in a row without the person before they are forgotten; in large frames as many for each of their parts
+_TWICE = 0.6  # IoU from which two tracks are one person
+_SMALLEST = 36  # pixels of the detector's input: a smaller person whom it does not find may be there all the same
+_INPUT = 320  # pixels of its sides
+_DOUBTS = 2  # detections in a row that do not find a person whom the map shows, until the track ends
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
+_SHOWN = 0.2  # fraction of the box that the mask covers where somebody is certainly there
 _FORGET = 0.5  # seconds without any of it before they are forgotten, where temporal.hold_time is less
+_GONE = 0.25  # fraction of a predicted box inside of the frame at least
 _CLEARLY = 1.25  # how much larger, or nearer to the middle, somebody else must be to count instead
+_SMOOTH = 0.25  # seconds over which a velocity is averaged
+_COAST = 1.0  # seconds without a measurement after which a track stands still
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +48,39 @@ class Person:
 
 @dataclasses.dataclass
 class _Track:
+    """
+    A person who is followed.
+
+    ``velocity`` of the box's middle, pixels a second; ``x``, ``y`` that middle, pixels; ``since`` seconds since it was measured;
+    ``misses`` detections in a row without the person; ``unseen`` seconds for which the map has shown nobody; ``shown`` the
+    fraction of the box that the last map covered.
+    """
+
     person: Person
+    x: float
+    y: float
+    velocity: tuple[float, float] = (0.0, 0.0)
+    since: float = 0.0
+    measured: tuple[float, float] | None = None
     misses: int = 0
-    unseen: float = 0.0  # seconds
+    unseen: float = 0.0
+    shown: float = 0.0
+
+    def measure(self, box: Region, is_whole: bool) -> None:
+        """Take a box that was measured now; the velocity follows it where it is not cut by the frame's border."""
+        x, y = _middle(box)
+        if self.measured is not None and self.since > 0 and is_whole:
+            weight = min(1.0, self.since / _SMOOTH)
+            moved = (x - self.measured[0]) / self.since, (y - self.measured[1]) / self.since
+            vx, vy = self.velocity
+            self.velocity = vx + weight * (moved[0] - vx), vy + weight * (moved[1] - vy)
+        self.x, self.y, self.measured, self.since = x, y, (x, y), 0.0
+        self.person = dataclasses.replace(self.person, box=box)
 
 
 class Tracks:
     """
-    The people of a video.
+    The people of a video, with constant velocities between measurements.
 
     :param ids: the numbers of people who come.
     """
@@ -62,58 +96,86 @@ class Tracks:
 
     @property
     def doubted(self) -> bool:
-        """Whether the last look missed somebody who is known."""
+        """Whether the last detection missed somebody who is known."""
         return any(track.misses for track in self._tracks.values())
 
     def appear(self, box: Region, score: float) -> None:
         """Begin a new track."""
         number = next(self._ids)
-        self._tracks[number] = _Track(Person(number, box, score))
+        x, y = _middle(box)
+        self._tracks[number] = _Track(Person(number, box, score), x, y, measured=(x, y))
+
+    def advance(self, step: float, frame: Region) -> None:
+        """
+        Move everybody to where they are expected in the next frame; who left the frame is forgotten.
+
+        :param step: seconds since the last frame.
+        """
+        for key, track in [*self._tracks.items()]:
+            track.since += step
+            if track.since > _COAST:
+                track.velocity = 0.0, 0.0
+            track.x += track.velocity[0] * step
+            track.y += track.velocity[1] * step
+            old = track.person.box
+            x, y = _middle(old)
+            box = old.moved(round(track.x - x), round(track.y - y))
+            inside = box.intersect(frame)
+            if inside.area < _GONE * max(1, box.area):
+                del self._tracks[key]
+            elif inside != old:
+                track.person = dataclasses.replace(track.person, box=inside if inside.size != box.size else box)
 
     def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = (),
-              part: Region | None = None, parts: int = 1) -> None:
+              part: Region | None = None, frame: Region | None = None) -> None:
         """
-        Take what a look of the detector found.
+        Take what a detection found.
 
         :param found: detections, best first.
-        :param before: boxes by id when it looked; people have moved since.
+        :param before: boxes by id in the frame that was searched; people have moved since.
         :param supported: ids of people who are known to be there by other means.
-        :param part: of the frame, at which it looked; whoever reaches beyond it is not missed. None for all of it.
-        :param parts: how many it looks at in turn: whom one shows, another may not.
+        :param part: of the frame, that was searched; who reaches beyond it is not missed. None for all of it.
+        :param frame: the full frame.
         """
         found = list(found)
-        matched: dict[int, int] = {}  # index in found to id
         boxes = {key: box for key, box in before.items() if key in self._tracks}
-        for likeness, least in ((Region.iou, _SAME), (_contains, _PART)):  # the whole of somebody of whom a part was known
-            pairs = sorted(((likeness(each.box, box), index, key) for index, each in enumerate(found)
-                            for key, box in boxes.items()), reverse=True)
-            for value, index, key in pairs:
-                if value >= least and index not in matched and key not in matched.values():
-                    matched[index] = key
+        matched = _matched(found, boxes)
         for key, box in boxes.items():
             track = self._tracks[key]
-            is_part = any(box.inside(boxes[other]) > _PART for other in matched.values() if other != key)
-            if key in matched.values() or (key in supported and not is_part):
+            if key in matched.values():
                 track.misses = 0
                 continue
-            if part is not None and box.inside(part) < 1.0:
+            is_part = any(box.inside(boxes[other]) > _PART for other in matched.values() if other != key)
+            if key in supported and not is_part:
+                track.misses = 0
+                continue
+            if part is not None and (box.inside(part) < 1.0 or box.height * _INPUT < _SMALLEST * part.height):
                 continue
             track.misses += 1
-            if track.misses >= _MISSES * parts:
+            if is_part or track.misses >= (_DOUBTS if track.shown > _SHOWN else 1) + (track.person.score > 0.5):
                 del self._tracks[key]
         for index, each in enumerate(found):
             if index in matched:
                 track = self._tracks[matched[index]]
-                box, old = track.person.box, before[matched[index]]
-                box = each.box.moved((box.x0 + box.x1 - old.x0 - old.x1) // 2, (box.y0 + box.y1 - old.y0 - old.y1) // 2)
-                track.person = dataclasses.replace(track.person, box=box, score=each.score)
+                x, y = _middle(before[matched[index]])
+                box = each.box.moved(round(track.x - x), round(track.y - y))
+                track.measure(box if frame is None else box.intersect(frame), frame is None or _is_whole(each.box, frame))
+                track.person = dataclasses.replace(track.person, score=each.score)
             elif not any(each.box.inside(box) > _PART for box in before.values()):
                 self.appear(each.box, each.score)
+        self._join()
 
-    def move(self, key: int, box: Region) -> None:
-        """Somebody's box is known better."""
-        track = self._tracks[key]
-        track.person = dataclasses.replace(track.person, box=box)
+    def _join(self) -> None:
+        """End the younger one of two tracks of one place."""
+        tracks = [*self._tracks.items()]
+        for index, (_, older) in enumerate(tracks):
+            for key, younger in tracks[index + 1:]:
+                if key in self._tracks and older.person.box.iou(younger.person.box) > _TWICE:
+                    del self._tracks[key]
+
+    def move(self, key: int, box: Region, frame: Region | None = None) -> None:
+        """Take a better box of somebody."""
+        self._tracks[key].measure(box, frame is None or _is_whole(box, frame))
 
     def cover(self, covered: Mapping[int, float], step: float, hold_time: float) -> None:
         """
@@ -125,6 +187,7 @@ class Tracks:
         """
         for key, fraction in covered.items():
             track = self._tracks[key]
+            track.shown = fraction
             track.unseen = 0.0 if fraction >= _COVERED else track.unseen + step
             if track.unseen > max(hold_time, _FORGET):
                 del self._tracks[key]
@@ -134,6 +197,36 @@ class Tracks:
         people = [track.person for track in self._tracks.values()]
         for person in who_counts(people, settings, frame):
             self._tracks[person.id].person = person
+
+
+def _matched(found: list[Detection], boxes: Mapping[int, Region]) -> dict[int, int]:
+    """Return which detection is which known person: index in ``found`` to id; over all pairs, the most alike first."""
+    matched: dict[int, int] = {}
+    for likeness, least in ((Region.iou, _SAME), (_contains, _PART), (_nearness, 1.0 - _NEAR)):
+        pairs = sorted(((likeness(each.box, box), index, key) for index, each in enumerate(found)
+                        for key, box in boxes.items()), reverse=True)
+        for value, index, key in pairs:
+            if value >= least and index not in matched and key not in matched.values():
+                matched[index] = key
+    return matched
+
+
+def _nearness(a: Region, b: Region) -> float:
+    """Return how near two boxes of one size lie: 1 at one place, 0 a width apart or of another size."""
+    if min(a.height, b.height) < _LIKE * max(a.height, b.height):
+        return 0.0
+    (ax, ay), (bx, by) = _middle(a), _middle(b)
+    width = max(1.0, (a.width + b.width) / 2)
+    return 1.0 - max(abs(ax - bx), abs(ay - by)) / width
+
+
+def _middle(box: Region) -> tuple[float, float]:
+    return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+
+
+def _is_whole(box: Region, frame: Region) -> bool:
+    """Whether no side of the frame cuts the box."""
+    return box.x0 > 2 and box.x1 < frame.width - 2 and box.y0 > 2
 
 
 def _contains(outer: Region, inner: Region) -> float:

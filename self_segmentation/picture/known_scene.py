@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The scene as it is known to be empty, and what differs from it: where people must not be seen, what differs is covered.
+
+No rule for shadows, and no time after which something that stands still is background: see :class:`KnownScene`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .arrays import Array
+from .matting.background_model import GRID
+
+__all__ = ['Difference', 'KnownScene']
+
+_FRAMES = 5  # frames for which a cell must be free until it is known
+_NOISE = 0.5  # grey levels of noise that each cell has at least
+_LARGEST_NOISE = 5.0  # grey levels; a larger median change is motion
+_TIMES_NOISE = 3.5  # times the noise of a cell from which on it differs
+_LEAST = 1.5  # grey levels added to that
+_SURE = 1.6  # times the limit that one cell at least of what differs must reach
+_FOLLOW = 0.1  # how fast the scene follows slow changes of light, a frame
+_OTHER = 0.5  # fraction of the cells that change from one frame to the next where it is a cut
+_LOST = 0.35  # fraction of the free cells that differ where the scene is not known any more
+_DARK, _BRIGHT = 6.0, 249.0  # grey levels beyond which a cell does not tell the camera's exposure
+_FEW = 64  # cells from which on the exposure is judged
+
+
+class Difference(NamedTuple):
+    """
+    What a frame shows that is not the known scene: arrays of (GRID, GRID).
+
+    ``image`` float32 (GRID, GRID, 3), the frame; ``differs`` uint8, 1 where something is not the known scene, 0 where it is, or
+    where that is not known; ``unknown`` bool; ``is_lost`` whether the known scene is wrong nearly everywhere; ``is_cut`` whether
+    the frame has nothing to do with the last one.
+    """
+
+    image: Array
+    differs: Array
+    unknown: Array
+    is_lost: bool
+    is_cut: bool
+
+
+class KnownScene:
+    """
+    The scene without people, as far as it was proven to be empty.
+
+    A cell is known once it was free (nothing was covered there) for five frames. What differs from then on is not known, however
+    long it stands still. The known scene follows slow changes of light where nothing is covered. The camera's exposure, one
+    factor for each channel, is taken out before.
+    """
+
+    def __init__(self) -> None:
+        self._scene: Array = np.zeros((GRID, GRID, 3), np.float32)
+        self._free: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was free, up to _FRAMES
+        self._noise: Array = np.full((GRID, GRID), _NOISE, np.float32)
+        self._covered: Array = np.ones((GRID, GRID), bool)
+        self._last: Array | None = None
+        self._gain: Array = np.ones(3, np.float32)
+        self._level = 0.0  # grey levels, the noise of the whole frame
+
+    @property
+    def known(self) -> Array:
+        """Where the scene is known, (GRID, GRID) bool."""
+        return self._free == _FRAMES
+
+    def compare(self, bgr: Array) -> Difference:
+        """
+        Compare a frame with the known scene.
+
+        :param bgr: (height, width, 3) uint8.
+        """
+        while min(bgr.shape[:2]) >= 4 * GRID:  # far faster than at once
+            bgr = cv2.resize(bgr, (bgr.shape[1] // 2, bgr.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        image = cv2.blur(cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32), (3, 3))
+        known, last = self.known, self._last
+        is_cut = False
+        if last is not None:
+            everywhere = np.ones((GRID, GRID), bool)
+            change = np.abs(image - np.minimum(last * _gain(image, last, everywhere), 255.0)).max(axis=2)
+            level = min(float(np.median(change)), _LARGEST_NOISE)
+            is_cut = float((change > 2 * (self._level * _TIMES_NOISE + _LEAST)).mean()) > _OTHER
+            self._level = level if self._level == 0.0 else self._level + _FOLLOW * (level - self._level)
+        limit = np.maximum(self._noise, self._level) * _TIMES_NOISE + _LEAST
+        self._last = image
+        judged = known & ~self._covered
+        self._gain = _gain(image, self._scene, judged)
+        distance = np.abs(image - np.minimum(self._scene * self._gain, 255.0)).max(axis=2)
+        weak = (known & (distance > limit)).astype(np.uint8)
+        differs = _sure_pieces(weak, known & (distance > _SURE * limit))
+        count = np.count_nonzero(judged)
+        is_lost = count < _FEW or np.count_nonzero(differs[judged]) > _LOST * count
+        return Difference(image, differs, ~known, is_lost, is_cut)
+
+    def learn(self, difference: Difference, covered: Array) -> None:
+        """
+        Learn the scene where nothing is covered.
+
+        :param covered: (GRID, GRID), not 0 where the frame is covered.
+        """
+        self._covered = covered > 0
+        free = ~self._covered
+        image = difference.image / np.maximum(self._gain, 0.05)
+        new = free & (self._free == 0)
+        step = np.abs(image - self._scene).max(axis=2)
+        self._noise[free & ~new] += _FOLLOW * (np.maximum(step, _NOISE) - self._noise)[free & ~new]
+        self._scene[new] = image[new]
+        self._scene[free] += _FOLLOW * (image - self._scene)[free]
+        self._free = np.where(free, np.minimum(self._free + 1, _FRAMES), np.where(self.known, _FRAMES, 0)).astype(np.uint8)
+
+
+def _gain(image: Array, scene: Array, where: Array) -> Array:
+    """Return how much brighter an image is than the scene, a factor for each channel: the median over cells."""
+    gains = np.ones(3, np.float32)
+    for channel in range(3):
+        new, old = image[..., channel][where], scene[..., channel][where]
+        usable = (old > _DARK) & (old < _BRIGHT) & (new > _DARK) & (new < _BRIGHT)
+        if np.count_nonzero(usable) >= _FEW:
+            gains[channel] = np.median(new[usable] / old[usable])
+    return gains
+
+
+def _sure_pieces(weak: Array, sure: Array) -> Array:
+    """Return the connected pieces that hold a sure cell, (GRID, GRID) uint8."""
+    count, labels = cv2.connectedComponents(weak, connectivity=8)
+    kept = np.zeros(count, np.uint8)
+    kept[labels[sure]] = 1
+    kept[0] = 0
+    return kept[labels]
