@@ -11,12 +11,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from ..errors import ImageError, SelfSegmentationError, masked
@@ -28,7 +27,7 @@ from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
-from .lifetime import STEADY, Reconnecting, log_library_lines, run
+from .lifetime import STEADY, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
@@ -68,7 +67,7 @@ class _Served(NamedTuple):
     result: Result
 
 
-class SegmentationNode(Reconnecting, LifecycleNode):
+class SegmentationNode(LifecycleNode):
     """
     Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
 
@@ -81,14 +80,11 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
 
-    :param parameters: override those of the command line.
-    :param state: ``unconfigured``, ``inactive`` or ``active``: which it brings itself to; empty goes by ``autostart``.
-    :param paused: whether it starts paused.
     :raises SelfSegmentationError: it cannot be configured.
     """
 
-    def __init__(self, parameters: Sequence[Parameter[Any]] = (), state: str = '', paused: bool = False) -> None:
-        super().__init__('segmentation', parameter_overrides=[*parameters])
+    def __init__(self) -> None:
+        super().__init__('segmentation')
         log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._outputs: list[Output] = []
@@ -99,7 +95,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._last: _Served | None = None  # since frames are wanted; while paused it stays
         self._times = FrameTimes()
         self._form = ''  # encoding of the last frame
-        self._paused = paused
+        self._paused = False
         self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
         self._saving: Future[Path] | None = None  # what ~/save waits for
         self._health = Health()
@@ -110,13 +106,14 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         if not HAS_MATCHED_EVENTS:
             self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
         try:
-            self._start(state or ('active' if self._tuning.settings.autostart else 'unconfigured'))
+            if self._tuning.settings.autostart:
+                self._start()
         except SelfSegmentationError:
             self.destroy_node()
             raise
 
-    def _start(self, state: str) -> None:
-        for trigger in (self.trigger_configure, self.trigger_activate)[:('unconfigured', 'inactive', 'active').index(state)]:
+    def _start(self) -> None:
+        for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise self._failure
 
@@ -186,11 +183,6 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             self._pipeline.close()
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
-
-    def hand_over(self) -> dict[str, Any] | None:
-        """Return what a node that takes this one's place is made with, besides its parameters; None once it is shut down."""
-        state = self._state_machine.current_state[1]
-        return None if state == 'finalized' else {'state': state, 'paused': self._paused}
 
     # ---- settings and demand
 
