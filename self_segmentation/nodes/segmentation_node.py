@@ -24,14 +24,14 @@ from ..middleware import give_memory_back
 from ..picture.pipeline import Pipeline, Result
 from ..settings import TUNABLES
 from .controls import BackgroundInput, offer_controls, save
-from .diagnostics import Health, Status, start_diagnostics
+from .diagnostics import Diagnostics, Status, start_diagnostics, what_helps
+from .frame_counts import FrameCounts
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
-from .supervision import Supervisor, what_helps
 
 __all__ = ['SegmentationNode', 'main']
 
@@ -98,8 +98,8 @@ class SegmentationNode(LifecycleNode):
         self._paused = False
         self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
         self._saving: Future[Path] | None = None  # what ~/save waits for
-        self._health = Health()
-        self._supervisor = Supervisor(self, self._health)
+        self._counts = FrameCounts()
+        self._diagnostics = Diagnostics(self, self._counts)
         self._tuning = SettingsParameters(self, self._apply)
         offer_controls(self, self._pause, self._save)
         start_diagnostics(self, self._status, clock=STEADY)
@@ -175,7 +175,7 @@ class SegmentationNode(LifecycleNode):
 
     def _fail(self, error: SelfSegmentationError) -> None:
         self._failure = error
-        self._health.fail(str(error))
+        self._counts.fail(str(error))
 
     def destroy_node(self) -> None:
         """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
@@ -215,13 +215,13 @@ class SegmentationNode(LifecycleNode):
             return
         new = None
         if transport and self._pipeline is not None:
-            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
+            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._counts.lose)
             self._pipeline.reset()  # what was seen before is long ago
             self._times = FrameTimes()
         if self._input is not None:
             self._input.close()
         self._input = new
-        self._health.reset()
+        self._counts.reset()
         if not self._paused:
             self._last = None
         self.get_logger().debug(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
@@ -243,12 +243,12 @@ class SegmentationNode(LifecycleNode):
     def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, origin: Origin) -> None:
         begin = time.perf_counter()
         stamp = seconds_of(stamp_of(message.header))
-        self._health.arrive(stamp, origin)
+        self._counts.arrive(stamp, origin)
         try:
             wanted = [output for output in self._outputs if output.is_wanted]
             if self._paused and self._last is not None:
                 self._show_again(pipeline, self._last, wanted, message.header)
-                self._health.serve({'whole': time.perf_counter() - begin})
+                self._counts.serve({'whole': time.perf_counter() - begin})
                 return
             hides_people = self._tuning.settings.replace == 'people'
             self._note_change(pipeline, message, stamp, hides_people)
@@ -269,14 +269,14 @@ class SegmentationNode(LifecycleNode):
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
                 pipeline.reset()
-            self._supervisor.skip(str(error))
+            self._diagnostics.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             pipeline.reset()
             self.get_logger().debug(masked(traceback.format_exc()))
-            self._supervisor.skip(masked(f'{type(error).__name__}: {error}'))
+            self._diagnostics.skip(masked(f'{type(error).__name__}: {error}'))
         else:
             end = time.perf_counter()
-            self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
+            self._counts.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
             if self._saving is not None:
                 self._end_saving()
 
@@ -330,7 +330,7 @@ class SegmentationNode(LifecycleNode):
         try:
             if self._last is None:
                 why = 'the node no longer serves' if self._input is None else (
-                    self._health.last_error if self._health.is_failing else self._supervisor.silence(self._input, self._outputs))
+                    self._counts.last_error if self._counts.is_failing else self._diagnostics.silence(self._input, self._outputs))
                 raise SelfSegmentationError(f'no frame within {_SAVE_PATIENCE:.0f} s: {why}')
             self._saving.set_result(self._write(self._last))
         except Exception as error:
@@ -358,7 +358,7 @@ class SegmentationNode(LifecycleNode):
             people = len(self._pipeline.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
         remedy = what_helps(self._tuning.settings, self._pipeline.size if self._pipeline is not None else (0, 0))
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
+        return self._diagnostics.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
                                        remedy, self._paused)
 
     def _troubles(self) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
-from self_segmentation.nodes.diagnostics import Health, replaced_for_each
+from self_segmentation.nodes.frame_counts import FrameCounts, replaced_for_each
 from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
@@ -107,26 +107,26 @@ def test_counts_dropped_frames(node, astronaut):
 
 
 def test_several_or_restarted_cameras_count_no_drops():
-    health = Health()
+    counts = FrameCounts()
     one, other, again = b'one', b'other', b'one, started again'
     for origin in ((one, 7), (other, 10), (one, 8), (other, 11), (one, 9), (again, 40), (other, 12), (again, 41)):
-        health.arrive(0.0, origin)
-    assert health.replaced == 0
-    health.arrive(0.0, (again, 44))
-    assert health.replaced == 2
-    health.arrive(0.0)
-    assert health.replaced is None  # a frame without a number
+        counts.arrive(0.0, origin)
+    assert counts.replaced == 0
+    counts.arrive(0.0, (again, 44))
+    assert counts.replaced == 2
+    counts.arrive(0.0)
+    assert counts.replaced is None  # a frame without a number
 
 
 def pace_of(spans) -> object:
     """What is reported after spans of a camera's frames, each given by the numbers of those that were taken."""
-    health = Health()
+    counts = FrameCounts()
     for numbers in spans:
         for number in numbers:
-            health.arrive(0.0, (b'camera', number))
-            health.serve({})
-        health.report()
-    return health.too_slow
+            counts.arrive(0.0, (b'camera', number))
+            counts.serve({})
+        counts.report()
+    return counts.too_slow
 
 
 def test_is_too_slow_only_where_frames_are_replaced_all_the_time():
@@ -169,16 +169,16 @@ def test_stamps_that_tell_nothing_of_replaced_frames_are_not_believed(stamps):
 def test_node_that_is_busy_all_the_time_is_too_slow_where_nothing_tells_what_it_misses():
     for busy, idle, is_too_slow in ((0.02, 0.0, True), (0.0, 0.02, False)):
         seconds = [0.0]
-        health = Health(lambda seconds=seconds: seconds[0])
+        counts = FrameCounts(lambda seconds=seconds: seconds[0])
         for number in range(48):
-            health.arrive(0.0)
+            counts.arrive(0.0)
             seconds[0] += busy
-            health.serve({})
+            counts.serve({})
             seconds[0] += idle
             if number % 16 == 15:
-                health.report()
-        assert (health.too_slow is not None) == is_too_slow
-        assert health.too_slow is None or health.too_slow.sent is None
+                counts.report()
+        assert (counts.too_slow is not None) == is_too_slow
+        assert counts.too_slow is None or counts.too_slow.sent is None
 
 
 FAST_CAMERA = """
