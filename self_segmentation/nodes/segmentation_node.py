@@ -178,10 +178,11 @@ class SegmentationNode(LifecycleNode):
         self._counts.fail(str(error))
 
     def destroy_node(self) -> None:
-        """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
+        """Free the model, then the node."""
         if self._pipeline is not None:
             self._pipeline.close()
         super().destroy_node()
+        # rclpy's own, and private: what it keeps of the state machine leaves the participant's 64 MiB in /dev/shm otherwise.
         self._state_machine.destroy_when_not_in_use()
 
     # ---- settings and demand
