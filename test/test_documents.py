@@ -18,7 +18,6 @@ import pytest
 import yaml
 from conftest import ASTRONAUT, EMPTY_ROOM, ROOT
 
-import self_segmentation
 from self_segmentation.settings import TUNABLES, Settings
 
 DOCUMENTS = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'models').glob('*.md'))]

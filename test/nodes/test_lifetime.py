@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
+from shared_memory import remove_shared_memory, shared_memory_of
 from std_msgs.msg import String
 
 from self_segmentation.errors import ExitCode
-from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
            'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM], 'SIGHUP': [signal.SIGHUP]}
