@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 import math
+import re
 
 import pytest
+from conftest import ROOT
 
 from self_segmentation.errors import SettingsError
 from self_segmentation.settings import LOOKS, TUNABLES, Settings, look_file, no_section_for, read_yaml, unknown_name
@@ -275,3 +277,14 @@ def test_looks_are_files_of_settings(look):
     assert (settings.replace, settings.background_type) == {
         'meeting': ('background', 'blur'), 'privacy': ('people', 'color'), 'cutout': ('background', 'transparent'),
     }.get(look, ('background', 'color'))
+
+
+def test_every_setting_is_set_by_name_in_a_test():
+    sources = [path.read_text(encoding='utf-8') for path in (ROOT / 'test').rglob('test_*.py')]
+    unset = []
+    for name, tunable in TUNABLES.items():
+        option = '--' + re.sub(r'[._]', '-', name)
+        ways = rf"'{re.escape(name)}': |\b{name.replace('.', '__')}=|'{option}'[, \]]|\b{tunable.attribute}="
+        if not any(re.search(ways, source) for source in sources):
+            unset.append(name)
+    assert not unset
