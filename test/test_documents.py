@@ -173,7 +173,7 @@ RUN = {
     'python3 -m self_segmentation bags/ --workers 2 --resume --output new/': ['new'],
 }
 EXCUSED = {
-    r'make (demo|lint|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
+    r'make (demo|lint|test|check|coverage)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
     r'self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
     r'python3 cutout\.py': 'test_python_example_cuts_people_out runs it',
     r'(source|export|for|done)\b': 'prepares the shell for the commands beside it',

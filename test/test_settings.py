@@ -280,11 +280,10 @@ def test_looks_are_files_of_settings(look):
 
 
 def test_every_setting_is_set_by_name_in_a_test():
-    sources = [path.read_text(encoding='utf-8') for path in (ROOT / 'test').rglob('test_*.py')]
-    unset = []
-    for name, tunable in TUNABLES.items():
-        option = '--' + re.sub(r'[._]', '-', name)
-        ways = rf"'{re.escape(name)}': |\b{name.replace('.', '__')}=|'{option}'[, \]]|\b{tunable.attribute}="
-        if not any(re.search(ways, source) for source in sources):
-            unset.append(name)
-    assert not unset
+    sources = ''.join(path.read_text(encoding='utf-8') for path in (ROOT / 'test').rglob('test_*.py'))
+
+    def is_set(name: str, attribute: str) -> bool:
+        keywords = [f'{before}{each}=' for before in ' (' for each in (name.replace('.', '__'), attribute)]
+        return any(way in sources for way in (f"'{name}': ", f"'--{re.sub('[._]', '-', name)}'", *keywords))
+
+    assert not [name for name, tunable in TUNABLES.items() if not is_set(name, tunable.attribute)]

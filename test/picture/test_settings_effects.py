@@ -27,7 +27,7 @@ def results_of(settings: dict, frames: list) -> list:
 
 @pytest.fixture(scope='module')
 def of_astronaut(astronaut):
-    """``of_astronaut(settings)``: the result of the astronaut as a picture of its own."""
+    """``of_astronaut(settings)``: the result of the astronaut as a picture of its own, made once."""
     @functools.cache
     def result(items):
         return results_of(dict(items), [astronaut])[0]
@@ -98,6 +98,7 @@ def test_sigma_color_lets_joint_bilateral_filter_smooth_across_edges_of_picture(
 
 # ---- people
 
+@pytest.mark.slow
 def test_interval_sets_how_often_a_known_person_is_detected_anew(small):
     """The score is that of the last detection."""
     often, seldom = ({round(result.people[0].score, 3) for result in results_of({'people.interval': interval}, small[46:92])}
@@ -127,6 +128,7 @@ def test_privacy_margin_covers_more_around_person(of_astronaut):
         assert not (less & ~more).any() and more.mean() > less.mean() + 0.05
 
 
+@pytest.mark.slow
 def test_privacy_hold_keeps_place_covered_after_person_left(small):
     """The room is empty from frame 136 on."""
     frames = [small[0]] * 12 + small[104:149]

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 from self_segmentation.command_line import add_setting_options
@@ -60,6 +61,7 @@ def test_command_line_has_option_for_each_setting():
     assert vars(given) == {'threshold': 0.25, 'flip': False, 'background.color': (1, 2, 255), 'edge.diameter': 7}
 
 
+@pytest.mark.processes
 def test_reference_prints_what_make_writes():
     for form, text in (('yaml', as_yaml()), ('markdown', as_markdown())):
         command = [sys.executable, '-m', 'self_segmentation.tools.reference', form]
