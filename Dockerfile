@@ -29,7 +29,7 @@ RUN . "/opt/ros/$ROS_DISTRO/setup.bash" && colcon build --packages-select self_s
 # the host's has the same number. ~/save writes to the folder, which a volume keeps: it takes its owner from here.
 RUN useradd --non-unique --uid 1000 --create-home --groups video robot && install -d -o robot /home/robot/self_segmentation
 USER robot
-ENV ROS_LOG_DIR=/tmp PATH=/ws/install/self_segmentation/lib/self_segmentation:$PATH
+ENV ROS_LOG_DIR=/tmp ROS_HOME=/home/robot/self_segmentation/.ros PATH=/ws/install/self_segmentation/lib/self_segmentation:$PATH
 
 # The programs themselves are started, by name: ros2 run passes no signal on. ros2 launch ends its nodes on SIGINT only, and where
 # something passes none on, its group gets it (-g). Exit code 2 is that of what would fail again: it becomes 0 (-e 2), with which

@@ -6,6 +6,7 @@
 # make test              all tests; the studio's page in a browser: sudo apt install chromium
 # make check             lint, types and the tests that take neither ROS processes nor seconds: for the one who edits, about a minute
 # make lint              ruff and mypy
+# make coverage          which lines the tests reach, all but the slow ones; MARKS='not processes and not slow' for the quick ones alone
 # make test-matrix       the tests in every world: Pythons, ROS distributions, MediaPipes, LiteRT alone, the wheel; SESSIONS=...
 # make fuzz              look for inputs that break what reads images and settings, into .fuzz; SECONDS=600
 # make bench             how fast it is on this machine; PLOT=docs/performance.png draws it too
@@ -22,10 +23,12 @@ CAMERA ?=
 MINUTES ?= 60
 PLOT ?=
 WORKERS ?= 4
+MARKS ?= not slow
 RUN := .venv/bin/python
 # The Python of the .venv first, so that the one it was made with stays; then the one that most was tried with.
 FIND_PYTHON := for python in .venv/bin/python python3.11 python3.12 python3.10 python3.13 python3.14 python3; do \
 	$$python .ci/make_venv.py 2>/dev/null && echo $$python && exit; done; echo python3
+LINT := $(RUN) -m ruff check --quiet --config .ci/ruff.toml . && $(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
 SET_UP = @python="$${PYTHON:-$$($(FIND_PYTHON))}"; "$$python" .ci/make_venv.py
 
 # Hundreds of the tests' processes would compile the package again.
@@ -35,7 +38,7 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENT
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
 
-.PHONY: demo test check lint test-matrix fuzz bench pictures soak reference clean
+.PHONY: demo test check lint coverage test-matrix fuzz bench pictures soak reference clean
 
 demo:
 	$(SET_UP) demo
@@ -45,13 +48,23 @@ test:
 	$(SET_UP) demo test
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
 
-check: lint
-	@$(RUN) -m pytest -m 'not processes and not slow' -n 2 --dist loadscope $(TESTS)
+check:
+	$(SET_UP) demo test lint
+	@{ $(LINT); } & lint=$$!; $(RUN) -m pytest -m 'not processes and not slow' -n 2 --dist worksteal $(TESTS); tests=$$?; \
+		wait $$lint && exit $$tests
+
+coverage: export COVERAGE_RCFILE = $(CURDIR)/.ci/coverage.ini
+coverage: export COVERAGE_FILE = $(CURDIR)/.coverage/data
+coverage:
+	$(SET_UP) demo test coverage
+	@rm -rf .coverage && mkdir .coverage
+	@$(RUN) -m coverage run -m pytest -m '$(MARKS)' -n 2 --dist worksteal $(TESTS)
+	@$(RUN) -m coverage combine --quiet
+	@$(RUN) -m coverage report
 
 lint:
 	$(SET_UP) demo test lint
-	@$(RUN) -m ruff check --quiet --config .ci/ruff.toml .
-	@$(RUN) -m mypy --config-file .ci/mypy.ini -p self_segmentation
+	@$(LINT)
 
 test-matrix:
 	$(SET_UP) matrix
@@ -81,4 +94,4 @@ reference:
 	@$(RUN) -m self_segmentation.tools.policy > config/policy.xml.new && mv config/policy.xml.new config/policy.xml
 
 clean:
-	rm -rf .venv .nox build install log demo/output.mp4 demo/output.png
+	rm -rf .venv .nox .coverage build install log demo/output.mp4 demo/output.png

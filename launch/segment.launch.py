@@ -41,8 +41,8 @@ ARGUMENTS = {
     'namespace': Argument('', 'Namespace of all nodes.'),
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
     'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
-    'respawn': Argument('true', 'Whether camera and node are started again, after 2 s, when they fail: not when their arguments, '
-                                'settings or files are wrong.', BOOLEANS),
+    'respawn': Argument('true', 'Whether camera, node and viewer are started again, after 2 s, when they fail: not when their '
+                                'arguments, settings or files are wrong.', BOOLEANS),
     'viewer': Argument('rqt', 'rqt_image_view, a plain window, the studio (a web page), or none.',
                        words('rqt', 'window', 'web', 'none')),
     'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0 for all of this machine, with a token that is in the log.'),
@@ -58,11 +58,11 @@ def declarations() -> list:
             for name, (default, text) in {**own, **settings}.items()]
 
 
-def own_node(name: str, executable: str, respawn: bool, is_direct: bool, **more) -> list:
+def own_node(name: str, executable: str, respawn: bool, ends_launch: bool, **more) -> list:
     """
     Return what starts a node of this package: again after a failure that may pass, and never after one that cannot.
 
-    The latter ends the launch; where another launch file includes this one, that one's other nodes run on, and it is logged.
+    :param ends_launch: whether the latter ends the launch, or is logged while the other nodes run on.
     """
     last_line = ''
 
@@ -75,7 +75,7 @@ def own_node(name: str, executable: str, respawn: bool, is_direct: bool, **more)
         if context.is_shutdown or after.is_restarted:
             return []
         stay_down = EmitEvent(event=ShutdownProcess(process_matcher=matches_action(node)))  # launch would start it again
-        if after.reason and is_direct:
+        if after.reason and ends_launch:
             return [stay_down, *launching.ending(after.reason)]
         if after.reason:
             get_logger(PACKAGE).error(after.reason)
@@ -113,22 +113,25 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
                                         respawn_delay=RESPAWN_DELAY, additional_env=added, **common)]
 
 
-def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str) -> list:
-    """Return what starts the viewer, on the fully resolved topic: rqt ignores namespaces and remaps."""
+def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str, respawn: bool) -> list:
+    """
+    Return what starts the viewer, on the fully resolved topic: rqt ignores namespaces and remaps.
+
+    A viewer that cannot run ends nothing else.
+    """
     if viewer == 'none':
         return []
     if viewer == 'web':
-        return [Node(package=PACKAGE, executable='studio_node', name='studio', namespace=namespace, output='screen',
-                     parameters=[{'node': f'{namespace.rstrip("/")}/segmentation', 'host': host,
-                                  'port': int(port) if port.isdecimal() else port}])]
+        parameters = {'node': f'{namespace.rstrip("/")}/segmentation', 'host': host,
+                      'port': int(port) if port.isdecimal() else port}
+        return own_node('studio', 'studio_node', respawn, ends_launch=False, namespace=namespace, parameters=[parameters])
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return [LogInfo(msg=f'No viewer: there is no display. The picture is on {topic}.')]
     if viewer == 'rqt' and (problem := launching.find_program('rqt_image_view', 'rqt_image_view')):
         return [LogInfo(msg=f'No viewer: {problem}, or viewer:=window. The picture is on {topic}.')]
     if viewer == 'rqt':
         return [Node(package='rqt_image_view', executable='rqt_image_view', arguments=[topic], output='screen')]
-    return [Node(package=PACKAGE, executable='viewer_node', name='viewer', namespace=namespace, output='screen',
-                 remappings=[('image', topic)])]
+    return own_node('viewer', 'viewer_node', respawn, ends_launch=False, namespace=namespace, remappings=[('image', topic)])
 
 
 def setup(context: LaunchContext) -> list:
@@ -145,7 +148,7 @@ def actions(context: LaunchContext) -> list:
 
     :raises SettingsError: naming the arguments that are wrong.
     """
-    is_direct = launching.is_started_directly(PACKAGE, __file__)
+    is_direct = launching.is_started_directly(context, __file__)
     texts = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *TUNABLES)}
     if is_direct:
         launching.refuse_unknown(context.argv, texts)
@@ -173,7 +176,7 @@ def actions(context: LaunchContext) -> list:
                         common('camera')),
         *own_node('segmentation', 'segmentation_node', given['respawn'], is_direct, remappings=[('image_raw', topic)],
                   parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
-        *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port']),
+        *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port'], given['respawn']),
     ]
 
 

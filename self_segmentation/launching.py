@@ -11,8 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
-import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,14 +107,19 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
         raise SettingsError(problems)
 
 
-def is_started_directly(package: str, file: str | Path, command: Sequence[str] | None = None) -> bool:
+def is_started_directly(context: Any, file: str | Path) -> bool:
     """
-    Return whether ``ros2 launch`` was told to start this very file, by package and name or by path; else another includes it.
+    Return whether this very file is all that launch was told to start, as by ``ros2 launch``; else another one includes it.
 
-    :param command: the process's command line, ``sys.argv`` if None.
+    :param context: launch's own, while what it was told to start is visited.
     """
-    command, file = sys.argv if command is None else command, Path(file).resolve()
-    return (package, file.name) in zip(command, command[1:]) or any(Path(word).resolve() == file for word in command)
+    from launch.actions import IncludeLaunchDescription
+    from launch.events import IncludeLaunchDescription as Started
+
+    event = getattr(context.locals, 'event', None)  # none of this kind later on, as in a timer's actions
+    entities = event.launch_description.entities if isinstance(event, Started) else []
+    return [Path(each.launch_description_source.location).resolve() for each in entities
+            if isinstance(each, IncludeLaunchDescription)] == [Path(file).resolve()] and len(entities) == 1
 
 
 def find_file(text: str) -> Path:

@@ -70,8 +70,8 @@ class Pipeline(pipeline.Pipeline):
         :raises BackgroundError: the background image or video cannot be read.
         """
         if settings.runtime != self._read_for.runtime:
-            raise SettingsError({'runtime': f'runtime = {settings.runtime!r}: it is {self._read_for.runtime!r} since the pipeline was '
-                                            'made, and cannot change: make another pipeline'})
+            raise SettingsError({'runtime': f'runtime = {settings.runtime!r}: this pipeline was made with '
+                                            f'{self._read_for.runtime!r}, which cannot change: make another one'})
         is_named = not {'background.image', 'background.video'}.isdisjoint(named)
         if not is_named and all(getattr(settings, name) == getattr(self._read_for, name) for name in _FILES):
             return

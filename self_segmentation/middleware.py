@@ -6,26 +6,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
-import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 from .resources import share
 
 __all__ = ['PortWatch', 'advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers',
-           'lost_ports', 'ports_of', 'ports_taken', 'remove_shared_memory', 'shared_memory_of']
+           'lost_ports', 'ports_of']
 
 _OLD_VARIABLE, _NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 _KNOW_OLD_ONLY = ('humble', 'iron', 'jazzy')  # later ones warn of it
 _PORT_LOCK = re.compile(r'/dev/shm/(fast\w+_port\d+)_el')  # fastrtps up to Jazzy; the lock may be removed too
 _PORT_MAP = re.compile(r'/dev/shm/(fast\w+_port\d+)( \(deleted\))?$', re.MULTILINE)  # in /proc/PID/maps
-_LOCK_PATIENCE = 1.0  # seconds; a sender's test of a lock takes microseconds
-_LOCK_TEST = 0.01  # seconds
 _KEEP_BUFFERS = {'MALLOC_MMAP_THRESHOLD_': '1073741824', 'MALLOC_TRIM_THRESHOLD_': '1073741824', 'MALLOC_ARENA_MAX': '1'}
 _SECTION = 'see "No images arrive, or few" in the README'
 _ADVICE = {
@@ -109,36 +103,6 @@ def give_memory_back() -> None:
         malloc_trim(0)
 
 
-def shared_memory_of(process: int) -> set[Path]:
-    """
-    Return the shared memory in which Fast DDS holds the images of a process, and of those that it takes images from.
-
-    :param process: its number; nothing is returned when it has ended.
-    """
-    try:
-        maps = Path(f'/proc/{process}/maps').read_text(errors='replace')
-    except OSError:
-        return set()
-    return {Path(name) for name in re.findall(r'/dev/shm/fast(?:dds|rtps)_[0-9a-f]+$', maps, re.MULTILINE)}
-
-
-def remove_shared_memory(places: Iterable[Path]) -> list[Path]:
-    """
-    Remove and return what belongs to nobody who lives.
-
-    A process that is killed leaves what it had, 64 MiB, until the machine is started again or ``fastdds shm clean`` is called.
-    """
-    removed = []
-    for place in places:
-        lock = place.with_name(f'{place.name}_el')
-        with contextlib.suppress(OSError), lock.open() as file:  # somebody's who lives, or gone
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            place.unlink()
-            lock.unlink()
-            removed.append(place)
-    return removed
-
-
 def ports_of(process: int | None = None) -> set[str]:
     """
     Return the names of the ports in shared memory at which a process waits for messages: those that it has locked.
@@ -156,81 +120,39 @@ def ports_of(process: int | None = None) -> set[str]:
     return names
 
 
-def lost_ports(process: int | None = None) -> set[str]:
+def lost_ports() -> set[str]:
     """
-    Return which of :func:`ports_of` a process nobody else can find any more.
+    Return the ports at which this process waits, but which no other process can find any more.
 
-    Fast DDS can remove the file of a port while its reader opens it, or opens it again (docs/reliability.md). The process is
-    still discovered, for that goes by UDP, but no message of this machine reaches it.
-
-    :param process: its number; None: this one. Nothing is returned when it has ended, or where there is no /proc.
+    Fast DDS can remove the file of a port that is in use (docs/reliability.md). The process is still discovered, by UDP, but no
+    message of this machine reaches it. This only looks, in /proc; nothing is returned where there is none.
     """
     try:
-        maps = Path('/proc', str(process or 'self'), 'maps').read_text(errors='replace')  # takes 3 ms
+        maps = Path('/proc/self/maps').read_text(errors='replace')  # takes 3 ms
     except OSError:
         return set()
     found = _PORT_MAP.findall(maps)
     removed, there = ({name for name, is_removed in found if bool(is_removed) is wanted} for wanted in (True, False))
-    return ports_of(process) & removed - there  # who only sends to a port has its memory too, but keeps no lock
+    return ports_of() & removed - there  # who only sends to a port has its memory too, but keeps no lock
 
 
 class PortWatch:
     """
-    Looks now and then which ports are lost.
+    Checks now and then which ports are lost.
 
-    :param look: returns their names.
-    :param period: seconds between two looks.
-    :param suspect_period: likewise, after a look that found some.
+    :param find: returns the names of those that are lost now.
+    :param period: seconds between two checks.
+    :param suspect_period: seconds to the next check after one that found some.
     """
 
-    def __init__(self, look: Callable[[], set[str]] = lost_ports, period: float = 5.0, suspect_period: float = 1.0) -> None:
-        self._look, self._period, self._suspect_period = look, period, suspect_period
+    def __init__(self, find: Callable[[], set[str]] = lost_ports, period: float = 5.0, suspect_period: float = 1.0) -> None:
+        self._find, self._period, self._suspect_period = find, period, suspect_period
         self._due, self._suspects = 0.0, set[str]()
 
     def lost(self) -> set[str]:
-        """Return the ports that two looks in a row missed: Fast DDS may be about to open one again. Nothing between two looks."""
+        """Return the ports that two checks in a row missed: Fast DDS may just open one again. None between two checks."""
         if time.monotonic() < self._due:
             return set()
-        before, self._suspects = self._suspects, self._look()
+        before, self._suspects = self._suspects, self._find()
         self._due = time.monotonic() + (self._suspect_period if self._suspects else self._period)
         return before & self._suspects
-
-
-@contextlib.contextmanager
-def ports_taken(names: Iterable[str]) -> Iterator[None]:
-    """
-    Have Fast DDS take other ports in shared memory than these for a participant that is made meanwhile.
-
-    Whoever still has an old port's memory removes the file of the new one, which has the same name, when it lets go of it.
-    """
-    with contextlib.ExitStack() as held:
-        for name in names:
-            lock = Path('/dev/shm', f'{name}_el')
-            with contextlib.suppress(OSError):  # somebody's who lives
-                held.enter_context(_locked(lock))
-                held.callback(lock.unlink, missing_ok=True)
-        yield
-
-
-def _locked(lock: Path) -> IO[str]:
-    """
-    Return the open, locked file of a port that nobody reads.
-
-    Who sends to the port tests its lock: takes it for a moment, and removes its file after letting go.
-
-    :raises OSError: it is taken for longer.
-    """
-    end, pause = time.monotonic() + _LOCK_PATIENCE, threading.Event()  # that nobody sets
-    while True:
-        file = lock.open('a')
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            pause.wait(_LOCK_TEST)
-            if os.fstat(file.fileno()).st_nlink:  # it was not removed
-                return file
-        except BlockingIOError:
-            if time.monotonic() > end:
-                file.close()
-                raise
-            pause.wait(_LOCK_TEST)
-        file.close()

@@ -15,9 +15,9 @@ _OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as noh
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
-def note_signals(noted: list[int] | None = None) -> list[int]:
-    """Interrupt nothing from now on; return the list that signals are noted in, which may be given."""
-    noted = [] if noted is None else noted
+def note_signals() -> list[int]:
+    """Interrupt nothing from now on; return the list that signals are noted in."""
+    noted: list[int] = []
     handle_signals(lambda number, _frame: noted.append(number))
     return noted
 

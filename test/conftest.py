@@ -25,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import hypothesis
@@ -35,15 +34,10 @@ from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'test' / 'helpers')]
+from shared_memory import remove_shared_memory, shared_memory_of  # noqa: E402
+
 from self_segmentation.io.assets import load_assets  # noqa: E402
-from self_segmentation.middleware import (  # noqa: E402
-    PortWatch,
-    image_environment,
-    lost_ports,
-    ports_of,
-    remove_shared_memory,
-    shared_memory_of,
-)
+from self_segmentation.middleware import image_environment  # noqa: E402
 from self_segmentation.picture.backgrounds import BACKGROUNDS  # noqa: E402
 from self_segmentation.settings import Settings, read_yaml  # noqa: E402
 
@@ -52,8 +46,6 @@ HAS_ROS = importlib.util.find_spec('rclpy') is not None
 collect_ignore = [] if HAS_ROS else NEED_ROS
 
 PATIENCE = 120.0  # seconds for anything that is waited for: a loaded machine is slow, not wrong
-LOOK = 5.0  # seconds between two looks at the ports of the tests' own processes
-LOST = 'Fast DDS has lost, of a process of the tests,'
 HANGS = 600.0  # seconds after which a test hangs: what locks up within the middleware never comes back, nor lets Python run
 ASTRONAUT = ROOT / 'test' / 'data' / 'astronaut.png'
 EMPTY_ROOM = ROOT / 'demo' / 'background.jpg'
@@ -75,7 +67,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """
     Run a test: once more, with everything made anew, where it fails and starts processes or takes seconds.
 
-    A busy machine, or Fast DDS that loses a port of the tests' own processes, may make one fail; a line REPEATED says so.
+    A busy machine, or Fast DDS that loses a port of a process, may make one fail; a line REPEATED says so.
 
     A test that hangs ends its process and says where: it fails and the others go on.
     """
@@ -134,7 +126,8 @@ def surrounding(tmp_path_factory):
         patch.setenv('PYTHONPATH', str(ROOT), prepend=os.pathsep)  # to what a sourced setup file put there
         patch.setenv('PYTHONUNBUFFERED', '1')
         patch.setenv('ROS_DOMAIN_ID', str(domain))
-        patch.setenv('ROS_LOG_DIR', str(tmp_path_factory.mktemp('ros_log')))
+        patch.setenv('ROS_HOME', str(tmp_path_factory.mktemp('ros_home')))  # with the logs, and with what nodes keep
+        patch.delenv('ROS_LOG_DIR', raising=False)
         for name, value in image_environment(os.environ)[0].items():
             patch.setenv(name, value)
         scheduler = os.sched_getscheduler(0)
@@ -207,35 +200,12 @@ def area(mask: np.ndarray) -> float:
 
 
 def wait_until(condition: Callable[[], object], what: str, meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
-    """
-    Wait for a condition; fail and say what did not come.
-
-    Our nodes reconnect when Fast DDS has lost their port, which takes them a few seconds; the tests' own processes do not.
-    """
+    """Wait for a condition; fail and say what did not come."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        if lost := stand_ins_watch.lost():
-            pytest.fail(f'{LOST} {", ".join(sorted(lost))}: nobody could reach it (docs/reliability.md)')
         if time.monotonic() > end:
             pytest.fail(f'waited {PATIENCE:.0f} s for {what}')
         meanwhile()
-
-
-def lost_by_stand_ins() -> set[str]:
-    """The lost ports of this process, and of those that stand in a test for others than our nodes."""
-    return lost_ports().union(*(lost_ports(process) for process in Program.stand_ins))
-
-
-def lose_ports(process: int | None = None) -> set[str]:
-    """Remove the files of a process's ports in shared memory, as Fast DDS does by mistake, and return their names."""
-    ports = ports_of(process)
-    assert ports
-    for port in ports:
-        Path('/dev/shm', port).unlink(missing_ok=True)
-    return ports
-
-
-stand_ins_watch = PortWatch(lost_by_stand_ins, LOOK, LOOK)
 
 
 def unique(name: str) -> str:
@@ -250,15 +220,10 @@ class Program:
     _OF_FAST_DDS = re.compile(r'.*(\[rmw_fastrtps\w*\]: FASTRTPS_DEFAULT_PROFILES_FILE|'
                               r'Failed init_port fastdds_port\d+: open_and_lock_file failed).*\n')
 
-    stand_ins: ClassVar[set[int]] = set()  # the numbers of those that run a text of a test, and none of our nodes in it
-
     def __init__(self, module: str, *arguments: str, env: dict[str, str] | None = None, command: list[str] | None = None) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         command = [*map(str, command or [sys.executable, '-m', full_name(module)]), *map(str, arguments)]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=env)
-        _, runs_text, text = ' '.join(command).partition(f'{sys.executable} -c ')
-        if runs_text and 'self_segmentation.' not in text:
-            self.stand_ins.add(self.pid)
         self._shared_memory: set[Path] = set()  # that it may leave behind
 
     @property
@@ -292,7 +257,6 @@ class Program:
         except subprocess.TimeoutExpired:
             self.send(signal.SIGKILL)
             self._process.wait()
-        self.stand_ins.discard(self.pid)
         remove_shared_memory(self._shared_memory)
         self._said.close()
 

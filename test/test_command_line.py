@@ -32,8 +32,8 @@ def run(program_run):
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory, sample):
-    """Twenty frames of the sample with the person in them, and a frame rate of its own."""
-    return write_clip(tmp_path_factory.mktemp('clip') / 'clip.mp4', sample[60:60 + COUNT], FPS)
+    """Twenty frames of the sample with the person in them, at half its size, and a frame rate of its own."""
+    return write_clip(tmp_path_factory.mktemp('clip') / 'clip.mp4', [frame[::2, ::2] for frame in sample[60:60 + COUNT]], FPS)
 
 
 def read(path) -> np.ndarray:
@@ -97,9 +97,8 @@ def folder(tmp_path, sample, astronaut):
     """Pictures that a video's memory would mix up: somebody, nobody, somebody else."""
     folder = tmp_path / 'pictures'
     folder.mkdir()
-    for name, picture in (('a', astronaut), ('b', cv2.resize(sample[0], (512, 512))), ('c', cv2.resize(sample[80], (512, 512))),
-                          ('d', cv2.flip(astronaut, 1))):
-        cv2.imwrite(str(folder / f'{name}.png'), picture)
+    for name, picture in (('a', astronaut), ('b', sample[0]), ('c', sample[80]), ('d', cv2.flip(astronaut, 1))):
+        cv2.imwrite(str(folder / f'{name}.png'), cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA))
     return folder
 
 
@@ -133,13 +132,13 @@ def test_video_output_keeps_frame_count_and_rate(run, clip, tmp_path, sample):
     capture = cv2.VideoCapture(str(tmp_path / 'new' / 'out.mp4'))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(FPS, abs=0.01)
     frames = video_frames(tmp_path / 'new' / 'out.mp4')
-    assert len(frames) == COUNT == len(names(tmp_path / 'mask')) and {frame.shape for frame in frames} == {(480, 640, 3)}
+    assert len(frames) == COUNT == len(names(tmp_path / 'mask')) and {frame.shape for frame in frames} == {(240, 320, 3)}
     mask = read(tmp_path / 'mask' / f'{COUNT - 1:05d}.png')
     assert area(mask) > 0.1
-    away = cv2.erode(255 - mask, np.ones((31, 31), np.uint8)) > 0
+    away = cv2.erode(255 - mask, np.ones((15, 15), np.uint8)) > 0
     assert np.abs(frames[-1][away].astype(int) - (0, 255, 0)).mean() < 12
-    inside = cv2.erode(mask, np.ones((31, 31), np.uint8)) > 0
-    assert np.abs(frames[-1][inside].astype(int) - sample[60 + COUNT - 1][inside]).mean() < 12
+    inside = cv2.erode(mask, np.ones((15, 15), np.uint8)) > 0
+    assert np.abs(frames[-1][inside].astype(int) - sample[60 + COUNT - 1][::2, ::2][inside]).mean() < 12
 
 
 def test_reads_image_formats_by_extension_in_any_case(run, tmp_path, astronaut):
@@ -247,12 +246,14 @@ def program(*arguments, **more):
     return [sys.executable, '-m', 'self_segmentation', *map(str, arguments)], {'env': environment, **more}
 
 
+@pytest.mark.processes
 def test_explains_missing_display():
     command, more = program(ASTRONAUT)
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
     assert done.returncode == 1 and ('no display' in done.stderr or 'headless' in done.stderr) and 'Traceback' not in done.stderr
 
 
+@pytest.mark.processes
 def test_missing_display_is_no_news_where_output_is_written(tmp_path):
     command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
@@ -287,6 +288,7 @@ def test_signal_during_video_leaves_playable_video(start, tmp_path, number):
     assert masks - 1 <= len(video_frames(tmp_path / 'out.mp4')) <= masks + 1
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.parametrize('output', ['picture.png', 'picture.jpg', 'video.mp4'])
 def test_full_disk_exits_1_with_file_name(tmp_path, output):
@@ -295,6 +297,7 @@ def test_full_disk_exits_1_with_file_name(tmp_path, output):
     assert_fails(path, SAMPLE if output.endswith('.mp4') else ASTRONAUT)
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.parametrize('output', ['pictures', 'video.mp4'])
 def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
@@ -303,6 +306,7 @@ def test_disk_filling_up_exits_1_with_file_name(tmp_path, output):
     assert_fails(tmp_path / output, SAMPLE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_progress_bar_leaves_no_semaphore(tmp_path):
     """Where processes are not forked: the default from Python 3.14 on."""
@@ -323,6 +327,7 @@ def assert_fails(path: Path, source: Path, **more) -> None:
 
 # ---- files as people have them (what is in them: test/io)
 
+@pytest.mark.processes
 def test_unreachable_display_is_reported_and_output_written(tmp_path):
     command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
     more['env']['DISPLAY'] = ':7654'
@@ -461,6 +466,7 @@ def test_output_that_cannot_be_used_is_named(run, tmp_path, make, reason):
     assert code == 2 and f'--output {str(path)!r} cannot be used' in said and reason in said.lower(), said
 
 
+@pytest.mark.processes
 def test_full_disk_leaves_no_part_of_an_image(tmp_path):
     command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
     done = subprocess.run(command, capture_output=True, text=True, **more,
@@ -470,6 +476,7 @@ def test_full_disk_leaves_no_part_of_an_image(tmp_path):
 
 # ---- two programs, terminals that go, files that are no names
 
+@pytest.mark.processes
 def test_terminal_that_is_closed_leaves_playable_video(tmp_path):
     command, more = program(SAMPLE, '--output', tmp_path / 'out.mp4', '--mask', tmp_path / 'mask', *SLOW)
     process, terminal = pty.fork()
@@ -521,6 +528,7 @@ def test_programs_may_write_single_pictures_to_one_folder(run, tmp_path):
     os.close(another)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize('redirection', ['2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
 def test_needs_no_stderr(tmp_path, clip, redirection):
     command, more = program(clip, '--output', tmp_path / 'out.mp4')
@@ -530,6 +538,7 @@ def test_needs_no_stderr(tmp_path, clip, redirection):
     assert len(video_frames(tmp_path / 'out.mp4')) == COUNT
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize('redirection', ['2>&-', '2>/dev/full', '2> >(exit)'])
 def test_goes_on_when_its_lines_cannot_be_written(tmp_path, folder, redirection):
     (folder / 'a.png').write_text('no picture')
@@ -548,21 +557,24 @@ def test_name_that_is_too_long_stops_one_picture(run, folder, tmp_path):
 
 @pytest.fixture(scope='module')
 def talk(tmp_path_factory, sample):
-    """A video with sound and with its index at the end, which takes going back and forth to read."""
+    """A video with sound and its index at the end, which takes going back and forth to read; beside it what becomes of it."""
     from media import write_video
     frames = [frame[..., ::-1].copy() for frame in sample[60:70]]
-    return write_video(tmp_path_factory.mktemp('talk') / 'talk.mp4', frames, sound='aac')
+    talk = write_video(tmp_path_factory.mktemp('talk') / 'talk.mp4', frames, sound='aac')
+    command, more = program(talk, '--output', talk.with_name('as file.mp4'))
+    subprocess.run(command, check=True, **more)
+    return talk
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize('way', ['"$@" /dev/stdin < "$FILE"', 'cat "$FILE" | "$@" /dev/stdin', '"$@" <(cat "$FILE")',
                                  '"$@" /dev/fd/7 7< "$FILE"'])
-def test_reads_video_of_stdin_as_any_file(run, tmp_path, talk, way):
-    assert run(talk, '--output', tmp_path / 'as file.mp4')[0] == 0
+def test_reads_video_of_stdin_as_any_file(tmp_path, talk, way):
     command, more = program('--output', tmp_path / 'out.mp4')
     more['env']['FILE'] = str(talk)
     done = subprocess.run(['bash', '-c', way, 'bash', *command], capture_output=True, text=True, **more)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / 'out.mp4').read_bytes() == (tmp_path / 'as file.mp4').read_bytes()  # not mirrored, with sound
+    assert (tmp_path / 'out.mp4').read_bytes() == talk.with_name('as file.mp4').read_bytes()  # not mirrored, with sound
 
 
 def test_signal_ends_program_that_reads_a_pipe_without_end(start, tmp_path):
@@ -603,6 +615,7 @@ def test_raw_photograph_is_refused_and_stops_no_folder(run, folder, tmp_path):
     assert code == 2 and 'b.CR2' in said and 'raw photograph' in said and not (tmp_path / 'out.png').exists()
 
 
+@pytest.mark.processes
 def test_camera_that_is_slower_than_it_says_gives_film_of_its_own_length(tmp_path):
     """Forty frames at 20 Hz from one that says 60 Hz."""
     code = """

@@ -18,7 +18,6 @@ import pytest
 import yaml
 from conftest import ASTRONAUT, EMPTY_ROOM, ROOT
 
-import self_segmentation
 from self_segmentation.settings import TUNABLES, Settings
 
 DOCUMENTS = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'models').glob('*.md'))]
@@ -62,51 +61,52 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=shown)
-def test_links_lead_to_files_and_headings(path):
-    for target in re.findall(r'\]\(([^)\s]+)\)', read(path)):
-        if '://' not in target:
-            file, _, heading = target.partition('#')
-            linked = path.parent / file if file else path
-            assert linked.exists(), target
-            assert not heading or heading in anchors(linked), target
+def test_links_lead_to_files_and_headings():
+    links = [(path, target) for path in DOCUMENTS for target in re.findall(r'\]\(([^)\s]+)\)', read(path)) if '://' not in target]
+
+    def leads_nowhere(path: Path, target: str) -> bool:
+        file, _, heading = target.partition('#')
+        linked = path.parent / file if file else path
+        return not linked.exists() or bool(heading) and heading not in anchors(linked)
+
+    assert len(links) > 50
+    assert not [(shown(path), target) for path, target in links if leads_nowhere(path, target)]
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=shown)
-def test_code_in_a_line_ends_in_it(path):
+def test_code_in_a_line_ends_in_it():
     """The tests below do not see it otherwise."""
-    text = re.sub(r'^(```|~~~).*?^\1', '', read(path), flags=re.DOTALL | re.MULTILINE)
-    assert not [line for line in text.splitlines() if line.count('`') % 2]
+    outside = [(shown(path), re.sub(r'^(```|~~~).*?^\1', '', read(path), flags=re.DOTALL | re.MULTILINE)) for path in DOCUMENTS]
+    assert not [(name, line) for name, text in outside for line in text.splitlines() if line.count('`') % 2]
 
 
-@pytest.mark.parametrize('path', [*DOCUMENTS, *ELSEWHERE], ids=shown)
-def test_named_files_exist(path):
-    named = set(re.findall(rf'(?<![\w./~-])(?:src/self_segmentation/)?((?:{FOLDERS})/[\w./*-]*[\w*])', code(path)))
-    missing = {name for name in named - MADE if not list(ROOT.glob(name)) and not list((ROOT / 'self_segmentation').glob(name))}
-    assert not missing
-    if path.name == 'Dockerfile':
-        copied = ' '.join(re.findall(r'^COPY (.*) \S+$', read(path), re.MULTILINE)).split()
-        assert copied and all((ROOT / name).exists() for name in copied)
+def found_in_code(pattern: str) -> set[tuple[str, str]]:
+    """What a pattern finds in the code of all documents and of what runs elsewhere, each with its file; there is some."""
+    found = {(shown(path), each) for path in (*DOCUMENTS, *ELSEWHERE) for each in re.findall(pattern, code(path), re.MULTILINE)}
+    assert found, pattern
+    return found
 
 
-@pytest.mark.parametrize('path', [*DOCUMENTS, *ELSEWHERE], ids=shown)
-def test_named_targets_programs_and_arguments_exist(path):
-    text = code(path)
+def test_named_files_exist():
+    named = found_in_code(rf'(?<![\w./~-])(?:src/self_segmentation/)?((?:{FOLDERS})/[\w./*-]*[\w*])')
+    assert not {each for each in named if each[1] not in MADE and not list(ROOT.glob(each[1]))
+                and not list((ROOT / 'self_segmentation').glob(each[1]))}
+    copied = ' '.join(re.findall(r'^COPY (.*) \S+$', read(ROOT / 'Dockerfile'), re.MULTILINE)).split()
+    assert copied and all((ROOT / name).exists() for name in copied)
+
+
+def test_named_targets_programs_and_arguments_exist():
     targets = set(re.findall(r'^\.PHONY: (.*)$', read(ROOT / 'Makefile'), re.MULTILINE)[0].split())
-    assert set(re.findall(r'(?:^|[\s&;])make ([a-z][\w-]*)', text)) <= targets
-    setup = read(ROOT / 'setup.py')
-    programs = set(re.findall(r'ros2 run self_segmentation (\w+)', text))
-    assert all(f'{program} = ' in setup for program in programs), programs
-    for module in re.findall(r'python3 -m (self_segmentation[\w.]*)', text):
+    assert not {each for each in found_in_code(r'(?:^|[\s&;])make ([a-z][\w-]*)') if each[1] not in targets}
+    setup, launch = read(ROOT / 'setup.py'), read(ROOT / 'launch' / 'segment.launch.py')
+    assert not {each for each in found_in_code(r'ros2 run self_segmentation (\w+)') if f'{each[1]} = ' not in setup}
+    for name, module in found_in_code(r'python3 -m (self_segmentation[\w.]*)'):
         place = ROOT.joinpath(*module.split('.'))
-        assert place.with_suffix('.py').exists() or (place / '__main__.py').exists(), module
-    launch = read(ROOT / 'launch' / 'segment.launch.py')
-    for file, arguments in re.findall(r'ros2 launch self_segmentation (\S+)(.*)', text):
-        assert list((ROOT / 'launch').rglob(file)), file
-        for name in re.findall(r'([\w.]+):=', arguments):
-            assert name in TUNABLES or f"    '{name}': Argument(" in launch, name
-    for script in re.findall(r'(?<!\S)(\.ci/\w+)(?!\S)', text):
-        assert os.access(ROOT / script, os.X_OK), script
+        assert place.with_suffix('.py').exists() or (place / '__main__.py').exists(), (name, module)
+    for name, (file, arguments) in found_in_code(r'ros2 launch self_segmentation (\S+)(.*)'):
+        assert list((ROOT / 'launch').rglob(file)), (name, file)
+        for argument in re.findall(r'([\w.]+):=', arguments):
+            assert argument in TUNABLES or f"    '{argument}': Argument(" in launch, (name, argument)
+    assert not {each for each in found_in_code(r'(?<!\S)(\.ci/\w+)(?!\S)') if not os.access(ROOT / each[1], os.X_OK)}
 
 
 def test_containers_start_installed_programs_and_keep_what_they_save():
@@ -179,7 +179,7 @@ RUN = {
     'python3 -m self_segmentation bags/ --workers 2 --resume --output new/': ['new'],
 }
 EXCUSED = {
-    r'make (demo|lint|test|check)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
+    r'make (demo|lint|test|check|coverage)\b': 'sets up what runs this test; test_ctrl_c_ends_demo_and_its_nodes runs the demo',
     r'self_segmentation 0': 'needs a camera and a display; test_camera_node has a camera of its own',
     r'python3 cutout\.py': 'test_python_example_cuts_people_out runs it',
     r'(source|export|for|done)\b': 'prepares the shell for the commands beside it',

@@ -35,11 +35,11 @@ WITH_SPACES = {f"rtsp://admin:it's {SECRET} @cam/live": 'rtsp://admin:***@cam/li
 
 
 @pytest.mark.parametrize('address, left', ADDRESSES.items())
-@pytest.mark.parametrize('text', ['{}', 'stream {} cannot be opened', "(stream '{}': is it right?)", 'video_device:={}',
-                                  '[tcp @ 0x55] Connection to {} failed: Connection refused', '{0} and {0}', 'a\n"{}"\nb'])
-def test_passwords_of_addresses_are_masked(text, address, left):
-    assert masked(text.format(address)) == text.format(left)
-    assert masked(masked(text.format(address))) == text.format(left)
+def test_passwords_of_addresses_are_masked(address, left):
+    for text in ('{}', 'stream {} cannot be opened', "(stream '{}': is it right?)", 'video_device:={}',
+                 '[tcp @ 0x55] Connection to {} failed: Connection refused', '{0} and {0}', 'a\n"{}"\nb'):
+        assert masked(text.format(address)) == text.format(left)
+        assert masked(masked(text.format(address))) == text.format(left)
 
 
 @pytest.mark.parametrize('address, left', {**ADDRESSES, **WITH_SPACES}.items())

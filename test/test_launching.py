@@ -34,6 +34,7 @@ from self_segmentation.settings import BOOLEANS, TUNABLES
 
 LAUNCH_FILE = ROOT / 'launch' / 'segment.launch.py'
 EXAMPLES = ROOT / 'launch' / 'examples'
+LAUNCH_FILES = sorted((ROOT / 'launch').rglob('*.launch.py'))
 ARGUMENTS = {'camera': Argument('usb_cam', '', words('usb_cam', 'none')), 'use_sim_time': Argument('', '', BOOLEANS),
              'image_topic': Argument('image_raw', '')}
 
@@ -70,17 +71,6 @@ def test_misspelt_launch_argument_suggests_nearest():
     refuse_unknown(['threshold:=0.3', 'launch-prefix:=gdb', 'background.color:=1,2,3'], TUNABLES)
     with pytest.raises(SettingsError, match='thresold is not an argument .* did you mean threshold'):
         refuse_unknown(['thresold:=0.3'], TUNABLES)
-
-
-@pytest.mark.parametrize('command, is_direct', [
-    (['ros2', 'launch', 'self_segmentation', 'segment.launch.py', 'camera:=none'], True),
-    (['ros2', 'launch', '-d', 'self_segmentation', 'segment.launch.py'], True),
-    (['ros2', 'launch', str(LAUNCH_FILE)], True),
-    (['ros2', 'launch', 'my_robot', 'segment.launch.py'], False),
-    (['ros2', 'launch', 'my_robot', 'robot.launch.py', 'camera:=front'], False),
-    (['pytest'], False)])
-def test_detects_launch_file_started_directly(command, is_direct):
-    assert is_started_directly('self_segmentation', LAUNCH_FILE, command) == is_direct
 
 
 def test_finds_parameter_file_here_or_in_share(tmp_path, monkeypatch):
@@ -158,10 +148,11 @@ def test_readme_names_only_known_launch_arguments():
     assert set(table) == own_arguments().keys()
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'launch').rglob('*.launch.py')), ids=lambda path: path.name)
-def test_launch_file_sets_nothing_for_others(path):
-    used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))) if isinstance(node, ast.Name)}
-    assert not used & {'SetEnvironmentVariable', 'AppendEnvironmentVariable', 'SetParameter', 'SetLaunchConfiguration'}
+def test_launch_files_set_nothing_for_others():
+    used = {(path.name, node.id) for path in LAUNCH_FILES for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+            if isinstance(node, ast.Name)}
+    names = {'SetEnvironmentVariable', 'AppendEnvironmentVariable', 'SetParameter', 'SetLaunchConfiguration'}
+    assert used and not {each for each in used if each[1] in names}
 
 
 # ---- programs: whether they are there, and what follows their end
@@ -275,17 +266,39 @@ def reason_of(actions: list) -> str:
     return ''
 
 
-def context(module, **arguments) -> types.SimpleNamespace:
+def started_with(*files: Path) -> types.SimpleNamespace:
+    """The event by which launch visits the files that it was told to start."""
+    entities = [sys.modules['launch.actions'].IncludeLaunchDescription() for _ in files]
+    for entity, file in zip(entities, files):
+        entity.launch_description_source = types.SimpleNamespace(location=str(file))
+    event = sys.modules['launch.events'].IncludeLaunchDescription()
+    event.launch_description = types.SimpleNamespace(entities=entities)
+    return types.SimpleNamespace(event=event)
+
+
+def context(module, files: tuple[Path, ...] = (LAUNCH_FILE,), **arguments) -> types.SimpleNamespace:
     texts = {**{name: each.default for name, each in module.ARGUMENTS.items()}, **dict.fromkeys(TUNABLES, ''), 'viewer': 'none',
              **arguments}
     return types.SimpleNamespace(texts=texts, argv=[f'{name}:={text}' for name, text in arguments.items()], environment={},
-                                 launch_configurations={}, is_shutdown=False)
+                                 launch_configurations={}, is_shutdown=False, locals=started_with(*files))
 
 
 @pytest.fixture
-def segment(load, prefix, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'self_segmentation', 'segment.launch.py'])
+def segment(load, prefix):
     return load(LAUNCH_FILE)
+
+
+@pytest.mark.parametrize('files, is_direct', [
+    ([LAUNCH_FILE], True), ([LAUNCH_FILE.parent / '..' / 'launch' / LAUNCH_FILE.name], True),
+    ([EXAMPLES / LAUNCH_FILE.name], False), ([LAUNCH_FILE, EXAMPLES / 'two_cameras.launch.py'], False)])
+def test_launch_file_is_started_directly_where_launch_was_told_to_start_nothing_else(segment, files, is_direct):
+    assert is_started_directly(context(segment, files), LAUNCH_FILE) == is_direct
+
+
+def test_launch_file_that_is_included_later_is_not_started_directly(segment):
+    later = types.SimpleNamespace(locals=types.SimpleNamespace(event=sys.modules['launch.events'].TimerEvent()))
+    assert not is_started_directly(later, LAUNCH_FILE)
+    assert not is_started_directly(types.SimpleNamespace(locals=types.SimpleNamespace()), LAUNCH_FILE)
 
 
 def node_of(actions: list, name: str) -> Action:
@@ -327,23 +340,39 @@ def after(segment, actions: list, name: str, code: int, line: str = '', **state)
     return node.named['on_exit'](types.SimpleNamespace(returncode=code), types.SimpleNamespace(is_shutdown=False, **state))
 
 
-@pytest.mark.parametrize('name', ['camera', 'segmentation'])
-def test_exit_code_decides_between_respawn_and_end(segment, name):
-    actions = segment.setup(context(segment, camera='opencv'))
+VIEWERS = {'studio': 'web', 'viewer': 'window'}  # node, and the argument that starts it
+
+
+@pytest.mark.parametrize('name', ['camera', 'segmentation', *VIEWERS])
+def test_node_is_started_again_after_failure_that_may_pass_alone(segment, monkeypatch, name):
+    monkeypatch.setenv('DISPLAY', ':99')
+    actions = segment.setup(context(segment, camera='opencv', viewer=VIEWERS.get(name, 'none')))
     node = node_of(actions, name)
     assert node.named['respawn'] is True and node.named['respawn_delay'] == 2.0
     for code in (1, -9):
         assert after(segment, actions, name, code) == []  # launch starts it again
     [stay_down] = after(segment, actions, name, 0)
     assert type(stay_down.named['event']).__name__ == 'ShutdownProcess'
+
+
+@pytest.mark.parametrize('name, viewer', VIEWERS.items())
+def test_viewer_that_would_fail_again_leaves_other_nodes_running(segment, monkeypatch, name, viewer):
+    monkeypatch.setenv('DISPLAY', ':99')
+    actions = segment.setup(context(segment, viewer=viewer, camera='none'))
+    [stay_down] = after(segment, actions, name, 2, 'aiohttp is not installed')
+    assert type(stay_down.named['event']).__name__ == 'ShutdownProcess' and 'aiohttp is not installed' in segment.errors[0]
+
+
+@pytest.mark.parametrize('name', ['camera', 'segmentation'])
+def test_exit_code_2_ends_launch_with_reason(segment, name):
+    actions = segment.setup(context(segment, camera='opencv'))
     ended = after(segment, actions, name, 2, 'clip.mp4 does not exist')
     assert kinds(ended) == ['EmitEvent', 'RegisterEventHandler', 'EmitEvent']
     assert f'{name} ended with exit code 2' in reason_of(ended) and 'clip.mp4 does not exist' in reason_of(ended)
 
 
-def test_exit_code_2_leaves_nodes_of_including_launch_file_alone(segment, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'my_robot', 'robot.launch.py'])
-    actions = segment.setup(context(segment, camera='opencv'))
+def test_exit_code_2_leaves_nodes_of_including_launch_file_alone(segment):
+    actions = segment.setup(context(segment, (EXAMPLES / 'two_cameras.launch.py',), camera='opencv'))
     [stay_down] = after(segment, actions, 'camera', 2, 'clip.mp4 does not exist')
     assert type(stay_down.named['event']).__name__ == 'ShutdownProcess'
     [error] = segment.errors
@@ -365,9 +394,9 @@ def test_lifecycle_example_without_nav2_starts_nothing(load, prefix):
     assert kinds(description.arguments[0]) == ['IncludeLaunchDescription', 'Node']
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'launch').rglob('*.launch.py')), ids=lambda path: path.name)
-def test_launch_file_looks_for_foreign_programs_first(path):
+def test_launch_files_look_for_foreign_programs_first():
     """Launch gives up on a program that is not there, and what it started before runs on without a parent."""
-    text = path.read_text(encoding='utf-8')
-    foreign = set(re.findall(r"package='(\w+)'", text)) - {'self_segmentation'}
-    assert all(f"find_program('{package}'" in text for package in foreign), foreign
+    texts = {path.name: path.read_text(encoding='utf-8') for path in LAUNCH_FILES}
+    foreign = {(name, package) for name, text in texts.items() for package in re.findall(r"package='(\w+)'", text)
+               if package != 'self_segmentation'}
+    assert foreign and not {(name, package) for name, package in foreign if f"find_program('{package}'" not in texts[name]}

@@ -1,27 +1,16 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-import fcntl
 import mmap
 import os
 import subprocess
 import sys
-import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from conftest import HAS_ROS, ROOT
 
-from self_segmentation import middleware
-from self_segmentation.middleware import (
-    advice,
-    fast_dds_environment,
-    image_environment,
-    lost_ports,
-    ports_taken,
-    remove_shared_memory,
-    shared_memory_of,
-)
+from self_segmentation.middleware import PortWatch, advice, fast_dds_environment, image_environment, lost_ports
 
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 PROFILE = ROOT / 'config' / 'fastdds.xml'
@@ -175,66 +164,13 @@ def test_lost_ports_are_those_whose_file_is_not_the_one_in_use():
         lock.unlink()
 
 
-def test_port_is_taken_when_sender_has_tested_its_lock(monkeypatch):
-    """As Fast DDS tests it: it makes the lock's file, takes the lock for a moment, and removes the file."""
-    monkeypatch.setattr(middleware, '_LOCK_PATIENCE', 60)
-    lock, over, taken = Path('/dev/shm', f'fastdds_port{os.getpid() + 200000}_el'), threading.Event(), threading.Event()
-
-    def take() -> None:
-        with ports_taken([lock.name.removesuffix('_el')]):
-            taken.set()
-            over.wait()
-
-    taking = threading.Thread(target=take)
-    try:
-        with lock.open('a') as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            taking.start()
-            assert not taken.wait(0.1)
-            lock.unlink()
-        assert taken.wait(60)
-        with lock.open() as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    finally:
-        over.set()
-        taking.join()
-    assert not lock.exists()
+def test_port_is_lost_when_two_checks_in_a_row_miss_it():
+    checks = iter([{'a'}, {'b'}, {'a', 'b'}, {'a'}, set()])
+    watch = PortWatch(lambda: next(checks), 0, 0)
+    assert [watch.lost() for _ in range(5)] == [set(), set(), {'b'}, {'a'}, set()]
 
 
-def test_port_is_taken_when_sender_removes_its_lock_meanwhile(monkeypatch):
-    lock, flock = Path('/dev/shm', f'fastdds_port{os.getpid() + 200000}_el'), fcntl.flock
-    tries = []
-
-    def removed_at_first(file, operation: int) -> None:
-        tries.append(operation)
-        if len(tries) == 1:
-            lock.unlink()
-        flock(file, operation)
-
-    monkeypatch.setattr(fcntl, 'flock', removed_at_first)
-    with ports_taken([lock.name.removesuffix('_el')]), lock.open() as file, pytest.raises(BlockingIOError):
-        flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert len(tries) == 2 and not lock.exists()
-
-
-def test_port_of_somebody_who_lives_is_left_to_him():
-    name = f'fastdds_port{os.getpid() + 300000}'
-    lock = Path('/dev/shm', f'{name}_el')
-    with lock.open('a') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with ports_taken([name]):
-            pass
-        assert lock.exists()
-    lock.unlink()
-
-
-@pytest.mark.parametrize('prefix', ['fastdds', 'fastrtps'])  # fastrtps up to Jazzy
-def test_shared_memory_of_process_is_found_and_removed_once_nobody_locks_it(prefix):
-    place = Path('/dev/shm', f'{prefix}_{os.getpid():016x}')
-    lock = place.with_name(f'{place.name}_el')
-    place.write_bytes(bytes(100))
-    with place.open('r+b') as file, mmap.mmap(file.fileno(), 100), lock.open('a') as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        assert place in shared_memory_of(os.getpid())
-        assert remove_shared_memory([place]) == [] and place.exists()
-    assert remove_shared_memory([place]) == [place] and not place.exists() and not lock.exists()
+def test_ports_are_checked_once_in_a_period():
+    checks = iter([{'a'}])
+    watch = PortWatch(lambda: next(checks), 3600, 3600)
+    assert watch.lost() == watch.lost() == set()

@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 import math
+import re
 
 import pytest
+from conftest import ROOT
 
 from self_segmentation.errors import SettingsError
 from self_segmentation.settings import LOOKS, TUNABLES, Settings, look_file, no_section_for, read_yaml, unknown_name
@@ -275,3 +277,13 @@ def test_looks_are_files_of_settings(look):
     assert (settings.replace, settings.background_type) == {
         'meeting': ('background', 'blur'), 'privacy': ('people', 'color'), 'cutout': ('background', 'transparent'),
     }.get(look, ('background', 'color'))
+
+
+def test_every_setting_is_set_by_name_in_a_test():
+    sources = ''.join(path.read_text(encoding='utf-8') for path in (ROOT / 'test').rglob('test_*.py'))
+
+    def is_set(name: str, attribute: str) -> bool:
+        keywords = [f'{before}{each}=' for before in ' (' for each in (name.replace('.', '__'), attribute)]
+        return any(way in sources for way in (f"'{name}': ", f"'--{re.sub('[._]', '-', name)}'", *keywords))
+
+    assert not [name for name, tunable in TUNABLES.items() if not is_set(name, tunable.attribute)]

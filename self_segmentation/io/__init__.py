@@ -4,5 +4,5 @@
 Cameras, videos, images, model files and windows: what the pipeline needs from outside, and where its results go. No ROS.
 
 Others use :func:`~.sources.open_source`, the writers, the recordings, :class:`~.window.Window` and
-:func:`~.assets.make_pipeline`.
+:func:`~.assets.load_assets`.
 """

@@ -11,7 +11,6 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -30,7 +28,7 @@ from ..io.decoding import MAX_SIDE
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from .camera_info import read_camera_info
-from .lifetime import Reconnecting, log_library_lines, run
+from .lifetime import log_library_lines, run
 from .messages import ImageWriter
 from .parameters import fixed_parameter, wrong_qos_named
 
@@ -41,18 +39,16 @@ _IMAGES_FPS = 10.0
 _LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
 
 
-class CameraNode(Reconnecting, Node):
+class CameraNode(Node):
     """
     Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera, a video, a stream, an image or a folder of images.
 
     Where there is a calibration ``camera_info`` (sensor_msgs/CameraInfo) comes beside it. A camera that went away is opened
     again; a file that is not looped ends the node.
-
-    :param parameters: override those of the command line.
     """
 
-    def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
-        super().__init__('camera', parameter_overrides=[*parameters])
+    def __init__(self) -> None:
+        super().__init__('camera')
         log_library_lines(self)
         self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self._thread: threading.Thread | None = None

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How each node's process starts, ends, and reconnects where Fast DDS has lost it.
+How each node's process starts and ends.
 
 It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
-those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not
-end it: other nodes may send anything.
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes may send anything.
+A process that no message reaches any more exits with 1, so that it is started again.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
 from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from ..io.library_lines import LOGGER as LIBRARY_LOGGER
-from ..middleware import PortWatch, fast_dds_environment, give_memory_back, ports_taken
+from ..middleware import PortWatch, fast_dds_environment, give_memory_back
 from ..settings import load_yaml, no_section_for
 from ..signals import ignore_signals, note_signals
 from .parameters import given_at_start, report_unknown
 
-__all__ = ['STEADY', 'Reconnecting', 'log_failure', 'log_library_lines', 'run']
+__all__ = ['STEADY', 'log_failure', 'log_library_lines', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
@@ -76,63 +76,41 @@ _PARAMETER_FILE = re.compile(r"'--params-file (.*?)'\. Error")
 _NO_REASON = 'error not set'
 
 
-class Reconnecting:
-    """
-    A node that joins the graph anew where Fast DDS has lost a port of its process.
-
-    See :func:`~self_segmentation.middleware.lost_ports`.
-    Its class takes ``parameters``, which override those of the command line, and what :meth:`hand_over` returns.
-    """
-
-    def hand_over(self) -> dict[str, Any] | None:
-        """Return with which keyword arguments, besides ``parameters``, its successor is made; None: it stays as it is."""
-        return {}
-
-
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin a node until it is told to end.
 
-    An unexpected exception in any thread is logged with its traceback and ends the node with exit code 1.
+    An unexpected exception in any thread, or a lost port (:func:`~self_segmentation.middleware.lost_ports`), is logged and ends
+    the node with exit code 1.
 
     :param make_node: makes the node; it may raise SelfSegmentationError. A node that ends by itself sets its attribute
-        ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0; see also :class:`Reconnecting`.
+        ``ending``, a threading.Event, and before that ``exit_code`` where it is not 0.
     :param args: command line, ``sys.argv`` if None.
     :returns: the process's exit code.
     """
-    told: list[int] = []
     # Without quotes a colour such as #008000 is a comment in ROS's YAML.
     args = [_COLOR_ARGUMENT.sub(r"\1'\2'", each) for each in (sys.argv if args is None else args)]
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
-
-    def make_first() -> Node:
-        node = make_node()
-        report_unknown(node)
-        _report_unused_files(node, args)
-        return node
-
-    successor: Callable[[], Node] | None = make_first
-    code: int = ExitCode.DONE
     try:
-        while successor is not None and not told:
-            code, successor = _take_part(successor, args, told)
-        return code
+        return _spin(make_node, args)
     finally:
         ignore_signals()
 
 
-def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) -> tuple[int, Callable[[], Node] | None]:
-    """Spin a node until it ends or has to reconnect; return the exit code, and what makes its successor."""
-    note_signals(told)  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
+def _spin(make_node: Callable[[], Node], args: list[str]) -> int:
+    """Make a node, spin it until it ends, and free it; return the exit code."""
+    told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
     node: Node | None = None
-    successor: Callable[[], Node] | None = None
     executor: SingleThreadedExecutor | None = None
     failed_threads = _log_failing_threads()
+    lost_ports = set[str]()
     try:
         _start_ros(args)
         if told:
-            return ExitCode.DONE, None
+            return ExitCode.DONE
         node = make_node()
+        report_unknown(node)
+        _report_unused_files(node, args)
         _guard_services(node)
         # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
         node.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
@@ -140,18 +118,20 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
         with _woken_by_signals(executor):
-            while not told and not ending.is_set() and not failed_threads and successor is None:
+            while not (told or ending.is_set() or failed_threads or (lost_ports := watch.lost())):
                 _serve(executor, node)
-                if (lost := watch.lost()) and not ending.is_set():
-                    successor = _successor(node, lost)
+        if lost_ports:
+            node.get_logger().fatal(
+                f'Fast DDS has lost {", ".join(sorted(lost_ports))} in /dev/shm: no message of this machine reaches the node. It '
+                'ends with exit code 1 to be started again: the launch file does so (respawn; docs/reliability.md)')
     except SelfSegmentationError as error:
         print(error, file=sys.stderr)
-        return error.exit_code, None
+        return error.exit_code
     except (ParameterException, NameValidationException) as error:
         print(masked(str(error)), file=sys.stderr)
-        return ExitCode.WILL_FAIL_AGAIN, None
+        return ExitCode.WILL_FAIL_AGAIN
     finally:
-        code = ExitCode.FAILED if failed_threads else getattr(node, 'exit_code', ExitCode.DONE)
+        code = ExitCode.FAILED if failed_threads or lost_ports else getattr(node, 'exit_code', ExitCode.DONE)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
         signal.alarm(_END_PATIENCE)
         # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
@@ -163,7 +143,7 @@ def _take_part(make_node: Callable[[], Node], args: list[str], told: list[int]) 
         gc.collect()
         rclpy.try_shutdown()
         signal.alarm(0)
-    return code, successor
+    return code
 
 
 def _serve(executor: Executor, node: Node) -> None:
@@ -256,23 +236,6 @@ def _woken_by_signals(executor: Executor) -> Iterator[None]:
         os.close(reader)
 
 
-def _successor(node: Node, lost: set[str]) -> Callable[[], Node] | None:
-    """Return what makes the node that takes the place of one that lost ports; None for one that stays as it is."""
-    kept = node.hand_over() if isinstance(node, Reconnecting) else None
-    if kept is None:
-        return None
-    make_node: Callable[..., Node] = type(node)
-    parameters = [*node.get_parameters_by_prefix('').values()]
-    node.get_logger().error(f'no message of this machine reaches the node: Fast DDS has lost its {", ".join(sorted(lost))} in '
-                            '/dev/shm (docs/reliability.md); it reconnects, with the parameters it has')
-
-    def make() -> Node:
-        with ports_taken(lost):
-            return make_node(parameters=parameters, **kept)
-
-    return make
-
-
 class _RosHandler(logging.Handler):
     """Logs warnings as a node's, and the rest at the level DEBUG."""
 
@@ -291,10 +254,7 @@ class _RosHandler(logging.Handler):
 def log_library_lines(node: Node) -> None:
     """Have a node log what the package warns of, and, at the level DEBUG, what libraries write by themselves."""
     LIBRARY_LOGGER.setLevel(logging.DEBUG)
-    logger = logging.getLogger('self_segmentation')
-    for handler in [each for each in logger.handlers if isinstance(each, _RosHandler)]:
-        logger.removeHandler(handler)  # of a node whose place this one takes
-    logger.addHandler(_RosHandler(node))
+    logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 
 def _start_ros(args: list[str]) -> None:

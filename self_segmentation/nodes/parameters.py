@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from ..errors import SelfSegmentationError, SettingsError, masked
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
+from .kept_cover import KeptCover
 
 __all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown', 'wrong_qos_named']
 
@@ -32,6 +33,7 @@ class SettingsParameters:
     """
     Keeps the settings, the node's parameters and what is built from them the same thing.
 
+    People who were to be hidden before a restart stay hidden (:class:`~self_segmentation.nodes.kept_cover.KeptCover`).
     What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused. rclpy's own services
     refuse a whole number or a text such as 3e-05 for a float, change the description of what they refuse, and end the node where
     a type is unknown: theirs are answered here.
@@ -44,6 +46,7 @@ class SettingsParameters:
     def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
         self._node, self._apply = node, apply
         self._changed: set[str] = set()  # names that were set since the start
+        self._kept = KeptCover(node)
         self.settings = self._declare()
         node.add_on_set_parameters_callback(self._on_set)
         for service in node.services:
@@ -77,7 +80,7 @@ class SettingsParameters:
             self._node.get_logger().error(f'{reason}; going on with {instead}')
 
     def _declare(self) -> Settings:
-        values = {name: value for name, value in given_at_start(self._node).items() if name in TUNABLES}
+        values = self._kept.at_start({name: value for name, value in given_at_start(self._node).items() if name in TUNABLES})
         problems: dict[str, str] = {}
         while True:  # without the wrong ones, the rest may still not fit together
             try:
@@ -110,6 +113,7 @@ class SettingsParameters:
             self._node.get_logger().error(masked(traceback.format_exc()))
             return SetParametersResult(successful=False, reason=masked(f'{type(error).__name__}: {error}'))
         self._changed |= changes.keys()
+        self._kept.follow(changes)
         self._node.get_logger().debug(masked('set: ' + ', '.join(f'{name} = {value!r}' for name, value in changes.items())))
         return SetParametersResult(successful=True)
 

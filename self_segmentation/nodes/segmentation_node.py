@@ -11,12 +11,11 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from ..errors import ImageError, SelfSegmentationError, masked
@@ -26,14 +25,14 @@ from ..picture.pipeline import Result, channels_of
 from ..picture.video import Video
 from ..settings import TUNABLES, Settings
 from .controls import BackgroundInput, offer_controls, save
-from .diagnostics import Health, Status, start_diagnostics
+from .diagnostics import Diagnostics, Status, start_diagnostics, what_helps
+from .frame_counts import FrameCounts
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
-from .lifetime import STEADY, Reconnecting, log_library_lines, run
+from .lifetime import STEADY, log_library_lines, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
-from .supervision import Supervisor, what_helps
 
 __all__ = ['SegmentationNode', 'main']
 
@@ -70,7 +69,7 @@ class _Served(NamedTuple):
     result: Result
 
 
-class SegmentationNode(Reconnecting, LifecycleNode):
+class SegmentationNode(LifecycleNode):
     """
     Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
 
@@ -83,14 +82,11 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
     model and its outputs, active it serves.
 
-    :param parameters: override those of the command line.
-    :param state: ``unconfigured``, ``inactive`` or ``active``: which it brings itself to; empty goes by ``autostart``.
-    :param paused: whether it starts paused.
     :raises SelfSegmentationError: it cannot be configured.
     """
 
-    def __init__(self, parameters: Sequence[Parameter[Any]] = (), state: str = '', paused: bool = False) -> None:
-        super().__init__('segmentation', parameter_overrides=[*parameters])
+    def __init__(self) -> None:
+        super().__init__('segmentation')
         log_library_lines(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._video = Video()  # the camera's
@@ -102,24 +98,25 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         self._last: _Served | None = None  # since frames are wanted; while paused it stays
         self._times = FrameTimes()
         self._form = ''  # encoding of the last frame
-        self._paused = paused
+        self._paused = False
         self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
         self._saving: Future[Path] | None = None  # what ~/save waits for
-        self._health = Health()
-        self._supervisor = Supervisor(self, self._health)
+        self._counts = FrameCounts()
+        self._diagnostics = Diagnostics(self, self._counts)
         self._tuning = SettingsParameters(self, self._apply)
         offer_controls(self, self._pause, self._save)
         start_diagnostics(self, self._status, clock=STEADY)
         if not HAS_MATCHED_EVENTS:
             self.create_timer(_DEMAND_PERIOD, self._follow_demand, clock=STEADY)
         try:
-            self._start(state or ('active' if self._tuning.settings.autostart else 'unconfigured'))
+            if self._tuning.settings.autostart:
+                self._start()
         except SelfSegmentationError:
             self.destroy_node()
             raise
 
-    def _start(self, state: str) -> None:
-        for trigger in (self.trigger_configure, self.trigger_activate)[:('unconfigured', 'inactive', 'active').index(state)]:
+    def _start(self) -> None:
+        for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise self._failure
 
@@ -181,19 +178,15 @@ class SegmentationNode(Reconnecting, LifecycleNode):
 
     def _fail(self, error: SelfSegmentationError) -> None:
         self._failure = error
-        self._health.fail(str(error))
+        self._counts.fail(str(error))
 
     def destroy_node(self) -> None:
-        """Free the model, then the node, and what rclpy keeps: its state machine holds the participant's shared memory."""
+        """Free the model, then the node."""
         if self._pipeline is not None:
             self._pipeline.close()
         super().destroy_node()
+        # rclpy's own, and private: what it keeps of the state machine leaves the participant's 64 MiB in /dev/shm otherwise.
         self._state_machine.destroy_when_not_in_use()
-
-    def hand_over(self) -> dict[str, Any] | None:
-        """Return what a node that takes this one's place is made with, besides its parameters; None once it is shut down."""
-        state = self._state_machine.current_state[1]
-        return None if state == 'finalized' else {'state': state, 'paused': self._paused}
 
     # ---- settings and demand
 
@@ -226,13 +219,13 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             return
         new = None
         if transport and self._pipeline is not None:
-            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._health.lose)
+            new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._counts.lose)
             self._video.start_over()  # what was seen before is long ago
             self._times = FrameTimes()
         if self._input is not None:
             self._input.close()
         self._input = new
-        self._health.reset()
+        self._counts.reset()
         if not self._paused:
             self._last = None
         self.get_logger().debug(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
@@ -254,12 +247,12 @@ class SegmentationNode(Reconnecting, LifecycleNode):
     def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, origin: Origin) -> None:
         begin = time.perf_counter()
         stamp = seconds_of(stamp_of(message.header))
-        self._health.arrive(stamp, origin)
+        self._counts.arrive(stamp, origin)
         try:
             wanted = [output for output in self._outputs if output.is_wanted]
             if self._paused and self._last is not None:
                 self._show_again(pipeline, self._last, wanted, message.header)
-                self._health.serve({'whole': time.perf_counter() - begin})
+                self._counts.serve({'whole': time.perf_counter() - begin})
                 return
             settings = self._tuning.settings
             self._note_change(message, stamp, settings)
@@ -281,14 +274,14 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
                 self._video.start_over()
-            self._supervisor.skip(str(error))
+            self._diagnostics.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             self._video.start_over()
             self.get_logger().debug(masked(traceback.format_exc()))
-            self._supervisor.skip(masked(f'{type(error).__name__}: {error}'))
+            self._diagnostics.skip(masked(f'{type(error).__name__}: {error}'))
         else:
             end = time.perf_counter()
-            self._health.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
+            self._counts.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
             if self._saving is not None:
                 self._end_saving()
 
@@ -342,7 +335,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
         try:
             if self._last is None:
                 why = 'the node no longer serves' if self._input is None else (
-                    self._health.last_error if self._health.is_failing else self._supervisor.silence(self._input, self._outputs))
+                    self._counts.last_error if self._counts.is_failing else self._diagnostics.silence(self._input, self._outputs))
                 raise SelfSegmentationError(f'no frame within {_SAVE_PATIENCE:.0f} s: {why}')
             self._saving.set_result(self._write(self._last))
         except Exception as error:
@@ -370,7 +363,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
             people = len(self._video.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
         remedy = what_helps(self._tuning.settings, self._video.size)
-        return self._supervisor.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
+        return self._diagnostics.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
                                        remedy, self._paused)
 
     def _troubles(self) -> Iterator[tuple[str, str]]:

@@ -9,35 +9,31 @@ if __name__ == '__main__':  # before the imports, which take seconds
     raise SystemExit(program('nodes.viewer_node', keeps_large_buffers=True)())
 
 import threading
-from collections.abc import Sequence
-from typing import Any
 
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SourceError
 from ..io.window import Window, why_no_window
 from .inputs import bit_depth, latest_only
-from .lifetime import Reconnecting, run
+from .lifetime import run
 from .messages import to_bgr
 
 __all__ = ['ViewerNode', 'main']
 
 
-class ViewerNode(Reconnecting, Node):
+class ViewerNode(Node):
     """
     A window on the topic ``image`` (sensor_msgs/Image).
 
-    :param parameters: override those of the command line.
     :raises SourceError: there is no display.
     """
 
-    def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
+    def __init__(self) -> None:
         reason = why_no_window()
         if reason:
             raise SourceError(f'no window: {reason}')
-        super().__init__('viewer', parameter_overrides=[*parameters])
+        super().__init__('viewer')
         self.ending = threading.Event()
         self._window, self._depth = Window(), bit_depth(self, self.resolve_topic_name('image'))
         self.create_subscription(Image, 'image', self._on_image, latest_only())

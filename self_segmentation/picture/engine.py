@@ -149,8 +149,8 @@ class Engine:
         """
         Return the alpha of a video's next frame, from this frame and earlier ones; where people are replaced, what is covered.
 
-        The video starts over where the frame has another size, is mirrored the other way or meets another model, where the stamp jumps backwards or by
-        more than 2 s, at a cut, and where people are replaced from now on.
+        The video starts over where the frame has another size, is mirrored the other way or meets another model, where the stamp
+        jumps backwards or by more than 2 s, at a cut, and where people are replaced from now on.
 
         :param bgr: (height, width, 3) uint8, blue green red.
         :param settings: of this frame.

@@ -26,8 +26,9 @@ class Scene:
     What is remembered since the video's first frame, or since its last cut. A new one knows nothing.
 
     ``key`` is what all its frames have in common (their shape, whether they are mirrored, the models): a frame with another key
-    begins another scene. ``number`` counts its frames; ``stamp`` of the last frame, seconds; ``grey`` (GRID, GRID) uint8, the last frame; ``last_full_frame`` the number of the frame that was last segmented as a whole,
-    in search of people.
+    begins another scene. ``number`` counts its frames; ``stamp`` of the last frame, seconds; ``grey`` (GRID, GRID) uint8, the
+    last frame; ``last_full_frame`` the number of the frame that was last segmented as a whole, in search of people;
+    ``hides_people`` whether people were replaced in the last frame.
     """
 
     def __init__(self, ids: Iterator[int], key: object = None) -> None:

@@ -10,24 +10,23 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import functools
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from ..errors import InputError, SettingsError, SourceError
-from ..nodes.lifetime import STEADY, Reconnecting, log_failure, log_library_lines, run
+from ..nodes.lifetime import STEADY, log_failure, log_library_lines, run
 from ..nodes.parameters import fixed_parameter
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
 from .node_state import Privacy, Watched, is_full_name, nodes_with_parameters
 
 if TYPE_CHECKING:  # it needs aiohttp
-    from .server import Browser, Server
+    from .server import Browser
 
 __all__ = ['StudioNode', 'main']
 
@@ -37,23 +36,21 @@ _SLOW = 5  # of these, else
 _MOST_UNANSWERED = 16  # requests of one browser
 
 
-class StudioNode(Reconnecting, Node):
+class StudioNode(Node):
     """
     Serves the page, and subscribes, asks and sets for it: by topics and services alone, and nothing while no browser is there.
 
     All here runs in the thread of ROS; what the server's thread wants comes through :meth:`_later`.
 
-    :param parameters: override those of the command line.
-    :param server: that of the node whose place this one takes; None: it makes one.
     :raises SettingsError: a parameter is not allowed.
     :raises InputError: aiohttp is not installed.
     :raises SourceError: the server cannot listen.
     """
 
-    def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
-        super().__init__('studio', parameter_overrides=[*parameters])
+    def __init__(self) -> None:
+        super().__init__('studio')
         log_library_lines(self)
-        self._server: Any = server  # None until it is there
+        self._server: Any = None  # until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
@@ -89,26 +86,19 @@ class StudioNode(Reconnecting, Node):
         self._unanswered: dict[Browser, int] = {}  # requests
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake = self.create_guard_condition(self._run_calls)
-        if self._server is None:
-            serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
-            try:
-                self._server = serve(port=port)
-            except SourceError as error:
-                if port != _PORT:
-                    raise
-                self._server = serve(port=0)
-                self.get_logger().warning(f'{error}; another one is used')
+        serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
+        try:
+            self._server = serve(port=port)
+        except SourceError as error:
+            if port != _PORT:
+                raise
+            self._server = serve(port=0)
+            self.get_logger().warning(f'{error}; another one is used')
         self._server.on_message = lambda browser, message: self._later(functools.partial(self._on_message, browser, message))
         self._server.on_coming = lambda: self._later(self._follow_browsers)
         self._follow_browsers()
         self.create_timer(_POLL_PERIOD, self._poll, clock=STEADY)
         self.get_logger().info(f'open {self._server.url}')
-
-    def hand_over(self) -> dict[str, Any]:
-        """Return what a node that takes this one's place is made with: the server, with all pages that are open."""
-        server, self._server = self._server, None
-        server.on_message = server.on_coming = lambda *_: None
-        return {'server': server}
 
     def destroy_node(self) -> None:
         """End the server, then the node."""

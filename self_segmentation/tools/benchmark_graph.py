@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.sources import open_source
-from ..middleware import image_environment, remove_shared_memory, shared_memory_of
+from ..middleware import image_environment
 from ..resources import share
 
-__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'kill', 'measure_graph', 'measure_messages', 'process', 'sample_frames']
+__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'process', 'sample_frames']
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -161,16 +161,8 @@ def process(*command: str, log: IO[Any] | None = None) -> Iterator[subprocess.Po
         try:
             child.communicate(timeout=20)
         except subprocess.TimeoutExpired:
-            kill(child)
+            child.kill()
             child.communicate()
-
-
-def kill(child: subprocess.Popen[str]) -> None:
-    """Kill a process, and remove the images that it can no longer remove from the shared memory itself: they add up."""
-    places = shared_memory_of(child.pid)
-    child.kill()
-    child.wait()
-    remove_shared_memory(places)
 
 
 def _result(child: subprocess.Popen[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -336,6 +337,8 @@ def main(args: list[str] | None = None) -> int:
               'shown', file=sys.stderr)
         return ExitCode.WILL_FAIL_AGAIN
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
+    ros_home = tempfile.TemporaryDirectory()
+    os.environ['ROS_HOME'] = ros_home.name  # what a node keeps of this tour is not for the user's own nodes
     screen = _Screen()
     children: dict[str, _Child] = {}
     nodes: list[DemoNode] = []
@@ -356,6 +359,7 @@ def main(args: list[str] | None = None) -> int:
         for child in children.values():
             child.wait()
         screen.close()
+        ros_home.cleanup()
     if not nodes:
         return code
     [node] = nodes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SAMPLE, Program, unique, wait_until
+from conftest import ROOT, SAMPLE, Program, full_name, unique, wait_until
 from ros import message_of
 from sensor_msgs.msg import Image
 
@@ -26,7 +26,7 @@ IMAGE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_F
 LAUNCH = """
 import json, sys
 from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription, RegisterEventHandler
+from launch.actions import IncludeLaunchDescription
 from launch.event_handlers import OnProcessStart
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
@@ -35,8 +35,8 @@ def say(event, context):
 
 file, *arguments = sys.argv[1:]
 service = LaunchService(argv=arguments, noninteractive=True)  # it passes the end on
+service.context.register_event_handler(OnProcessStart(on_start=say))
 service.include_launch_description(LaunchDescription([
-    RegisterEventHandler(OnProcessStart(on_start=say)),
     IncludeLaunchDescription(PythonLaunchDescriptionSource(file), launch_arguments=[each.split(':=', 1) for each in arguments])]))
 sys.exit(service.run())
 """
@@ -107,7 +107,7 @@ def prefix(tmp_path_factory) -> Path:
             path.write_text(f'#!/bin/sh\nexec {command}\n')
             path.chmod(0o755)
 
-    install('self_segmentation', **{name: f'${{{name.upper()}:-{sys.executable} -m self_segmentation.nodes.{name}}} "$@"'
+    install('self_segmentation', **{name: f'${{{name.upper()}:-{sys.executable} -m {full_name(name)}}} "$@"'
                                     for name in OUR_PROGRAMS})  # a test may put a program of its own in the place of one
     (prefix / 'share' / 'self_segmentation').symlink_to(ROOT)
     install('usb_cam', usb_cam_node_exe='sleep 1000')

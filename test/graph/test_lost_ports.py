@@ -1,57 +1,52 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A test that starts processes is repeated once where it fails; others are not."""
-import os
-import re
-import subprocess
+"""What a node does once Fast DDS has lost the port at which its process waits for messages."""
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ASTRONAUT, TUTORIAL, unique, wait_until
+from ros import Segmentation, message_of
+from shared_memory import lose_ports
 
-TESTS = """
-import conftest
-from conftest import PortWatch, lose_ports
+from self_segmentation.middleware import ports_of
 
-conftest.stand_ins_watch = PortWatch(conftest.lost_by_stand_ins, 0.2, 0.2)
-runs = []
+# The viewer, without a screen.
+VIEWER = """
+import sys
+from self_segmentation.nodes import viewer_node
 
-def test_loses_once(graph):
-    runs.append('once')
-    if runs.count('once') == 1:
-        lose_ports()
-        graph.wait_until(lambda: False, 'what cannot come')
+class Screen:
+    def poll(self):
+        return True
+    def close(self):
+        pass
 
-def test_loses_always(graph):
-    runs.append('always')
-    lose_ports()
-    graph.wait_until(lambda: False, 'what cannot come')
-
-def test_fails(graph):
-    runs.append('fails')
-    assert not runs
-
-def test_fails_without_processes():
-    runs.append('plain')
-    assert not runs
-
-def test_runs():
-    assert runs == ['once', 'once', 'always', 'always', 'fails', 'fails', 'plain']
+viewer_node.why_no_window, viewer_node.Window = lambda: '', Screen
+sys.exit(viewer_node.main())
 """
 
 
-@pytest.mark.processes
-def test_repeats_failing_test_of_processes_once(tmp_path):
-    (tmp_path / 'test_it.py').write_text(TESTS)
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT / 'test'), os.environ['PYTHONPATH']])}
-    for name in ('PYTEST_XDIST_WORKER', 'PYTEST_ADDOPTS'):
-        environment.pop(name, None)
-    options = ['-rA', '--noconftest', '-p', 'conftest', '-p', 'no:cacheprovider', '--rootdir', tmp_path]
-    done = subprocess.run([sys.executable, '-m', 'pytest', *options, tmp_path], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True)
-    outcomes = {line.split()[1].rpartition('::')[2]: line.split()[0] for line in done.stdout.splitlines()
-                if line.startswith(('PASSED', 'FAILED', 'ERROR'))}
-    expected = {'test_loses_once': 'PASSED', 'test_loses_always': 'FAILED', 'test_fails': 'FAILED',
-                'test_fails_without_processes': 'FAILED', 'test_runs': 'PASSED'}
-    assert outcomes == expected, done.stdout + done.stderr
-    assert len(re.findall('REPEATED: test_it.py::test_loses_once: .*Fast DDS has lost', done.stdout)) == 1, done.stdout
+@pytest.mark.parametrize('name', ['camera', 'segmentation', 'studio', 'viewer'])
+def test_node_that_lost_its_ports_logs_one_line_and_exits_with_1(graph, start, name):
+    namespace = unique('lost')
+    command = [sys.executable, '-c', VIEWER] if name == 'viewer' else None
+    program = start(f'{name}_node', '--ros-args', '-r', f'__ns:=/{namespace}', '-p', f'video_device:={ASTRONAUT}',
+                    '-p', 'port:=0', command=command)
+    graph.wait_until(lambda: program.code is not None or (name, f'/{namespace}') in graph.node.get_node_names_and_namespaces()
+                     and ports_of(program.pid), 'the node')
+    ports = lose_ports(program.pid)
+    assert program.exit_code() == 1, program.said
+    [line] = [line for line in program.said.splitlines() if 'Fast DDS' in line]
+    assert '[FATAL]' in line and f'[{namespace}.{name}]' in line and 'Traceback' not in program.said, program.said
+    assert all(port in line for port in ports) and 'exit code 1' in line and 'respawn' in line
+
+
+def test_node_that_is_started_again_after_it_lost_its_ports_serves_same_subscribers(graph, start, astronaut):
+    namespace = unique('lost')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL)
+    node = Segmentation(graph, namespace, program)
+    node.results(message_of(astronaut))
+    lose_ports(program.pid)
+    wait_until(lambda: program.code is not None, 'its end', graph.spin)
+    node.program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL)
+    node.results(message_of(astronaut))

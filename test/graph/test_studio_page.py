@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ASTRONAUT, CHROMIUM, SAMPLE, lose_ports, unique, wait_until, why_no_browser
+from conftest import ASTRONAUT, CHROMIUM, SAMPLE, unique, wait_until, why_no_browser
 from ros import Segmentation
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f'no browser: {why_no_browser()}')
@@ -402,23 +402,6 @@ def test_recovers_when_node_or_studio_restarts(graph, start, browse):
     page.wait_for_pictures()
     nodes.studio.send(signal.SIGINT)
     assert nodes.studio.exit_code() == 0 and 'Traceback' not in nodes.studio.said
-
-
-def test_page_goes_on_when_studio_lost_its_ports(graph, start, browse):
-    nodes = Nodes(graph, start)
-    page = browse(nodes.url)
-    page.wait_for_pictures()
-    page.page.evaluate("document.body.dataset.same = 'page'")
-    lose_ports(nodes.studio.pid)
-    page.wait(lambda: nodes.studio.said.count(f'open {nodes.url}') == 2, 'the studio to reconnect')
-    page.wait_for_pictures()
-    assert nodes.node.change(threshold=0.3) == []
-    page.wait(lambda: page.field('threshold').input_value() == '0.3' and page.text('#message') == '', 'the value')
-    field = page.field('threshold')
-    field.fill('0.4')
-    field.press('Enter')
-    page.wait(lambda: nodes.node.values()['threshold'] == 0.4, 'the change')
-    assert page.page.evaluate('document.body.dataset.same') == 'page'
 
 
 def test_empty_page_says_what_it_waits_for(start, browse):

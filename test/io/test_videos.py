@@ -381,6 +381,7 @@ print(max(used) - used[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('use', ['as_camera', 'as_background'])
 def test_memory_stays_the_same_while_a_video_plays_over_and_over(tmp_path, use):
     path = write_video(tmp_path / 'clip.mp4', [quarters(640, 480, mark=5 * number) for number in range(COUNT)])

@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, lose_ports, unique
+from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
 from ros import picture_of
 from sensor_msgs.msg import CameraInfo
 
@@ -53,16 +53,6 @@ def test_publishes_image_file_repeatedly_as_bgr8(graph, camera, astronaut):
     for message in received:
         assert (message.encoding, message.width, message.height, message.step) == ('bgr8', 512, 512, 1536)
         assert message.header.frame_id == 'some_frame' and np.array_equal(picture_of(message), astronaut)
-
-
-def test_camera_that_lost_its_ports_publishes_again(graph, camera, astronaut):
-    program, received = camera(video_device=ASTRONAUT, frame_id='some_frame', framerate=50)
-    wait_for(graph, program, received, 5)
-    lose_ports(program.pid)
-    graph.wait_until(lambda: program.said.count('publishing') == 2 or program.code is not None, 'the camera to reconnect')
-    received.clear()
-    wait_for(graph, program, received, 5)
-    assert received[-1].header.frame_id == 'some_frame' and np.array_equal(picture_of(received[-1]), astronaut)
 
 
 def test_publishes_folder_by_name_and_loops(graph, camera, tmp_path):

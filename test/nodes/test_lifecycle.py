@@ -9,13 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, TUTORIAL, lose_ports, tutorial_settings, unique
+from conftest import ROOT, TUTORIAL, tutorial_settings, unique
 from lifecycle_msgs.srv import ChangeState, GetState
-from ros import Segmentation, message_of, picture_of
-from std_srvs.srv import SetBool
+from ros import Segmentation, message_of
 
 from self_segmentation import Pipeline
-from self_segmentation.middleware import ports_of
 
 
 class Managed(Segmentation):
@@ -199,50 +197,3 @@ def test_shutdown_finalizes_and_sigint_ends_process(managed):
     managed.wait_until(lambda: managed.outputs == 0, 'the end of the outputs')
     managed.program.send(signal.SIGINT)
     assert managed.program.exit_code() == 0 and 'Traceback' not in managed.program.said
-
-
-RECONNECTS = 'it reconnects, with the parameters it has'
-
-
-def test_node_that_lost_its_ports_serves_again_with_its_parameters(graph, start, astronaut):
-    namespace = unique('lost')
-    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL)
-    node = Segmentation(graph, namespace, program)
-    assert node.change(threshold=0.3, background__color=[1, 2, 3]) == []
-    before = node.values()
-    lost = lose_ports(program.pid)
-    node.wait_until(lambda: RECONNECTS in program.said, 'the word')
-    node.results(message_of(astronaut))
-    assert node.values() == before
-    # Whoever still has their memory removes what is made under their names.
-    node.wait_until(lambda: not lost & ports_of(program.pid), 'other ports')
-    program.send(signal.SIGINT)
-    assert program.exit_code() == 0 and 'Traceback' not in program.said, program.said
-
-
-def test_paused_node_that_lost_its_ports_still_shows_nobody(graph, start, astronaut):
-    namespace = unique('lost')
-    program = start.node('segmentation_node', namespace, flip='false')
-    node = Segmentation(graph, namespace, program)
-    pause = graph.node.create_client(SetBool, f'{node.name}/pause')
-    assert node.change(replace='people', background__color=[0, 255, 0]) == []
-    assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
-    lose_ports(program.pid)
-    node.wait_until(lambda: RECONNECTS in program.said, 'the word')
-    for _ in range(8):  # more than it takes to know a scene
-        results = node.results(message_of(astronaut))
-        assert (picture_of(results['output']) == [0, 255, 0]).all() and picture_of(results['mask']).all()
-
-
-@pytest.mark.parametrize('transitions, state', [(['deactivate'], 'inactive'), (['deactivate', 'cleanup'], 'unconfigured')])
-def test_node_that_lost_its_ports_is_in_state_of_its_manager(graph, start, transitions, state):
-    namespace = unique('lost')
-    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL)
-    managed = Managed(graph, namespace, program)
-    for transition in transitions:
-        assert managed.change_state(transition)
-    lose_ports(program.pid)
-    managed.wait_until(lambda: RECONNECTS in program.said, 'the word')
-    assert managed.state == state
-    assert state == 'inactive' or managed.change_state('configure')
-    assert managed.change_state('activate') and managed.state == 'active'

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, SAMPLE, Program, unique, wait_until
 from lifecycle_msgs.srv import ChangeState
+from shared_memory import remove_shared_memory, shared_memory_of
 from std_msgs.msg import String
 
 from self_segmentation.errors import ExitCode
-from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 
 SIGNALS = {'SIGINT': [signal.SIGINT], 'SIGTERM': [signal.SIGTERM], 'four SIGINT': [signal.SIGINT] * 4,
            'SIGINT and SIGTERM': [signal.SIGINT, signal.SIGTERM], 'SIGHUP': [signal.SIGHUP]}
@@ -30,9 +30,9 @@ def press(programs: list[Program], numbers: list[int]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize('numbers', SIGNALS.values(), ids=list(SIGNALS))
-@pytest.mark.parametrize('state', ['idle', 'while frames flow'])
-def test_signal_ends_nodes_cleanly(graph, start, state, numbers):
+@pytest.mark.parametrize('state, name', [('idle', 'SIGINT'), ('idle', 'SIGTERM'),
+                                         *(('while frames flow', name) for name in SIGNALS)])
+def test_signal_ends_nodes_cleanly(graph, start, state, name):
     namespace = unique('lifetime')
     flows = state == 'while frames flow'
     programs = [start.node('segmentation_node', namespace),
@@ -44,7 +44,7 @@ def test_signal_ends_nodes_cleanly(graph, start, state, numbers):
         graph.wait_until(lambda: 'trying again' in programs[1].said, 'the camera')
         graph.wait_until(lambda: graph.node.count_publishers(f'/{namespace}/segmentation/mask'), 'the segmentation node')
     shared_memory = set.union(*(shared_memory_of(program.pid) for program in programs))
-    press(programs, numbers)
+    press(programs, SIGNALS[name])
     for program in programs:
         assert program.exit_code() == 0, program.said
         assert 'Traceback' not in program.said and 'Error' not in program.said, program.said
@@ -167,9 +167,10 @@ raise SystemExit(lifetime.run(make_node, []))
 """
 
 
-@pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM'])
-@pytest.mark.parametrize('moment', ['before ROS is up', 'when ROS is up', 'before the node is made', 'when the node is made',
-                                    'when the executor is made', 'while it waits'])
+@pytest.mark.parametrize('moment, number', [
+    ('before ROS is up', 'SIGTERM'), ('when ROS is up', 'SIGINT'), ('before the node is made', 'SIGTERM'),
+    ('when the node is made', 'SIGINT'), ('when the executor is made', 'SIGTERM'), ('while it waits', 'SIGINT'),
+    ('while it waits', 'SIGTERM')])
 def test_signal_during_node_creation_ends_process(start, moment, number):
     program = start('', moment, number, command=[sys.executable, '-c', EARLY])
     assert program.exit_code() == 0, program.said

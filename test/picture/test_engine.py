@@ -133,6 +133,7 @@ def test_finds_newcomer_beside_known_person(room, cut_out):
     assert mask[newcomer].mean() > 0.8
 
 
+@pytest.mark.slow
 def test_ids_follow_moving_people_and_are_not_reused(room, cut_out):
     pipeline, seen = make(), []
     for left in range(100, 500, 10):

@@ -85,6 +85,7 @@ def test_results_survive_next_frame(sample):
     assert all(np.array_equal(*pair) for pair in zip((first.composite, first.mask, first.alpha), copies))
 
 
+@pytest.mark.slow
 def test_finds_sample_person_and_keeps_room_empty(sample):
     """The main job, with the defaults, over the whole clip."""
     pipeline = Pipeline(Settings())
@@ -110,6 +111,7 @@ for size in ({'(1, 1), ' if ONE_PIXEL else ''}(2, 2), (3, 5), (1, 100), (100, 1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('settings', ['tutorial', 'default'])
 def test_segments_tiny_and_very_long_frames(settings):
     program = subprocess.Popen([sys.executable, '-c', TINY, settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

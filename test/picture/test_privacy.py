@@ -147,6 +147,7 @@ def test_blur_and_cells_stay_coarse_with_privacy(kind, astronaut):
         assert np.abs(picture.astype(int) - few).mean() < 3
 
 
+@pytest.mark.slow
 def test_clean_plate_erases_person(sample):
     pipeline = Pipeline(HIDING.updated({'background.type': 'clean_plate'}))
     for number, frame in enumerate(sample[:100]):

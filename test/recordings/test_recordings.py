@@ -445,6 +445,7 @@ def contents() -> list[bytes]:
         return [file.read_bytes() for file in sorted(place.rglob('*')) if file.is_file() and file.suffix != '.yaml']
 
 
+@pytest.mark.slow
 @many(300)
 @given(damaged(contents()))
 def test_reads_or_refuses_damaged_recording(content):

@@ -13,8 +13,9 @@ WARM_UP = 300.0  # seconds of a process's life that are not judged: by then ever
 SHORTEST = 480.0  # seconds after that from which on the growth of memory is judged
 SLOPE, SURE = 0.2, 2.0  # MB a minute, standard errors: what grows faster, and surely does, is a leak
 SLACK = 40  # frames between two reports of the node, at both ends of a span
+LOST_PORT = 'Fast DDS has lost'  # of a node's log; it ends and is started again (docs/reliability.md)
 # Fast DDS finds the lock of a killed process's port; the process goes on.
-EXPLAINED = re.compile(r'Failed init_port fastdds_port\d+: open_and_lock_file failed')
+EXPLAINED = re.compile(rf'Failed init_port fastdds_port\d+: open_and_lock_file failed|{LOST_PORT}')
 ERROR = re.compile(r'\[(ERROR|FATAL)\]| Error\]|^Traceback')
 
 

@@ -41,19 +41,21 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'test'), str(Path(__file__).parent)]
 from changes import FILES, USUAL, changes  # noqa: E402
 from conftest import CHROMIUM, own_domain  # noqa: E402
-from judge import growth, leaks, unexplained, without_cause  # noqa: E402
+from judge import ERROR, LOST_PORT, growth, leaks, unexplained, without_cause  # noqa: E402
+from shared_memory import kill  # noqa: E402
 
+from self_segmentation.errors import ExitCode  # noqa: E402
 from self_segmentation.io.progress import tqdm  # noqa: E402
 from self_segmentation.middleware import image_environment  # noqa: E402
 from self_segmentation.signals import note_signals  # noqa: E402
-from self_segmentation.tools.benchmark_graph import Usage, kill  # noqa: E402
+from self_segmentation.tools.benchmark_graph import Usage  # noqa: E402
 
 KILLS = 1 / 3  # of the time, in which processes are killed
 PAUSE = (0.2, 2.0)  # seconds between two changes of parameters
 PATIENCE = 30.0  # seconds for an answer; a killed node gives none
 SHOWN = 5  # faults of a kind that are printed
 STAMP = struct.Struct('<iI')  # of a serialized image, behind 4 bytes
-NODE = 'self_segmentation.nodes.'
+MODULES = {'camera': 'nodes.camera_node', 'segmentation': 'nodes.segmentation_node', 'studio': 'studio.studio_node'}
 
 
 class Child:
@@ -76,6 +78,12 @@ class Child:
         with contextlib.suppress(OSError, ValueError):  # it just ended
             resident, shared = self._usage.memory_mb()
             self.lives[-1].append((time.monotonic() - self._begin, resident - shared))
+
+    @property
+    def has_lost_port(self) -> bool:
+        """Whether that is the last error that it logged."""
+        errors = [line for line in self.log.read_text(errors='replace').splitlines() if ERROR.search(line)]
+        return bool(errors and LOST_PORT in errors[-1])
 
     def restart(self) -> None:
         """Kill it and start it again."""
@@ -110,7 +118,7 @@ class Soak(Node):
         sample = ROOT / 'test' / 'data' / 'portrait.mp4'
         values = [f'{name}:={json.dumps(value)}' for name, value in USUAL.items() if name in ('background.type', *FILES)]
         python = [sys.executable, '-m']
-        self.children = {name: Child(name, folder, *python, f'{NODE}{name}_node', '--ros-args',
+        self.children = {name: Child(name, folder, *python, f'self_segmentation.{MODULES[name]}', '--ros-args',
                                      *itertools.chain(*(('-p', each) for each in parameters)))
                          for name, parameters in {
                              'camera': [f'video_device:="{sample}"', 'image_width:=1280', 'image_height:=960'],
@@ -141,6 +149,13 @@ class Soak(Node):
         self.kills.append(time.monotonic())
         self.children[name].restart()
         return name
+
+    def restart_lost(self) -> None:
+        """Start again what ended because Fast DDS had lost its port, as the launch file does."""
+        for child in self.children.values():
+            if child.process.poll() == ExitCode.FAILED and child.has_lost_port:
+                self.kills.append(time.monotonic())
+                child.start()
 
     @property
     def ended(self) -> list[str]:
@@ -224,6 +239,7 @@ def run(folder: Path, minutes: float, seed: int) -> dict[str, Any]:
                     soak.kill_one()
                     kill_at = now + max(60.0, 60 * minutes * KILLS / 8)
                 bar.update(round(now - begin) - bar.n)
+                soak.restart_lost()
                 ended = soak.ended
         end = time.monotonic()
     finally:
@@ -270,7 +286,7 @@ def main() -> int:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         os.environ.update(image_environment(os.environ)[0], ROS_DOMAIN_ID=str(domain), PYTHONUNBUFFERED='1')
-        os.environ.setdefault('ROS_LOG_DIR', str(folder / 'ros'))
+        os.environ['ROS_HOME'] = str(folder / 'ros')  # with the logs, and with what the node keeps when it is killed
         figures = run(folder, options.minutes, options.seed)
         (folder / 'figures.json').write_text(json.dumps(figures, indent=1) + '\n')
     print(table(figures), flush=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, unique, wait_until
+from shared_memory import kill, remove_shared_memory, shared_memory_of
 
 from self_segmentation.errors import SelfSegmentationError
 from self_segmentation.io.assets import load_assets
-from self_segmentation.middleware import remove_shared_memory, shared_memory_of
 from self_segmentation.picture.models.segmenter import Segmenter
 from self_segmentation.settings import Settings
-from self_segmentation.tools.benchmark_graph import kill, process
+from self_segmentation.tools.benchmark_graph import process
 
 sys.path.insert(0, str(Path(__file__).parent))
 from changes import LIVE, USUAL, changes  # noqa: E402
@@ -33,7 +33,7 @@ def soak(start, tmp_path):
     def children() -> dict[str, int]:
         pids = Path(f'/proc/{program.pid}/task/{program.pid}/children').read_text().split()
         commands = {pid: Path(f'/proc/{pid}/cmdline').read_text() for pid in pids}
-        return {name: int(pid) for pid, command in commands.items() for name, part in parts.items() if f'nodes.{part}' in command}
+        return {name: int(pid) for pid, command in commands.items() for name, part in parts.items() if part in command}
 
     def is_under_way() -> bool:
         log = tmp_path / 'segmentation.log'
@@ -93,7 +93,8 @@ def test_memory_that_grows_after_warm_up_is_a_leak(mb_a_minute, is_leak):
 
 def test_error_line_needs_explanation():
     lines = ['[INFO] [1.0] [camera]: publishing', '[ERROR] [1.0] [camera]: lost', 'Traceback (most recent call last):',
-             '[RTPS_TRANSPORT_SHM Error] Failed init_port fastdds_port7411: open_and_lock_file failed -> open_port_internal']
+             '[RTPS_TRANSPORT_SHM Error] Failed init_port fastdds_port7411: open_and_lock_file failed -> open_port_internal',
+             '[FATAL] [1.0] [camera]: Fast DDS has lost fastdds_port7411 in /dev/shm']
     assert unexplained(lines) == lines[1:3]
 
 

@@ -25,7 +25,7 @@ def blend(frame: Array, alpha: Array, background: Array, out: Array | None = Non
 
     :param frame: (height, width, 3) uint8.
     :param alpha: (height, width) uint8.
-    :param background: like the frame, the same colour order.
+    :param background: like the frame, the same colour order; not ``out``.
     :param out: like the frame, C-contiguous, to write to; it may be the frame itself.
     :returns: the composite, (height, width, 3) uint8: ``out``, or a new array.
     """
@@ -74,7 +74,7 @@ def edge_corrected(frame: Array, alpha: Array, background: Array, decontaminate:
     :param background: the new one, like the frame, the same colour order.
     :param decontaminate: 0..1, how much of the old background is taken out of the edge.
     :param light_wrap: 0..1, how much of the new background's light then falls on the edge.
-    :param out: like the frame, C-contiguous, to write to; it may be the frame itself.
+    :param out: like the frame, C-contiguous, that may be written to; it may be the frame itself.
     :returns: ``out``, or a new array.
     """
     if out is None:
@@ -86,7 +86,8 @@ def edge_corrected(frame: Array, alpha: Array, background: Array, decontaminate:
     if light_wrap:
         size = frame.shape[1], frame.shape[0]
         light = cv2.blur(cv2.resize(background, _quarter(size), interpolation=cv2.INTER_LINEAR), (_LIGHT, _LIGHT))
-        blend(cv2.resize(light, size, interpolation=cv2.INTER_LINEAR), cv2.LUT(alpha, _edge_fraction(light_wrap)), out, out)
+        light = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR)
+        return blend(light, cv2.LUT(alpha, _edge_fraction(light_wrap)), out, light)
     return out
 
 
