@@ -15,8 +15,9 @@ from conftest import ROOT
 import self_segmentation
 
 SPDX = ['# SPDX-FileCopyrightText: 2026 self_segmentation contributors', '# SPDX-License-Identifier: Apache-2.0']
-OWN = [path for path in sorted(ROOT.rglob('*.py'))
-       if not any(part.startswith('.') or part in ('build', 'install', 'log') for part in path.relative_to(ROOT).parts)]
+OF_OTHERS = re.compile(r'\.(?!ci$)|(build|install|log)$')  # folders
+OWN = sorted([*ROOT.glob('*.py'), *(path for folder in ROOT.iterdir() if not OF_OTHERS.match(folder.name)
+                                    for path in folder.rglob('*.py'))])
 
 
 def imports(path: Path) -> set[str]:

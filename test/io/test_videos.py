@@ -69,6 +69,7 @@ NAMES = [b'caf\xe9.mp4', 'Käse – 日本.mp4'.encode(), b'a:b.mp4', b'concat:x
          b'2024']
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
 def test_reads_and_writes_video_of_any_name(tmp_path, locale):
     if locale == 'C' and sys.version_info >= (3, 13) and not sys.prefix.isascii():
@@ -676,6 +677,7 @@ def test_untagged_video_has_the_matrix_that_players_take_for_its_size(tmp_path, 
             assert np.abs(pixels[y, x].astype(int) - colors[y, x, ::-1]).max() < 8, (pixels[y, x], colors[y, x, ::-1])
 
 
+@pytest.mark.processes
 def test_without_pyav_reads_images_and_refuses_videos(tmp_path):
     code = ('import sys\nsys.modules["av"] = None\nfrom self_segmentation.command_line import main\n'
             'for place, to in (sys.argv[1:3], sys.argv[3:]):\n    print(main([place, "--no-window", "--output", to]))')

@@ -31,6 +31,7 @@ from bags import (
 from damage import damaged, many
 from fuzz.promises import soon
 from hypothesis import given
+from hypothesis import strategies as st
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -447,7 +448,7 @@ def contents() -> list[bytes]:
 
 @pytest.mark.slow
 @many(300)
-@given(damaged(contents()))
+@given(st.deferred(lambda: damaged(contents())))
 def test_reads_or_refuses_damaged_recording(content):
     with tempfile.TemporaryDirectory() as folder, soon():
         place = Path(folder, 'recording')
