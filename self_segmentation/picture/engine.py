@@ -223,7 +223,7 @@ class Engine:
             scene.tracks.merge(found.found, found.before, supported, found.part, frame.region)
         unexplained = _unexplained(frame)
         full_frame_map = None
-        hides_blindly = frame.hides_people and not _shows_background(frame.comparison)
+        hides_blindly = _hides_blindly(frame)
         is_due = scene.last_full_frame is None or number - scene.last_full_frame >= _NEWCOMER_EVERY
         if hides_blindly or (unexplained is not None and is_due):
             scene.last_full_frame = number
@@ -312,7 +312,7 @@ class Engine:
             maps.append(frame.comparison.other)
         likely = np.maximum.reduce(maps)
         is_blind = (scene.number < _BLIND or self._detections is None or not scene.schedule.has_seen_everything(frame.region))
-        if not is_blind and not _shows_background(frame.comparison):
+        if not is_blind and _hides_blindly(frame):
             likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
         assert frame.difference is not None  # people are replaced
         now = covered(likely, scene.tracks.all, frame.settings.privacy_margin, frame.region)
@@ -444,9 +444,10 @@ def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
     scene.number += 1
 
 
-def _shows_background(comparison: Comparison | None) -> bool:
-    """Whether so much of the known background is seen that whoever comes stands out from it: not where the camera moves."""
-    return comparison is not None and cv2.countNonZero(comparison.same) > _SHOWN * comparison.same.size
+def _hides_blindly(frame: _Frame) -> bool:
+    """Whether people are replaced and too little of the known scene is seen to tell who comes."""
+    difference = frame.difference
+    return difference is not None and (difference.is_lost or difference.unknown.mean() > 1 - _SHOWN)
 
 
 def _on_grid(maps: list[_Map], frame: Region) -> Array:

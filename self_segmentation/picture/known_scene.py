@@ -28,6 +28,11 @@ _FOLLOW = 0.1  # how fast the scene follows slow changes of light, a frame
 _OTHER = 0.5  # fraction of the cells that change from one frame to the next where it is a cut
 _LOST = 0.35  # fraction of the free cells that differ where the scene is not known any more
 _DARK, _BRIGHT = 6.0, 249.0  # grey levels beyond which a cell does not tell the camera's exposure
+_TRACKED = 256, 256  # pixels of the image in which the camera's motion is measured
+_CHANGED = 0.02  # fraction of the cells that change where the camera may move
+_LEAST_POINTS, _AGREE = 12, 0.5  # points that move alike at least; fraction of all
+_STILL = 0.25  # cells that a corner of the frame moves at least, else the camera stands still
+_REMEMBERED = 15  # frames for which a camera that moved counts as moving
 _FEW = 64  # cells from which on the exposure is judged
 
 
@@ -64,6 +69,8 @@ class KnownScene:
         self._last: Array | None = None
         self._gain: Array = np.ones(3, np.float32)
         self._level = 0.0  # grey levels, the noise of the whole frame
+        self._grey: Array = np.zeros(_TRACKED[::-1], np.uint8)  # the last frame
+        self._moved = 0  # frames for which the camera counts as moving
 
     @property
     def known(self) -> Array:
@@ -81,22 +88,47 @@ class KnownScene:
         image = cv2.blur(cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32), (3, 3))
         known, last = self.known, self._last
         is_cut = False
+        grey = cv2.cvtColor(cv2.resize(bgr, _TRACKED, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
         if last is not None:
             everywhere = np.ones((GRID, GRID), bool)
             change = np.abs(image - np.minimum(last * _gain(image, last, everywhere), 255.0)).max(axis=2)
+            changed = float((change > 2 * (self._level * _TIMES_NOISE + _LEAST)).mean())
+            motion = _motion(self._grey, grey, self._covered) if changed > _CHANGED else None
+            if motion is not None:
+                self._warp(motion)
+            is_cut = changed > _OTHER and motion is None
             level = min(float(np.median(change)), _LARGEST_NOISE)
-            is_cut = float((change > 2 * (self._level * _TIMES_NOISE + _LEAST)).mean()) > _OTHER
-            self._level = level if self._level == 0.0 else self._level + _FOLLOW * (level - self._level)
+            if motion is None:
+                self._level = level if self._level == 0.0 else self._level + _FOLLOW * (level - self._level)
+            self._moved = _REMEMBERED if motion is not None else max(0, self._moved - 1)
+        self._grey = grey
         limit = np.maximum(self._noise, self._level) * _TIMES_NOISE + _LEAST
         self._last = image
         judged = known & ~self._covered
         self._gain = _gain(image, self._scene, judged)
-        distance = np.abs(image - np.minimum(self._scene * self._gain, 255.0)).max(axis=2)
+        known, judged = self.known, self.known & ~self._covered
+        expected = np.minimum(self._scene * self._gain, 255.0)
+        if self._moved:  # as far as the neighbouring cells: the motion is known to a fraction of a cell
+            around = np.ones((3, 3), np.uint8)
+            distance = np.maximum(image - cv2.dilate(expected, around), cv2.erode(expected, around) - image).max(axis=2)
+        else:
+            distance = np.abs(image - expected).max(axis=2)
         weak = (known & (distance > limit)).astype(np.uint8)
         differs = _sure_pieces(weak, known & (distance > _SURE * limit))
         count = np.count_nonzero(judged)
         is_lost = count < _FEW or np.count_nonzero(differs[judged]) > _LOST * count
         return Difference(image, differs, ~known, is_lost, is_cut)
+
+    def _warp(self, motion: Array) -> None:
+        """Move what is known with the camera; what comes into view is unknown."""
+        size = (GRID, GRID)
+        self._scene = cv2.warpAffine(self._scene, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        self._noise = cv2.warpAffine(self._noise, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        known = cv2.warpAffine((self._free == _FRAMES).astype(np.uint8) * 255, motion, size, flags=cv2.INTER_LINEAR)
+        free = cv2.warpAffine(self._free, motion, size, flags=cv2.INTER_NEAREST)
+        self._free = np.where(known > 254, _FRAMES, np.minimum(free, _FRAMES - 1)).astype(np.uint8)
+        self._covered = cv2.warpAffine(self._covered.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+                                       borderValue=(1,)) > 0
 
     def learn(self, difference: Difference, covered: Array) -> None:
         """
@@ -113,6 +145,31 @@ class KnownScene:
         self._scene[new] = image[new]
         self._scene[free] += _FOLLOW * (image - self._scene)[free]
         self._free = np.where(free, np.minimum(self._free + 1, _FRAMES), np.where(self.known, _FRAMES, 0)).astype(np.uint8)
+
+
+def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
+    """
+    Return how the camera moved since the last frame: a similarity on the grid, (2, 3) float64. None where it did not, or it is not clear.
+
+    :param covered: (GRID, GRID) bool, where nothing is told by what moves.
+    """
+    free = cv2.resize((~covered).astype(np.uint8), _TRACKED, interpolation=cv2.INTER_NEAREST)
+    points = cv2.goodFeaturesToTrack(last, 150, 0.01, 5, mask=free if free.mean() > 0.2 else None)
+    if points is None or len(points) < _LEAST_POINTS:
+        return None
+    moved, is_found, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, None, winSize=(15, 15), maxLevel=3)
+    is_found = is_found.ravel() > 0
+    if np.count_nonzero(is_found) < _LEAST_POINTS:
+        return None
+    motion, inliers = cv2.estimateAffinePartial2D(points[is_found], moved[is_found], method=cv2.RANSAC, ransacReprojThreshold=0.7)
+    if motion is None or np.count_nonzero(inliers) < max(_LEAST_POINTS, _AGREE * np.count_nonzero(is_found)):
+        return None
+    scale = np.diag([GRID / _TRACKED[0], GRID / _TRACKED[1]])
+    linear = scale @ motion[:, :2] @ np.linalg.inv(scale)
+    shift = scale @ motion[:, 2]
+    corners = np.array([[0, 0, 1], [GRID, 0, 1], [0, GRID, 1], [GRID, GRID, 1]], np.float64)
+    result = np.column_stack([linear, shift])
+    return result if np.abs(corners @ result.T - corners[:, :2]).max() > _STILL else None
 
 
 def _gain(image: Array, scene: Array, where: Array) -> Array:
