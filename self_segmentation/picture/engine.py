@@ -19,6 +19,7 @@ import numpy as np
 from ..settings import Settings
 from . import regions
 from .arrays import Array
+from .exposure import brightened, brightening
 from .known_scene import Difference
 from .matting.alpha import alpha_curve, to_alpha
 from .matting.background_model import GRID, Comparison, from_grid, to_grid
@@ -39,6 +40,11 @@ _USUAL_STEP = 1 / 30  # seconds between frames without stamps
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
 _CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two looks while nothing changes: with nobody, with somebody there
+_UNEXPLAINED = 0.001  # fraction of the grid from which something that differs may be a person far away
+_PLACE = 0.2  # fraction of the frame's height that a place has at least, to either side of its middle 3/4 of it
+_SMALL = 0.35  # fraction of the frame's height; smaller people are followed by what stands before the known background
+_FIRST_REACH, _NEXT_REACH, _NUDGE = 8.0, 1.5, 0.3  # widths of their box within which it may be; nearer is near enough
+_LIKE = 0.5  # ratio of the heights of box and piece at least
 _CHANGED = 0.01  # fraction of the grid from which the image changes
 _NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
 _SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
@@ -86,7 +92,7 @@ class _Frame(NamedTuple):
     ``bgr`` (height, width, 3) uint8; ``settings`` of this frame; ``scene`` the video's memory; ``region`` all of the frame;
     ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8, grey levels since the last one, None for the first;
     ``comparison`` with the known background, None where that is not used; ``difference`` from the known scene, None where people
-    are not replaced.
+    are not replaced; ``curve`` makes a dark frame bright for the models, None where it is bright enough.
     """
 
     bgr: Array
@@ -97,6 +103,7 @@ class _Frame(NamedTuple):
     change: Array | None
     comparison: Comparison | None
     difference: Difference | None
+    curve: Array | None
 
     @property
     def hides_people(self) -> bool:
@@ -197,7 +204,8 @@ class Engine:
         uses_background = settings.temporal_background_penalty > 0 or settings.temporal_hold_time > 0
         comparison = scene.background.compare(grid) if uses_background else None
         settings = private(settings) if hides_people else settings
-        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison, difference)
+        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison, difference,
+                      brightening(grid))
 
     # ---- who is there
 
@@ -214,27 +222,30 @@ class Engine:
         scene.tracks.advance(frame.step, frame.region)
         is_slow = frame.step >= _SLOW
         if is_slow and number:
-            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, _interval(frame, False))
+            interval = _interval(frame, False)
+            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve)
         found = scene.schedule.result(number, at_once=is_slow)
         if number == 0 and not frame.hides_people:  # else the frame is covered whole, and need not wait
-            found = scene.schedule.run_now(self._detections, frame.bgr, settings)
+            found = scene.schedule.run_now(self._detections, brightened(frame.bgr, frame.curve), settings)
         if found is not None:
             supported = _standing_before_background(frame)
             scene.tracks.merge(found.found, found.before, supported, found.part, frame.region)
+        _follow_far(frame)
         unexplained = _unexplained(frame)
         full_frame_map = None
         hides_blindly = _hides_blindly(frame)
         is_due = scene.last_full_frame is None or number - scene.last_full_frame >= _NEWCOMER_EVERY
         if hides_blindly or (unexplained is not None and is_due):
             scene.last_full_frame = number
-            full_frame_map = self._infer(self._small(frame.bgr, frame.region))
+            full_frame_map = self._infer(self._small(frame.bgr, frame.region), frame.curve)
         if full_frame_map is not None and unexplained is not None:
             _take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), unexplained)
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
         if not is_slow or not number:
+            place = None if hides_blindly or number % 2 else _place_to_search(frame, unexplained)
             interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
-            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval)
+            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         return full_frame_map
 
     # ---- segmentation
@@ -250,7 +261,7 @@ class Engine:
                 if full_frame_map is not None and view.region == frame.region:
                     view.take(full_frame_map)
                 elif view in due:
-                    view.take(self._infer(crop.small))
+                    view.take(self._infer(crop.small, frame.curve))
         finally:
             wait(futures)  # never left running on their own
         timer.lap('segment')
@@ -287,9 +298,9 @@ class Engine:
             return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
         return cv2.resize(region.cut(bgr), self._model.size, interpolation=cv2.INTER_LINEAR)
 
-    def _infer(self, small: Array) -> Array:
+    def _infer(self, small: Array, curve: Array | None) -> Array:
         self.inferences += 1
-        return self._model.probability(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
+        return self._model.probability(cv2.cvtColor(brightened(small, curve), cv2.COLOR_BGR2RGB))
 
     def _only_people(self, view: View, frame: _Frame) -> Array:
         """Return a view's map without the pieces that belong to nobody in it who counts."""
@@ -339,6 +350,25 @@ def _standing_before_background(frame: _Frame) -> list[int]:
             if cv2.mean(regions.part(other, each.box, frame.region))[0] > _SUPPORTED]
 
 
+def _follow_far(frame: _Frame) -> None:
+    """Move small boxes to the piece before the known background that they belong to: walkers leave a small box in few frames."""
+    if frame.comparison is None:
+        return
+    tracks = frame.scene.tracks
+    small = [each for each in tracks.all if each.box.height < _SMALL * frame.region.height]
+    if not small:
+        return
+    pieces = [piece.region for piece in regions.components(frame.comparison.other, frame.region, _UNEXPLAINED)]
+    for each in small:
+        width, reach = each.box.width, _FIRST_REACH if tracks.is_new(each.id) else _NEXT_REACH
+        x, y = each.box.middle
+        near = [(max(abs(piece.middle[0] - x), abs(piece.middle[1] - y)), piece) for piece in pieces
+                if _LIKE * each.box.height < piece.height < each.box.height / _LIKE]
+        distance, piece = min(near, default=(float('inf'), None))
+        if piece is not None and distance < reach * width and distance > _NUDGE * width:
+            tracks.move(each.id, each.box.moved(round(piece.middle[0] - x), round(piece.middle[1] - y)), frame.region)
+
+
 def _unexplained(frame: _Frame) -> Array | None:
     """Return where something that no known person explains stands before the known background; None where that is nowhere."""
     if frame.comparison is None:
@@ -346,7 +376,20 @@ def _unexplained(frame: _Frame) -> Array | None:
     other = frame.comparison.other.copy()
     for each in frame.scene.tracks.all:
         regions.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
-    return other if np.count_nonzero(other > 0.5) > _CHANGED * other.size else None
+    return other if np.count_nonzero(other > 0.5) > _UNEXPLAINED * other.size else None
+
+
+def _place_to_search(frame: _Frame, unexplained: Array | None) -> Region | None:
+    """Return where to look from close up: around the largest piece that no known person explains; None where there is none."""
+    if unexplained is None:
+        return None
+    pieces = regions.components(unexplained, frame.region, _UNEXPLAINED)
+    if not pieces:
+        return None
+    box = max(pieces, key=lambda piece: piece.fraction).region
+    pad = max(box.width, box.height, int(_PLACE * frame.region.height)) * 3 // 4
+    x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
+    return Region(x - pad, y - pad, x + pad, y + pad).intersect(frame.region)
 
 
 def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:

@@ -127,8 +127,7 @@ class KnownScene:
         known = cv2.warpAffine((self._free == _FRAMES).astype(np.uint8) * 255, motion, size, flags=cv2.INTER_LINEAR)
         free = cv2.warpAffine(self._free, motion, size, flags=cv2.INTER_NEAREST)
         self._free = np.where(known > 254, _FRAMES, np.minimum(free, _FRAMES - 1)).astype(np.uint8)
-        self._covered = cv2.warpAffine(self._covered.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-                                       borderValue=(1,)) > 0
+        self._covered = cv2.warpAffine(self._covered.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST, borderValue=(1,)) > 0
 
     def learn(self, difference: Difference, covered: Array) -> None:
         """
@@ -149,7 +148,9 @@ class KnownScene:
 
 def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
     """
-    Return how the camera moved since the last frame: a similarity on the grid, (2, 3) float64. None where it did not, or it is not clear.
+    Return how the camera moved since the last frame: a similarity on the grid, (2, 3) float64.
+
+    None where it did not, or where that is not clear.
 
     :param covered: (GRID, GRID) bool, where nothing is told by what moves.
     """
@@ -157,7 +158,7 @@ def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
     points = cv2.goodFeaturesToTrack(last, 150, 0.01, 5, mask=free if free.mean() > 0.2 else None)
     if points is None or len(points) < _LEAST_POINTS:
         return None
-    moved, is_found, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, None, winSize=(15, 15), maxLevel=3)
+    moved, is_found, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, np.empty_like(points), winSize=(15, 15), maxLevel=3)
     is_found = is_found.ravel() > 0
     if np.count_nonzero(is_found) < _LEAST_POINTS:
         return None

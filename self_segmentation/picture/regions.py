@@ -52,6 +52,11 @@ class Region(NamedTuple):
         return self.width, self.height
 
     @property
+    def middle(self) -> tuple[float, float]:
+        """Its middle in pixels."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    @property
     def area(self) -> int:
         """In pixels."""
         return self.width * self.height

@@ -12,6 +12,7 @@ import numpy as np
 from ..settings import Settings
 from . import regions
 from .arrays import Array
+from .exposure import brightened, brightening
 from .matting.alpha import alpha_curve, to_alpha
 from .matting.edge_filters import downsample_by_4, edge_filter
 from .people.schedule import DetectionThread
@@ -47,13 +48,14 @@ def segment_still(bgr: Array, infer: Infer, detections: DetectionThread | None, 
     """
     frame = regions.full_frame(bgr.shape)
     curve = alpha_curve(settings.threshold, settings.softness)
+    lit = brightened(bgr, brightening(bgr))
     if detections is None:
-        return to_alpha(_smooth(bgr, infer(bgr), frame, size, settings), frame.size, curve, out), []
-    found = detections.start(bgr, settings).result()
+        return to_alpha(_smooth(bgr, infer(lit), frame, size, settings), frame.size, curve, out), []
+    found = detections.start(lit, settings).result()
     people = who_counts([Person(number, each.box, each.score) for number, each in enumerate(found, 1)], settings, frame)
     out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
     out[:] = 0
-    still = _Still(bgr, infer, frame)
+    still = _Still(lit, infer, frame)
     for person in people:
         if person.counts:
             region, probability = still.map_of(person.box)

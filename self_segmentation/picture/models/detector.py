@@ -33,7 +33,8 @@ _SAME = 0.4  # IoU from which two boxes are one person; a crowd's neighbours ove
 _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is dropped
 _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
-_TILED_FROM = 2.5  # times the detector's input: frames with sides of as much are also looked at in parts
+_TILED_FROM = 1.2  # times the detector's input: frames with sides of as much are also looked at in parts
+_CLEAR_IN_PART = 0.6  # score from which somebody whom a part alone shows needs no close-up; things reach 0.5 there
 _MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
@@ -113,12 +114,13 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     """
     frame = full_frame(bgr.shape)
     refused = deque() if refused is None else refused
-    candidates = [each for part in (parts_to_look_at(frame) if parts is None else parts)
-                  for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
-    candidates.sort(key=lambda each: -each.score)
-    found = [each for each in candidates if each.score >= score]
-    for each in candidates:
-        if each.score >= score or _is_part(each.box, found):
+    seen = [(each, each.score >= (score if part == frame else max(score, _CLEAR_IN_PART)))
+            for part in (parts_to_look_at(frame) if parts is None else parts)
+            for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
+    seen.sort(key=lambda pair: -pair[0].score)
+    found = [each for each, is_clear in seen if is_clear]
+    for each, is_clear in seen:
+        if is_clear or _is_part(each.box, found):
             continue
         if any(each.box.iou(box) > _SAME for box in known):
             found.append(each)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+import cv2
+
 from ...settings import Settings
 from ..arrays import Array
 from ..models.detector import Detection, Detector, find_people, parts_to_look_at
@@ -18,7 +20,6 @@ from .tracks import Person
 __all__ = ['DetectionSchedule', 'DetectionThread', 'Detections']
 
 _TAKES = 2  # frames until the result of a detection is taken: a fixed number, so that a video gives the same masks each time
-_FIRST_ROUND = 3  # frames between two detections, until every part of a large frame was looked at
 _DOUBTFUL_AT_ONCE, _DOUBTFUL_BESIDE = 4, 1  # close-ups a detection; each costs as much as a detection
 _REMEMBERED = 16  # refused boxes
 
@@ -77,7 +78,7 @@ class DetectionSchedule:
 
     def has_seen_everything(self, frame: Region) -> bool:
         """Return whether every part of the frame was searched, and the result of it taken."""
-        return self._count - (self._running is not None) >= len(parts_to_look_at(frame))
+        return self._count > 0 and (self._running is None or self._count > len(parts_to_look_at(frame)))
 
     def run_now(self, thread: DetectionThread, bgr: Array, settings: Settings) -> Detections:
         """
@@ -85,12 +86,13 @@ class DetectionSchedule:
 
         :param bgr: (height, width, 3) uint8, blue green red.
         """
-        self._count += 1
         frame = full_frame(bgr.shape)
-        return Detections(thread.start(bgr, settings, _DOUBTFUL_AT_ONCE, [], [frame], self._refused).result(), {}, frame)
+        parts = parts_to_look_at(frame)
+        self._count += len(parts)
+        return Detections(thread.start(bgr, settings, _DOUBTFUL_AT_ONCE, [], parts, self._refused).result(), {}, frame)
 
     def start(self, thread: DetectionThread, number: int, bgr: Array, people: list[Person], settings: Settings,
-              interval: int) -> None:
+              interval: int, curve: Array | None = None, place: Region | None = None) -> None:
         """
         Begin to search a frame, if the last detection is done and began long enough ago.
 
@@ -98,15 +100,23 @@ class DetectionSchedule:
         :param bgr: (height, width, 3) uint8, blue green red; it is copied.
         :param people: who is known.
         :param interval: frames.
+        :param place: to search in the place of the part whose turn it is; None: that part.
+        :param curve: (256,) uint8, makes a dark frame bright; None leaves it as it is.
         """
-        parts = parts_to_look_at(full_frame(bgr.shape))
-        if self._count < len(parts):
-            interval = min(interval, _FIRST_ROUND)
+        frame = full_frame(bgr.shape)
+        parts = parts_to_look_at(frame)
         if self._running is None and (not self._count or number - self._last >= interval):
-            before, part = {each.id: each.box for each in people}, parts[_turn(self._count, len(parts))]
-            found = thread.start(bgr.copy(), settings, _DOUBTFUL_BESIDE, list(before.values()), [part], self._refused)
+            before, searched = {each.id: each.box for each in people}, [parts[_turn(self._count, len(parts))]]
+            part = searched[0]
+            if not self._count:
+                searched, part = parts, frame
+            elif place is not None:
+                searched, part = [place], place
+            lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
+            doubtful = _DOUBTFUL_BESIDE if self._count else _DOUBTFUL_AT_ONCE
+            found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
             self._running = _Running(number, before, part, found)
-            self._last, self._count = number, self._count + 1
+            self._last, self._count = number, self._count + len(searched)
 
     def result(self, number: int, at_once: bool = False) -> Detections | None:
         """

@@ -62,19 +62,20 @@ class _Track:
     velocity: tuple[float, float] = (0.0, 0.0)
     since: float = 0.0
     measured: tuple[float, float] | None = None
+    measures: int = 0
     misses: int = 0
     unseen: float = 0.0
     shown: float = 0.0
 
     def measure(self, box: Region, is_whole: bool) -> None:
         """Take a box that was measured now; the velocity follows it where it is not cut by the frame's border."""
-        x, y = _middle(box)
+        x, y = box.middle
         if self.measured is not None and self.since > 0 and is_whole:
             weight = min(1.0, self.since / _SMOOTH)
             moved = (x - self.measured[0]) / self.since, (y - self.measured[1]) / self.since
             vx, vy = self.velocity
             self.velocity = vx + weight * (moved[0] - vx), vy + weight * (moved[1] - vy)
-        self.x, self.y, self.measured, self.since = x, y, (x, y), 0.0
+        self.x, self.y, self.measured, self.since, self.measures = x, y, (x, y), 0.0, self.measures + 1
         self.person = dataclasses.replace(self.person, box=box)
 
 
@@ -102,7 +103,7 @@ class Tracks:
     def appear(self, box: Region, score: float) -> None:
         """Begin a new track."""
         number = next(self._ids)
-        x, y = _middle(box)
+        x, y = box.middle
         self._tracks[number] = _Track(Person(number, box, score), x, y, measured=(x, y))
 
     def advance(self, step: float, frame: Region) -> None:
@@ -118,7 +119,7 @@ class Tracks:
             track.x += track.velocity[0] * step
             track.y += track.velocity[1] * step
             old = track.person.box
-            x, y = _middle(old)
+            x, y = old.middle
             box = old.moved(round(track.x - x), round(track.y - y))
             inside = box.intersect(frame)
             if inside.area < _GONE * max(1, box.area):
@@ -157,7 +158,7 @@ class Tracks:
         for index, each in enumerate(found):
             if index in matched:
                 track = self._tracks[matched[index]]
-                x, y = _middle(before[matched[index]])
+                x, y = before[matched[index]].middle
                 box = each.box.moved(round(track.x - x), round(track.y - y))
                 track.measure(box if frame is None else box.intersect(frame), frame is None or _is_whole(each.box, frame))
                 track.person = dataclasses.replace(track.person, score=each.score)
@@ -192,6 +193,10 @@ class Tracks:
             if track.unseen > max(hold_time, _FORGET):
                 del self._tracks[key]
 
+    def is_new(self, key: int) -> bool:
+        """Whether somebody was not measured since they were found."""
+        return self._tracks[key].measures == 0
+
     def choose(self, settings: Settings, frame: Region) -> None:
         """Decide who counts."""
         people = [track.person for track in self._tracks.values()]
@@ -215,13 +220,9 @@ def _nearness(a: Region, b: Region) -> float:
     """Return how near two boxes of one size lie: 1 at one place, 0 a width apart or of another size."""
     if min(a.height, b.height) < _LIKE * max(a.height, b.height):
         return 0.0
-    (ax, ay), (bx, by) = _middle(a), _middle(b)
+    (ax, ay), (bx, by) = a.middle, b.middle
     width = max(1.0, (a.width + b.width) / 2)
     return 1.0 - max(abs(ax - bx), abs(ay - by)) / width
-
-
-def _middle(box: Region) -> tuple[float, float]:
-    return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
 
 
 def _is_whole(box: Region, frame: Region) -> bool:
