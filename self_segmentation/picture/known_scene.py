@@ -127,7 +127,8 @@ class KnownScene:
         known = cv2.warpAffine((self._free == _FRAMES).astype(np.uint8) * 255, motion, size, flags=cv2.INTER_LINEAR)
         free = cv2.warpAffine(self._free, motion, size, flags=cv2.INTER_NEAREST)
         self._free = np.where(known > 254, _FRAMES, np.minimum(free, _FRAMES - 1)).astype(np.uint8)
-        self._covered = cv2.warpAffine(self._covered.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST, borderValue=(1,)) > 0
+        covered = self._covered.astype(np.uint8)
+        self._covered = cv2.warpAffine(covered, motion, size, flags=cv2.INTER_NEAREST, borderValue=(1,)) > 0
 
     def learn(self, difference: Difference, covered: Array) -> None:
         """
@@ -158,8 +159,8 @@ def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
     points = cv2.goodFeaturesToTrack(last, 150, 0.01, 5, mask=free if free.mean() > 0.2 else None)
     if points is None or len(points) < _LEAST_POINTS:
         return None
-    moved, is_found, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, np.empty_like(points), winSize=(15, 15), maxLevel=3)
-    is_found = is_found.ravel() > 0
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, np.empty_like(points), winSize=(15, 15), maxLevel=3)
+    is_found = status.ravel() > 0
     if np.count_nonzero(is_found) < _LEAST_POINTS:
         return None
     motion, inliers = cv2.estimateAffinePartial2D(points[is_found], moved[is_found], method=cv2.RANSAC, ransacReprojThreshold=0.7)
