@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from ..picture.people.tracks import Person
+from ..picture.pipeline import Result, channels_of
+from ..settings import Settings
 from .messages import ImageWriter, compress, stamp_of
 from .parameters import wrong_qos_named
 
@@ -27,13 +28,41 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
-__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'PeopleOutput', 'make_outputs']
+__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'make_outputs']
 
 # Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
 HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
 _TOPICS = {'composite': 'output', 'mask': 'mask', 'alpha': 'alpha'}  # by the result of the pipeline
 _ENCODINGS = {'composite': {3: 'bgr8', 4: 'bgra8'}, 'mask': {3: 'mono8'}, 'alpha': {3: 'mono8'}}  # by the composite's channels
 _COMPRESSED = ('composite', 'mask')
+
+
+class Output(Protocol):
+    """
+    A result on its topics.
+
+    ``topic`` its main one; ``follows_pause`` whether it is published while the node is paused, under each new frame's header.
+    """
+
+    topic: str
+    follows_pause: bool
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody subscribes."""
+
+    def arrays(self, size: tuple[int, int], settings: Settings) -> dict[str, NDArray[np.uint8]]:
+        """
+        Return the arrays that the pipeline is to write to, by their names in its :class:`Result`.
+
+        :param size: width and height of the frame.
+        """
+
+    def publish(self, header: Any, result: Result, settings: Settings) -> None:
+        """Publish its part of a result, in the forms that are subscribed."""
+
+    def close(self) -> None:
+        """End publishing."""
 
 
 def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
@@ -43,7 +72,7 @@ def make_outputs(node: Node, on_demand: Callable[[], None]) -> list[Output]:
     :param on_demand: called when a subscriber comes or goes; never where there are no matched events (Humble).
     :raises SelfSegmentationError: a QoS override is not allowed.
     """
-    return [Output(node, result, on_demand) for result in _TOPICS]
+    return [*(ImageOutput(node, result, on_demand) for result in _TOPICS), PeopleOutput(node, on_demand)]
 
 
 # Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
@@ -55,15 +84,17 @@ def _publisher(node: Node, message_type: type, topic: str, on_demand: Callable[[
                                      qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
-class Output:
+class ImageOutput:
     """
-    One result of the pipeline: the pixels of its message, and its publishers.
+    One image of the result: the pixels of its message, and its publishers.
 
     :param result: its name in :class:`~self_segmentation.picture.pipeline.Result`.
     """
 
+    follows_pause = True
+
     def __init__(self, node: Node, result: str, on_demand: Callable[[], None]) -> None:
-        self.result, self._node = result, node
+        self._result, self._node = result, node
         self._writer = ImageWriter(Image(), _ENCODINGS[result][3])
         self._raw = _publisher(node, Image, f'~/{_TOPICS[result]}', on_demand)
         self.topic = self._raw.topic_name
@@ -76,27 +107,22 @@ class Output:
         """Whether anybody subscribes."""
         return _subscribers(self._raw) + _subscribers(self._compressed) > 0
 
-    def pixels(self, width: int, height: int, channels: int) -> NDArray[np.uint8]:
-        """
-        Return the pixels of the message, to be written to.
-
-        :param channels: of a composite: 3, or 4 with alpha.
-        :returns: (height, width, channels) uint8 for the composite, (height, width) for the others.
-        """
-        encodings = _ENCODINGS[self.result]
-        encoding = encodings.get(channels, encodings[3])
+    def arrays(self, size: tuple[int, int], settings: Settings) -> dict[str, NDArray[np.uint8]]:
+        """Return the pixels of the message: (height, width, 3 or 4) for the composite, (height, width) for the others."""
+        encodings = _ENCODINGS[self._result]
+        encoding = encodings.get(channels_of(settings), encodings[3])
         if encoding != self._writer.message.encoding:
             self._writer = ImageWriter(Image(), encoding)
-        return self._writer.pixels(width, height)
+        return {self._result: self._writer.pixels(*size)}
 
-    def publish(self, header: Any, pixels: NDArray[np.uint8], jpeg_quality: int) -> None:
-        """Publish what was written to the pixels, in the forms that are subscribed; again and again, if need be."""
+    def publish(self, header: Any, result: Result, settings: Settings) -> None:
+        """Publish what the pipeline wrote to the pixels; again and again, if need be."""
         if _subscribers(self._raw):
             self._writer.message.header = header
             self._raw.publish(self._writer.message)
         if self._compressed is not None and _subscribers(self._compressed):
             message = CompressedImage(header=header)
-            compress(message, pixels, jpeg_quality if self.result == 'composite' else None)
+            compress(message, getattr(result, self._result), settings.jpeg_quality if self._result == 'composite' else None)
             self._compressed.publish(message)
 
     def close(self) -> None:
@@ -114,22 +140,29 @@ class PeopleOutput:
     ``box`` [left, top, width, height] in pixels, ``score`` and ``counts``.
     """
 
+    follows_pause = False
+
     def __init__(self, node: Node, on_demand: Callable[[], None]) -> None:
         self._node = node
         self._publisher = _publisher(node, String, '~/people', on_demand)
+        self.topic = self._publisher.topic_name
 
     @property
     def is_wanted(self) -> bool:
         """Whether anybody subscribes."""
         return _subscribers(self._publisher) > 0
 
-    def publish(self, header: Any, people: Iterable[Person], width: int, height: int) -> None:
-        """Say who is in a frame, to those who subscribe."""
-        if self.is_wanted:
-            found = [{'id': person.id, 'box': [person.box.x0, person.box.y0, person.box.width, person.box.height],
-                      'score': round(float(person.score), 3), 'counts': person.counts} for person in people]
-            self._publisher.publish(String(data=json.dumps({
-                'stamp': stamp_of(header), 'frame_id': header.frame_id, 'width': width, 'height': height, 'people': found})))
+    def arrays(self, size: tuple[int, int], settings: Settings) -> dict[str, NDArray[np.uint8]]:
+        """Return none: people are found in any case."""
+        return {}
+
+    def publish(self, header: Any, result: Result, settings: Settings) -> None:
+        """Publish the people of a frame."""
+        width, height = result.size
+        found = [{'id': person.id, 'box': [person.box.x0, person.box.y0, person.box.width, person.box.height],
+                  'score': round(float(person.score), 3), 'counts': person.counts} for person in result.people]
+        self._publisher.publish(String(data=json.dumps({
+            'stamp': stamp_of(header), 'frame_id': header.frame_id, 'width': width, 'height': height, 'people': found})))
 
     def close(self) -> None:
         """End publishing."""

@@ -15,13 +15,15 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
 from ..errors import ImageError, SelfSegmentationError, masked
 from ..library import Pipeline
 from ..middleware import give_memory_back
-from ..picture.pipeline import Result, channels_of
+from ..picture.pipeline import Result
 from ..picture.video import Video
 from ..settings import TUNABLES, Settings
 from .controls import BackgroundInput, offer_controls, save
@@ -31,7 +33,7 @@ from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, log_library_lines, run
 from .messages import seconds_of, stamp_of
-from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
+from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
 from .parameters import SettingsParameters
 
 __all__ = ['SegmentationNode', 'main']
@@ -91,7 +93,6 @@ class SegmentationNode(LifecycleNode):
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._video = Video()  # the camera's
         self._outputs: list[Output] = []
-        self._people: PeopleOutput | None = None
         self._active = False
         self._input: Input | None = None  # while active and a result is wanted
         self._background: BackgroundInput | None = None  # likewise, where it is on a topic
@@ -128,7 +129,6 @@ class SegmentationNode(LifecycleNode):
         try:
             self._pipeline = self._tuning.built(Pipeline)
             self._outputs = make_outputs(self, self._follow_demand)
-            self._people = PeopleOutput(self, self._follow_demand)
         except SelfSegmentationError as error:
             self._fail(error)
             self.get_logger().error(f'cannot be configured: {error}')
@@ -164,9 +164,6 @@ class SegmentationNode(LifecycleNode):
         for output in self._outputs:
             output.close()
         self._outputs = []
-        if self._people is not None:
-            self._people.close()
-            self._people = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -232,7 +229,7 @@ class SegmentationNode(LifecycleNode):
 
     @property
     def _has_subscribers(self) -> bool:
-        return any(output.is_wanted for output in (*self._outputs, self._people) if output is not None)
+        return any(output.is_wanted for output in self._outputs)
 
     def _follow_background(self, is_wanted: bool) -> None:
         if self._background is not None and not is_wanted:
@@ -249,7 +246,7 @@ class SegmentationNode(LifecycleNode):
         stamp = seconds_of(stamp_of(message.header))
         self._counts.arrive(stamp, origin)
         try:
-            wanted = [output for output in self._outputs if output.is_wanted]
+            wanted = [output for output in self._outputs if output.is_wanted and (output.follows_pause or not self._paused)]
             if self._paused and self._last is not None:
                 self._show_again(pipeline, self._last, wanted, message.header)
                 self._counts.serve({'whole': time.perf_counter() - begin})
@@ -258,18 +255,13 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings)
             frame = decode(message)
             decoded = time.perf_counter()
-            height, width = frame.shape[:2]
             self._last = None  # its arrays are written to
-            pixels = {output.result: output.pixels(width, height, channels_of(settings)) for output in wanted}
             result = pipeline.process(frame, settings, self._video, stamp=self._times.time,
                                       still=self._saving is not None and not self._has_subscribers,
-                                      composite=pixels.get('composite', False), mask=pixels.get('mask', False),
-                                      alpha=pixels.get('alpha', False), hide=self._paused and settings.replace == 'people')
+                                      hide=self._paused and settings.replace == 'people', **_arrays(wanted, frame.shape[1::-1], settings))
             done = time.perf_counter()
             for output in wanted:
-                output.publish(message.header, pixels[output.result], settings.jpeg_quality)
-            if self._people is not None and not self._paused:
-                self._people.publish(message.header, result.people, width, height)
+                output.publish(message.header, result, settings)
             self._last = _Served(message, decode, settings, result)
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
@@ -296,14 +288,13 @@ class SegmentationNode(LifecycleNode):
 
     def _show_again(self, pipeline: Pipeline, last: _Served, wanted: list[Output], header: Any) -> None:
         """Publish the last picture under another header, also as results that were not asked for when it was made."""
-        missing = [output for output in wanted if getattr(last.result, output.result) is None]
+        arrays = _arrays(wanted, last.result.size, last.settings)
+        missing = {name: array for name, array in arrays.items() if array is not False and not last.result.has(name)}
         if missing:
             frame = last.decode(last.message)
-            height, width = frame.shape[:2]
-            pixels = {output.result: output.pixels(width, height, channels_of(last.settings)) for output in missing}
-            self._last = last = last._replace(result=pipeline.complete(last.result, frame, last.settings, self._video, **pixels))
+            self._last = last = last._replace(result=pipeline.complete(last.result, frame, last.settings, self._video, **missing))
         for output in wanted:
-            output.publish(header, getattr(last.result, output.result), self._tuning.settings.jpeg_quality)
+            output.publish(header, last.result, self._tuning.settings)
 
     def _pause(self, paused: bool) -> str:
         """Keep the last picture, or all covered where people are replaced; or go on."""
@@ -381,6 +372,14 @@ class SegmentationNode(LifecycleNode):
             covered = '. As they jump, all is covered' if self._times.is_jump and hides_people else ''
             yield 'stamps', (f'the stamps of {self._input.topic} do not advance from frame to frame (the last is '
                              f'{self._times.stamp:.3f} s), so the node goes by its own clock{covered}')
+
+
+def _arrays(outputs: list[Output], size: tuple[int, int], settings: Settings) -> dict[str, bool | NDArray[np.uint8]]:
+    """Return what the pipeline takes for each array of its result: an output's, or False where none wants it."""
+    arrays: dict[str, bool | NDArray[np.uint8]] = dict.fromkeys(('composite', 'mask', 'alpha'), False)
+    for output in outputs:
+        arrays |= output.arrays(size, settings)
+    return arrays
 
 
 def main(args: list[str] | None = None) -> int:

@@ -399,7 +399,7 @@ def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:
         if unexplained[piece.pixels].mean() > _MOVED:
             known = [each for each in tracks.all if each.box.inside(piece.region) > 0.5]
             if known:
-                tracks.move(known[0].id, regions.cover(piece.region, known[0].box))
+                tracks.move(known[0].id, regions.union(piece.region, known[0].box))
             else:
                 tracks.appear(piece.region, float(grid[piece.pixels].mean()))
 
@@ -461,8 +461,7 @@ def _boxes_in(view: View, probability: Array, people: Mapping[int, Person], fram
             boxes.setdefault(owners[0], []).append(piece.region)
         else:
             shared.update(owners)
-    found = {key: regions.union(parts) for key, parts in boxes.items() if key not in shared}
-    return {key: box for key, box in found.items() if box is not None}
+    return {key: regions.union(*parts) for key, parts in boxes.items() if key not in shared}
 
 
 def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:

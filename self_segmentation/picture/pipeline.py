@@ -63,6 +63,15 @@ class Result:
     _matte: Array = dataclasses.field(default_factory=lambda: np.empty((0, 0), np.uint8), repr=False)
     _behind: Array | None = dataclasses.field(default=None, repr=False)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frame, in pixels."""
+        return self._matte.shape[1], self._matte.shape[0]
+
+    def has(self, name: str) -> bool:
+        """Return whether an array was asked for: composite, mask or alpha."""
+        return getattr(self, name) is not None
+
 
 class Pipeline:
     """

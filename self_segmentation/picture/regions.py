@@ -20,7 +20,7 @@ import numpy as np
 
 from .arrays import Array
 
-__all__ = ['Component', 'Region', 'around', 'components', 'cover', 'full_frame', 'grown', 'part', 'suits',
+__all__ = ['Component', 'Region', 'around', 'components', 'coverage', 'full_frame', 'grown', 'part', 'suits',
            'union', 'warp']
 
 _BORDER = 0.01, 2  # who is as near to the left or right border is cut by it: fraction of the frame's width, pixels at least
@@ -114,17 +114,15 @@ def full_frame(shape: Sequence[int]) -> Region:
     return Region(0, 0, int(shape[1]), int(shape[0]))
 
 
-def union(regions: Sequence[Region]) -> Region | None:
-    """Return the smallest region that covers all of them; None for none."""
-    if not regions:
-        return None
+def union(*regions: Region) -> Region:
+    """Return the smallest region that holds all of them; there is one at least."""
     x0, y0, x1, y1 = zip(*regions)
     return Region(min(x0), min(y0), max(x1), max(y1))
 
 
-def cover(a: Region, b: Region) -> Region:
-    """Return the smallest region that covers both."""
-    return Region(min(a.x0, b.x0), min(a.y0, b.y0), max(a.x1, b.x1), max(a.y1, b.y1))
+def coverage(values: Array, region: Region, box: Region, level: float = 0.5) -> float:
+    """Return the fraction of a box in which a map of a region is above a level, 0..1."""
+    return float((part(values, box, region) > level).mean())
 
 
 def components(probability: Array, region: Region, minimum: float, level: float = 0.5) -> list[Component]:

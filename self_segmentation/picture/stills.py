@@ -85,13 +85,13 @@ class _Still:
         if crop.area > _LARGEST_CROP * frame.area:
             return frame, self._map(frame)
         probability = self._map(crop)
-        if _covered(probability, crop, box) < _LOST:
+        if regions.coverage(probability, crop, box) < _LOST:
             choices = [crop, frame, box.padded(_WIDE, frame)]
-            best = max(choices, key=lambda region: _covered(self._map(region), region, box))
+            best = max(choices, key=lambda region: regions.coverage(self._map(region), region, box))
             return best, self._map(best)
         if max(box.width / frame.width, box.height / frame.height) > _LARGE:
             whole = self._map(frame)
-            if _covered(whole, frame, box) >= _LOST:
+            if regions.coverage(whole, frame, box) >= _LOST:
                 probability = 0.5 * (probability + regions.warp(whole, frame, crop, 0.0))
         return crop, probability
 
@@ -101,8 +101,3 @@ class _Still:
             mirrored = cv2.flip(self._infer(cv2.flip(view, 1)), 1)
             self._maps[region] = 0.5 * (self._infer(view) + mirrored)
         return self._maps[region]
-
-
-def _covered(probability: Array, region: Region, box: Region) -> float:
-    """Return the fraction of a box in which the map of a region shows a person."""
-    return float((regions.part(probability, box, region) > 0.5).mean())

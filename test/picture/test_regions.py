@@ -58,11 +58,7 @@ def test_padding_adds_margin_within_frame(region, margin):
 @given(st.lists(regions(), min_size=1, max_size=4))
 def test_union_is_smallest_covering_region(parts):
     rows, columns = np.nonzero(np.any([painted(part) for part in parts], axis=0))
-    assert union(parts) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-
-
-def test_union_of_nothing_is_none():
-    assert union([]) is None
+    assert union(*parts) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
 def test_components_have_region_and_fraction():

@@ -74,7 +74,7 @@ class View:
         if self.is_new:
             return {}
         small = cv2.resize(self.probability, (64, 64), interpolation=cv2.INTER_AREA)
-        return {key: float((regions.part(small, people[key].box, self.region) > 0.5).mean()) for key in self.ids}
+        return {key: regions.coverage(small, self.region, people[key].box) for key in self.ids}
 
 
 @dataclasses.dataclass
@@ -116,14 +116,14 @@ def _places(people: Sequence[Person], frame: Region, settings: Settings) -> list
         new = _Place(regions.around(person.box, frame, settings.roi_margin, _LARGEST_CROP), person.box, frozenset([person.id]))
         for place in [each for each in places if _together(each.region, new.region)]:
             places.remove(place)
-            new = _Place(regions.cover(new.region, place.region), regions.cover(new.box, place.box), new.ids | place.ids)
+            new = _Place(regions.union(new.region, place.region), regions.union(new.box, place.box), new.ids | place.ids)
         places.append(new)
     return places
 
 
 def _together(a: Region, b: Region) -> bool:
     """Whether one inference for two regions shows each of them nearly as large as one for each would."""
-    return max(regions.cover(a, b).size) <= _TOGETHER * min(max(a.size), max(b.size))
+    return max(regions.union(a, b).size) <= _TOGETHER * min(max(a.size), max(b.size))
 
 
 def without_others(probability: Array, region: Region, boxes: Sequence[Region]) -> Array:
