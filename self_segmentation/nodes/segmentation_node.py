@@ -246,7 +246,7 @@ class SegmentationNode(LifecycleNode):
         stamp = seconds_of(stamp_of(message.header))
         self._counts.arrive(stamp, origin)
         try:
-            wanted = [output for output in self._outputs if output.is_wanted and (output.follows_pause or not self._paused)]
+            wanted = [each for each in self._outputs if each.is_wanted and (each.follows_pause or not self._paused)]
             if self._paused and self._last is not None:
                 self._show_again(pipeline, self._last, wanted, message.header)
                 self._counts.serve({'whole': time.perf_counter() - begin})
@@ -255,10 +255,11 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings)
             frame = decode(message)
             decoded = time.perf_counter()
+            arrays = _arrays(wanted, (frame.shape[1], frame.shape[0]), settings)
             self._last = None  # its arrays are written to
             result = pipeline.process(frame, settings, self._video, stamp=self._times.time,
                                       still=self._saving is not None and not self._has_subscribers,
-                                      hide=self._paused and settings.replace == 'people', **_arrays(wanted, frame.shape[1::-1], settings))
+                                      hide=self._paused and settings.replace == 'people', **arrays)
             done = time.perf_counter()
             for output in wanted:
                 output.publish(message.header, result, settings)
