@@ -42,21 +42,6 @@ def test_program_runs_with_one_runtime_alone(name, tmp_path):
     assert 0.45 < area(cv2.imread(str(tmp_path / 'astronaut.png'), 0)) < 0.65
 
 
-@pytest.mark.skipif('mediapipe' not in INSTALLED, reason='mediapipe is not installed')
-def test_mediapipe_brings_matplotlib_when_used():
-    program = """if True:
-        import sys
-        from self_segmentation.picture.models.mediapipe_tasks import import_tasks
-        import_tasks()
-        print([name for name in sys.modules if name.startswith(('matplotlib', 'sounddevice'))])
-        [drawing] = [module for name, module in sys.modules.items() if name.endswith('.drawing_utils')]
-        from matplotlib import pyplot
-        print(drawing.plt.figure is pyplot.figure, pyplot.__file__)
-    """
-    said = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said[0] == '[]' and said[1].startswith('True ')
-
-
 def test_program_without_runtime_says_what_to_install(tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
     assert done.returncode == 2
