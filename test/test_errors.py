@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """Errors: their exit codes, and the passwords that no message shows."""
-import logging
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +10,6 @@ from conftest import ROOT
 
 from self_segmentation import errors
 from self_segmentation.errors import ExitCode, InputError, SelfSegmentationError, SettingsError, SourceError, masked
-from self_segmentation.io.library_lines import library_lines_logged
 from self_segmentation.launching import Argument, words
 from self_segmentation.settings import TUNABLES, Settings
 
@@ -71,23 +68,6 @@ def test_settings_and_launch_arguments_mask_values():
         with pytest.raises(ValueError, match='admin:') as raised:
             check()
         assert SECRET not in str(raised.value)
-
-
-def test_line_that_looks_like_a_password_is_a_librarys_all_the_same(capfd, caplog):
-    caplog.set_level(logging.DEBUG)
-    with library_lines_logged():
-        os.write(2, b"[ WARN:0@0.214] global cap_v4l.cpp:902 open can't open camera by index\n")
-    assert "can't open camera by index" in caplog.text and capfd.readouterr().err == ''
-
-
-def test_library_lines_are_masked(capfd, caplog):
-    caplog.set_level(logging.DEBUG)
-    with library_lines_logged():
-        for line in ('[rtsp @ 0x1] {} failed', 'something else of {}'):
-            os.write(2, f'{line.format(next(iter(ADDRESSES)))}\n'.encode())
-    assert '[rtsp @ 0x1] rtsp://admin:***@' in caplog.text and SECRET not in caplog.text
-    said = capfd.readouterr().err
-    assert 'something else of rtsp://admin:***@' in said and SECRET not in said
 
 
 UNEXPECTED = """

@@ -19,7 +19,6 @@ from ..resources import read_file, share
 from ..settings import Settings
 from .decoding import decode_file
 from .image_files import is_animated
-from .library_lines import library_lines_logged
 from .video_backgrounds import LARGEST_SIDE, open_animation, open_video
 
 __all__ = ['MODELS', 'load_assets', 'make_pipeline', 'model_path', 'read_model', 'reconfigure']
@@ -38,7 +37,7 @@ def make_pipeline(settings: Settings) -> Pipeline:
     :raises BackgroundError: the background image or video cannot be read.
     """
     assets = load_assets(settings)
-    with _closed_if_refused(*assets.media), library_lines_logged():
+    with _closed_if_refused(*assets.media):
         return Pipeline(settings, assets)
 
 
@@ -63,9 +62,7 @@ def reconfigure(pipeline: Pipeline, settings: Settings, named: Collection[str] =
         if settings.background_video != old.background_video or 'background.video' in named:
             video = _open_background_video(settings.background_video)
             opened.append(video)
-        is_other_model = assets.model is not pipeline.assets.model or assets.detector is not pipeline.assets.detector
-        with library_lines_logged() if is_other_model else contextlib.nullcontext():  # each change of a slider comes here
-            pipeline.configure(settings, assets._replace(media=Media(image, video)))
+        pipeline.configure(settings, assets._replace(media=Media(image, video)))
 
 
 def load_assets(settings: Settings) -> Assets:

@@ -20,7 +20,6 @@ from ..resources import as_path
 from ..settings import TUNABLES
 from .frames import ArrivalTimes, Frame, Source, SourceKind, plausible_fps
 from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
-from .library_lines import library_lines_logged
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
@@ -50,8 +49,7 @@ class _Camera(Source):
     def _open(self) -> cv2.VideoCapture:
         try:
             str(self._place).encode()  # of other names OpenCV's FFmpeg ends the process
-            with library_lines_logged():
-                capture = cv2.VideoCapture(self._place)
+            capture = cv2.VideoCapture(self._place)
         except UnicodeEncodeError as error:
             raise InputError(f'camera {self._place!r} cannot be opened: its name is not UTF-8') from error
         if not capture.isOpened():

@@ -30,7 +30,7 @@ from ..io.decoding import MAX_SIDE
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from .camera_info import read_camera_info
-from .lifetime import Reconnecting, log_library_lines, run
+from .lifetime import Reconnecting, log_warnings, run
 from .messages import ImageWriter
 from .parameters import fixed_parameter, wrong_qos_named
 
@@ -53,7 +53,7 @@ class CameraNode(Reconnecting, Node):
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
         super().__init__('camera', parameter_overrides=[*parameters])
-        log_library_lines(self)
+        log_warnings(self)
         self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self._thread: threading.Thread | None = None
         fixed = functools.partial(fixed_parameter, self)

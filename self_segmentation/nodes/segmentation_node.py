@@ -28,7 +28,7 @@ from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Health, Status, start_diagnostics
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
-from .lifetime import STEADY, Reconnecting, log_library_lines, run
+from .lifetime import STEADY, Reconnecting, log_warnings, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, PeopleOutput, make_outputs
 from .parameters import SettingsParameters
@@ -89,7 +89,7 @@ class SegmentationNode(Reconnecting, LifecycleNode):
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), state: str = '', paused: bool = False) -> None:
         super().__init__('segmentation', parameter_overrides=[*parameters])
-        log_library_lines(self)
+        log_warnings(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._outputs: list[Output] = []
         self._people: PeopleOutput | None = None

@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..errors import InputError, SettingsError, SourceError
-from ..nodes.lifetime import STEADY, Reconnecting, log_failure, log_library_lines, run
+from ..nodes.lifetime import STEADY, Reconnecting, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
@@ -52,7 +52,7 @@ class StudioNode(Reconnecting, Node):
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
         super().__init__('studio', parameter_overrides=[*parameters])
-        log_library_lines(self)
+        log_warnings(self)
         self._server: Any = server  # None until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
