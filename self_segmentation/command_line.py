@@ -13,7 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import ExitCode, InputError, SelfSegmentationError, SourceError, masked
+from .errors import (
+    DisplayError,
+    ExitCode,
+    InputError,
+    LibraryMissingError,
+    SelfSegmentationError,
+    SettingsError,
+    WrongOutputError,
+    masked,
+)
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
 from .signals import note_signals
@@ -163,7 +172,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         pipeline = None
         if is_live:  # what comes from there does not wait while models and libraries are loaded
             pipeline = closing.enter_context(contextlib.closing(make_pipeline(settings)))
-            with contextlib.suppress(SourceError):
+            with contextlib.suppress(LibraryMissingError):
                 av_for(place)
         color = settings.background_color
         source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
@@ -171,7 +180,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         writers = _writers(options, source, settings)
         if no_window and not writers:
             problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
-            raise InputError(problem) if options.no_window else SourceError(problem)
+            raise SettingsError({'no_window': problem}) if options.no_window else DisplayError(problem)
         if no_window and not options.no_window and has_display():
             _LOGGER.warning('no window: %s', no_window)
         for writer in writers.values():
@@ -185,7 +194,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told
         while not told:
             try:
                 frame = source.read()
-            except SourceError as error:
+            except InputError as error:
                 if not is_folder:
                     raise
                 bar.write(f'self_segmentation: {error}', file=sys.stderr)
@@ -224,12 +233,12 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[
     from .recordings.run import Choice, process_recordings
 
     if not options.output or options.mask or options.alpha:
-        raise InputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
-                         'topics in it')
+        raise WrongOutputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and '
+                               'alphas are topics in it')
     place, output = as_path(options.input[0]), as_path(options.output)
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
         if _identity(output) == _identity(place):
-            raise InputError(f'--output {output} is the input itself: it would be lost')
+            raise WrongOutputError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
     return process_recordings(place, output, settings, choice, told)
 
@@ -283,16 +292,16 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
             places[name] = _identity(path)
         except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
             reason = getattr(error, 'strerror', None) or error
-            raise InputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
+            raise WrongOutputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
         written = [path]
         if name in folders:
             written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
         for file in written:
             with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is written
                 if lost := inputs.get(_identity(file)):
-                    raise InputError(f'--{name} {path} is {lost} itself: it would be lost')
+                    raise WrongOutputError(f'--{name} {path} is {lost} itself: it would be lost')
     if len(set(places.values())) < len(places):
-        raise InputError('--output, --mask and --alpha must be different places: they write files of the same names')
+        raise WrongOutputError('--output, --mask and --alpha must be different places: they write files of the same names')
     is_images = source.kind == SourceKind.IMAGES
     writers: dict[str, Writer] = {}
     for name, path in paths.items():
@@ -301,24 +310,24 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         is_file = is_video or ending in IMAGE_ENDINGS
         if name != 'output':
             if is_file or is_file_ending(ending):
-                raise InputError(f'--{name} {path}: give a folder, for PNG files')
+                raise WrongOutputError(f'--{name} {path}: give a folder, for PNG files')
             writers[name] = Folder(path)
         elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
-            raise InputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
-                             f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+            raise WrongOutputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                                   f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
         elif is_video:
             if is_images:
-                raise InputError(f'--output {path}: images are written to a folder or an image file, not to a video')
+                raise WrongOutputError(f'--output {path}: images are written to a folder or an image file, not to a video')
             writers['composite'] = VideoFile(path, source.fps or UNKNOWN_FPS, source)
         elif ending in IMAGE_ENDINGS:
             if source.count != 1:
-                raise InputError(f'--output {path} is one image, and {" ".join(options.input[:3])} has more: give a folder'
-                                 + ('' if is_images else ' or a video (.mp4)'))
+                raise WrongOutputError(f'--output {path} is one image, and {" ".join(options.input[:3])} has more: give a folder'
+                                       + ('' if is_images else ' or a video (.mp4)'))
             writers['composite'] = ImageFile(path)
         elif is_file_ending(ending):  # not so results_v1.2
-            raise InputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
-                             f'({", ".join(IMAGE_ENDINGS)}) or a folder'
-                             + ('; a recording is made only of a recording' if ending in (*ENDINGS, ROS1_ENDING) else ''))
+            raise WrongOutputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
+                                   f'({", ".join(IMAGE_ENDINGS)}) or a folder'
+                                   + ('; a recording is made only of a recording' if ending in (*ENDINGS, ROS1_ENDING) else ''))
         else:
             writers['composite'] = Folder(path)
     if writers and not isinstance(writers.get('composite'), VideoFile):

@@ -9,7 +9,7 @@ import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
+from ..errors import BackgroundError, DetectorError, ImageError, InputError, LibraryMissingError, ModelError
 from ..picture.arrays import Array
 from ..picture.backgrounds import Film, Media, close_films
 from ..picture.models.segmenter import EXPECTED, is_known
@@ -131,7 +131,7 @@ def _read_background_image(name: str) -> Array | Film | None:
         if is_animated(io.BytesIO(content), LARGEST_SIDE):
             return open_animation(content, name)
         return decode_file(content, what=f'background {name!r}')
-    except (OSError, ImageError, SourceError) as error:
+    except (OSError, ImageError, InputError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BackgroundError(f'background.image = {name!r} {reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
@@ -141,5 +141,5 @@ def _open_background_video(name: str) -> Film | None:
         return None
     try:
         return open_video(name)
-    except SourceError as error:
+    except (InputError, LibraryMissingError) as error:
         raise BackgroundError(f'background.video = {name!r} {error}: give the path of a video file') from error

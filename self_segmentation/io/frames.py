@@ -106,8 +106,9 @@ class Source:
         """
         Return the next frame, None after the last.
 
-        :raises SourceError: the camera is gone, an image cannot be read, or a video is damaged or cut off: raised at its end,
-            after all frames that are whole.
+        :raises UnavailableError: the camera or stream is gone.
+        :raises DamagedInputError: a video is damaged or cut off: raised at its end, after all frames that are whole.
+        :raises InputError: an image cannot be read.
         """
         raise NotImplementedError
 

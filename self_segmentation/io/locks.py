@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import SourceError
+from ..errors import OutputError
 
 __all__ = ['claim']
 
@@ -26,7 +26,7 @@ def claim(path: Path, shared: bool = False) -> int:
     locked. Locks are those of ``flock``, which a container sees as well.
 
     :param shared: whether others that claim it so, too, may have it at the same time.
-    :raises SourceError: another program writes to it.
+    :raises OutputError: another program writes to it.
     :raises OSError: it cannot be opened.
     """
     while True:
@@ -49,6 +49,6 @@ def _lock(path: Path, descriptor: int, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SourceError(f'{path} is being written by another program: wait for its end, or give another output') from error
+        raise OutputError(f'{path} is being written by another program: wait for its end, or give another output') from error
     except OSError as error:  # some network file systems know no locks
         _LOGGER.warning('%s cannot be locked (%s): let no other program write to it', path, error.strerror)

@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..errors import ImageError, InputError, SelfSegmentationError
 from ..picture.arrays import flattened
 from ..picture.backgrounds import Fitting, fitted
 from ..resources import as_path
@@ -54,7 +54,7 @@ class Player:
 
     :param source: a video; the player closes it.
     :param what: which one it is, for the log.
-    :raises SourceError: it has no first picture, or one of more than 4096 pixels a side.
+    :raises InputError: it has no first picture, or one of more than 4096 pixels a side.
     """
 
     def __init__(self, source: Source, what: str = 'the background') -> None:
@@ -156,10 +156,10 @@ class Player:
     @staticmethod
     def _checked(frame: Frame | None) -> Frame:
         if frame is None:
-            raise SourceError('has no picture')
+            raise InputError('has no picture')
         if max(frame.pixels.shape) > LARGEST_SIDE:
             height, width = frame.pixels.shape[:2]
-            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
+            raise InputError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
         return frame
 
 
@@ -180,7 +180,7 @@ class _Animation(Source):
         except EOFError:
             return None
         except PILLOW_ERRORS as error:
-            raise SourceError(f'is damaged at picture {index}: {error}') from error
+            raise InputError(f'is damaged at picture {index}: {error}') from error
         return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
 
     def rewind(self) -> None:
@@ -191,7 +191,7 @@ class _Animation(Source):
         try:
             return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
         except ImageError as error:
-            raise SourceError(str(error)) from error
+            raise InputError(str(error)) from error
 
     def close(self) -> None:
         self._image.close()
@@ -203,7 +203,7 @@ def open_animation(content: bytes, name: str) -> Player:
 
     :param content: of the file.
     :param name: of the file, for the log.
-    :raises SourceError: it cannot be read.
+    :raises InputError: it cannot be read.
     """
     return _playing(_Animation(content), name)
 
@@ -212,16 +212,16 @@ def open_video(name: str) -> Player:
     """
     Return a video file that plays.
 
-    :raises SourceError: it cannot be read; a pipe, a device, a stream and an image are refused too.
+    :raises InputError: it cannot be read; a pipe, a device, a stream and an image are refused too.
     """
     try:
         path = as_path(name)
         is_file = path.is_file()
     except (OSError, ValueError) as error:
-        raise SourceError(f'is not a path ({error})') from error
+        raise InputError(f'is not a path ({error})') from error
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
-        raise SourceError(reason)
+        raise InputError(reason)
     return _playing(open_source(str(path.absolute())), name)
 
 
@@ -230,7 +230,7 @@ def _playing(source: Source, name: str) -> Player:
     with contextlib.ExitStack() as closing:
         closing.callback(source.close)
         if source.kind != SourceKind.VIDEO:
-            raise SourceError('is not a video')
+            raise InputError('is not a video')
         player = Player(source, f'background {name!r}')
         closing.pop_all()
         return player

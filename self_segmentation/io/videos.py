@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from ..errors import InputError, SourceError
+from ..errors import DamagedInputError, InputError, LibraryMissingError, UnavailableError
 from ..picture.arrays import Array, flattened
 from .decoding import MAX_FILE_SIDE
 from .frames import UNKNOWN_FPS, ArrivalTimes, Frame, Source, SourceKind, plausible_fps
@@ -43,15 +43,15 @@ def av_for(what: str) -> Any:
     Return PyAV's module.
 
     :param what: what it is for, for the message.
-    :raises InputError: it is not installed, or too old.
+    :raises LibraryMissingError: it is not installed, or too old.
     """
     mend = f'install PyAV: {sys.executable} -m pip install --no-deps av'
     try:
         import av
     except ImportError as error:
-        raise InputError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
+        raise LibraryMissingError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
     if int(av.__version__.partition('.')[0]) < _OLDEST:
-        raise InputError(f'{what}: videos and streams need PyAV {_OLDEST} or later, and this is {av.__version__}; {mend}')
+        raise LibraryMissingError(f'{what}: videos and streams need PyAV {_OLDEST} or later, not {av.__version__}; {mend}')
     return av
 
 
@@ -62,7 +62,7 @@ class Video(Source):
     :param place: the path of a file, or the address of a stream.
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
     :raises InputError: it is a file that is no video.
-    :raises SourceError: the stream cannot be opened.
+    :raises UnavailableError: the stream cannot be opened.
 
     ``time_base`` is the unit of its times, in seconds, ``has_ended`` whether all its frames were read.
     """
@@ -141,7 +141,7 @@ class Video(Source):
         """
         Yield the decoded frames that are whole.
 
-        :raises SourceError: at the end, if there was something that is not.
+        :raises DamagedInputError: at the end, if there was something that is not.
         """
         is_cut_off = _is_cut_off(self._place) if isinstance(self._place, Path) else None
         faults, is_lost, count = int(is_cut_off is True), False, 0
@@ -187,8 +187,8 @@ class Video(Source):
         is_short = missing > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
         if not count or (not self.is_live and (faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''
-            raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
-                              'from')
+            raise DamagedInputError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where '
+                                    'it came from')
         if self.kind == SourceKind.STREAM and 'ended' not in self._said:
             self._said.add('ended')
             _LOGGER.warning('%s has ended after %d frames', self._what, count)
@@ -199,8 +199,8 @@ class Video(Source):
         if frame is None:
             return None
         if max(frame.width, frame.height) > MAX_FILE_SIDE:
-            raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
-                              f'{MAX_FILE_SIDE}')
+            raise DamagedInputError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
+                                    f'{MAX_FILE_SIDE}')
         if frame.interlaced_frame:
             self._warn_once('is interlaced: what moves looks like a comb; deinterlace it: ffmpeg -i INPUT -vf bwdif OUTPUT')
         unit = self.time_base
@@ -404,7 +404,7 @@ def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack
 
     :param closing: what closes it.
     :raises InputError: the file cannot be opened, or is no video.
-    :raises SourceError: the stream cannot be opened.
+    :raises UnavailableError: the stream cannot be opened.
     """
     try:
         if isinstance(place, Path):
@@ -425,4 +425,4 @@ def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack
         if isinstance(place, Path):
             raise InputError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
                              'recorded to its end, or something else') from error
-        raise SourceError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error
+        raise UnavailableError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error

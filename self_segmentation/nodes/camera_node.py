@@ -25,7 +25,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..errors import ExitCode, SelfSegmentationError, SourceError, masked
+from ..errors import ExitCode, InputError, SelfSegmentationError, masked
 from ..io.decoding import MAX_SIDE
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
@@ -84,7 +84,7 @@ class CameraNode(Reconnecting, Node):
     def _open(self) -> Source | None:
         try:
             source = open_source(self._place, self._width, self._height, self._fps)
-        except SourceError as error:
+        except InputError as error:
             comes_and_goes = self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)
             if error.exit_code == ExitCode.WILL_FAIL_AGAIN or not comes_and_goes:
                 raise
@@ -113,7 +113,7 @@ class CameraNode(Reconnecting, Node):
                         self.ending.wait(_BACK_OFF[0])
                     source.rewind()
                     continue
-            except SourceError as error:
+            except InputError as error:
                 if source is None or source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
                 if source.kind == SourceKind.IMAGES:  # the others may be better

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
-from ..errors import ImageError, SourceError
+from ..errors import DisplayError, ImageError
 from ..io.window import Window, why_no_window
 from .inputs import bit_depth, latest_only
 from .lifetime import Reconnecting, run
@@ -30,13 +30,13 @@ class ViewerNode(Reconnecting, Node):
     A window on the topic ``image`` (sensor_msgs/Image).
 
     :param parameters: override those of the command line.
-    :raises SourceError: there is no display.
+    :raises DisplayError: there is no display.
     """
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = ()) -> None:
         reason = why_no_window()
         if reason:
-            raise SourceError(f'no window: {reason}')
+            raise DisplayError(f'no window: {reason}')
         super().__init__('viewer', parameter_overrides=[*parameters])
         self.ending = threading.Event()
         self._window, self._depth = Window(), bit_depth(self, self.resolve_topic_name('image'))

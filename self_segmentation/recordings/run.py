@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, SourceError
+from ..errors import DamagedInputError, ExitCode, ImageError, InputError, SelfSegmentationError, WrongOutputError
 from ..io.assets import make_pipeline
 from ..io.locks import claim
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
@@ -83,7 +83,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
 
     :param told: not empty when it must end.
     :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
-    :raises SourceError: the output cannot be written, or another program writes it.
+    :raises OutputError: the output cannot be written, or another program writes it.
     """
     from ..io.progress import tqdm
 
@@ -99,7 +99,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
         output.mkdir(parents=True, exist_ok=True)
         lock = claim(output)
     except OSError as error:
-        raise InputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
+        raise WrongOutputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
     try:
         there = [each.output for each in tasks if choice.resume and is_there(each.output)]
         lacking = sum(map(_lacks, there))
@@ -154,7 +154,9 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
     """
     Process one recording; return whether it was done to its end.
 
-    :raises SourceError: it, or some of its images, cannot be read: what is whole is written before; or it cannot be written.
+    :raises DamagedInputError: some of it cannot be read: what can be is written before.
+    :raises InputError: none of it can be read.
+    :raises OutputError: it cannot be written.
     """
     with contextlib.ExitStack() as closing:
         recording = Recording(place)
@@ -175,7 +177,7 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         names = ('output',) if choice.in_place else tuple(_RESULTS)
         added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
         count, problems = 0, list[str]()
-        damage: list[SourceError] = []
+        damage: list[InputError] = []
 
         def process(frame: Any) -> Result:
             return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in names,
@@ -207,15 +209,15 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, told
         _name_what_is_special(recording, writer, source.topic, codec)
         writer.close('; '.join(lacks))
         if lacks:
-            raise SourceError('; '.join(lacks))
+            raise DamagedInputError('; '.join(lacks))
     return True
 
 
-def _kept(recording: Recording, damage: list[SourceError]) -> Iterator[tuple[Any, int, bytes]]:
+def _kept(recording: Recording, damage: list[InputError]) -> Iterator[tuple[Any, int, bytes]]:
     """Yield the messages that can be read; note what ends them early."""
     try:
         yield from recording.messages()
-    except SourceError as error:
+    except InputError as error:
         damage.append(error)
 
 

@@ -19,7 +19,7 @@ from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..errors import InputError, SettingsError, SourceError
+from ..errors import LibraryMissingError, ListenError, SettingsError
 from ..nodes.lifetime import STEADY, Reconnecting, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
 from ..resources import share
@@ -46,8 +46,8 @@ class StudioNode(Reconnecting, Node):
     :param parameters: override those of the command line.
     :param server: that of the node whose place this one takes; None: it makes one.
     :raises SettingsError: a parameter is not allowed.
-    :raises InputError: aiohttp is not installed.
-    :raises SourceError: the server cannot listen.
+    :raises LibraryMissingError: aiohttp is not installed.
+    :raises ListenError: the server cannot listen.
     """
 
     def __init__(self, parameters: Sequence[Parameter[Any]] = (), server: Server | None = None) -> None:
@@ -75,8 +75,8 @@ class StudioNode(Reconnecting, Node):
         try:
             from . import server as studio_server
         except ModuleNotFoundError as error:
-            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                             ) from error
+            raise LibraryMissingError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install '
+                                      'aiohttp)') from error
         self._audience = studio_server.Audience
         try:
             place = Path(folder).expanduser()
@@ -93,7 +93,7 @@ class StudioNode(Reconnecting, Node):
             serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
             try:
                 self._server = serve(port=port)
-            except SourceError as error:
+            except ListenError as error:
                 if port != _PORT:
                     raise
                 self._server = serve(port=0)

@@ -36,7 +36,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ..errors import ExitCode, SourceError
+from ..errors import ExitCode, SelfSegmentationError
 from ..io.progress import tqdm
 from ..nodes.lifetime import run
 from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
@@ -214,7 +214,7 @@ class DemoNode(Node):
         """
         Finish the film and the picture.
 
-        :raises SourceError: they cannot be written.
+        :raises OutputError: they cannot be written.
         """
         recorder, self._recorder = self._recorder, None
         for kept in (self._inputs, self._pairs, self._people):
@@ -293,7 +293,7 @@ class DemoNode(Node):
         """Finish the film and the picture, then the node."""
         try:
             self.finish()
-        except SourceError as error:
+        except SelfSegmentationError as error:
             self._screen.line(str(error), sys.stderr)
             self.exit_code = ExitCode.FAILED
         super().destroy_node()

@@ -11,7 +11,7 @@ import pytest
 from conftest import SAMPLE, video_frames, wait_until
 from fuzz.promises import soon
 
-from self_segmentation.errors import BackgroundError, SourceError
+from self_segmentation.errors import BackgroundError, InputError
 from self_segmentation.io.assets import load_assets, make_pipeline, reconfigure
 from self_segmentation.io.frames import Frame, Source, SourceKind
 from self_segmentation.io.video_backgrounds import Player, open_animation, open_video
@@ -106,7 +106,7 @@ class Gone(Numbered):
     """A film whose file is gone when it starts again."""
 
     def rewind(self):
-        raise SourceError('is gone')
+        raise InputError('is gone')
 
 
 @pytest.mark.parametrize('source, reason', [(Failing(9), 'no such thing'), (Gone(3), 'is gone')])

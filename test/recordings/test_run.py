@@ -39,7 +39,7 @@ from bags import (
 from conftest import wait_until
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import InputError
 from self_segmentation.io.assets import make_pipeline
 from self_segmentation.recordings.reader import Recording, is_recording
 from self_segmentation.recordings.run import Choice, _chosen, _left_out, process_recordings
@@ -266,11 +266,11 @@ def test_names_paths_that_cannot_be_looked_at(tmp_path, frames):
     (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
     for output in (tmp_path / 'loop', tmp_path / 'loop' / 'new.mcap', tmp_path / ('x' * 300), tmp_path / 'zero\0.mcap'):
         for resume in (False, True) if output.name != 'loop' else (False,):
-            with pytest.raises(SourceError, match=re.escape(repr(str(output)))):
+            with pytest.raises(InputError, match=re.escape(repr(str(output)))):
                 process_recordings(place, output, Settings(), Choice(resume=resume), [])
     for missing in (tmp_path / 'loop', tmp_path / ('x' * 300)):
         assert not is_recording(missing)
-        with pytest.raises(SourceError, match=re.escape(repr(str(missing)))):
+        with pytest.raises(InputError, match=re.escape(repr(str(missing)))):
             process_recordings(missing, tmp_path / 'new', Settings(), Choice(), [])
     assert names(tmp_path) == ['loop', 'talk']
 
@@ -421,7 +421,7 @@ def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in
         assert {topics[number] for number in left_out} == ({'/right'} if in_place else {'/left', '/right'})
         assert '/right' in caplog.text and '--keep' in caplog.text
         assert not _left_out(recording, replaced, SimpleNamespace(replace='background'), Choice())
-        with pytest.raises(SourceError, match='/fourth'):
+        with pytest.raises(InputError, match='/fourth'):
             _left_out(recording, replaced, settings, Choice(keep=('/fourth',)))
 
 
