@@ -8,11 +8,28 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 
-__all__ = ['as_path', 'read_file', 'share']
+__all__ = ['Closing', 'as_path', 'read_file', 'share']
 
 _PACKAGE = 'self_segmentation'
+_Closing = TypeVar('_Closing', bound='Closing')
+
+
+class Closing:
+    """What has to be closed: ``with`` does it."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def __enter__(self: _Closing) -> _Closing:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
 
 def share(*parts: str) -> Path:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resources import Closing
+
 __all__ = ['UNKNOWN_FPS', 'ArrivalTimes', 'Frame', 'Source', 'SourceKind', 'plausible_fps']
 
 UNKNOWN_FPS = 30.0  # frames a second of a video that does not say
@@ -84,7 +86,7 @@ class ArrivalTimes:
         return stamp, duration
 
 
-class Source:
+class Source(Closing):
     """
     Frames, one after the other. Made by :func:`~.sources.open_source`.
 

@@ -9,11 +9,12 @@ import fcntl
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import OutputError
 
-__all__ = ['claim']
+__all__ = ['claim', 'claimed']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 
@@ -40,6 +41,16 @@ def claim(path: Path, shared: bool = False) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # what was opened was renamed or removed by the program that had it
+
+
+@contextlib.contextmanager
+def claimed(path: Path, shared: bool = False) -> Iterator[None]:
+    """Have an output locked, as :func:`claim` does, while the block runs."""
+    descriptor = claim(path, shared)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock(path: Path, descriptor: int, kind: int) -> None:

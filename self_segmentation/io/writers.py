@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import inf
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LibraryMissingError, OutputError
+from ..resources import Closing
 from .frames import Source
 from .locks import claim
 from .videos import Sound, Video, av_for
@@ -52,7 +53,7 @@ def is_file_ending(ending: str) -> bool:
     return bool(ending) and not ending[1:].isdecimal()
 
 
-class Writer(Protocol):
+class Writer(Closing):
     """Takes images, (height, width[, 3]) uint8 blue green red, or (height, width, 4) with alpha."""
 
     def claim(self, shared: bool = False) -> None:
@@ -62,9 +63,11 @@ class Writer(Protocol):
         :param shared: whether others that claim a folder so, too, may write to it at the same time.
         :raises OutputError: another program does, or it cannot be written.
         """
+        raise NotImplementedError
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises OutputError: it cannot be written."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Finish the file. :raises OutputError: it is not whole."""
@@ -96,7 +99,7 @@ def _empty(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
 
 
-class ImageFile:
+class ImageFile(Writer):
     """One image file; of several images the last stays."""
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +116,7 @@ class ImageFile:
         """Nothing to finish."""
 
 
-class Folder:
+class Folder(Writer):
     """A folder with one ``NAME.png`` each."""
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +142,7 @@ class Folder:
             self._claim = None
 
 
-class VideoFile:
+class VideoFile(Writer):
     """
     A video of frames of one size.
 

@@ -14,7 +14,7 @@ import yaml
 
 from ..errors import DamagedInputError, InputError
 from ..io.image_files import say_passed_over
-from ..resources import read_file
+from ..resources import Closing, read_file
 from .files import (
     ROS1_ENDING,
     ZSTD_ENDING,
@@ -99,7 +99,7 @@ def _without_zstd(name: str) -> str:
     return name[:-len(ZSTD_ENDING)] if name.lower().endswith(ZSTD_ENDING) else name
 
 
-class Recording:
+class Recording(Closing):
     """
     A recording, opened.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import OutputError, WrongOutputError
-from ..io.locks import claim
+from ..io.locks import claimed
 from ..io.writers import is_file_ending
 from ..resources import read_file
 from .files import ENDINGS, ZSTD_ENDING, is_ros2, library_errors, reason_of, require_libraries
@@ -138,6 +137,8 @@ class RecordingWriter:
     """
     A recording that is written: it appears under its name when it is whole, and not before.
 
+    ``with`` leaves nothing of it unless :meth:`close` was called.
+
     :param path: an ``.mcap`` or ``.db3`` file, or a folder, which gets the storage of the input.
     :raises WrongOutputError: something has that name already.
     :raises OutputError: it cannot be written, or another program writes it.
@@ -180,7 +181,7 @@ class RecordingWriter:
         folder = partial_folder(self._path)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._closing.callback(os.close, claim(folder))
+            self._closing.enter_context(claimed(folder))
         except OutputError as error:
             raise OutputError(f'recording {str(self._path)!r} is being written by another program: wait for its end, or give '
                               'another --output') from error
@@ -268,6 +269,14 @@ class RecordingWriter:
         finally:
             self.discard()
 
+    def __enter__(self) -> RecordingWriter:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing of it, unless it is finished."""
+        self.discard()
+
     def discard(self) -> None:
         """Leave nothing of it, unless it is finished."""
         try:
@@ -296,9 +305,8 @@ def remove_partial(path: Path) -> None:
     folder = partial_folder(path)
     with contextlib.suppress(OSError, OutputError):
         if folder.is_dir():
-            lock = claim(folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            with claimed(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def lack_of(path: Path) -> str:
