@@ -26,12 +26,12 @@ from .frames import Frame, Source, SourceKind
 from .image_files import begin_of, delay_of
 from .sources import open_source
 
-__all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
+__all__ = ['LARGEST_SIDE', 'VideoBackground', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
 _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
 LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
-_LARGEST_STEP = 2.0  # seconds that the film goes on between two moments, at most: more is a jump, or a long pause
+_LARGEST_STEP = 2.0  # seconds that the video goes on between two moments, at most: more is a jump, or a long pause
 _COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
@@ -45,14 +45,13 @@ class _Picture(NamedTuple):
     duration: float
 
 
-class Player:
+class VideoBackground:
     """
-    Plays a source without end; a thread decodes and fits a few pictures ahead, so that nobody waits for them.
+    A video behind the people, repeated without end. A thread decodes and fits a few pictures ahead.
 
-    A source that ends early, or is damaged from some picture on, starts again there. Where the decoder is too slow, so is the
-    film.
+    A damaged video restarts at the damaged picture. If decoding is too slow, the video is slow, not the camera.
 
-    :param source: a video; the player closes it.
+    :param source: a video, which :meth:`close` closes.
     :param what: which one it is, for the log.
     :raises InputError: it has no first picture, or one of more than 4096 pixels a side.
     """
@@ -104,7 +103,7 @@ class Player:
     def _play(self) -> None:
         try:
             self._decode()
-        except Exception as error:  # whatever a decoder raises: the last picture stays, and it is reported
+        except Exception as error:  # whatever a decoder raises is reported; the last picture stays
             self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
             _log.error(self.problem, exc_info=error)
 
@@ -197,20 +196,20 @@ class _Animation(Source):
         self._image.close()
 
 
-def open_animation(content: bytes, name: str) -> Player:
+def open_animation(content: bytes, name: str) -> VideoBackground:
     """
-    Return an animated image that plays.
+    Return an animated image as a background.
 
     :param content: of the file.
     :param name: of the file, for the log.
     :raises InputError: it cannot be read.
     """
-    return _playing(_Animation(content), name)
+    return _shown(_Animation(content), name)
 
 
-def open_video(name: str) -> Player:
+def open_video(name: str) -> VideoBackground:
     """
-    Return a video file that plays.
+    Return a video file as a background.
 
     :raises InputError: it cannot be read; a pipe, a device, a stream and an image are refused too.
     """
@@ -222,15 +221,15 @@ def open_video(name: str) -> Player:
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
         raise InputError(reason)
-    return _playing(open_source(str(path.absolute())), name)
+    return _shown(open_source(str(path.absolute())), name)
 
 
-def _playing(source: Source, name: str) -> Player:
-    """Return a player of a source, which is closed where it is none that can be played."""
+def _shown(source: Source, name: str) -> VideoBackground:
+    """Return a source as a background; close it if it cannot be one."""
     with contextlib.ExitStack() as closing:
-        closing.callback(source.close)
+        closing.enter_context(source)
         if source.kind != SourceKind.VIDEO:
             raise InputError('is not a video')
-        player = Player(source, f'background {name!r}')
+        background = VideoBackground(source, f'background {name!r}')
         closing.pop_all()
-        return player
+        return background

@@ -25,7 +25,7 @@ import pytest
 from conftest import PATIENCE, ROOT, SAMPLE
 from media import COUNT, FPS, corners, live_stream, quarters, write_streams, write_video
 
-from self_segmentation.errors import InputError
+from self_segmentation.errors import InputError, LibraryMissingError, OutputError
 from self_segmentation.io import videos, writers
 from self_segmentation.io.frames import plausible_fps
 from self_segmentation.io.sources import SourceKind, open_source
@@ -471,7 +471,7 @@ def test_follows_changes_of_size_and_pixel_format(tmp_path):
     frames = [frame.pixels for frame in frames_of(open_source(str(path)))]
     assert [corners(frame) for frame in frames] == ['rgbw'] * 10
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 5 + [(80, 96, 3)] * 5
-    with pytest.raises(InputError, match='frame 00005 measures 96x80, the first one 64x48'):
+    with pytest.raises(OutputError, match='frame 00005 measures 96x80, the first one 64x48'):
         copied(path, tmp_path / 'new.mp4')
 
 
@@ -608,7 +608,7 @@ def test_takes_known_sound_beside_an_unknown_one(tmp_path, caplog):
 def test_encoder_that_pyav_lacks_is_named_and_leaves_no_file(tmp_path, monkeypatch):
     path = write_video(tmp_path / 'clip.mp4')
     monkeypatch.setattr(writers, '_CODEC', 'libx999')  # as in a PyAV that was built without it
-    with pytest.raises(InputError, match=r'new\.mp4 .* does not encode libx999 .*pip install'):
+    with pytest.raises(LibraryMissingError, match=r'new\.mp4 .* does not encode libx999 .*pip install'):
         copied(path, tmp_path / 'new.mp4')
     assert [*tmp_path.iterdir()] == [path]
 
