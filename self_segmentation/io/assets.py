@@ -9,7 +9,7 @@ import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
+from ..errors import BackgroundError, DetectorError, ImageError, InputError, LibraryMissingError, ModelError
 from ..picture.arrays import Array
 from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
 from ..picture.models.segmenter import EXPECTED, is_known
@@ -110,7 +110,7 @@ def _read_background_image(settings: Settings) -> Array | Film | None:
         if is_animated(io.BytesIO(content), LARGEST_SIDE):
             return open_animation(content, name)
         return decode_file(content, what=f'background {name!r}')
-    except (OSError, ImageError, SourceError) as error:
+    except (OSError, ImageError, InputError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise _refused(settings, 'image', f'{reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
@@ -120,7 +120,7 @@ def _open_background_video(settings: Settings) -> Film | None:
         return None
     try:
         return open_video(settings.background_video)
-    except SourceError as error:
+    except (InputError, LibraryMissingError) as error:
         raise _refused(settings, 'video', f'{error}: give the path of a video file') from error
 
 

@@ -18,8 +18,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 
-from ..errors import InputError, SettingsError, SourceError
-from ..nodes.lifetime import STEADY, log_failure, log_library_lines, run
+from ..errors import LibraryMissingError, ListenError, SettingsError
+from ..nodes.lifetime import STEADY, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
 from ..resources import share
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
@@ -43,13 +43,13 @@ class StudioNode(Node):
     All here runs in the thread of ROS; what the server's thread wants comes through :meth:`_later`.
 
     :raises SettingsError: a parameter is not allowed.
-    :raises InputError: aiohttp is not installed.
-    :raises SourceError: the server cannot listen.
+    :raises LibraryMissingError: aiohttp is not installed.
+    :raises ListenError: the server cannot listen.
     """
 
     def __init__(self) -> None:
         super().__init__('studio')
-        log_library_lines(self)
+        log_warnings(self)
         self._server: Any = None  # until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
@@ -72,8 +72,8 @@ class StudioNode(Node):
         try:
             from . import server as studio_server
         except ModuleNotFoundError as error:
-            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                             ) from error
+            raise LibraryMissingError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install '
+                                      'aiohttp)') from error
         self._audience = studio_server.Audience
         try:
             place = Path(folder).expanduser()
@@ -89,7 +89,7 @@ class StudioNode(Node):
         serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
         try:
             self._server = serve(port=port)
-        except SourceError as error:
+        except ListenError as error:
             if port != _PORT:
                 raise
             self._server = serve(port=0)

@@ -38,12 +38,11 @@ PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 def sample_frames(size: tuple[int, int], numbers: range) -> list[NDArray[np.uint8]]:
     """Return frames of the built-in sample, (height, width, 3) uint8 each."""
-    source = open_source(str(share('demo', 'sample.mp4')))
     frames: list[NDArray[np.uint8]] = []
-    while (frame := source.read()) and frame.index < numbers.stop:
-        if frame.index in numbers:
-            frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
-    source.close()
+    with open_source(str(share('demo', 'sample.mp4'))) as source:
+        while (frame := source.read()) and frame.index < numbers.stop:
+            if frame.index in numbers:
+                frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
     return frames
 
 
