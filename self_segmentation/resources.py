@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
-__all__ = ['Closing', 'as_path', 'read_file', 'share']
+__all__ = ['Closing', 'as_path', 'data_path', 'read_file']
 
 _PACKAGE = 'self_segmentation'
 _Closing = TypeVar('_Closing', bound='Closing')
@@ -32,7 +32,7 @@ class Closing:
         self.close()
 
 
-def share(*parts: str) -> Path:
+def data_path(*parts: str) -> Path:
     """
     Return the path of a file below the package's share folder.
 

@@ -15,7 +15,7 @@ from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
 from ..picture.models.segmenter import EXPECTED, is_known
 from ..picture.models.types import ModelFile
 from ..picture.pipeline import Assets
-from ..resources import read_file, share
+from ..resources import data_path, read_file
 from ..settings import Settings
 from .decoding import decode_file
 from .image_files import is_animated
@@ -87,13 +87,13 @@ def read_model(model: str) -> ModelFile:
 
 def model_path(model: str) -> Path:
     """Return the file of a model given by name or path."""
-    return share('models', MODELS[model]) if model in MODELS else Path(model)
+    return data_path('models', MODELS[model]) if model in MODELS else Path(model)
 
 
 def _read_detector(settings: Settings) -> ModelFile | None:
     if not settings.people_detector:
         return None
-    path = share('models', _DETECTOR)
+    path = data_path('models', _DETECTOR)
     try:
         return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
     except OSError as error:

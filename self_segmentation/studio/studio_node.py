@@ -21,7 +21,7 @@ from rclpy.node import Node
 from ..errors import LibraryMissingError, ListenError, SettingsError
 from ..nodes.lifetime import STEADY, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
-from ..resources import share
+from ..resources import data_path
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
 from .node_state import Privacy, Watched, is_full_name, nodes_with_parameters
 
@@ -62,7 +62,7 @@ class StudioNode(Node):
             reason = f'studio: node = {preferred!r} is not allowed: it takes the full name of a node, such as /segmentation'
             raise SettingsError({'node': reason})
         self._preferred = preferred
-        folder = fixed('background_dir', str(share('demo', 'backgrounds')),
+        folder = fixed('background_dir', str(data_path('demo', 'backgrounds')),
                        'Folder of the backgrounds to choose from; the node that shows them must find it under the same path.')
         self._options = {
             'width': fixed('width', 1280, 'Pictures that are wider, in pixels, are sent smaller.', limits=(64, 8192)),

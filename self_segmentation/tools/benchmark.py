@@ -35,7 +35,7 @@ from ..picture.models.detector import PersonDetector
 from ..picture.models.runtimes import choose_runtime, installed_runtimes
 from ..picture.models.segmenter import Segmenter
 from ..picture.pipeline import channels_of
-from ..resources import share
+from ..resources import data_path
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
 
@@ -71,7 +71,7 @@ def tutorial_lines(frame: Any, probability: Callable[[Any], Any]) -> tuple[Any, 
 
 
 def _configuration(name: str) -> Settings:
-    path = share('config', f'{name}.yaml')
+    path = data_path('config', f'{name}.yaml')
     return Settings().updated(read_yaml(path), str(path))
 
 
@@ -94,7 +94,7 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
     general = read_model('general')
     models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
-    media = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
+    media = {'background.image': str(data_path('demo', 'background.jpg')), 'background.video': str(data_path('demo', 'sample.mp4'))}
     pipelines = {'our tutorial configuration': Pipeline(tutorial), _DEFAULT: Pipeline(default)}
     for kind in BACKGROUNDS:
         if kind != default.background_type:

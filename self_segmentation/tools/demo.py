@@ -41,7 +41,7 @@ from ..errors import ExitCode, SelfSegmentationError
 from ..io.progress import tqdm
 from ..nodes.lifetime import run
 from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
-from ..resources import share
+from ..resources import data_path
 from .before_after import BeforeAfter
 from .tour import TURNS, Tour
 
@@ -373,11 +373,11 @@ def main(args: list[str] | None = None) -> int:
 
 def _commands(camera: str, is_mirrored: bool) -> dict[str, list[str]]:
     """Return the arguments of the nodes to start, by module."""
-    background = share('demo', 'backgrounds', 'china.jpg')
+    background = data_path('demo', 'backgrounds', 'china.jpg')
     return {
-        'nodes.segmentation_node': ['--params-file', str(share('config', 'segmentation.yaml')), '-p', 'background.type:=image',
+        'nodes.segmentation_node': ['--params-file', str(data_path('config', 'segmentation.yaml')), '-p', 'background.type:=image',
                                     '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
-        'nodes.camera_node': ['-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'],
+        'nodes.camera_node': ['-p', f'video_device:={_yaml(camera or data_path("demo", "sample.mp4"))}'],
         'studio.studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
     }
 

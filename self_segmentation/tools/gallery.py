@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..io.progress import tqdm
 from ..io.sources import open_source
-from ..resources import share
+from ..library import Pipeline
+from ..resources import data_path
 from ..settings import LOOKS, Settings, look_file, read_yaml
 from .before_after import captioned, grid
 
@@ -33,10 +34,10 @@ _TYPES: tuple[dict[str, Any], ...] = (
 
 def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
-    files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
+    files = {'background.image': str(data_path('demo', 'background.jpg')), 'flip': False}
     composite: NDArray[np.uint8] = np.empty(0, np.uint8)
     with (Pipeline(Settings().updated({**values, **files})) as pipeline,
-          open_source(str(share('demo', 'sample.mp4'))) as source):
+          open_source(str(data_path('demo', 'sample.mp4'))) as source):
         while (frame := source.read()) is not None and frame.index <= _FRAME:
             result = pipeline.process(frame.pixels, stamp=frame.stamp)
             assert result.composite is not None  # it is wanted
