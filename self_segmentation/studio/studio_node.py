@@ -23,7 +23,7 @@ from ..nodes.lifetime import STEADY, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
 from ..resources import data_path
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
-from .node_state import Privacy, Watched, is_full_name, nodes_with_parameters
+from .node_state import NodeState, Privacy, is_full_name, nodes_with_parameters
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .server import Browser
@@ -80,7 +80,7 @@ class StudioNode(Node):
         except RuntimeError as error:
             raise SettingsError({'background_dir': f'studio: background_dir = {folder!r} is not a path: {error}'}) from error
         self._backgrounds, self._looks = studio_server.Backgrounds(place), _looks()
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, NodeState] = {}
         self._privacy = Privacy(self)
         self._subscriptions_for_browsers: list[Any] = []
         self._unanswered: dict[Browser, int] = {}  # requests
@@ -131,7 +131,7 @@ class StudioNode(Node):
         while self._subscriptions_for_browsers and not browsers:
             self.destroy_subscription(self._subscriptions_for_browsers.pop())
         self._look()
-        self._for_each(Watched.introduce)
+        self._for_each(NodeState.introduce)
 
     def _look(self) -> None:
         """Look what there is, and watch what browsers look at."""
@@ -143,8 +143,8 @@ class StudioNode(Node):
         for name in self._watched.keys() - looked_at:
             self._watched.pop(name).close()
         for name in (looked_at & {*names}) - self._watched.keys():
-            self._watched[name] = Watched(self, name, self._audience(self._server, name), self._privacy, **self._options)
-        self._for_each(Watched.poll)
+            self._watched[name] = NodeState(self, name, self._audience(self._server, name), self._privacy, **self._options)
+        self._for_each(NodeState.poll)
         message = {'about': 'studio', 'nodes': names, 'backgrounds': self._backgrounds.names(),
                    'looks': {name: [*values] for name, values in self._looks.items()}}
         for browser in browsers:
@@ -157,9 +157,9 @@ class StudioNode(Node):
             if not self._ticks % _SLOW or not is_settled:
                 self._look()
             if not self._ticks % _SLOW:
-                self._for_each(Watched.tell_figures)
+                self._for_each(NodeState.tell_figures)
 
-    def _for_each(self, act: Callable[[Watched], None]) -> None:
+    def _for_each(self, act: Callable[[NodeState], None]) -> None:
         """Do something for each node that is looked at: one that makes trouble takes nothing from the others."""
         for name, watched in self._watched.items():
             try:
@@ -194,7 +194,7 @@ class StudioNode(Node):
             log_failure(self, 'what a browser asked for was not done', error)
             answer(done=False, said='not done: see the log of the studio')
 
-    def _answer(self, watched: Watched | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
+    def _answer(self, watched: NodeState | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
         if watched is None or count > _MOST_UNANSWERED:
             answer(done=False, said='no node' if watched is None else 'too much at once')
         elif isinstance(message.get('act'), str):
@@ -206,7 +206,7 @@ class StudioNode(Node):
             else:
                 answer(done=False, said='there is nothing to set')
 
-    def _wanted_values(self, watched: Watched, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _wanted_values(self, watched: NodeState, message: Mapping[str, Any]) -> dict[str, Any]:
         parameters = watched.remote.parameters
         path = self._backgrounds.path(message['background']) if isinstance(message.get('background'), str) else None
         if isinstance(message.get('set'), dict):

@@ -94,7 +94,8 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
     general = read_model('general')
     models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
-    media = {'background.image': str(data_path('demo', 'background.jpg')), 'background.video': str(data_path('demo', 'sample.mp4'))}
+    media = {'background.image': str(data_path('demo', 'background.jpg')),
+             'background.video': str(data_path('demo', 'sample.mp4'))}
     pipelines = {'our tutorial configuration': Pipeline(tutorial), _DEFAULT: Pipeline(default)}
     for kind in BACKGROUNDS:
         if kind != default.background_type:

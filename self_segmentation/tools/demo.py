@@ -375,7 +375,8 @@ def _commands(camera: str, is_mirrored: bool) -> dict[str, list[str]]:
     """Return the arguments of the nodes to start, by module."""
     background = data_path('demo', 'backgrounds', 'china.jpg')
     return {
-        'nodes.segmentation_node': ['--params-file', str(data_path('config', 'segmentation.yaml')), '-p', 'background.type:=image',
+        'nodes.segmentation_node': ['--params-file', str(data_path('config', 'segmentation.yaml')),
+                                    '-p', 'background.type:=image',
                                     '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
         'nodes.camera_node': ['-p', f'video_device:={_yaml(camera or data_path("demo", "sample.mp4"))}'],
         'studio.studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
