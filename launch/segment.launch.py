@@ -22,7 +22,7 @@ from launch import LaunchContext, LaunchDescription
 from self_segmentation.errors import SettingsError
 from self_segmentation.launching import Argument, words
 from self_segmentation.middleware import image_environment
-from self_segmentation.resources import share
+from self_segmentation.resources import data_path
 from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES, look_file
 
 PACKAGE = 'self_segmentation'
@@ -34,7 +34,7 @@ ARGUMENTS = {
     'video_device': Argument('/dev/video0', 'The camera: a device such as /dev/video0; for camera:=opencv also a number, a '
                                             'video, a picture or a folder of them; for camera:=camera_ros its number or name.'),
     'image_topic': Argument('image_raw', 'Topic of the camera images, which the camera publishes and the node subscribes.'),
-    'params_file': Argument(str(share('config', 'segmentation.yaml')),
+    'params_file': Argument(str(data_path('config', 'segmentation.yaml')),
                             "YAML with the node's parameters; a relative path is looked for in the package's share folder too."),
     'look': Argument('', 'Settings that go together, which win over params_file; arguments of their own win over them.',
                      words(*LOOKS)),

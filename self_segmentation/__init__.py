@@ -42,5 +42,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     from xml.etree import ElementTree
 
-    from .resources import share
-    return ElementTree.parse(share('package.xml')).findtext('version', 'unknown')
+    from .resources import data_path
+    return ElementTree.parse(data_path('package.xml')).findtext('version', 'unknown')

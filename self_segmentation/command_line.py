@@ -9,18 +9,31 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import ExitCode, InputError, SelfSegmentationError, SourceError, masked
+from .errors import (
+    DisplayError,
+    ExitCode,
+    InputError,
+    LibraryMissingError,
+    SelfSegmentationError,
+    SettingsError,
+    WrongOutputError,
+    masked,
+)
 from .resources import as_path
 from .settings import LOOKS, TUNABLES, Settings, Tunable, Value, imply_type, look_file, read_yaml
 from .signals import note_signals
 
 if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPipe
-    from .io.sources import Source
+    from .io.progress import tqdm
+    from .io.sources import Frame, Source
+    from .io.window import Window
     from .io.writers import Writer
+    from .library import Pipeline
+    from .picture.pipeline import Result
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
 
@@ -126,112 +139,159 @@ def main(args: list[str] | None = None) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
     logging.basicConfig(handlers=[handler])
-    told = note_signals()  # what was written until then is finished
+    stop = note_signals()  # what was written until then is finished
     try:
         settings, given = settings_from_options(options)
-        return int(_run(options, settings, 'flip' in given, told))
+        return int(_run(options, settings, 'flip' in given, stop))
     except SelfSegmentationError as error:
         print(f'self_segmentation: error: {error}', file=sys.stderr)
         return int(error.exit_code)
 
 
-def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, told: list[int]) -> int:
+def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, stop: list[int]) -> int:
     import cv2
 
-    from .io.frames import UNKNOWN_FPS
-    from .io.progress import tqdm
-    from .io.sources import SourceKind, is_camera, is_stream, keep_pipe, open_pictures, open_source
-    from .io.videos import av_for
-    from .io.window import Window, has_display, why_no_window
-    from .io.writers import PictureError
-    from .library import Pipeline
+    from .io.sources import is_camera, is_stream, keep_pipe
     from .recordings.reader import is_recording
 
     cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
     place, is_one = options.input[0], len(options.input) == 1
-    keep_pipe(place, told)
-    if told:
+    keep_pipe(place, stop)
+    if stop:
         return ExitCode.DONE
-    if is_one and not is_stream(place) and is_recording(as_path(place)):
-        return _run_recordings(options, settings if flip_given else settings.updated({'flip': False}), told)
-    is_live = is_one and (is_stream(place) or is_camera(place))
     if not flip_given:
         settings = settings.updated({'flip': is_one and is_camera(place)})
+    if is_one and not is_stream(place) and is_recording(as_path(place)):
+        return _run_recordings(options, settings, stop)
+    with contextlib.ExitStack() as opened:
+        run = _open(options, settings, opened)
+        run.process(stop)
+    if stop and run.is_stopped_early:
+        _LOGGER.warning('stopped: %d of %d frames were written', run.done, run.source.count)
+    return ExitCode.FAILED if run.failures else ExitCode.DONE
+
+
+def _open(options: argparse.Namespace, settings: Settings, opened: contextlib.ExitStack) -> _Run:
+    """
+    Open everything that the options name.
+
+    :param opened: closes it.
+    :raises SelfSegmentationError: something cannot be opened, or there is nothing to do.
+    """
+    from .io.progress import tqdm
+    from .io.sources import is_camera, is_stream, open_pictures, open_source
+    from .io.videos import av_for
+    from .io.window import Window, has_display, why_no_window
+    from .library import Pipeline
+
+    place, is_one = options.input[0], len(options.input) == 1
     no_window = 'not wanted' if options.no_window else why_no_window()
-    failures, done, due = 0, 0, 0.0
-    with contextlib.ExitStack() as closing:
-        pipeline = None
-        if is_live:  # what comes from there does not wait while models and libraries are loaded
-            pipeline = closing.enter_context(contextlib.closing(Pipeline(settings)))
-            with contextlib.suppress(SourceError):
-                av_for(place)
-        color = settings.background_color
-        source = open_source(place, color=color) if is_one else open_pictures(options.input, color)
-        closing.callback(source.close)
-        writers = _writers(options, source, settings)
-        if no_window and not writers:
-            problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
-            raise InputError(problem) if options.no_window else SourceError(problem)
-        if no_window and not options.no_window and has_display():
-            _LOGGER.warning('no window: %s', no_window)
-        for writer in writers.values():
-            closing.callback(writer.close)
-        pipeline = pipeline or closing.enter_context(contextlib.closing(Pipeline(settings)))
-        window = None if no_window else Window()
-        if window:
-            closing.callback(window.close)
-        bar = closing.enter_context(tqdm(total=source.count, unit='frame', disable=None))
-        is_folder = source.kind == SourceKind.IMAGES and source.count != 1  # of which the others may be better
-        while not told:
+    pipeline = None
+    if is_one and (is_stream(place) or is_camera(place)):  # what comes from there does not wait while models are loaded
+        pipeline = opened.enter_context(Pipeline(settings))
+        with contextlib.suppress(LibraryMissingError):
+            av_for(place)
+    color = settings.background_color
+    source = opened.enter_context(open_source(place, color=color) if is_one else open_pictures(options.input, color))
+    writers = _writers(options, source, settings)
+    if no_window and not writers:
+        problem = f'nothing to do: no window ({no_window}) and no --output, --mask or --alpha'
+        raise SettingsError({'no_window': problem}) if options.no_window else DisplayError(problem)
+    if no_window and not options.no_window and has_display():
+        _LOGGER.warning('no window: %s', no_window)
+    for writer in writers.values():
+        opened.enter_context(writer)
+    pipeline = pipeline or opened.enter_context(Pipeline(settings))
+    window = None if no_window else opened.enter_context(Window())
+    bar = opened.enter_context(tqdm(total=source.count, unit='frame', disable=None))
+    return _Run(source, pipeline, writers, window, bar)
+
+
+class _Run:
+    """
+    The frames of a source, through the pipeline to writers and a window.
+
+    ``done`` counts frames, ``failures`` the images of a folder that could not be read or written.
+    """
+
+    def __init__(self, source: Source, pipeline: Pipeline, writers: Mapping[str, Writer], window: Window | None,
+                 bar: tqdm[Any]) -> None:
+        from .io.frames import UNKNOWN_FPS, SourceKind
+
+        self.source, self.done, self.failures = source, 0, 0
+        self._pipeline, self._writers, self._window, self._bar = pipeline, writers, window, bar
+        self._are_images = source.kind == SourceKind.IMAGES
+        is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
+        self._is_paced = is_video and not (source.is_live or writers)  # it is watched: at its own speed
+        self._due, self._usual = 0.0, 1 / UNKNOWN_FPS  # seconds
+
+    @property
+    def is_stopped_early(self) -> bool:
+        """Whether something was to be written of more frames than were processed."""
+        return bool(self._writers and self.source.count and self.done < self.source.count)
+
+    def process(self, stop: list[int]) -> None:
+        """Process all frames, until ``stop`` is not empty or the window is closed; one image stays in the window."""
+        for frame in self._frames(stop):
+            if not self.done:
+                for writer in self._writers.values():  # all, before the first one is written
+                    writer.claim(shared=self.source.count == 1)
+            self.done += 1
+            if self._is_paced:
+                self._due = max(self._due + (frame.duration or self._usual), time.monotonic())
+            result = self._pipeline.process(frame.pixels, stamp=frame.stamp, still=self._are_images)
+            self._write(frame, result)
+            self._bar.update()
+            if self._window and result.composite is not None and not self._window.show(result.composite, _until(self._due)):
+                break
+        if self._window and self.source.count == 1:
+            while not stop and self._window.poll(50):
+                pass
+
+    def _frames(self, stop: list[int]) -> Iterator[Frame]:
+        while not stop:
             try:
-                frame = source.read()
-            except SourceError as error:
-                if not is_folder:
-                    raise
-                bar.write(f'self_segmentation: {error}', file=sys.stderr)
-                failures += 1
+                frame = self.source.read()
+            except InputError as error:
+                self._leave_out(error)
                 continue
             if frame is None:
-                break
-            if not done:
-                for writer in writers.values():  # all, before the first one is written
-                    writer.claim(shared=source.count == 1)
-            done += 1
-            is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
-            if is_video and not (source.is_live or writers):  # it is watched: at its own speed
-                due = max(due + (frame.duration or 1 / UNKNOWN_FPS), time.monotonic())
-            result = pipeline.process(frame.pixels, stamp=frame.stamp, still=source.kind == SourceKind.IMAGES)
-            for kind, writer in writers.items():
-                try:
-                    writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
-                except PictureError as error:
-                    if not is_folder:
-                        raise
-                    bar.write(f'self_segmentation: {error}', file=sys.stderr)
-                    failures += 1
-            bar.update()
-            if window and result.composite is not None and not window.show(result.composite, _until(due)):
-                break
-        if window and source.count == 1:
-            while not told and window.poll(50):
-                pass
-    if told and writers and source.count and done < source.count:
-        _LOGGER.warning('stopped: %d of %d frames were written', done, source.count)
-    return ExitCode.FAILED if failures else ExitCode.DONE
+                return
+            yield frame
+
+    def _write(self, frame: Frame, result: Result) -> None:
+        from .io.writers import PictureError
+
+        for kind, writer in self._writers.items():
+            try:
+                writer.write(frame.name, getattr(result, kind), frame.stamp, frame.duration)
+            except PictureError as error:
+                self._leave_out(error)
+
+    def _leave_out(self, error: SelfSegmentationError) -> None:
+        """
+        Report an image of several that cannot be used; the others may be better.
+
+        :raises SelfSegmentationError: the error, where there is one image, or a video.
+        """
+        if not self._are_images or self.source.count == 1:
+            raise error
+        self._bar.write(f'self_segmentation: {error}', file=sys.stderr)
+        self.failures += 1
 
 
-def _run_recordings(options: argparse.Namespace, settings: Settings, told: list[int]) -> int:
+def _run_recordings(options: argparse.Namespace, settings: Settings, stop: list[int]) -> int:
     from .recordings.run import Choice, process_recordings
 
     if not options.output or options.mask or options.alpha:
-        raise InputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and alphas are '
-                         'topics in it')
+        raise WrongOutputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and '
+                               'alphas are topics in it')
     place, output = as_path(options.input[0]), as_path(options.output)
-    with contextlib.suppress(OSError, RuntimeError, ValueError):  # said where it is read or written
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # reported where it is read or written
         if _identity(output) == _identity(place):
-            raise InputError(f'--output {output} is the input itself: it would be lost')
+            raise WrongOutputError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
-    return process_recordings(place, output, settings, choice, told)
+    return process_recordings(place, output, settings, choice, stop)
 
 
 def _identity(path: Path) -> tuple[Any, ...]:
@@ -249,23 +309,28 @@ def _until(due: float) -> int:
 
 
 def _writers(options: argparse.Namespace, source: Source, settings: Settings) -> dict[str, Writer]:
-    """Return what to write to, by the name of the result."""
-    from .io.assets import model_path
-    from .io.frames import UNKNOWN_FPS
-    from .io.sources import SourceKind
-    from .io.writers import (
-        ALPHA_ENDINGS,
-        IMAGE_ENDINGS,
-        VIDEO_ENDINGS,
-        Folder,
-        ImageFile,
-        VideoFile,
-        is_file_ending,
-    )
-    from .recordings.files import ENDINGS, ROS1_ENDING
+    """
+    Return what to write to, by the name of the result.
 
-    has_alpha = settings.background_type == 'transparent'
+    :raises WrongOutputError: a place cannot be used.
+    """
     paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
+    _check_places(paths, _inputs(options, source, settings), source)
+    has_alpha = settings.background_type == 'transparent'
+    writers: dict[str, Writer] = {}
+    for name, path in paths.items():
+        if name == 'output':
+            writers['composite'] = _composite_writer(path, options.input, source, has_alpha)
+        else:
+            writers[name] = _folder_writer(name, path, has_alpha)
+    _warn_of_losses(writers, source)
+    return writers
+
+
+def _inputs(options: argparse.Namespace, source: Source, settings: Settings) -> dict[tuple[Any, ...], str]:
+    """Return what each file that is read is, by its identity."""
+    from .io.assets import model_path
+
     read = {'the input': [*options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
             '--background-image': [settings.background_image], '--background-video': [settings.background_video]}
     inputs: dict[tuple[Any, ...], str] = {}
@@ -273,58 +338,90 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         for file in filter(None, files):
             with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is read
                 inputs.setdefault(_identity(as_path(file)), what)
-    places, folders = {}, set()
+    return inputs
+
+
+def _check_places(paths: dict[str, Path], inputs: dict[tuple[Any, ...], str], source: Source) -> None:
+    """
+    Check that nothing that is read would be lost, and that no two results have one place.
+
+    :raises WrongOutputError: so it would be, or a path cannot be looked at.
+    """
+    places = []
     for name, path in paths.items():
         try:
             if str(path) == '-':
                 raise ValueError('nothing is written to standard output: give a file or a folder')
+            written = [path]
             if path.is_dir():
-                folders.add(name)
-            places[name] = _identity(path)
+                written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
+            places.append(_identity(path))
         except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
             reason = getattr(error, 'strerror', None) or error
-            raise InputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
-        written = [path]
-        if name in folders:
-            written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
+            raise WrongOutputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
         for file in written:
             with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is written
                 if lost := inputs.get(_identity(file)):
-                    raise InputError(f'--{name} {path} is {lost} itself: it would be lost')
-    if len(set(places.values())) < len(places):
-        raise InputError('--output, --mask and --alpha must be different places: they write files of the same names')
-    is_images = source.kind == SourceKind.IMAGES
-    writers: dict[str, Writer] = {}
-    for name, path in paths.items():
-        ending = '' if name in folders else path.suffix.lower()
-        is_video = ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS and ending not in IMAGE_ENDINGS)
-        is_file = is_video or ending in IMAGE_ENDINGS
-        if name != 'output':
-            if is_file or is_file_ending(ending):
-                raise InputError(f'--{name} {path}: give a folder, for PNG files')
-            writers[name] = Folder(path)
-        elif is_file and has_alpha and ending not in ALPHA_ENDINGS:
-            raise InputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
-                             f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
-        elif is_video:
-            if is_images:
-                raise InputError(f'--output {path}: images are written to a folder or an image file, not to a video')
-            writers['composite'] = VideoFile(path, source.fps or UNKNOWN_FPS, source)
-        elif ending in IMAGE_ENDINGS:
-            if source.count != 1:
-                raise InputError(f'--output {path} is one image, and {" ".join(options.input[:3])} has more: give a folder'
-                                 + ('' if is_images else ' or a video (.mp4)'))
-            writers['composite'] = ImageFile(path)
-        elif is_file_ending(ending):  # not so results_v1.2
-            raise InputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image '
-                             f'({", ".join(IMAGE_ENDINGS)}) or a folder'
-                             + ('; a recording is made only of a recording' if ending in (*ENDINGS, ROS1_ENDING) else ''))
-        else:
-            writers['composite'] = Folder(path)
-    if writers and not isinstance(writers.get('composite'), VideoFile):
-        without = ['sound'] if source.sound else []
-        if source.pixel_aspect != 1:
-            without.append(f'shape of its pixels ({source.pixel_aspect})')
-        if without:
-            _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(without))
-    return writers
+                    raise WrongOutputError(f'--{name} {path} is {lost} itself: it would be lost')
+    if len(set(places)) < len(places):
+        raise WrongOutputError('--output, --mask and --alpha must be different places: they write files of the same names')
+
+
+def _written_as(path: Path, has_alpha: bool) -> str:
+    """Return what is written under a path: ``folder``, ``video`` or ``image``; nothing for a file of another kind."""
+    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, is_file_ending
+
+    ending = path.suffix.lower()
+    if path.is_dir():
+        return 'folder'
+    if ending in IMAGE_ENDINGS:
+        return 'image'
+    if ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS):
+        return 'video'
+    return '' if is_file_ending(ending) else 'folder'  # so results_v1.2 is one
+
+
+def _folder_writer(name: str, path: Path, has_alpha: bool) -> Writer:
+    from .io.writers import Folder
+
+    if _written_as(path, has_alpha) != 'folder':
+        raise WrongOutputError(f'--{name} {path}: give a folder, for PNG files')
+    return Folder(path)
+
+
+def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: bool) -> Writer:
+    from .io.frames import UNKNOWN_FPS, SourceKind
+    from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
+    from .recordings.files import ENDINGS, ROS1_ENDING
+
+    kind, ending, are_images = _written_as(path, has_alpha), path.suffix.lower(), source.kind == SourceKind.IMAGES
+    if kind == 'folder':
+        return Folder(path)
+    if kind and has_alpha and ending not in ALPHA_ENDINGS:
+        raise WrongOutputError(f'--output {path}: {ending} has no alpha, which background.type = transparent makes: give a '
+                               f'folder, or a file that ends in {", ".join(ALPHA_ENDINGS)}')
+    if kind == 'video':
+        if are_images:
+            raise WrongOutputError(f'--output {path}: images are written to a folder or an image file, not to a video')
+        return VideoFile(path, source.fps or UNKNOWN_FPS, source)
+    if kind == 'image':
+        if source.count != 1:
+            raise WrongOutputError(f'--output {path} is one image, and {" ".join(inputs[:3])} has more: give a folder'
+                                   + ('' if are_images else ' or a video (.mp4)'))
+        return ImageFile(path)
+    of_recording = '; a recording is made only of a recording' if ending in (*ENDINGS, ROS1_ENDING) else ''
+    raise WrongOutputError(f'--output {path}: give a video ({", ".join(VIDEO_ENDINGS)}), an image ({", ".join(IMAGE_ENDINGS)}) '
+                           f'or a folder{of_recording}')
+
+
+def _warn_of_losses(writers: Mapping[str, Writer], source: Source) -> None:
+    """Log what of a video image files do not have."""
+    from .io.writers import VideoFile
+
+    if not writers or isinstance(writers.get('composite'), VideoFile):
+        return
+    without = ['sound'] if source.sound else []
+    if source.pixel_aspect != 1:
+        without.append(f'shape of its pixels ({source.pixel_aspect})')
+    if without:
+        _LOGGER.warning("the video's %s is left out: image files have none", ' and the '.join(without))

@@ -5,8 +5,9 @@
 import enum
 import re
 
-__all__ = ['BackgroundError', 'DetectorError', 'ExitCode', 'ImageError', 'InputError', 'ModelError', 'RuntimeMissingError',
-           'SelfSegmentationError', 'SettingsError', 'SourceError', 'masked']
+__all__ = ['BackgroundError', 'DamagedInputError', 'DetectorError', 'DisplayError', 'ExitCode', 'ImageError', 'InputError',
+           'LibraryMissingError', 'ListenError', 'ModelError', 'OutputError', 'RuntimeMissingError', 'SelfSegmentationError',
+           'SettingsError', 'UnavailableError', 'WrongOutputError', 'masked']
 
 _HIDDEN = '***'
 # An address in a text: to the closing quote where it is quoted, as a password may hold spaces, else to the next space.
@@ -93,10 +94,14 @@ class DetectorError(ModelError):
     settings = ('people.detector',)
 
 
-class RuntimeMissingError(SelfSegmentationError):
-    """What should run the models is not there. No setting's default takes its place: another might send what must not be sent."""
+class LibraryMissingError(SelfSegmentationError):
+    """A library that is needed is not installed, too old, or lacks a part."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
+
+
+class RuntimeMissingError(LibraryMissingError):
+    """The runtime that was asked for is not there; no other takes its place, for it might send what must not be sent."""
 
 
 class BackgroundError(SelfSegmentationError):
@@ -109,11 +114,37 @@ class ImageError(SelfSegmentationError, ValueError):
     """An image message or file cannot be decoded."""
 
 
-class SourceError(SelfSegmentationError):
-    """A camera, video, image or folder cannot be read."""
-
-
-class InputError(SourceError):
-    """A file or folder is not there, or is not what it should be."""
+class InputError(SelfSegmentationError):
+    """A camera, video, image, folder or recording cannot be read: it is not there, or is not what it should be."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
+
+
+class UnavailableError(InputError):
+    """A camera or stream gives nothing now; it may later."""
+
+    exit_code = ExitCode.FAILED
+
+
+class DamagedInputError(InputError):
+    """A part of a video or recording cannot be read; what can be read was."""
+
+    exit_code = ExitCode.FAILED
+
+
+class OutputError(SelfSegmentationError):
+    """An image, video, folder or recording cannot be written now: the disk is full, or another program writes it."""
+
+
+class WrongOutputError(OutputError):
+    """The place to write to exists already, is the input itself, or is of the wrong kind."""
+
+    exit_code = ExitCode.WILL_FAIL_AGAIN
+
+
+class DisplayError(SelfSegmentationError):
+    """No window can be shown."""
+
+
+class ListenError(SelfSegmentationError):
+    """The studio cannot listen on its host and port."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ExitCode, SelfSegmentationError, SettingsError, masked
-from .resources import share
+from .resources import data_path
 from .settings import TUNABLES, Value, imply_type, no_section_for
 
 __all__ = ['Argument', 'After', 'after_exit', 'ending', 'find_file', 'find_program', 'is_started_directly', 'join_namespaces',
@@ -129,7 +129,7 @@ def find_file(text: str) -> Path:
     :raises SettingsError: it is in neither; the message says where it was looked for.
     """
     path = Path(text).expanduser()
-    places = dict.fromkeys((Path.cwd() / path, share() / path))  # an absolute path is itself in both
+    places = dict.fromkeys((Path.cwd() / path, data_path() / path))  # an absolute path is itself in both
     for place in places:
         if place.is_file():
             return place

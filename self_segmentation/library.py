@@ -9,7 +9,6 @@ from typing import Any
 
 from .errors import SettingsError
 from .io.assets import closed_if_refused, load_assets
-from .io.library_lines import library_lines_logged
 from .picture import pipeline
 from .picture.arrays import Array
 from .picture.backgrounds import LivePicture, film_of
@@ -45,7 +44,7 @@ class Pipeline(pipeline.Pipeline):
         assets = load_assets(settings)
         self.live = LivePicture()
         assets = assets._replace(media=assets.media._replace(live=self.live))
-        with closed_if_refused(*assets.media), library_lines_logged():
+        with closed_if_refused(*assets.media):
             super().__init__(assets, settings.runtime)
         self._settings, self.video = settings, Video()
         self._read_for = settings  # the files in use are those that these name
@@ -77,7 +76,7 @@ class Pipeline(pipeline.Pipeline):
             return
         assets = load_assets(settings, self.assets, self._read_for, named)
         new = [each for each, old in zip(assets.media, self.assets.media) if each is not old]
-        with closed_if_refused(*new), library_lines_logged():
+        with closed_if_refused(*new):
             self.take(assets)
         self._read_for = settings
 

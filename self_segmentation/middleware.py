@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .resources import share
+from .resources import data_path
 
 __all__ = ['PortWatch', 'advice', 'fast_dds_environment', 'give_memory_back', 'image_environment', 'keep_large_buffers',
            'lost_ports', 'ports_of']
@@ -57,11 +57,11 @@ def fast_dds_environment(environment: Mapping[str, str]) -> tuple[dict[str, str]
         return {}, f'RMW_IMPLEMENTATION is {rmw}: no Fast DDS profile is set'
     given = {name: environment[name] for name in (_OLD_VARIABLE, _NEW_VARIABLE) if environment.get(name)}
     for name, value in given.items():
-        if Path(value).resolve().parent != share('config').resolve():  # else it is one of our own
+        if Path(value).resolve().parent != data_path('config').resolve():  # else it is one of our own
             return {}, f'{name} is {value}: that profile is used, not the one for large images'
     is_local = (environment.get('ROS_LOCALHOST_ONLY') == '1'
                 or environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') in ('LOCALHOST', 'OFF'))
-    profile = str(share('config', 'fastdds_localhost.xml' if is_local else 'fastdds.xml'))
+    profile = str(data_path('config', 'fastdds_localhost.xml' if is_local else 'fastdds.xml'))
     distribution = environment.get('ROS_DISTRO')
     names = [_OLD_VARIABLE] if distribution in _KNOW_OLD_ONLY else [_NEW_VARIABLE]
     if not distribution:

@@ -27,6 +27,11 @@ __all__ = ['program']
 
 _ROS = {'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
         'std_srvs'}
+_LIBRARY_SETTINGS = {
+    'OPENBLAS_NUM_THREADS': '1',  # numpy's other threads have nothing to do, and cost a tenth of the start
+    'OPENCV_FFMPEG_LOGLEVEL': '-8',  # quiet: the errors of a camera that cannot be opened are reported by this package
+    'OPENCV_LOG_LEVEL': 'SILENT',
+}
 _NO_LIBRARY = ': cannot open shared object file'  # glibc's words
 
 
@@ -84,7 +89,8 @@ def program(module: str, name: str = '', keeps_large_buffers: bool = False) -> C
         _open_standard_files()
         if keeps_large_buffers:
             keep_large_buffers()
-        os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # numpy's others have nothing to do, and cost a tenth of the start
+        for variable, value in _LIBRARY_SETTINGS.items():
+            os.environ.setdefault(variable, value)
         try:
             main = importlib.import_module(f'{__package__}.{module}').main
             handle_signals(signal.default_int_handler)  # SIGINT too: it is ignored in a shell's background jobs

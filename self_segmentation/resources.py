@@ -6,16 +6,33 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote
 
-__all__ = ['as_path', 'read_file', 'share']
+__all__ = ['Closing', 'as_path', 'data_path', 'read_file']
 
 _PACKAGE = 'self_segmentation'
+_Closing = TypeVar('_Closing', bound='Closing')
 
 
-def share(*parts: str) -> Path:
+class Closing:
+    """What has to be closed: ``with`` does it."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def __enter__(self: _Closing) -> _Closing:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+def data_path(*parts: str) -> Path:
     """
     Return the path of a file below the package's share folder.
 
@@ -35,9 +52,9 @@ def share(*parts: str) -> Path:
 def as_path(place: str | Path) -> Path:
     """Return the path of a file that a user named: ``~`` is the home folder, and ``file://`` may stand before it."""
     if isinstance(place, str) and place[:7].lower() == 'file://':
-        host, slash, rest = place[7:].partition('/')
-        rest = slash + rest if host.lower() in ('', 'localhost') else host + slash + rest  # file://clip.mp4 lies here
-        place = os.fsdecode(re.sub(rb'%([0-9A-Fa-f]{2})', lambda found: bytes.fromhex(found[1].decode()), os.fsencode(rest)))
+        host, slash, rest = place[7:].partition('/')  # not urlsplit: a # or ? in it is part of the name
+        host = '' if host.lower() == 'localhost' else host  # file://clip.mp4 is a file of the current folder
+        place = unquote(host + slash + rest, errors='surrogateescape')
     try:
         return Path(place).expanduser()
     except RuntimeError:  # there is no such home: a file may have that name, as for a shell

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from .errors import SettingsError, masked
-from .resources import read_file, share
+from .resources import data_path, read_file
 
 __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml',
            'look_file', 'no_section_for', 'read_yaml', 'unknown_name']
@@ -358,7 +358,7 @@ class Settings:
 
 def look_file(look: str) -> Path:
     """Return the path of the YAML file of one of :data:`LOOKS`."""
-    return share('config', 'segmentation.yaml' if look == 'default' else f'{look}.yaml')
+    return data_path('config', 'segmentation.yaml' if look == 'default' else f'{look}.yaml')
 
 
 def imply_type(values: dict[str, Any]) -> None:

@@ -257,7 +257,7 @@ def test_explains_missing_display():
 def test_missing_display_is_no_news_where_output_is_written(tmp_path):
     command, more = program(ASTRONAUT, '--output', tmp_path / 'out.png')
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **more)
-    assert done.returncode == 0 and done.stderr == '' and (tmp_path / 'out.png').exists()
+    assert done.returncode == 0 and 'display' not in done.stderr and (tmp_path / 'out.png').exists()
 
 
 def test_help_lists_every_setting_without_slow_imports():
@@ -314,7 +314,7 @@ def test_progress_bar_leaves_no_semaphore(tmp_path):
             'from self_segmentation.programs import self_segmentation\nself_segmentation()')
     command = [sys.executable, '-c', code, ASTRONAUT, '--mask', tmp_path, '--no-window']
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, '')
+    assert done.returncode == 0 and 'leaked' not in done.stderr, done.stderr
 
 
 def assert_fails(path: Path, source: Path, **more) -> None:

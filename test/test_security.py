@@ -24,8 +24,8 @@ NEVER = ['eval', 'exec', 'compile', '__import__', 'breakpoint', 'input', 'code.*
          'pickle*', '_pickle*', 'marshal*', 'shelve*', 'dill*', 'cloudpickle*', 'joblib*', 'numpy.load', 'torch*',  # so do these
          'yaml.load_all', 'yaml.full_*', 'yaml.unsafe_*', 'yaml.Loader', 'yaml.FullLoader', 'yaml.UnsafeLoader',
          'os.system', 'os.popen', 'os.exec*', 'os.spawn*', 'os.posix_spawn*', 'os.fork*', 'pty.*', 'subprocess.get*',  # shells
-         'socket*', 'ssl*', 'http*', 'urllib*', 'ftplib*', 'smtplib*', 'requests*', 'webbrowser*',  # networks besides ROS's
-         'aiohttp*', 'asyncio*',
+         'socket*', 'ssl*', 'http*', 'urllib.re*', 'urllib.ro*', 'urllib3*', 'ftplib*', 'smtplib*', 'requests*',
+         'webbrowser*', 'aiohttp*', 'asyncio*',  # networks besides ROS's
          'tempfile.mktemp', 'ctypes.cdll*', 'ctypes.PyDLL*']
 FORBIDDEN = re.compile('|'.join(map(fnmatch.translate, NEVER)))
 

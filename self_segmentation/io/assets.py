@@ -9,13 +9,13 @@ import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ..errors import BackgroundError, DetectorError, ImageError, ModelError, SourceError
+from ..errors import BackgroundError, DetectorError, ImageError, InputError, LibraryMissingError, ModelError
 from ..picture.arrays import Array
 from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
 from ..picture.models.segmenter import EXPECTED, is_known
 from ..picture.models.types import ModelFile
 from ..picture.pipeline import Assets
-from ..resources import read_file, share
+from ..resources import data_path, read_file
 from ..settings import Settings
 from .decoding import decode_file
 from .image_files import is_animated
@@ -87,13 +87,13 @@ def read_model(model: str) -> ModelFile:
 
 def model_path(model: str) -> Path:
     """Return the file of a model given by name or path."""
-    return share('models', MODELS[model]) if model in MODELS else Path(model)
+    return data_path('models', MODELS[model]) if model in MODELS else Path(model)
 
 
 def _read_detector(settings: Settings) -> ModelFile | None:
     if not settings.people_detector:
         return None
-    path = share('models', _DETECTOR)
+    path = data_path('models', _DETECTOR)
     try:
         return ModelFile(str(path), read_file(path, _LARGEST_MODEL))
     except OSError as error:
@@ -110,7 +110,7 @@ def _read_background_image(settings: Settings) -> Array | Film | None:
         if is_animated(io.BytesIO(content), LARGEST_SIDE):
             return open_animation(content, name)
         return decode_file(content, what=f'background {name!r}')
-    except (OSError, ImageError, SourceError) as error:
+    except (OSError, ImageError, InputError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise _refused(settings, 'image', f'{reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
@@ -120,7 +120,7 @@ def _open_background_video(settings: Settings) -> Film | None:
         return None
     try:
         return open_video(settings.background_video)
-    except SourceError as error:
+    except (InputError, LibraryMissingError) as error:
         raise _refused(settings, 'video', f'{error}: give the path of a video file') from error
 
 

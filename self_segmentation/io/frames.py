@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resources import Closing
+
 __all__ = ['UNKNOWN_FPS', 'ArrivalTimes', 'Frame', 'Source', 'SourceKind', 'plausible_fps']
 
 UNKNOWN_FPS = 30.0  # frames a second of a video that does not say
@@ -84,7 +86,7 @@ class ArrivalTimes:
         return stamp, duration
 
 
-class Source:
+class Source(Closing):
     """
     Frames, one after the other. Made by :func:`~.sources.open_source`.
 
@@ -106,8 +108,9 @@ class Source:
         """
         Return the next frame, None after the last.
 
-        :raises SourceError: the camera is gone, an image cannot be read, or a video is damaged or cut off: raised at its end,
-            after all frames that are whole.
+        :raises UnavailableError: the camera or stream is gone.
+        :raises DamagedInputError: a video is damaged or cut off: raised at its end, after all frames that are whole.
+        :raises InputError: an image cannot be read.
         """
         raise NotImplementedError
 

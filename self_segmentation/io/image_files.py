@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, InputError, SourceError
+from ..errors import DamagedInputError, ImageError, InputError
 from ..picture.arrays import flattened
 from ..resources import read_file
 from .decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, kind_of, open_picture, upright
@@ -200,7 +200,7 @@ class Animation(Source):
             self._image.seek(self._begin + index)
             pixels = flattened(upright(self._image, self._what), self._color)
         except PILLOW_ERRORS as error:
-            raise SourceError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
+            raise DamagedInputError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
         stamp, end = self._stamps[index:index + 2]
         return Frame(pixels, f'{index:05d}', index, stamp, end - stamp)
 

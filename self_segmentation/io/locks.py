@@ -9,11 +9,12 @@ import fcntl
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import SourceError
+from ..errors import OutputError
 
-__all__ = ['claim']
+__all__ = ['claim', 'claimed']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 
@@ -26,7 +27,7 @@ def claim(path: Path, shared: bool = False) -> int:
     locked. Locks are those of ``flock``, which a container sees as well.
 
     :param shared: whether others that claim it so, too, may have it at the same time.
-    :raises SourceError: another program writes to it.
+    :raises OutputError: another program writes to it.
     :raises OSError: it cannot be opened.
     """
     while True:
@@ -42,6 +43,16 @@ def claim(path: Path, shared: bool = False) -> int:
         os.close(descriptor)  # what was opened was renamed or removed by the program that had it
 
 
+@contextlib.contextmanager
+def claimed(path: Path, shared: bool = False) -> Iterator[None]:
+    """Have an output locked, as :func:`claim` does, while the block runs."""
+    descriptor = claim(path, shared)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(path: Path, descriptor: int, kind: int) -> None:
     mode = os.fstat(descriptor).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -49,6 +60,6 @@ def _lock(path: Path, descriptor: int, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SourceError(f'{path} is being written by another program: wait for its end, or give another output') from error
+        raise OutputError(f'{path} is being written by another program: wait for its end, or give another output') from error
     except OSError as error:  # some network file systems know no locks
         _LOGGER.warning('%s cannot be locked (%s): let no other program write to it', path, error.strerror)

@@ -15,12 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError, SourceError
+from ..errors import InputError, OutputError, UnavailableError
 from ..resources import as_path
 from ..settings import TUNABLES
 from .frames import ArrivalTimes, Frame, Source, SourceKind, plausible_fps
 from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
-from .library_lines import library_lines_logged
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
@@ -50,12 +49,11 @@ class _Camera(Source):
     def _open(self) -> cv2.VideoCapture:
         try:
             str(self._place).encode()  # of other names OpenCV's FFmpeg ends the process
-            with library_lines_logged():
-                capture = cv2.VideoCapture(self._place)
+            capture = cv2.VideoCapture(self._place)
         except UnicodeEncodeError as error:
             raise InputError(f'camera {self._place!r} cannot be opened: its name is not UTF-8') from error
         if not capture.isOpened():
-            raise SourceError(f'camera {self._place!r} cannot be opened: {_PLACES}')
+            raise UnavailableError(f'camera {self._place!r} cannot be opened: {_PLACES}')
         for setting, value in zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS), self._wanted):
             if value:
                 capture.set(setting, value)
@@ -64,7 +62,7 @@ class _Camera(Source):
     def read(self) -> Frame | None:
         is_there, pixels = self._capture.read()
         if not is_there:
-            raise SourceError(f'camera {self._place!r} gives no frame: is it unplugged, in use, or damaged?')
+            raise UnavailableError(f'camera {self._place!r} gives no frame: is it unplugged, in use, or damaged?')
         index, self._index = self._index, self._index + 1
         return Frame(np.asarray(pixels, np.uint8), f'{index:05d}', index, *self._arrivals.next())
 
@@ -96,7 +94,7 @@ def keep_pipe(place: str, stop: Sequence[object]) -> None:
     The file takes the pipe's place, so that it can be read more than once. Other places stay as they are.
 
     :param stop: not empty when it must end before that.
-    :raises SourceError: there is no room for it.
+    :raises OutputError: there is no room for it.
     """
     if not place.startswith(_OWN_FILES) or not _is_pipe(place):
         return
@@ -111,7 +109,7 @@ def keep_pipe(place: str, stop: Sequence[object]) -> None:
             file.flush()
             os.dup2(file.fileno(), descriptor)
     except OSError as error:
-        raise SourceError(f'{place!r} cannot be kept in {tempfile.gettempdir()}: {error.strerror}') from error
+        raise OutputError(f'{place!r} cannot be kept in {tempfile.gettempdir()}: {error.strerror}') from error
 
 
 def _is_pipe(place: str) -> bool:
@@ -134,7 +132,7 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     :param fps: likewise, frames a second.
     :param color: red, green, blue, 0..255: what is seen through transparent parts of images and videos.
     :raises InputError: there is no such file, or it is not what it should be.
-    :raises SourceError: the camera or stream cannot be opened.
+    :raises UnavailableError: the camera or stream cannot be opened.
     """
     if is_stream(place):
         scheme, separator, rest = place.partition('://')

@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..errors import ImageError, InputError, SelfSegmentationError
 from ..picture.arrays import flattened
 from ..picture.backgrounds import Fitting, fitted
 from ..resources import as_path
@@ -26,12 +26,12 @@ from .frames import Frame, Source, SourceKind
 from .image_files import begin_of, delay_of
 from .sources import open_source
 
-__all__ = ['LARGEST_SIDE', 'Player', 'open_animation', 'open_video']
+__all__ = ['LARGEST_SIDE', 'VideoBackground', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
 _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
 LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
-_LARGEST_STEP = 2.0  # seconds that the film goes on between two moments, at most: more is a jump, or a long pause
+_LARGEST_STEP = 2.0  # seconds that the video goes on between two moments, at most: more is a jump, or a long pause
 _COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
@@ -45,16 +45,15 @@ class _Picture(NamedTuple):
     duration: float
 
 
-class Player:
+class VideoBackground:
     """
-    Plays a source without end; a thread decodes and fits a few pictures ahead, so that nobody waits for them.
+    A video behind the people, repeated without end. A thread decodes and fits a few pictures ahead.
 
-    A source that ends early, or is damaged from some picture on, starts again there. Where the decoder is too slow, so is the
-    film.
+    A damaged video restarts at the damaged picture. If decoding is too slow, the video is slow, not the camera.
 
-    :param source: a video; the player closes it.
+    :param source: a video, which :meth:`close` closes.
     :param what: which one it is, for the log.
-    :raises SourceError: it has no first picture, or one of more than 4096 pixels a side.
+    :raises InputError: it has no first picture, or one of more than 4096 pixels a side.
     """
 
     def __init__(self, source: Source, what: str = 'the background') -> None:
@@ -104,7 +103,7 @@ class Player:
     def _play(self) -> None:
         try:
             self._decode()
-        except Exception as error:  # whatever a decoder raises: the last picture stays, and it is reported
+        except Exception as error:  # whatever a decoder raises is reported; the last picture stays
             self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
             _log.error(self.problem, exc_info=error)
 
@@ -156,10 +155,10 @@ class Player:
     @staticmethod
     def _checked(frame: Frame | None) -> Frame:
         if frame is None:
-            raise SourceError('has no picture')
+            raise InputError('has no picture')
         if max(frame.pixels.shape) > LARGEST_SIDE:
             height, width = frame.pixels.shape[:2]
-            raise SourceError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
+            raise InputError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
         return frame
 
 
@@ -180,7 +179,7 @@ class _Animation(Source):
         except EOFError:
             return None
         except PILLOW_ERRORS as error:
-            raise SourceError(f'is damaged at picture {index}: {error}') from error
+            raise InputError(f'is damaged at picture {index}: {error}') from error
         return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
 
     def rewind(self) -> None:
@@ -191,46 +190,46 @@ class _Animation(Source):
         try:
             return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
         except ImageError as error:
-            raise SourceError(str(error)) from error
+            raise InputError(str(error)) from error
 
     def close(self) -> None:
         self._image.close()
 
 
-def open_animation(content: bytes, name: str) -> Player:
+def open_animation(content: bytes, name: str) -> VideoBackground:
     """
-    Return an animated image that plays.
+    Return an animated image as a background.
 
     :param content: of the file.
     :param name: of the file, for the log.
-    :raises SourceError: it cannot be read.
+    :raises InputError: it cannot be read.
     """
-    return _playing(_Animation(content), name)
+    return _shown(_Animation(content), name)
 
 
-def open_video(name: str) -> Player:
+def open_video(name: str) -> VideoBackground:
     """
-    Return a video file that plays.
+    Return a video file as a background.
 
-    :raises SourceError: it cannot be read; a pipe, a device, a stream and an image are refused too.
+    :raises InputError: it cannot be read; a pipe, a device, a stream and an image are refused too.
     """
     try:
         path = as_path(name)
         is_file = path.is_file()
     except (OSError, ValueError) as error:
-        raise SourceError(f'is not a path ({error})') from error
+        raise InputError(f'is not a path ({error})') from error
     if not is_file:
         reason = 'is a folder' if path.is_dir() else 'is not a regular file' if path.exists() else 'does not exist'
-        raise SourceError(reason)
-    return _playing(open_source(str(path.absolute())), name)
+        raise InputError(reason)
+    return _shown(open_source(str(path.absolute())), name)
 
 
-def _playing(source: Source, name: str) -> Player:
-    """Return a player of a source, which is closed where it is none that can be played."""
+def _shown(source: Source, name: str) -> VideoBackground:
+    """Return a source as a background; close it if it cannot be one."""
     with contextlib.ExitStack() as closing:
-        closing.callback(source.close)
+        closing.enter_context(source)
         if source.kind != SourceKind.VIDEO:
-            raise SourceError('is not a video')
-        player = Player(source, f'background {name!r}')
+            raise InputError('is not a video')
+        background = VideoBackground(source, f'background {name!r}')
         closing.pop_all()
-        return player
+        return background

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from ..errors import InputError, SourceError
+from ..errors import DamagedInputError, InputError, LibraryMissingError, UnavailableError
 from ..picture.arrays import Array, flattened
 from .decoding import MAX_FILE_SIDE
 from .frames import UNKNOWN_FPS, ArrivalTimes, Frame, Source, SourceKind, plausible_fps
@@ -43,16 +44,30 @@ def av_for(what: str) -> Any:
     Return PyAV's module.
 
     :param what: what it is for, for the message.
-    :raises InputError: it is not installed, or too old.
+    :raises LibraryMissingError: it is not installed, or too old.
     """
     mend = f'install PyAV: {sys.executable} -m pip install --no-deps av'
     try:
         import av
     except ImportError as error:
-        raise InputError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
+        raise LibraryMissingError(f'{what}: videos and streams need PyAV, which cannot be imported ({error}); {mend}') from error
     if int(av.__version__.partition('.')[0]) < _OLDEST:
-        raise InputError(f'{what}: videos and streams need PyAV {_OLDEST} or later, and this is {av.__version__}; {mend}')
+        raise LibraryMissingError(f'{what}: videos and streams need PyAV {_OLDEST} or later, not {av.__version__}; {mend}')
     return av
+
+
+@dataclasses.dataclass
+class _Progress:
+    """
+    What was read of a file.
+
+    ``faults`` in it; ``begin`` and ``end`` of its packets, in seconds; ``is_lost``: no frame can be decoded until a key frame.
+    """
+
+    faults: int = 0
+    begin: float = 0.0
+    end: float = 0.0
+    is_lost: bool = False
 
 
 class Video(Source):
@@ -62,7 +77,7 @@ class Video(Source):
     :param place: the path of a file, or the address of a stream.
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
     :raises InputError: it is a file that is no video.
-    :raises SourceError: the stream cannot be opened.
+    :raises UnavailableError: the stream cannot be opened.
 
     ``time_base`` is the unit of its times, in seconds, ``has_ended`` whether all its frames were read.
     """
@@ -141,57 +156,62 @@ class Video(Source):
         """
         Yield the decoded frames that are whole.
 
-        :raises SourceError: at the end, if there was something that is not.
+        :raises DamagedInputError: at the end, if there was something that is not.
         """
         is_cut_off = _is_cut_off(self._place) if isinstance(self._place, Path) else None
-        faults, is_lost, count = int(is_cut_off is True), False, 0
-        begin = end = 0.0  # of what it has, in seconds
-        joints = _Joints(self._container)
-        is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
-        packets = self._container.demux()
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except self._av.FFmpegError as error:
-                _LOGGER.debug('%s: %s', self._what, error)
-                faults += 1
-                packet = None  # what the decoder still holds comes out
-            time = None if packet is None else packet.pts if packet.pts is not None else packet.dts
-            if time is not None:
-                begin = min(begin, float(time * packet.time_base))
-                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
-                joints.mend(packet)
-            if packet is None or (packet.stream.index == self._stream.index and (packet.size or packet.dts is None)):
-                is_damaged = packet is not None and packet.is_corrupt and not is_joined
-                is_lost = is_damaged or (is_lost and not (packet is not None and packet.is_keyframe))
-                faults += is_damaged
-                try:
-                    frames = [] if is_lost and packet is not None and packet.size else self._decoder.decode(packet)
-                except self._av.FFmpegError as error:
-                    if not isinstance(error, self._av.EOFError):
-                        _LOGGER.debug('%s: %s', self._what, error)
-                        faults, is_lost, frames = faults + 1, True, []
-                for frame in frames:
-                    is_whole = is_joined or not frame.is_corrupt
-                    faults += not is_whole
-                    if is_whole:
-                        count += 1
-                        yield frame
-            if packet is None:
-                break
+        progress, count = _Progress(faults=int(is_cut_off is True)), 0
+        for packet in self._packets(progress):
+            for frame in self._frames_of(packet, progress):
+                count += 1
+                yield frame
         self.has_ended = True
         # Where a format tells the file's size, a file of that size is whole: the length that it says may be that of a longer one.
-        missing = self._length - (end - begin) if is_cut_off is None else 0.0
+        missing = self._length - (progress.end - progress.begin) if is_cut_off is None else 0.0
         is_short = missing > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
-        if not count or (not self.is_live and (faults or is_short)):
+        if not count or (not self.is_live and (progress.faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''
-            raise SourceError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where it came '
-                              'from')
+            raise DamagedInputError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where '
+                                    'it came from')
         if self.kind == SourceKind.STREAM and 'ended' not in self._said:
             self._said.add('ended')
             _LOGGER.warning('%s has ended after %d frames', self._what, count)
+
+    def _packets(self, progress: _Progress) -> Iterator[Any]:
+        """Yield the pictures' packets, with times that go on at joints; last None where the file cannot be read to its end."""
+        joints = _Joints(self._container)
+        try:
+            for packet in self._container.demux():
+                time = packet.pts if packet.pts is not None else packet.dts
+                if time is not None:
+                    progress.begin = min(progress.begin, float(time * packet.time_base))
+                    progress.end = max(progress.end, float((time + (packet.duration or 0)) * packet.time_base))
+                    joints.mend(packet)
+                if packet.stream.index == self._stream.index and (packet.size or packet.dts is None):
+                    yield packet
+        except self._av.FFmpegError as error:
+            _LOGGER.debug('%s: %s', self._what, error)
+            progress.faults += 1
+            yield None
+
+    def _frames_of(self, packet: Any, progress: _Progress) -> list[Any]:
+        """Return the whole frames that a packet completes; of None, or an empty one, those that the decoder still holds."""
+        is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
+        is_damaged = packet is not None and packet.is_corrupt and not is_joined
+        is_key = packet is not None and packet.is_keyframe
+        progress.is_lost = is_damaged or (progress.is_lost and not is_key)
+        progress.faults += is_damaged
+        if progress.is_lost and packet is not None and packet.size:
+            return []
+        try:
+            frames = self._decoder.decode(packet)
+        except self._av.FFmpegError as error:
+            if not isinstance(error, self._av.EOFError):
+                _LOGGER.debug('%s: %s', self._what, error)
+                progress.faults, progress.is_lost = progress.faults + 1, True
+            return []
+        whole = [frame for frame in frames if is_joined or not frame.is_corrupt]
+        progress.faults += len(frames) - len(whole)
+        return whole
 
     def read(self) -> Frame | None:
         """Decode the next frame."""
@@ -199,8 +219,8 @@ class Video(Source):
         if frame is None:
             return None
         if max(frame.width, frame.height) > MAX_FILE_SIDE:
-            raise SourceError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
-                              f'{MAX_FILE_SIDE}')
+            raise DamagedInputError(f'{self._what} has frames of {frame.width}x{frame.height} pixels: each side must be 1 to '
+                                    f'{MAX_FILE_SIDE}')
         if frame.interlaced_frame:
             self._warn_once('is interlaced: what moves looks like a comb; deinterlace it: ffmpeg -i INPUT -vf bwdif OUTPUT')
         unit = self.time_base
@@ -404,7 +424,7 @@ def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack
 
     :param closing: what closes it.
     :raises InputError: the file cannot be opened, or is no video.
-    :raises SourceError: the stream cannot be opened.
+    :raises UnavailableError: the stream cannot be opened.
     """
     try:
         if isinstance(place, Path):
@@ -425,4 +445,4 @@ def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack
         if isinstance(place, Path):
             raise InputError(f'{str(place)!r} is neither an image nor a video that can be read ({reason}): it is damaged, not '
                              'recorded to its end, or something else') from error
-        raise SourceError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error
+        raise UnavailableError(f'{what} cannot be opened ({reason}): is the address right, and does it send?') from error

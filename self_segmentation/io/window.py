@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resources import Closing
+
 __all__ = ['TITLE', 'Window', 'has_display', 'why_no_window']
 
 TITLE = 'MediaPipe Selfie Segmentation'
@@ -71,7 +73,7 @@ def _pygame() -> Any:
     return importlib.import_module('pygame')
 
 
-class Window:
+class Window(Closing):
     """
     A window that shows frames.
 

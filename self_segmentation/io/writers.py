@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import inf
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SourceError
+from ..errors import LibraryMissingError, OutputError
+from ..resources import Closing
 from .frames import Source
 from .locks import claim
 from .videos import Sound, Video, av_for
@@ -43,7 +44,7 @@ _MPEG_RANGE = 1
 _OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EILSEQ)  # what a file system has against a name
 
 
-class PictureError(SourceError):
+class PictureError(OutputError):
     """One picture cannot be written, because of its name or size; others can."""
 
 
@@ -52,7 +53,7 @@ def is_file_ending(ending: str) -> bool:
     return bool(ending) and not ending[1:].isdecimal()
 
 
-class Writer(Protocol):
+class Writer(Closing):
     """Takes images, (height, width[, 3]) uint8 blue green red, or (height, width, 4) with alpha."""
 
     def claim(self, shared: bool = False) -> None:
@@ -60,14 +61,16 @@ class Writer(Protocol):
         Keep other programs from writing to the same place until it is closed.
 
         :param shared: whether others that claim a folder so, too, may write to it at the same time.
-        :raises SourceError: another program does, or it cannot be written.
+        :raises OutputError: another program does, or it cannot be written.
         """
+        raise NotImplementedError
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
-        """Write one image, of a video with its time in seconds. :raises SourceError: it cannot be written."""
+        """Write one image, of a video with its time in seconds. :raises OutputError: it cannot be written."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Finish the file. :raises SourceError: it is not whole."""
+        """Finish the file. :raises OutputError: it is not whole."""
 
 
 def _write(path: Path, image: NDArray[np.uint8]) -> None:
@@ -88,7 +91,7 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
             raise
     except (OSError, ValueError, cv2.error) as error:
         is_of_one = not isinstance(error, OSError) or error.errno in _OF_ONE_NAME
-        raise (PictureError if is_of_one else SourceError)(f'{path} cannot be written: {error}') from error
+        raise (PictureError if is_of_one else OutputError)(f'{path} cannot be written: {error}') from error
 
 
 def _empty(descriptor: int) -> None:
@@ -96,7 +99,7 @@ def _empty(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
 
 
-class ImageFile:
+class ImageFile(Writer):
     """One image file; of several images the last stays."""
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +116,7 @@ class ImageFile:
         """Nothing to finish."""
 
 
-class Folder:
+class Folder(Writer):
     """A folder with one ``NAME.png`` each."""
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +129,7 @@ class Folder:
             self._path.mkdir(parents=True, exist_ok=True)
             self._claim = claim(self._path, shared)
         except OSError as error:
-            raise SourceError(f'{self._path} cannot be written: {error}') from error
+            raise OutputError(f'{self._path} cannot be written: {error}') from error
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write ``NAME.png``. :raises PictureError: it cannot be written under its name; others may."""
@@ -139,7 +142,7 @@ class Folder:
             self._claim = None
 
 
-class VideoFile:
+class VideoFile(Writer):
     """
     A video of frames of one size.
 
@@ -147,7 +150,7 @@ class VideoFile:
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.
-    :raises SourceError: PyAV is not there.
+    :raises LibraryMissingError: PyAV is not there.
     """
 
     def __init__(self, path: Path, fps: float, like: Source | None = None) -> None:
@@ -164,9 +167,9 @@ class VideoFile:
         self._time_base = like.time_base if isinstance(like, Video) and not like.is_live else _TIME_BASE
         self._count, self._last, self._end = 0, -1, 0.0
 
-    def _error(self, error: Exception) -> SourceError:
+    def _error(self, error: Exception) -> OutputError:
         reason = getattr(error, 'strerror', None) or error
-        return SourceError(f'{self._path} cannot be written as a video ({reason}): is there room, and may you write there?')
+        return OutputError(f'{self._path} cannot be written as a video ({reason}): is there room, and may you write there?')
 
     def claim(self, shared: bool = False) -> None:
         """Open the file and keep other programs from writing to it; what is in it stays until the first frame."""
@@ -193,8 +196,9 @@ class VideoFile:
             try:
                 stream = container.add_stream(codec, rate=Fraction(self._fps).limit_denominator(100000), options=more)
             except ValueError as error:  # PyAV's own class of it is in another place in each version
-                raise InputError(f'{self._path} cannot be written as a video: this PyAV does not encode {codec} ({error}); take '
-                                 f"PyPI's: {sys.executable} -m pip install --no-deps --force-reinstall av") from error
+                reason = f'{self._path} cannot be written as a video: this PyAV does not encode {codec} ({error})'
+                raise LibraryMissingError(f"{reason}; take PyPI's: {sys.executable} -m pip install --no-deps --force-reinstall av"
+                                          ) from error
             stream.height, stream.width, stream.pix_fmt = height, width, pixels
             context = stream.codec_context
             context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
@@ -225,7 +229,7 @@ class VideoFile:
             if self._container is None:
                 self._open(image)
             if image.shape != self._shape:
-                raise SourceError(f'{self._path}: frame {name} measures {image.shape[1]}x{image.shape[0]}, the first one '
+                raise OutputError(f'{self._path}: frame {name} measures {image.shape[1]}x{image.shape[0]}, the first one '
                                   f'{self._shape[1]}x{self._shape[0]}: a video has one size; give a folder')
             at = self._count / self._fps if stamp is None else stamp
             duration = duration or 1 / self._fps
@@ -249,7 +253,7 @@ class VideoFile:
         """
         Finish the video.
 
-        :raises SourceError: it cannot be written to its end.
+        :raises OutputError: it cannot be written to its end.
         """
         if self._file is None:
             return

@@ -23,12 +23,12 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..errors import ExitCode, SelfSegmentationError, SourceError, masked
+from ..errors import ExitCode, InputError, SelfSegmentationError, masked
 from ..io.decoding import MAX_SIDE
 from ..io.frames import UNKNOWN_FPS
 from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from .camera_info import read_camera_info
-from .lifetime import log_library_lines, run
+from .lifetime import log_warnings, run
 from .messages import ImageWriter
 from .parameters import fixed_parameter, wrong_qos_named
 
@@ -49,7 +49,7 @@ class CameraNode(Node):
 
     def __init__(self) -> None:
         super().__init__('camera')
-        log_library_lines(self)
+        log_warnings(self)
         self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self._thread: threading.Thread | None = None
         fixed = functools.partial(fixed_parameter, self)
@@ -80,7 +80,7 @@ class CameraNode(Node):
     def _open(self) -> Source | None:
         try:
             source = open_source(self._place, self._width, self._height, self._fps)
-        except SourceError as error:
+        except InputError as error:
             comes_and_goes = self._place.isdecimal() or self._place.startswith('/dev/') or is_stream(self._place)
             if error.exit_code == ExitCode.WILL_FAIL_AGAIN or not comes_and_goes:
                 raise
@@ -109,7 +109,7 @@ class CameraNode(Node):
                         self.ending.wait(_BACK_OFF[0])
                     source.rewind()
                     continue
-            except SourceError as error:
+            except InputError as error:
                 if source is None or source.kind == SourceKind.VIDEO or source.count == 1:
                     raise
                 if source.kind == SourceKind.IMAGES:  # the others may be better

@@ -18,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from ..errors import ImageError, SelfSegmentationError, SourceError
+from ..errors import ImageError, SelfSegmentationError, SettingsError
 from ..io.writers import Folder
 from .inputs import bit_depth, latest_only
 from .messages import to_bgr
@@ -97,12 +97,13 @@ def save(folder: str, pictures: Mapping[str, NDArray[np.uint8]]) -> Path:
     :param folder: made if need be; ``~`` is the user's own.
     :param pictures: by their names.
     :returns: the path of the last one.
-    :raises SourceError: they cannot be written.
+    :raises OutputError: they cannot be written.
+    :raises SettingsError: the folder is not a path.
     """
     try:
         place = Path(folder).expanduser().absolute()
     except (RuntimeError, ValueError) as error:
-        raise SourceError(f'save_dir = {folder!r} is not a path: {error}') from error
+        raise SettingsError({'save_dir': f'save_dir = {folder!r} is not a path: {error}'}) from error
     moment = datetime.datetime.now().strftime('%Y%m%d_%H%M%S_%f')
     writer = Folder(place)
     for name, pixels in pictures.items():

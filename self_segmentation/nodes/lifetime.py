@@ -41,13 +41,12 @@ from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
 from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
-from ..io.library_lines import LOGGER as LIBRARY_LOGGER
 from ..middleware import PortWatch, fast_dds_environment, give_memory_back
 from ..settings import load_yaml, no_section_for
 from ..signals import ignore_signals, note_signals
 from .parameters import given_at_start, report_unknown
 
-__all__ = ['STEADY', 'log_failure', 'log_library_lines', 'run']
+__all__ = ['STEADY', 'log_failure', 'log_warnings', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
@@ -237,23 +236,19 @@ def _woken_by_signals(executor: Executor) -> Iterator[None]:
 
 
 class _RosHandler(logging.Handler):
-    """Logs warnings as a node's, and the rest at the level DEBUG."""
+    """Logs warnings as a node's."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a line."""
-        if record.levelno >= logging.WARNING:
-            self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
-        else:
-            self._logger.get_child('libraries').debug(masked(record.getMessage()))
+        self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
 
 
-def log_library_lines(node: Node) -> None:
-    """Have a node log what the package warns of, and, at the level DEBUG, what libraries write by themselves."""
-    LIBRARY_LOGGER.setLevel(logging.DEBUG)
+def log_warnings(node: Node) -> None:
+    """Have a node log what the package warns of."""
     logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 

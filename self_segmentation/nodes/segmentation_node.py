@@ -31,7 +31,7 @@ from .diagnostics import Diagnostics, Status, start_diagnostics, what_helps
 from .frame_counts import FrameCounts
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
-from .lifetime import STEADY, log_library_lines, run
+from .lifetime import STEADY, log_warnings, run
 from .messages import seconds_of, stamp_of
 from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
 from .parameters import SettingsParameters
@@ -89,7 +89,7 @@ class SegmentationNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__('segmentation')
-        log_library_lines(self)
+        log_warnings(self)
         self._pipeline: Pipeline | None = None  # and the outputs: while configured
         self._video = Video()  # the camera's
         self._outputs: list[Output] = []

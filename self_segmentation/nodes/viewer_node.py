@@ -13,7 +13,7 @@ import threading
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from ..errors import ImageError, SourceError
+from ..errors import DisplayError, ImageError
 from ..io.window import Window, why_no_window
 from .inputs import bit_depth, latest_only
 from .lifetime import run
@@ -26,13 +26,13 @@ class ViewerNode(Node):
     """
     A window on the topic ``image`` (sensor_msgs/Image).
 
-    :raises SourceError: there is no display.
+    :raises DisplayError: there is no display.
     """
 
     def __init__(self) -> None:
         reason = why_no_window()
         if reason:
-            raise SourceError(f'no window: {reason}')
+            raise DisplayError(f'no window: {reason}')
         super().__init__('viewer')
         self.ending = threading.Event()
         self._window, self._depth = Window(), bit_depth(self, self.resolve_topic_name('image'))

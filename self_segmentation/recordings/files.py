@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ..errors import InputError
+from ..errors import LibraryMissingError
 
 __all__ = ['ENDINGS', 'ROS1_ENDING', 'ZSTD_ENDING', 'Origin', 'RecordingFile', 'begins_as_recording', 'is_ros2', 'library_errors',
            'reason_of', 'require_libraries', 'zstd_module']
@@ -52,7 +52,7 @@ def require_libraries(what: str) -> None:
     """
     Import what recordings need.
 
-    :raises InputError: something is missing.
+    :raises LibraryMissingError: one of them is missing.
     """
     try:
         import mcap.reader  # noqa: F401
@@ -60,9 +60,9 @@ def require_libraries(what: str) -> None:
 
         zstd_module()
     except ImportError as error:
-        raise InputError(f'recording {what!r}: recordings need rosbags and mcap, which cannot be imported ({error}): '
-                         f'{sys.executable} -m pip install --no-deps rosbags mcap apsw backports.zstd lz4 ruamel.yaml '
-                         'typing_extensions zstandard') from error
+        raise LibraryMissingError(f'recording {what!r}: recordings need rosbags and mcap, which cannot be imported ({error}): '
+                                  f'{sys.executable} -m pip install --no-deps rosbags mcap apsw backports.zstd lz4 ruamel.yaml '
+                                  'typing_extensions zstandard') from error
 
 
 def library_errors() -> tuple[type[Exception], ...]:

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import yaml
 
-from ..errors import InputError, SourceError
+from ..errors import DamagedInputError, InputError
 from ..io.image_files import say_passed_over
-from ..resources import read_file
+from ..resources import Closing, read_file
 from .files import (
     ROS1_ENDING,
     ZSTD_ENDING,
@@ -99,7 +99,7 @@ def _without_zstd(name: str) -> str:
     return name[:-len(ZSTD_ENDING)] if name.lower().endswith(ZSTD_ENDING) else name
 
 
-class Recording:
+class Recording(Closing):
     """
     A recording, opened.
 
@@ -245,7 +245,7 @@ class Recording:
         """
         Yield connection, time in nanoseconds and content of every message, by time.
 
-        :raises SourceError: at the end, where something of it is damaged or cut off.
+        :raises DamagedInputError: at the end, where something of it is damaged or cut off.
         """
         count = 0
         for file, connections in zip(self._files, self._numbers):
@@ -256,7 +256,7 @@ class Recording:
         if isinstance(told, int) and count < told and not self.damage:
             self._damages.append(f'{_METADATA} counts {told} messages')
         if self.damage:
-            raise SourceError(f'recording {str(self.path)!r} {self.damage}; {count} messages could be read')
+            raise DamagedInputError(f'recording {str(self.path)!r} {self.damage}; {count} messages could be read')
 
     def extras(self) -> Iterator[Any]:
         """Yield what MCAP files have beside messages: attachments and records of metadata, as the library mcap gives them."""

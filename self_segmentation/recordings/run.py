@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from ..errors import ExitCode, ImageError, InputError, SelfSegmentationError, SourceError
-from ..io.locks import claim
+from ..errors import DamagedInputError, ExitCode, ImageError, InputError, SelfSegmentationError, WrongOutputError
+from ..io.locks import claimed
 from ..library import Pipeline
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
 from ..picture.pipeline import Result
@@ -77,13 +76,13 @@ class _Task:
         return f'recording {str(self.place)!r}'
 
 
-def process_recordings(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int]) -> int:
+def process_recordings(place: Path, output: Path, settings: Settings, choice: Choice, stop: list[int]) -> int:
     """
     Process a recording, or a folder of them; return the exit code.
 
-    :param told: not empty when it must end.
+    :param stop: not empty when it must end.
     :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
-    :raises SourceError: the output cannot be written, or another program writes it.
+    :raises OutputError: the output cannot be written, or another program writes it.
     """
     from ..io.progress import tqdm
 
@@ -93,20 +92,18 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
         if choice.resume and is_there(output):
             return ExitCode.FAILED if _lacks(output) else ExitCode.DONE
         with tqdm(unit='frame', disable=None) as bar:
-            return ExitCode.DONE if _process(place, output, settings, choice, told, bar) else ExitCode.FAILED
+            return ExitCode.DONE if _process(place, output, settings, choice, stop, bar) else ExitCode.FAILED
     tasks = [_Task(each, output / name, settings, choice) for each, name in zip(recordings, output_names(recordings))]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = claim(output)
-    except OSError as error:
-        raise InputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
-    try:
+    with contextlib.ExitStack() as locked:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            locked.enter_context(claimed(output))
+        except OSError as error:
+            raise WrongOutputError(f'--output {output} cannot be made a folder for recordings: {error.strerror}') from error
         there = [each.output for each in tasks if choice.resume and is_there(each.output)]
         lacking = sum(map(_lacks, there))
         tasks = [each for each in tasks if each.output not in there]
-        done, failed = _in_workers(tasks, choice.workers, told)
-    finally:
-        os.close(lock)
+        done, failed = _in_workers(tasks, choice.workers, stop)
     left = len(tasks) - done
     if left:
         _LOGGER.warning('stopped: %d of %d recordings are not made; --resume makes them', left, len(tasks))
@@ -121,13 +118,13 @@ def _lacks(output: Path) -> bool:
     return bool(lack)
 
 
-def _in_workers(tasks: list[_Task], workers: int, told: list[int]) -> tuple[int, int]:
+def _in_workers(tasks: list[_Task], workers: int, stop: list[int]) -> tuple[int, int]:
     """Process recordings in processes of their own; return how many are done, and how many of these failed."""
     from ..io.progress import tqdm
 
     failed, left = 0, {each.output for each in tasks}
     with tqdm(total=len(tasks), unit='recording', disable=None) as bar, \
-            contextlib.closing(run_tasks(_work, tasks, workers, told)) as results:
+            contextlib.closing(run_tasks(_work, tasks, workers, stop)) as results:
         for index, problem in results:
             left.discard(tasks[index].output)
             bar.update()
@@ -140,83 +137,110 @@ def _in_workers(tasks: list[_Task], workers: int, told: list[int]) -> tuple[int,
     return len(tasks) - len(left), failed
 
 
-def _work(task: _Task, told: list[int]) -> str | None:
+def _work(task: _Task, stop: list[int]) -> str | None:
     """Process a recording in a process of its own; return what is wrong."""
     cv2.setNumThreads(1)
     try:
-        is_done = _process(task.place, task.output, task.settings, task.choice, told)
+        is_done = _process(task.place, task.output, task.settings, task.choice, stop)
     except SelfSegmentationError as error:
         return str(error)
     return '' if is_done else None
 
 
-def _process(place: Path, output: Path, settings: Settings, choice: Choice, told: list[int], bar: Any = None) -> bool:
+def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop: list[int], bar: Any = None) -> bool:
     """
     Process one recording; return whether it was done to its end.
 
-    :raises SourceError: it, or some of its images, cannot be read: what is whole is written before; or it cannot be written.
+    :raises DamagedInputError: some of it cannot be read: what can be is written before.
+    :raises InputError: none of it can be read.
+    :raises OutputError: it cannot be written.
     """
-    with contextlib.ExitStack() as closing:
-        recording = Recording(place)
-        closing.callback(recording.close)
+    with contextlib.ExitStack() as opened:
+        recording = opened.enter_context(Recording(place))
         source = _chosen(recording, choice.topic)
         images = {each.id for each in recording.connections if (each.topic, each.msgtype) == (source.topic, source.msgtype)
                   and is_ros2(each)}
         left_out = _left_out(recording, images if choice.in_place else set(), settings, choice)
         if bar is not None:
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
-        pipeline = Pipeline(settings)
-        closing.callback(pipeline.close)
+        pipeline = opened.enter_context(Pipeline(settings))
         codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
-        writer = RecordingWriter(output, recording)
-        closing.callback(writer.discard)
-        topics = {each.id: writer.add(each) for each in recording.connections
-                  if each.id not in left_out and writer.takes(each)}
-        names = ('output',) if choice.in_place else tuple(_RESULTS)
-        added = {} if choice.in_place else {name: writer.add(codec.connection(source, name)) for name in names}
-        count, problems = 0, list[str]()
-        damage: list[SourceError] = []
-
-        def process(frame: Any) -> Result:
-            return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in names,
-                                    alpha='alpha' in names)
-
-        for connection, time, data, made in _overlapped(_kept(recording, damage), images, codec, process, names):
-            if told:
-                _LOGGER.warning('stopped: nothing is left of %s', output)
-                return False
-            is_image = connection.id in images
-            if connection.id in topics and not (is_image and choice.in_place):
-                writer.write(topics[connection.id], time, data)
-            if isinstance(made, ImageError):
-                problems.append(str(made))
-            else:
-                for name, message in made.items():
-                    writer.write(added[name] if added else topics[connection.id], time, message)
-            if is_image:
-                count += 1
-                if bar is not None:
-                    bar.update()
-        if problems and len(problems) == count:
-            raise InputError(f'recording {str(place)!r}: no image of {source.topic} can be decoded: {problems[0]}')
-        lacks = [str(error) for error in damage]
-        if problems:
-            lacks.append(f'recording {str(place)!r}: {len(problems)} of {count} images of {source.topic} '
-                         f'{"are left out" if choice.in_place else "have no result"}, the first because {problems[0]}')
+        writer = opened.enter_context(RecordingWriter(output, recording))
+        copy = _Copy(recording, source, images, left_out, codec, writer, choice.in_place)
+        if not copy.run(pipeline, stop, bar):
+            _LOGGER.warning('stopped: nothing is left of %s', output)
+            return False
+        lacks = copy.lacks()
         _pass_on_extras(recording, writer, covers=_covers(settings))
         _name_what_is_special(recording, writer, source.topic, codec)
         writer.close('; '.join(lacks))
         if lacks:
-            raise SourceError('; '.join(lacks))
+            raise DamagedInputError('; '.join(lacks))
     return True
 
 
-def _kept(recording: Recording, damage: list[SourceError]) -> Iterator[tuple[Any, int, bytes]]:
-    """Yield the messages that can be read; note what ends them early."""
-    try:
-        yield from recording.messages()
-    except SourceError as error:
-        damage.append(error)
+class _Copy:
+    """
+    The messages of a recording on their way into another one.
+
+    :param source: the connection of the image topic.
+    :param images: ids of the connections of its images.
+    :param left_out: ids of the connections that are not copied.
+    """
+
+    def __init__(self, recording: Recording, source: Any, images: set[int], left_out: set[int], codec: _Codec,
+                 writer: RecordingWriter, in_place: bool) -> None:
+        self._recording, self._source, self._images, self._codec, self._writer = recording, source, images, codec, writer
+        self._in_place, self._names = in_place, ('output',) if in_place else tuple(_RESULTS)
+        self._topics = {each.id: writer.add(each) for each in recording.connections
+                        if each.id not in left_out and writer.takes(each)}
+        self._added = {} if in_place else {name: writer.add(codec.connection(source, name)) for name in self._names}
+        self._count, self._problems, self._damage = 0, list[str](), list[InputError]()
+
+    def run(self, pipeline: Pipeline, stop: list[int], bar: Any) -> bool:
+        """Write all messages and results; return False where ``stop`` is not empty before the end."""
+        def process(frame: Any) -> Result:
+            return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in self._names,
+                                    alpha='alpha' in self._names)
+
+        for connection, time, data, made in _overlapped(self._messages(), self._images, self._codec, process, self._names):
+            if stop:
+                return False
+            is_image = connection.id in self._images
+            if connection.id in self._topics and not (is_image and self._in_place):
+                self._writer.write(self._topics[connection.id], time, data)
+            if isinstance(made, ImageError):
+                self._problems.append(str(made))
+            else:
+                for name, message in made.items():
+                    self._writer.write(self._added[name] if self._added else self._topics[connection.id], time, message)
+            if is_image:
+                self._count += 1
+                if bar is not None:
+                    bar.update()
+        return True
+
+    def _messages(self) -> Iterator[tuple[Any, int, bytes]]:
+        """Yield the messages that can be read; keep what ends them early."""
+        try:
+            yield from self._recording.messages()
+        except InputError as error:
+            self._damage.append(error)
+
+    def lacks(self) -> list[str]:
+        """
+        Return what the result lacks of its input, in sentences.
+
+        :raises InputError: no image can be decoded.
+        """
+        lacks = [str(error) for error in self._damage]
+        if self._problems:
+            what = f'recording {str(self._recording.path)!r}'
+            if len(self._problems) == self._count:
+                raise InputError(f'{what}: no image of {self._source.topic} can be decoded: {self._problems[0]}')
+            lacks.append(f'{what}: {len(self._problems)} of {self._count} images of {self._source.topic} '
+                         f'{"are left out" if self._in_place else "have no result"}, the first because {self._problems[0]}')
+        return lacks
 
 
 def _covers(settings: Settings) -> bool:

@@ -27,7 +27,7 @@ _PATIENCE = 10.0  # seconds in which a process tidies up that is told to end; it
 
 
 def run_tasks(work: Callable[[_Task, list[int]], str | None], tasks: Sequence[_Task], workers: int,
-              told: list[int]) -> Generator[tuple[int, str], None, None]:
+              stop: list[int]) -> Generator[tuple[int, str], None, None]:
     """
     Yield the index of each task that is done, and what is wrong with it, '' for nothing.
 
@@ -41,7 +41,7 @@ def run_tasks(work: Callable[[_Task, list[int]], str | None], tasks: Sequence[_T
     waiting = deque(range(len(tasks)))
     running: dict[Connection, tuple[int, BaseProcess]] = {}
     try:
-        while (waiting or running) and not told:
+        while (waiting or running) and not stop:
             while waiting and len(running) < max(1, workers):
                 index = waiting.popleft()
                 try:
@@ -101,11 +101,11 @@ def _end(processes: list[BaseProcess], tell: bool = True) -> None:
 
 
 def _run(work: Callable[[_Task, list[int]], str | None], task: _Task, results: Connection) -> None:
-    told = note_signals()  # a terminal's Ctrl-C reaches this process too
+    stop = note_signals()  # a terminal's Ctrl-C reaches this process too
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     logging.basicConfig(format='self_segmentation: %(message)s')
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    results.send(work(task, told))
+    results.send(work(task, stop))
     results.close()
     os._exit(0)  # as the programs do: see programs.py
 

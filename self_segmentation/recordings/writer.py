@@ -7,15 +7,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import re
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import InputError, SourceError
-from ..io.locks import claim
+from ..errors import OutputError, WrongOutputError
+from ..io.locks import claimed
 from ..io.writers import is_file_ending
 from ..resources import read_file
 from .files import ENDINGS, ZSTD_ENDING, is_ros2, library_errors, reason_of, require_libraries
@@ -40,14 +39,15 @@ def is_there(path: Path) -> bool:
     """
     Return whether something has that name already, be it a link to nothing.
 
-    :raises InputError: it cannot be told.
+    :raises WrongOutputError: it cannot be told.
     """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise InputError(f'recording {str(path)!r} cannot be written ({reason_of(error)}): give another --output') from error
+        reason = f'recording {str(path)!r} cannot be written ({reason_of(error)}): give another --output'
+        raise WrongOutputError(reason) from error
     return True
 
 
@@ -55,14 +55,14 @@ def check_output(path: Path, is_folder: bool) -> None:
     """
     Check the name of an output: of a recording, or of a folder of them.
 
-    :raises InputError: its ending is one of other files.
+    :raises WrongOutputError: its ending is one of other files.
     """
     ending = path.suffix.lower()
     if is_folder and ending in ENDINGS and not path.is_dir():
-        raise InputError(f'--output {path}: give a folder, for the input is a folder of recordings')
+        raise WrongOutputError(f'--output {path}: give a folder, for the input is a folder of recordings')
     if ending not in ENDINGS and (is_file_ending(ending) or ending == ZSTD_ENDING) and not path.is_dir():
-        raise InputError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to {ending}; '
-                         'its results are topics in it')
+        raise WrongOutputError(f'--output {path}: a recording is written to an .mcap or .db3 file or to a folder, not to '
+                               f'{ending}; its results are topics in it')
 
 
 class _McapStorage:
@@ -137,9 +137,11 @@ class RecordingWriter:
     """
     A recording that is written: it appears under its name when it is whole, and not before.
 
+    ``with`` leaves nothing of it unless :meth:`close` was called.
+
     :param path: an ``.mcap`` or ``.db3`` file, or a folder, which gets the storage of the input.
-    :raises InputError: something has that name already.
-    :raises SourceError: it cannot be written, or another program writes it.
+    :raises WrongOutputError: something has that name already.
+    :raises OutputError: it cannot be written, or another program writes it.
     """
 
     def __init__(self, path: Path, like: Recording) -> None:
@@ -170,7 +172,7 @@ class RecordingWriter:
         except self._errors as error:
             self._closing.close()
             raise self._failed(error) from error
-        except SourceError:
+        except OutputError:
             self._closing.close()
             raise
 
@@ -179,9 +181,9 @@ class RecordingWriter:
         folder = partial_folder(self._path)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._closing.callback(os.close, claim(folder))
-        except SourceError as error:
-            raise SourceError(f'recording {str(self._path)!r} is being written by another program: wait for its end, or give '
+            self._closing.enter_context(claimed(folder))
+        except OutputError as error:
+            raise OutputError(f'recording {str(self._path)!r} is being written by another program: wait for its end, or give '
                               'another --output') from error
         self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
         _refuse_overwriting(self._path)  # by a program that has just finished
@@ -193,8 +195,8 @@ class RecordingWriter:
         link.symlink_to(folder.absolute())
         return link
 
-    def _failed(self, error: Exception) -> SourceError:
-        return SourceError(f'recording {str(self._path)!r} cannot be written ({error}): is there room, and may you write there?')
+    def _failed(self, error: Exception) -> OutputError:
+        return OutputError(f'recording {str(self._path)!r} cannot be written ({error}): is there room, and may you write there?')
 
     @property
     def _mcap(self) -> Any:
@@ -246,7 +248,7 @@ class RecordingWriter:
         Finish it and give it its name.
 
         :param lack: what it lacks of its input, which is noted beside it: see :func:`lack_of`.
-        :raises SourceError: it cannot be written to its end.
+        :raises OutputError: it cannot be written to its end.
         """
         try:
             self._writer.close()
@@ -267,6 +269,14 @@ class RecordingWriter:
         finally:
             self.discard()
 
+    def __enter__(self) -> RecordingWriter:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing of it, unless it is finished."""
+        self.discard()
+
     def discard(self) -> None:
         """Leave nothing of it, unless it is finished."""
         try:
@@ -279,7 +289,7 @@ class RecordingWriter:
 
 def _refuse_overwriting(path: Path) -> None:
     if is_there(path):
-        raise InputError(f'recording {str(path)!r} exists already: give another --output, or remove it')
+        raise WrongOutputError(f'recording {str(path)!r} exists already: give another --output, or remove it')
 
 
 def _empty(folder: Path) -> None:
@@ -293,11 +303,10 @@ def _empty(folder: Path) -> None:
 def remove_partial(path: Path) -> None:
     """Remove what a process that was killed left of a recording, unless another one writes it now."""
     folder = partial_folder(path)
-    with contextlib.suppress(OSError, SourceError):
+    with contextlib.suppress(OSError, OutputError):
         if folder.is_dir():
-            lock = claim(folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            with claimed(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def lack_of(path: Path) -> str:

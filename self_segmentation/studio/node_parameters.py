@@ -24,7 +24,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from ..nodes.lifetime import log_failure
 
-__all__ = ['RemoteNode', 'Requests', 'parameter_message', 'plain', 'summary']
+__all__ = ['NodeParameters', 'Requests', 'parameter_message', 'plain', 'summary']
 
 _PATIENCE = 5.0  # seconds for an answer
 _PAUSES = (1.0, 8.0)  # seconds before a node that did not answer is asked again: first, and at most
@@ -157,7 +157,7 @@ class Requests:
         self._pauses[kind] = time.monotonic() + seconds, seconds
 
 
-class RemoteNode:
+class NodeParameters:
     """
     A node that may come and go.
 

@@ -21,13 +21,13 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 from std_msgs.msg import String
 
 from ..nodes.inputs import latest_only
-from .node_parameters import RemoteNode, Requests, plain
+from .node_parameters import NodeParameters, Requests, plain
 from .picture_stream import Pictures, Topic
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .server import Audience
 
-__all__ = ['Privacy', 'Watched', 'image_kinds', 'is_full_name', 'nodes_with_parameters']
+__all__ = ['Privacy', 'NodeState', 'image_kinds', 'is_full_name', 'nodes_with_parameters']
 
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic that says who is there
@@ -162,7 +162,7 @@ class Privacy:
         return ''
 
 
-class Watched:
+class NodeState:
     """
     A node that somebody looks at.
 
@@ -172,7 +172,7 @@ class Watched:
 
     def __init__(self, node: Node, name: str, audience: Audience, privacy: Privacy, *, width: int, quality: int,
                  prefers_compressed: bool) -> None:
-        self.remote = RemoteNode(node, name, self._on_change)
+        self.remote = NodeParameters(node, name, self._on_change)
         self._node, self._name, self._audience, self._privacy = node, name, audience, privacy
         self._prefers_compressed = prefers_compressed
         self._pictures = Pictures(node, lambda: audience.wanted, audience.give, width, quality)

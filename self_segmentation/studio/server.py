@@ -29,7 +29,7 @@ from typing import Any
 import cv2
 from aiohttp import WSMsgType, http_exceptions, web
 
-from ..errors import ImageError, SourceError
+from ..errors import ImageError, ListenError
 from ..io.decoding import decode_file
 from ..io.image_files import picture_kind
 from ..picture.arrays import flattened
@@ -212,7 +212,7 @@ class Server:
 
     :param host: address to listen on.
     :param port: 0 takes any that is free.
-    :raises SourceError: it cannot listen there.
+    :raises ListenError: it cannot listen there.
     """
 
     #: Takes what a browser sent, an object of JSON; called in the server's thread, as ``on_coming`` is.
@@ -239,7 +239,7 @@ class Server:
             self._loop.run_until_complete(self._runner.cleanup())
             self._loop.close()
             reason = 'it is taken' if error.errno == errno.EADDRINUSE else error.strerror or error
-            raise SourceError(f'studio: cannot listen on host = {host!r}, port = {port}: {reason}') from error
+            raise ListenError(f'studio: cannot listen on host = {host!r}, port = {port}: {reason}') from error
         self._thread = threading.Thread(target=self._loop.run_forever, name='studio', daemon=True)
         self._thread.start()
 

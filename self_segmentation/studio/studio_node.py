@@ -18,12 +18,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
 
-from ..errors import InputError, SettingsError, SourceError
-from ..nodes.lifetime import STEADY, log_failure, log_library_lines, run
+from ..errors import LibraryMissingError, ListenError, SettingsError
+from ..nodes.lifetime import STEADY, log_failure, log_warnings, run
 from ..nodes.parameters import fixed_parameter
-from ..resources import share
+from ..resources import data_path
 from ..settings import LOOKS, TUNABLES, look_file, read_yaml
-from .node_state import Privacy, Watched, is_full_name, nodes_with_parameters
+from .node_state import NodeState, Privacy, is_full_name, nodes_with_parameters
 
 if TYPE_CHECKING:  # it needs aiohttp
     from .server import Browser
@@ -43,13 +43,13 @@ class StudioNode(Node):
     All here runs in the thread of ROS; what the server's thread wants comes through :meth:`_later`.
 
     :raises SettingsError: a parameter is not allowed.
-    :raises InputError: aiohttp is not installed.
-    :raises SourceError: the server cannot listen.
+    :raises LibraryMissingError: aiohttp is not installed.
+    :raises ListenError: the server cannot listen.
     """
 
     def __init__(self) -> None:
         super().__init__('studio')
-        log_library_lines(self)
+        log_warnings(self)
         self._server: Any = None  # until it is there
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
@@ -62,7 +62,7 @@ class StudioNode(Node):
             reason = f'studio: node = {preferred!r} is not allowed: it takes the full name of a node, such as /segmentation'
             raise SettingsError({'node': reason})
         self._preferred = preferred
-        folder = fixed('background_dir', str(share('demo', 'backgrounds')),
+        folder = fixed('background_dir', str(data_path('demo', 'backgrounds')),
                        'Folder of the backgrounds to choose from; the node that shows them must find it under the same path.')
         self._options = {
             'width': fixed('width', 1280, 'Pictures that are wider, in pixels, are sent smaller.', limits=(64, 8192)),
@@ -72,15 +72,15 @@ class StudioNode(Node):
         try:
             from . import server as studio_server
         except ModuleNotFoundError as error:
-            raise InputError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install aiohttp)'
-                             ) from error
+            raise LibraryMissingError(f'studio: {error.name} is not installed: sudo apt install python3-aiohttp (or pip install '
+                                      'aiohttp)') from error
         self._audience = studio_server.Audience
         try:
             place = Path(folder).expanduser()
         except RuntimeError as error:
             raise SettingsError({'background_dir': f'studio: background_dir = {folder!r} is not a path: {error}'}) from error
         self._backgrounds, self._looks = studio_server.Backgrounds(place), _looks()
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, NodeState] = {}
         self._privacy = Privacy(self)
         self._subscriptions_for_browsers: list[Any] = []
         self._unanswered: dict[Browser, int] = {}  # requests
@@ -89,7 +89,7 @@ class StudioNode(Node):
         serve = functools.partial(studio_server.Server, host, backgrounds=self._backgrounds)
         try:
             self._server = serve(port=port)
-        except SourceError as error:
+        except ListenError as error:
             if port != _PORT:
                 raise
             self._server = serve(port=0)
@@ -131,7 +131,7 @@ class StudioNode(Node):
         while self._subscriptions_for_browsers and not browsers:
             self.destroy_subscription(self._subscriptions_for_browsers.pop())
         self._look()
-        self._for_each(Watched.introduce)
+        self._for_each(NodeState.introduce)
 
     def _look(self) -> None:
         """Look what there is, and watch what browsers look at."""
@@ -143,8 +143,8 @@ class StudioNode(Node):
         for name in self._watched.keys() - looked_at:
             self._watched.pop(name).close()
         for name in (looked_at & {*names}) - self._watched.keys():
-            self._watched[name] = Watched(self, name, self._audience(self._server, name), self._privacy, **self._options)
-        self._for_each(Watched.poll)
+            self._watched[name] = NodeState(self, name, self._audience(self._server, name), self._privacy, **self._options)
+        self._for_each(NodeState.poll)
         message = {'about': 'studio', 'nodes': names, 'backgrounds': self._backgrounds.names(),
                    'looks': {name: [*values] for name, values in self._looks.items()}}
         for browser in browsers:
@@ -157,9 +157,9 @@ class StudioNode(Node):
             if not self._ticks % _SLOW or not is_settled:
                 self._look()
             if not self._ticks % _SLOW:
-                self._for_each(Watched.tell_figures)
+                self._for_each(NodeState.tell_figures)
 
-    def _for_each(self, act: Callable[[Watched], None]) -> None:
+    def _for_each(self, act: Callable[[NodeState], None]) -> None:
         """Do something for each node that is looked at: one that makes trouble takes nothing from the others."""
         for name, watched in self._watched.items():
             try:
@@ -194,7 +194,7 @@ class StudioNode(Node):
             log_failure(self, 'what a browser asked for was not done', error)
             answer(done=False, said='not done: see the log of the studio')
 
-    def _answer(self, watched: Watched | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
+    def _answer(self, watched: NodeState | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
         if watched is None or count > _MOST_UNANSWERED:
             answer(done=False, said='no node' if watched is None else 'too much at once')
         elif isinstance(message.get('act'), str):
@@ -206,7 +206,7 @@ class StudioNode(Node):
             else:
                 answer(done=False, said='there is nothing to set')
 
-    def _wanted_values(self, watched: Watched, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _wanted_values(self, watched: NodeState, message: Mapping[str, Any]) -> dict[str, Any]:
         parameters = watched.remote.parameters
         path = self._backgrounds.path(message['background']) if isinstance(message.get('background'), str) else None
         if isinstance(message.get('set'), dict):

@@ -106,7 +106,7 @@ class BeforeAfter:
         :param stamp: seconds, on any clock.
         :param name: what is written into ``after``.
         :param title_seconds: how long a new name is a title.
-        :raises SourceError: it cannot be written.
+        :raises OutputError: it cannot be written.
         """
         if self._first is None:
             self._first = stamp
@@ -126,7 +126,7 @@ class BeforeAfter:
         """
         Finish the film and write the picture; return whether there is anything in them.
 
-        :raises SourceError: one of them cannot be written.
+        :raises OutputError: one of them cannot be written.
         """
         self._video.close()
         found = [(name, *best[1:]) for name, best in self._best.items() if best is not None]

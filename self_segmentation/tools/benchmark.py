@@ -28,7 +28,6 @@ import cv2
 import numpy as np
 
 from ..io.assets import load_assets, read_model
-from ..io.library_lines import library_lines_logged
 from ..io.progress import tqdm
 from ..library import Pipeline
 from ..picture.backgrounds import BACKGROUNDS
@@ -36,7 +35,7 @@ from ..picture.models.detector import PersonDetector
 from ..picture.models.runtimes import choose_runtime, installed_runtimes
 from ..picture.models.segmenter import Segmenter
 from ..picture.pipeline import channels_of
-from ..resources import share
+from ..resources import data_path
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
 
@@ -72,7 +71,7 @@ def tutorial_lines(frame: Any, probability: Callable[[Any], Any]) -> tuple[Any, 
 
 
 def _configuration(name: str) -> Settings:
-    path = share('config', f'{name}.yaml')
+    path = data_path('config', f'{name}.yaml')
     return Settings().updated(read_yaml(path), str(path))
 
 
@@ -93,10 +92,10 @@ class _Stopwatch:
 def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
     general = read_model('general')
-    with library_lines_logged():
-        models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
+    models = {_on(runtime.title, _INFERENCE): Segmenter(general, runtime.name) for runtime in installed_runtimes()}
     default, tutorial = _configuration('segmentation'), _configuration('tutorial')
-    media = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
+    media = {'background.image': str(data_path('demo', 'background.jpg')),
+             'background.video': str(data_path('demo', 'sample.mp4'))}
     pipelines = {'our tutorial configuration': Pipeline(tutorial), _DEFAULT: Pipeline(default)}
     for kind in BACKGROUNDS:
         if kind != default.background_type:
@@ -122,8 +121,7 @@ def _full_size(model: Segmenter) -> Callable[[Any], Any]:
     mediapipe = next((each for each in installed_runtimes() if each.name == 'mediapipe'), None)
     if mediapipe is None:
         return lambda rgb: cv2.resize(model.probability(rgb), rgb.shape[1::-1])
-    with library_lines_logged():
-        return mediapipe.backend.load_segmentation(read_model('general').content).infer
+    return mediapipe.backend.load_segmentation(read_model('general').content).infer
 
 
 def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmenter], pipelines: dict[str, Pipeline],
@@ -172,11 +170,10 @@ def measure_cpu(blocks: int) -> dict[str, float]:
     settings = _configuration('segmentation')
     assets = load_assets(settings)
     assert assets.detector is not None  # the default has one
-    with library_lines_logged():
-        model = Segmenter(assets.model)
-        runtimes = installed_runtimes()
-        segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
-        detectors = {_on(each.title, _LOOK): PersonDetector(assets.detector, each.name) for each in runtimes}
+    model = Segmenter(assets.model)
+    runtimes = installed_runtimes()
+    segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
+    detectors = {_on(each.title, _LOOK): PersonDetector(assets.detector, each.name) for each in runtimes}
     videos = {name: _Video(settings, numbers) for name, numbers in _SHOWN.items()}
     frame = sample_frames(_Video.SIZE, PERSON_FRAMES[:1])[0]
     small = cv2.cvtColor(cv2.resize(frame, model.size), cv2.COLOR_BGR2RGB)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..io.sources import open_source
 from ..middleware import image_environment
-from ..resources import share
+from ..resources import data_path
 
 __all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'process', 'sample_frames']
 
@@ -38,12 +38,11 @@ PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 def sample_frames(size: tuple[int, int], numbers: range) -> list[NDArray[np.uint8]]:
     """Return frames of the built-in sample, (height, width, 3) uint8 each."""
-    source = open_source(str(share('demo', 'sample.mp4')))
     frames: list[NDArray[np.uint8]] = []
-    while (frame := source.read()) and frame.index < numbers.stop:
-        if frame.index in numbers:
-            frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
-    source.close()
+    with open_source(str(data_path('demo', 'sample.mp4'))) as source:
+        while (frame := source.read()) and frame.index < numbers.stop:
+            if frame.index in numbers:
+                frames.append(np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8))
     return frames
 
 
@@ -190,7 +189,7 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
         begin = time.time()
         spaces = [f'/bench{index}' for index in range(cameras)]
         nodes = [stack.enter_context(process('self_segmentation.nodes.segmentation_node', '--ros-args', '-r', f'__ns:={space}',
-                                             '--params-file', str(share('config', 'segmentation.yaml')))) for space in spaces]
+                                             '--params-file', str(data_path('config', 'segmentation.yaml')))) for space in spaces]
         for space in spaces:
             stack.enter_context(process(me, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
                                         '--fps', str(fps)))

@@ -37,11 +37,11 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ..errors import ExitCode, SourceError
+from ..errors import ExitCode, SelfSegmentationError
 from ..io.progress import tqdm
 from ..nodes.lifetime import run
 from ..nodes.messages import Stamp, seconds_of, stamp_of, to_bgr
-from ..resources import share
+from ..resources import data_path
 from .before_after import BeforeAfter
 from .tour import TURNS, Tour
 
@@ -90,13 +90,13 @@ class _Child:
     """A node's process. What it writes is shown, without the log's stamps; its page's address is kept."""
 
     def __init__(self, module: str, arguments: list[str], screen: _Screen) -> None:
-        self.name, self.address = module, ''
+        self.name, self.address = module.rpartition('.')[2], ''
         self._screen = screen
-        command = [sys.executable, '-m', f'self_segmentation.nodes.{module}', '--ros-args', '--log-level', 'warn', *arguments]
+        command = [sys.executable, '-m', f'self_segmentation.{module}', '--ros-args', '--log-level', 'warn', *arguments]
         # In a session of its own, so that a terminal's Ctrl-C reaches the demo alone, which then ends the others.
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                                          env={**os.environ, 'RCUTILS_CONSOLE_OUTPUT_FORMAT': '{name}: {message}'})
-        self._reading = threading.Thread(target=self._read, name=module, daemon=True)
+        self._reading = threading.Thread(target=self._read, name=self.name, daemon=True)
         self._reading.start()
 
     def _read(self) -> None:
@@ -215,7 +215,7 @@ class DemoNode(Node):
         """
         Finish the film and the picture.
 
-        :raises SourceError: they cannot be written.
+        :raises OutputError: they cannot be written.
         """
         recorder, self._recorder = self._recorder, None
         for kept in (self._inputs, self._pairs, self._people):
@@ -294,7 +294,7 @@ class DemoNode(Node):
         """Finish the film and the picture, then the node."""
         try:
             self.finish()
-        except SourceError as error:
+        except SelfSegmentationError as error:
             self._screen.line(str(error), sys.stderr)
             self.exit_code = ExitCode.FAILED
         super().destroy_node()
@@ -373,12 +373,13 @@ def main(args: list[str] | None = None) -> int:
 
 def _commands(camera: str, is_mirrored: bool) -> dict[str, list[str]]:
     """Return the arguments of the nodes to start, by module."""
-    background = share('demo', 'backgrounds', 'china.jpg')
+    background = data_path('demo', 'backgrounds', 'china.jpg')
     return {
-        'segmentation_node': ['--params-file', str(share('config', 'segmentation.yaml')), '-p', 'background.type:=image',
-                              '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
-        'camera_node': ['-p', f'video_device:={_yaml(camera or share("demo", "sample.mp4"))}'],
-        'studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
+        'nodes.segmentation_node': ['--params-file', str(data_path('config', 'segmentation.yaml')),
+                                    '-p', 'background.type:=image',
+                                    '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
+        'nodes.camera_node': ['-p', f'video_device:={_yaml(camera or data_path("demo", "sample.mp4"))}'],
+        'studio.studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
     }
 
 

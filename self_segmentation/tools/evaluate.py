@@ -140,8 +140,7 @@ class _Judge:
         truths: list[Mask] = []
         spills: list[list[float]] = []
         frames = 0
-        source = open_source(str(path))
-        with tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
+        with open_source(str(path)) as source, tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
             while frame := source.read():
                 result = pipeline.process(frame.pixels, video=video, composite=False)
                 assert result.alpha is not None and result.mask is not None  # they are wanted
@@ -186,14 +185,13 @@ class _Judge:
         return results
 
     def _leak(self, path: Path, mattes: Path, pipeline: Pipeline) -> dict[str, float]:
-        video = Video()
-        tally, source = LeakTally(), open_source(str(path))
-        while frame := source.read():
-            alpha = pipeline.process(frame.pixels, video=video, stamp=frame.stamp, composite=False, mask=False).alpha
-            truth = _truth(mattes / f'{frame.index:05d}.png')
-            if truth is not None and alpha is not None:
-                tally.add(alpha, [_sized(truth, alpha.astype(bool))])
-        source.close()
+        video, tally = Video(), LeakTally()
+        with open_source(str(path)) as source:
+            while frame := source.read():
+                alpha = pipeline.process(frame.pixels, video=video, stamp=frame.stamp, composite=False, mask=False).alpha
+                truth = _truth(mattes / f'{frame.index:05d}.png')
+                if truth is not None and alpha is not None:
+                    tally.add(alpha, [_sized(truth, alpha.astype(bool))])
         return tally.figures()
 
     def close(self) -> None:

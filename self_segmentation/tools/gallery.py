@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..io.progress import tqdm
 from ..io.sources import open_source
 from ..library import Pipeline
-from ..resources import share
+from ..resources import data_path
 from ..settings import LOOKS, Settings, look_file, read_yaml
 from .before_after import captioned, grid
 
@@ -34,15 +34,14 @@ _TYPES: tuple[dict[str, Any], ...] = (
 
 def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
-    files = {'background.image': str(share('demo', 'background.jpg')), 'flip': False}
-    pipeline, source = Pipeline(Settings().updated({**values, **files})), open_source(str(share('demo', 'sample.mp4')))
+    files = {'background.image': str(data_path('demo', 'background.jpg')), 'flip': False}
     composite: NDArray[np.uint8] = np.empty(0, np.uint8)
-    while (frame := source.read()) is not None and frame.index <= _FRAME:
-        result = pipeline.process(frame.pixels, stamp=frame.stamp)
-        assert result.composite is not None  # it is wanted
-        composite = result.composite
-    source.close()
-    pipeline.close()
+    with (Pipeline(Settings().updated({**values, **files})) as pipeline,
+          open_source(str(data_path('demo', 'sample.mp4'))) as source):
+        while (frame := source.read()) is not None and frame.index <= _FRAME:
+            result = pipeline.process(frame.pixels, stamp=frame.stamp)
+            assert result.composite is not None  # it is wanted
+            composite = result.composite
     composite = composite[:, _SHOWN]
     return composite if composite.shape[2] == 3 else _over_checks(composite)
 

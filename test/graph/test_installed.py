@@ -76,7 +76,7 @@ def test_colcon_installs_every_executable(workspace):
 
 def test_installed_package_finds_own_files(workspace):
     code = ('import self_segmentation.resources as r; from self_segmentation.middleware import image_environment as e; '
-            'print(r.__file__, r.share("models"), e({})[0]["FASTDDS_DEFAULT_PROFILES_FILE"])')
+            'print(r.__file__, r.data_path("models"), e({})[0]["FASTDDS_DEFAULT_PROFILES_FILE"])')
     command, environment = sourced(workspace, sys.executable, '-c', code)
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     paths, installed = [Path(path).resolve() for path in done.stdout.split()], (workspace / 'install').resolve()

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that settings name: those of settings that are refused do not stay open."""
 import gc
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,19 +77,4 @@ def test_detector_that_does_not_load_leaves_no_model_loaded(monkeypatch, runtime
             errors.append(raised)
         nothing_stays_open(before)
     assert pipeline.process(astronaut).people == []
-    pipeline.close()
-
-
-def test_only_a_change_that_opens_a_model_starts_a_process():
-    """A slider changes a setting twenty times a second; the process would report what a library writes last."""
-    settings, started = Settings(), []
-    pipeline = Pipeline(settings)
-    sys.addaudithook(lambda event, _: started.append(event) if event == 'subprocess.Popen' else None)
-    changes = {'threshold': 0.3, 'background.color': (1, 2, 3), 'replace': 'people'}
-    for name, value in changes.items():
-        settings = settings.updated({name: value})
-        pipeline.read(settings, (name,))
-    assert not started
-    pipeline.read(settings.updated({'model': 'landscape'}))
-    assert started
     pipeline.close()

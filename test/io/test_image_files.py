@@ -16,7 +16,7 @@ from conftest import ASTRONAUT, background_of
 from media import corners, quarters, tagged
 from PIL import ImageCms
 
-from self_segmentation.errors import ImageError, InputError, SourceError
+from self_segmentation.errors import ImageError, InputError
 from self_segmentation.io.decoding import decode_file
 from self_segmentation.io.sources import SourceKind, open_source
 from self_segmentation.io.video_backgrounds import open_animation
@@ -83,7 +83,7 @@ def test_folder_skips_hidden_files_and_names_others(tmp_path, caplog):
 
 def test_refuses_apple_double_file(tmp_path):
     (tmp_path / '._a.jpg').write_bytes(b'Mac OS X        ')
-    with pytest.raises(SourceError, match=r'\._a\.jpg'):
+    with pytest.raises(InputError, match=r'\._a\.jpg'):
         open_source(str(tmp_path / '._a.jpg'))
 
 
@@ -102,7 +102,7 @@ def test_reads_first_image_of_mpo(tmp_path):
 def test_refuses_jpeg_of_many_scans(tmp_path):
     whole = encoded('JPEG', progressive=True)
     scan = whole[whole.index(b'\xff\xda'):-2]
-    with pytest.raises(SourceError, match='scans'):
+    with pytest.raises(InputError, match='scans'):
         seen(tmp_path, whole[:-2] + scan * 200 + b'\xff\xd9')
 
 
@@ -115,7 +115,7 @@ def test_reads_200_megapixels(tmp_path):
 
 def test_refuses_too_large_image(tmp_path):
     PIL.Image.new('1', (16385, 1)).save(tmp_path / 'wide.png')
-    with pytest.raises(SourceError, match='wide.png.*16385x1.*16384'):
+    with pytest.raises(InputError, match='wide.png.*16385x1.*16384'):
         first(tmp_path / 'wide.png')
 
 
@@ -230,7 +230,7 @@ def test_animated_image_is_video(tmp_path, kind):
 def test_refuses_truncated_image(tmp_path):
     for kind in ('JPEG', 'PNG', 'WEBP'):
         content = encoded(kind, PIL.Image.open(ASTRONAUT).convert('RGB'))
-        with pytest.raises(SourceError, match='cut.png'):
+        with pytest.raises(InputError, match='cut.png'):
             seen(tmp_path, content[:len(content) // 2], 'cut.png')
 
 
@@ -247,7 +247,7 @@ def test_link_to_nothing_is_said(tmp_path):
     os.mkfifo(tmp_path / 'c.jpg')
     source = open_source(str(tmp_path))
     assert source.read().name == 'a' and source.count == 2
-    with pytest.raises(SourceError, match='b.jpg.*does not exist'):
+    with pytest.raises(InputError, match='b.jpg.*does not exist'):
         source.read()
 
 

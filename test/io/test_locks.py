@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import OutputError
 from self_segmentation.io.locks import claim
 
 HOLD = ('import sys, time\nfrom pathlib import Path\nfrom self_segmentation.io.locks import claim\n'
@@ -26,7 +26,7 @@ def test_refuses_what_another_process_writes_until_that_is_killed(tmp_path, kind
         try:
             assert holder.stdout.readline() == b'\n'
             for shared in (False, True):
-                with pytest.raises(SourceError, match=f'{kind} is being written by another program'):
+                with pytest.raises(OutputError, match=f'{kind} is being written by another program'):
                     claim(path, shared)
         finally:
             holder.send_signal(signal.SIGKILL)
@@ -43,7 +43,7 @@ def test_is_free_once_closed_and_keeps_content(tmp_path):
 
 def test_some_may_share_a_folder_that_none_has_alone(tmp_path):
     first, second = claim(tmp_path, shared=True), claim(tmp_path, shared=True)
-    with pytest.raises(SourceError, match='another program'):
+    with pytest.raises(OutputError, match='another program'):
         claim(tmp_path)
     os.close(first)
     os.close(second)
@@ -64,7 +64,7 @@ def test_one_at_a_time_writes_what_is_renamed_at_its_end(tmp_path):
         for _ in range(300):
             try:
                 descriptor = claim(path)
-            except SourceError:
+            except OutputError:
                 continue
             os.write(descriptor, name.encode())
             try:

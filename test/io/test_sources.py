@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from media import COUNT, write_video
 
-from self_segmentation.errors import ExitCode, InputError, SourceError
+from self_segmentation.errors import ExitCode, InputError
 from self_segmentation.io.frames import ArrivalTimes
 from self_segmentation.io.sources import SourceKind, open_pictures, open_source
 from self_segmentation.io.writers import VideoFile
@@ -61,20 +61,20 @@ def test_refuses_damaged_gif_by_name(tmp_path):
     write_gif(whole, 100, 100, 100)
     for name, data in (('text.gif', b'GIF?'), ('short.gif', whole.read_bytes()[:20]), ('cut.gif', whole.read_bytes()[:-9])):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(SourceError, match=name):
+        with pytest.raises(InputError, match=name):
             frames_of(open_source(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize('place', [os.fsdecode(b'/dev/vid\xe9o97'),
                                    os.fsdecode(b'caf\xe9.mp4'), 'no such folder/x', '', '\0', '~nobody_of_that_name/x'])
 def test_refuses_missing_place(place):
-    with pytest.raises(SourceError):
+    with pytest.raises(InputError):
         open_source(place)
 
 
 def test_scheme_of_a_stream_may_have_capitals():
     for place in ('http://127.0.0.1:1/a.mp4', 'HTTP://127.0.0.1:1/a.mp4'):
-        with pytest.raises(SourceError, match='refused'):
+        with pytest.raises(InputError, match='refused'):
             open_source(place)
 
 
@@ -152,7 +152,7 @@ def test_file_will_fail_again_and_camera_may_come(tmp_path):
     (tmp_path / 'text.mp4').write_text('no video')
     for place, code in ((tmp_path / 'text.mp4', 2), (tmp_path / 'none.mp4', 2), (tmp_path, 2), ('/dev/video97', 1), ('97', 1),
                         ('http://127.0.0.1:1/a.mp4', 1)):
-        with pytest.raises(SourceError) as raised:
+        with pytest.raises(InputError) as raised:
             open_source(str(place))
         assert raised.value.exit_code == ExitCode(code), place
 

@@ -12,10 +12,10 @@ from conftest import SAMPLE, video_frames, wait_until
 from fuzz.promises import soon
 
 from self_segmentation import Pipeline
-from self_segmentation.errors import BackgroundError, SourceError
+from self_segmentation.errors import BackgroundError, InputError
 from self_segmentation.io.assets import load_assets
 from self_segmentation.io.frames import Frame, Source, SourceKind
-from self_segmentation.io.video_backgrounds import Player, open_animation, open_video
+from self_segmentation.io.video_backgrounds import VideoBackground, open_animation, open_video
 from self_segmentation.picture.backgrounds import Fitting
 from self_segmentation.settings import Settings
 
@@ -50,7 +50,7 @@ def waits(player) -> bool:
 
 
 def test_plays_at_own_pace_and_loops():
-    player, seen = Player(Numbered(4)), []
+    player, seen = VideoBackground(Numbered(4)), []
     for tick in range(12):
         seen.append(shown(player, 0.1 * tick + 0.01 * (tick > 0)))
         wait_until(lambda: waits(player), 'the pictures ahead')
@@ -66,7 +66,7 @@ def decoders() -> set[threading.Thread]:
 def test_decodes_few_pictures_ahead():
     before = decoders()
     source = Numbered(1000)
-    player = Player(source)
+    player = VideoBackground(source)
     shown(player, 0.0)
     wait_until(lambda: waits(player), 'the pictures ahead')
     assert source.read_so_far <= 5
@@ -75,7 +75,7 @@ def test_decodes_few_pictures_ahead():
 
 
 def test_clock_jump_does_not_jump_film():
-    player = Player(Numbered(100))
+    player = VideoBackground(Numbered(100))
     assert shown(player, 50.0) == 0
     wait_until(lambda: waits(player), 'the pictures ahead')
     assert shown(player, 3.0) == 0 and shown(player, 3.15) == 1
@@ -86,7 +86,7 @@ def test_clock_jump_does_not_jump_film():
 
 def test_plays_for_camera_of_few_frames():
     """At its own pace, as far as it is decoded: a picture every 3 s of pictures of half a second."""
-    player, seen = Player(Numbered(100, 0.5)), []
+    player, seen = VideoBackground(Numbered(100, 0.5)), []
     for tick in range(4):
         seen.append(shown(player, 3.0 * tick))
         wait_until(lambda: waits(player), 'the pictures ahead')
@@ -107,12 +107,12 @@ class Gone(Numbered):
     """A film whose file is gone when it starts again."""
 
     def rewind(self):
-        raise SourceError('is gone')
+        raise InputError('is gone')
 
 
 @pytest.mark.parametrize('source, reason', [(Failing(9), 'no such thing'), (Gone(3), 'is gone')])
 def test_film_that_stands_still_keeps_last_picture_and_says_why(source, reason, caplog):
-    player, seen = Player(source, 'the film'), []
+    player, seen = VideoBackground(source, 'the film'), []
     assert not player.problem
     wait_until(lambda: player.problem, 'the problem', lambda: seen.append(shown(player, 0.2 * len(seen))))
     seen += [shown(player, 0.2 * (len(seen) + tick)) for tick in range(5)]
@@ -124,7 +124,7 @@ def test_film_that_stands_still_keeps_last_picture_and_says_why(source, reason, 
 
 
 def test_film_follows_frame_size():
-    player = Player(Numbered(4))
+    player = VideoBackground(Numbered(4))
     for size in ((16, 12), (7, 5), (64, 48)):
         assert player.picture(0.0, Fitting(size, 'cover', (0, 0, 0))).shape == (size[1], size[0], 3)
     player.close()

@@ -25,7 +25,7 @@ import pytest
 from conftest import PATIENCE, ROOT, SAMPLE
 from media import COUNT, FPS, corners, live_stream, quarters, write_streams, write_video
 
-from self_segmentation.errors import InputError, SourceError
+from self_segmentation.errors import InputError, LibraryMissingError, OutputError
 from self_segmentation.io import videos, writers
 from self_segmentation.io.frames import plausible_fps
 from self_segmentation.io.sources import SourceKind, open_source
@@ -95,7 +95,7 @@ def test_file_url_is_read_as_file(tmp_path):
     for place in (f'file://{tmp_path}/a%20b.mp4', f'file://localhost{tmp_path}/a b.mp4', f'FILE://{tmp_path}/a b.mp4'):
         source = open_source(place)
         assert (source.kind, len(frames_of(source))) == (SourceKind.VIDEO, COUNT)
-    with pytest.raises(SourceError, match='none.mp4'):
+    with pytest.raises(InputError, match='none.mp4'):
         open_source('file:///none.mp4')
 
 
@@ -210,7 +210,7 @@ def test_impossible_rate_is_unknown(value, fps):
 
 def test_refuses_missing_stream_by_address(server):
     for address in (f'{server}/none.mp4', 'rtsp://127.0.0.1:9/none'):
-        with pytest.raises(SourceError, match=address):
+        with pytest.raises(InputError, match=address):
             open_source(address)
 
 
@@ -231,7 +231,7 @@ def test_truncated_video_gives_whole_frames_and_their_count(tmp_path, ending, co
     path = tmp_path / f'cut.{ending}'
     path.write_bytes(whole.read_bytes()[:int(kept * whole.stat().st_size)])
     source, got = open_source(str(path)), []
-    with pytest.raises(SourceError, match=r'cut\.\w+.* is damaged or cut off: (\d+) of \d+ frames') as raised:
+    with pytest.raises(InputError, match=r'cut\.\w+.* is damaged or cut off: (\d+) of \d+ frames') as raised:
         for frame in iter(source.read, None):
             got.append(frame.pixels)
     says = 'frag' not in str(options)  # how many it has: a fragmented one knows only what was written until then
@@ -277,7 +277,7 @@ def test_fragments_from_the_middle_are_whole_and_cut_ones_are_not(tmp_path):
     assert [frame.stamp for frame in frames_of(source)] == pytest.approx([number / FPS for number in range(15)], abs=0.001)
     assert source.count == 15
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SourceError, match='cut off'):
+    with pytest.raises(InputError, match='cut off'):
         frames_of(open_source(str(path)))
 
 
@@ -400,7 +400,7 @@ def test_each_loop_gives_the_same_frames_and_reports_the_same_damage(tmp_path):
     source = open_source(str(tmp_path / 'cut.mp4'))
     for _ in range(3):
         frames = []
-        with pytest.raises(SourceError, match='cut off') as raised:
+        with pytest.raises(InputError, match='cut off') as raised:
             for frame in iter(source.read, None):
                 frames.append((frame.stamp, frame.index, frame.pixels.tobytes()))
         loops.append(frames)
@@ -412,7 +412,7 @@ def test_each_loop_gives_the_same_frames_and_reports_the_same_damage(tmp_path):
 def test_refuses_recording_without_index(tmp_path):
     path = write_video(tmp_path / 'clip.mp4')  # with its index at the end
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(SourceError, match='clip.mp4.*neither an image nor a video'):
+    with pytest.raises(InputError, match='clip.mp4.*neither an image nor a video'):
         open_source(str(path))
 
 
@@ -426,7 +426,7 @@ def test_decodes_frames_after_damage_and_reports_it(tmp_path):
     data[at:at + 40] = bytes(40)
     (tmp_path / 'bad.mp4').write_bytes(data)
     source, got = open_source(str(tmp_path / 'bad.mp4')), []
-    with pytest.raises(SourceError, match='frames could be read'):
+    with pytest.raises(InputError, match='frames could be read'):
         for frame in iter(source.read, None):
             got.append(frame)
     assert COUNT / 2 <= len(got) < COUNT and got[-1].stamp == max(expected)
@@ -447,7 +447,7 @@ def test_reports_single_wrong_bits_in_each_slice(tmp_path):
         (tmp_path / 'bad.mp4').write_bytes(data)
         try:
             frames_of(open_source(str(tmp_path / 'bad.mp4')))
-        except SourceError as error:
+        except InputError as error:
             told += 'frames could be read' in str(error)
     assert told >= 9  # with a thread for each slice FFmpeg tells a third
 
@@ -460,7 +460,7 @@ def test_refuses_file_without_video_stream(tmp_path):
         frame.sample_rate = 48000
         file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
-    with pytest.raises(SourceError, match='sound.m4a.*no picture'):
+    with pytest.raises(InputError, match='sound.m4a.*no picture'):
         open_source(str(path))
 
 
@@ -473,7 +473,7 @@ def test_follows_changes_of_size_and_pixel_format(tmp_path):
     frames = [frame.pixels for frame in frames_of(open_source(str(path)))]
     assert [corners(frame) for frame in frames] == ['rgbw'] * 10
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 5 + [(80, 96, 3)] * 5
-    with pytest.raises(SourceError, match='frame 00005 measures 96x80, the first one 64x48'):
+    with pytest.raises(OutputError, match='frame 00005 measures 96x80, the first one 64x48'):
         copied(path, tmp_path / 'new.mp4')
 
 
@@ -610,7 +610,7 @@ def test_takes_known_sound_beside_an_unknown_one(tmp_path, caplog):
 def test_encoder_that_pyav_lacks_is_named_and_leaves_no_file(tmp_path, monkeypatch):
     path = write_video(tmp_path / 'clip.mp4')
     monkeypatch.setattr(writers, '_CODEC', 'libx999')  # as in a PyAV that was built without it
-    with pytest.raises(InputError, match=r'new\.mp4 .* does not encode libx999 .*pip install'):
+    with pytest.raises(LibraryMissingError, match=r'new\.mp4 .* does not encode libx999 .*pip install'):
         copied(path, tmp_path / 'new.mp4')
     assert [*tmp_path.iterdir()] == [path]
 

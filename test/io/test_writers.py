@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from media import quarters
 
-from self_segmentation.errors import SourceError
+from self_segmentation.errors import OutputError
 from self_segmentation.io.sources import open_source
 from self_segmentation.io.writers import Folder, ImageFile, PictureError, VideoFile
 
@@ -18,7 +18,7 @@ def test_second_writer_of_video_is_refused_and_changes_nothing(tmp_path):
     for _ in range(3):
         first.write('', IMAGE)
     for use in (second.claim, lambda: second.write('', IMAGE)):
-        with pytest.raises(SourceError, match=r'film\.mp4 is being written by another program'):
+        with pytest.raises(OutputError, match=r'film\.mp4 is being written by another program'):
             use()
     second.close()
     first.close()
@@ -32,7 +32,7 @@ def test_second_writer_of_video_is_refused_and_changes_nothing(tmp_path):
 def test_second_writer_of_folder_is_refused_unless_both_share_it(tmp_path, shared):
     first, second = Folder(tmp_path / 'out'), Folder(tmp_path / 'out')
     first.claim(shared[0])
-    with pytest.raises(SourceError, match='out is being written by another program'):
+    with pytest.raises(OutputError, match='out is being written by another program'):
         second.claim(shared[1])
     first.close()
     second.claim(True)
@@ -67,6 +67,6 @@ def test_picture_that_cannot_have_its_name_or_size_does_not_concern_others(tmp_p
         ImageFile(tmp_path / 'wide.webp').write('', np.zeros((1, 20000, 3), np.uint8))
     folder.write('x' * 251, IMAGE)
     (tmp_path / 'file').touch()
-    with pytest.raises(SourceError) as raised:
+    with pytest.raises(OutputError) as raised:
         Folder(tmp_path / 'file').write('a', IMAGE)
     assert not isinstance(raised.value, PictureError)

@@ -23,7 +23,7 @@ from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
-class Watched(Segmentation):
+class NodeState(Segmentation):
     """A node whose diagnostics are read."""
 
     def __init__(self, graph, namespace, program, kinds=()) -> None:
@@ -49,7 +49,7 @@ class Watched(Segmentation):
 @pytest.fixture(scope='module')
 def watched(shared_graph, start_shared):
     namespace = unique('watched')
-    return Watched(shared_graph, namespace, start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL))
+    return NodeState(shared_graph, namespace, start_shared.node('segmentation_node', namespace, '--params-file', TUTORIAL))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_reports_every_second_with_full_node_name(node):
 
 def test_reports_rates_latencies_and_person_present(graph, start, astronaut, sample):
     namespace = unique('watched')
-    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL), kinds=('output',))
+    node = NodeState(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL), kinds=('output',))
     for picture, somebody in ((astronaut, 'yes'), (sample[0], 'no')):
         node.change(flip=True)
         values = node.report(OK, 'frames a second in', lambda picture=picture: node.results(message_of(picture)))
@@ -135,7 +135,7 @@ def test_warns_of_camera_that_is_too_fast_with_what_helps(graph, start, astronau
     namespace = unique('watched')
     slow = '--ros-args', '-r', f'__ns:=/{namespace}', '-p', 'background.type:=blur', '-p', 'background.blur:=0.002'
     command = [sys.executable, '-c', program] if program else None
-    node = Watched(graph, namespace, start('segmentation_node' if not program else '', *slow, command=command))
+    node = NodeState(graph, namespace, start('segmentation_node' if not program else '', *slow, command=command))
     camera = start('', namespace, stamped, command=[sys.executable, '-c', FAST_CAMERA])
     graph.listen(f'{node.name}/output')
 
@@ -156,7 +156,7 @@ def test_warns_of_camera_that_is_too_fast_with_what_helps(graph, start, astronau
 def test_warns_of_missing_camera_with_topics(graph, start):
     namespace = unique('watched')
     nothing = f'/{namespace}/nothing'
-    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '-r', f'image_raw:={nothing}'))
+    node = NodeState(graph, namespace, start.node('segmentation_node', namespace, '-r', f'image_raw:={nothing}'))
     begin = time.monotonic()
     graph.listen(f'{node.name}/mask')
     node.report(WARN, f'no camera frames on {nothing} for ')
@@ -211,7 +211,7 @@ def test_warns_of_stamps_that_do_not_advance_until_they_do(node, astronaut):
 def test_warns_of_jumping_stamps_and_covers_all_where_people_are_replaced(graph, start, sample):
     namespace = unique('watched')
     program = start.node('segmentation_node', namespace, replace='people', flip='false')
-    node, numbers = Watched(graph, namespace, program, kinds=('output',)), itertools.count()
+    node, numbers = NodeState(graph, namespace, program, kinds=('output',)), itertools.count()
 
     def send():
         message = message_of(sample[0])
@@ -241,7 +241,7 @@ def test_warns_of_film_that_stands_still(graph, start, astronaut, tmp_path):
     namespace = unique('watched')
     background = {'background__type': 'video', 'background__video': film}
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
-    node = Watched(graph, namespace, program, kinds=('output',))
+    node = NodeState(graph, namespace, program, kinds=('output',))
     node.results(message_of(astronaut))
     os.truncate(film, 0)
     node.report(WARN, str(film), lambda: node.results(message_of(astronaut)))
@@ -264,7 +264,7 @@ def test_names_why_pictures_of_background_topic_are_not_shown(node, astronaut):
 
 def test_unconfigured_node_reports_stale(graph, start):
     namespace = unique('watched')
-    node = Watched(graph, namespace, start.node('segmentation_node', namespace, autostart='false'))
+    node = NodeState(graph, namespace, start.node('segmentation_node', namespace, autostart='false'))
     node.report(STALE, 'unconfigured')
 
 
@@ -300,7 +300,7 @@ rclpy.spin(node)
 def test_warns_when_camera_lacks_fastdds_profile(graph, start):
     """Unless none of its frames are lost: Humble's Fast DDS may get all of them across."""
     namespace = unique('watched')
-    node = Watched(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
+    node = NodeState(graph, namespace, start.node('segmentation_node', namespace, '--params-file', TUTORIAL))
     bare = {name: value for name, value in os.environ.items() if not name.endswith('_DEFAULT_PROFILES_FILE')}
     start('', namespace, command=[sys.executable, '-c', FOREIGN_CAMERA], env=bare)
     graph.listen(f'{node.name}/mask')
@@ -319,6 +319,6 @@ def test_warns_when_camera_lacks_fastdds_profile(graph, start):
 
 def test_reports_while_simulated_time_stands_still(graph, start):
     namespace = unique('watched')
-    node = Watched(graph, namespace, start.node('segmentation_node', namespace, use_sim_time='true'))
+    node = NodeState(graph, namespace, start.node('segmentation_node', namespace, use_sim_time='true'))
     for _ in range(3):
         node.report(OK, 'no subscribers')

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from conftest import Program, unique
-from test_diagnostics import OK, WARN, Watched
+from test_diagnostics import OK, WARN, NodeState
 
 from self_segmentation.picture.models import runtimes
 
@@ -34,7 +34,7 @@ def run(start):
 @pytest.mark.parametrize('name', INSTALLED)
 def test_runtime_is_reported_and_read_only(name, run, graph):
     runtime, other = runtimes.choose_runtime(name), 'litert' if name == 'mediapipe' else 'mediapipe'
-    node = Watched(graph, space := unique('runtime'), run(space, runtime=name))
+    node = NodeState(graph, space := unique('runtime'), run(space, runtime=name))
     assert node.report(WARN if runtime.warning else OK, 'no subscribers')['runtime'] == runtime.title
     [reason] = node.change(runtime=other)
     assert 'runtime' in reason and 'read-only' in reason
@@ -46,7 +46,7 @@ def test_mediapipe_with_metrics_is_logged_once_and_reported(run, graph, tmp_path
     folder = tmp_path / 'mediapipe-1.2.3.dist-info'  # for the choice alone: what runs is what is installed
     folder.mkdir()
     (folder / 'METADATA').write_text('Metadata-Version: 2.1\nName: mediapipe\nVersion: 1.2.3\n')
-    node = Watched(graph, space := unique('talks'), run(space, 'ai_edge_litert', path=str(tmp_path)))
+    node = NodeState(graph, space := unique('talks'), run(space, 'ai_edge_litert', path=str(tmp_path)))
     for _ in range(3):
         assert node.report(WARN, 'MediaPipe 1.2.3 sends usage metrics to Google')['runtime'] == 'MediaPipe 1.2.3'
     assert node.program.said.count('sends usage metrics') == 1

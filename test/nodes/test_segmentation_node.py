@@ -200,7 +200,7 @@ TRIPS = """
 from self_segmentation import Pipeline
 from self_segmentation.nodes import segmentation_node
 
-def read(pipeline, settings, named, really=Pipeline.read):
+def read(pipeline, settings, named=(), really=Pipeline.read):
     if settings.threshold == 0.9:
         raise ZeroDivisionError('nobody expects it')
     really(pipeline, settings, named)

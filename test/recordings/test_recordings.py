@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from self_segmentation.errors import InputError, SourceError
+from self_segmentation.errors import InputError
 from self_segmentation.recordings.files import zstd_module
 from self_segmentation.recordings.reader import Recording, is_recording, recordings_in
 from self_segmentation.recordings.writer import RecordingWriter
@@ -50,7 +50,7 @@ def read(path: Path) -> tuple[list[tuple[str, int, bytes]], str]:
         found, damage = [], ''
         try:
             found.extend((connection.topic, time, bytes(data)) for connection, time, data in recording.messages())
-        except SourceError as error:
+        except InputError as error:
             damage = str(error)
         return found, damage
 

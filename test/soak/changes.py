@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from self_segmentation.io.assets import MODELS
-from self_segmentation.resources import share
+from self_segmentation.resources import data_path
 from self_segmentation.settings import SHOWS_PEOPLE, TUNABLES, Tunable
 
 INVALID, SEVERAL, BACK = 0.25, 0.2, 0.5  # fractions: invalid changes, several settings at once, back to the usual values
-FILES = {'background.image': str(share('demo', 'background.jpg')), 'background.video': str(share('demo', 'sample.mp4'))}
+FILES = {'background.image': str(data_path('demo', 'background.jpg')), 'background.video': str(data_path('demo', 'sample.mp4'))}
 # What the node starts with: a video plays behind the person. image_transport stays: the camera publishes raw images only.
 LIVE = {name: tunable for name, tunable in TUNABLES.items() if not tunable.read_only and name != 'image_transport'}
 USUAL = {**{name: tunable.default for name, tunable in LIVE.items()}, **FILES, 'background.type': 'video'}
@@ -70,7 +70,7 @@ def _valid(chance: random.Random) -> dict[str, Any]:
     tunable = chance.choice([*LIVE.values()])
     name, kind = tunable.name, type(tunable.default)
     if name == 'model':
-        return {name: chance.choice([*MODELS, str(share('models', chance.choice([*MODELS.values()])))])}
+        return {name: chance.choice([*MODELS, str(data_path('models', chance.choice([*MODELS.values()])))])}
     if name in FILES:
         return {name: FILES[name]}
     if name in ('replace', 'background.type', 'people.detector'):  # they have to fit together
@@ -100,9 +100,9 @@ def _invalid(chance: random.Random) -> dict[str, Any]:
 def _wrong(tunable: Tunable) -> list[Any]:
     kind = type(tunable.default)
     if tunable.name == 'model':
-        return ['', '/', '/missing.tflite', str(share('config', 'segmentation.yaml')), 3]
+        return ['', '/', '/missing.tflite', str(data_path('config', 'segmentation.yaml')), 3]
     if tunable.name in FILES:
-        return ['/', str(share('config', 'segmentation.yaml')), False]
+        return ['/', str(data_path('config', 'segmentation.yaml')), False]
     if tunable.choices:
         return ['nonsense', '', 1]
     if kind is str:

@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from self_segmentation.nodes.parameters import descriptor
 from self_segmentation.settings import TUNABLES
 from self_segmentation.studio import node_parameters as remote_module
-from self_segmentation.studio.node_parameters import RemoteNode, Requests, parameter_message, plain, summary
+from self_segmentation.studio.node_parameters import NodeParameters, Requests, parameter_message, plain, summary
 from self_segmentation.studio.node_state import Privacy
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -89,7 +89,7 @@ def other():
     node.destroy_node()
 
 
-class ToldWhileLoading(RemoteNode):
+class ToldWhileLoading(NodeParameters):
     """One that is told of a change when it has asked for all and has no answer yet."""
 
     def load(self) -> None:
@@ -223,7 +223,7 @@ def test_failing_answer_is_reported_to_who_asked(graph, other, requests):
 def test_nothing_grows_while_a_node_hangs(graph, other, quick):
     """Neither by asking for its parameters, nor by asking whether it covers people."""
     name = other.get_fully_qualified_name()
-    remote, privacy, most = RemoteNode(graph.node, name, lambda _: None), Privacy(graph.node), []
+    remote, privacy, most = NodeParameters(graph.node, name, lambda _: None), Privacy(graph.node), []
     failures = set()
 
     def poll() -> None:
@@ -246,7 +246,7 @@ def test_node_without_parameters_is_asked_once(graph, other):
     other.undeclare_parameter('gain')
     loads = []
 
-    class Counting(RemoteNode):
+    class Counting(NodeParameters):
         def load(self) -> None:
             loads.append(1)
             super().load()
@@ -261,7 +261,7 @@ def test_node_without_parameters_is_asked_once(graph, other):
 
 
 def test_parameters_are_loaded_again_after_a_reload_that_failed(graph, other):
-    remote = RemoteNode(graph.node, other.get_fully_qualified_name(), lambda _: None)
+    remote = NodeParameters(graph.node, other.get_fully_qualified_name(), lambda _: None)
     wait_until(lambda: remote.is_known, 'the parameters', lambda: remote.poll() or spin(graph, other))
     other.declare_parameter('late', 3)
     event = ParameterEvent(new_parameters=[Parameter('late', value=3).to_parameter_msg()])

@@ -18,7 +18,7 @@ from conftest import EMPTY_ROOM, wait_until
 
 aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed: the studio is not tested')
 
-from self_segmentation.errors import SourceError  # noqa: E402
+from self_segmentation.errors import ListenError  # noqa: E402
 from self_segmentation.studio import connections as studio_connections  # noqa: E402
 from self_segmentation.studio import server as studio_server  # noqa: E402
 from self_segmentation.studio.picture_stream import Bundle  # noqa: E402
@@ -209,12 +209,12 @@ def test_loopback_needs_no_token(server):
 
 @pytest.mark.parametrize('host, reason', [('no.such.host.invalid', 'no.such.host.invalid'), ('203.0.113.7', '203.0.113.7')])
 def test_names_unusable_address(serve, host, reason):
-    with pytest.raises(SourceError, match=reason):
+    with pytest.raises(ListenError, match=reason):
         serve(host)
 
 
 def test_names_taken_port(serve, server):
-    with pytest.raises(SourceError, match=f'port = {server.port}: it is taken'):
+    with pytest.raises(ListenError, match=f'port = {server.port}: it is taken'):
         serve('127.0.0.1', server.port)
 
 

@@ -352,15 +352,15 @@ def test_garbage_on_topics_does_not_end_studio(foreign, studio):
 # A studio with a fault: it trips over the second person's name.
 FAULTY = """
 import sys
-from self_segmentation.nodes import studio_node, watched
-real = watched.Watched._on_people
+from self_segmentation.studio import node_state, studio_node
+real = node_state.NodeState._on_people
 
 def on_people(watched, message):
     if message.data == 'trip':
         {}['no such key']
     real(watched, message)
 
-watched.Watched._on_people = on_people
+node_state.NodeState._on_people = on_people
 sys.exit(studio_node.main())
 """
 

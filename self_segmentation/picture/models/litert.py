@@ -3,8 +3,8 @@
 """
 The models through LiteRT (once TensorFlow Lite), which sends nothing and needs neither MediaPipe nor OpenGL.
 
-https://ai.google.dev/edge/litert. What MediaPipe Tasks does around the models is done here in the same way: a map is that of
-MediaPipe to 1e-4, and boxes are MediaPipe's (up to 0.10.21; later ones take another of two boxes of the same score).
+https://ai.google.dev/edge/litert. What MediaPipe Tasks does around the models is done here in the same way. Maps differ from
+MediaPipe's by less than 1e-4. People and scores are the same; where two boxes of one person have the same score, either may stay.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ _LEVELS = range(3, 8)  # of its feature pyramid, whose cells are 2^level pixels 
 _ANCHOR = 3.0  # sides of a level's smallest anchor in cells
 _PERSON = 0  # its class
 _OVERLAP = 0.3  # IoU from which MediaPipe drops the weaker of two boxes
-_INSERTION_SORTED = 16  # elements that std::sort does not partition
 
 
 class _Model:
@@ -67,7 +66,7 @@ class _Detection(_Model):
         self._interpreter.invoke()
         scores = self._tensor(self._outputs[90])[:, _PERSON].copy()
         candidates = np.flatnonzero(scores >= self._least)
-        candidates = candidates[_best_first(scores[candidates])]
+        candidates = candidates[np.argsort(-scores[candidates], kind='stable')]
         raw, anchors = self._tensor(self._outputs[4])[candidates], self._anchors[candidates]
         centers, sizes = raw[:, :2] * anchors[:, 2:] + anchors[:, :2], np.exp(raw[:, 2:]) * anchors[:, 2:]
         corners = centers - sizes / 2
@@ -107,35 +106,6 @@ def _without_overlaps(low: Array, high: Array) -> list[int]:
         common = np.clip(np.minimum(high[best], high[left]) - np.maximum(low[best], low[left]), 0, None).prod(1)
         left = left[common <= _OVERLAP * (areas[best] + areas[left] - common)]
     return kept
-
-
-def _best_first(scores: Array) -> list[int]:
-    """
-    Return indices by falling score, equal ones as C++'s ``std::sort`` leaves them (libstdc++'s introsort).
-
-    The model's scores are multiples of 1/256, so equal ones are frequent, and which of two comes first decides which box stays.
-    """
-    values, order = scores.tolist(), [*range(len(scores))]
-    parts = [(0, len(order))]
-    while parts:
-        first, last = parts.pop()
-        if last - first <= _INSERTION_SORTED:
-            continue
-        middle = sorted((first + 1, (first + last) // 2, last - 1), key=lambda at: values[order[at]])[1]
-        order[first], order[middle] = order[middle], order[first]
-        pivot, low, high = values[order[first]], first + 1, last
-        while True:
-            while values[order[low]] > pivot:
-                low += 1
-            high -= 1
-            while values[order[high]] < pivot:
-                high -= 1
-            if low >= high:
-                break
-            order[low], order[high] = order[high], order[low]
-            low += 1
-        parts += [(first, low), (low, last)]
-    return sorted(order, key=lambda index: -values[index])
 
 
 load_segmentation, load_detection = _Segmentation, _Detection

@@ -1,18 +1,14 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The models through MediaPipe Tasks, imported late and without what segmentation has no use for.
+The models through MediaPipe Tasks, imported late.
 
 https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter and ../object_detector
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import types
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 from ..arrays import Array
@@ -22,39 +18,11 @@ __all__ = ['import_tasks', 'load_detection', 'load_segmentation']
 
 
 def import_tasks() -> tuple[Any, Any, Any]:
-    """
-    Import MediaPipe, without the half second that its drawing takes: matplotlib is imported when somebody uses it.
-
-    :returns: the modules ``mediapipe``, ``mediapipe.tasks.python`` and ``mediapipe.tasks.python.vision``.
-    """
-    matplotlib = types.ModuleType('matplotlib')
-    matplotlib.__dict__['pyplot'] = pyplot = _Pyplot('matplotlib.pyplot')
-    # None is a module that is not installed: sounddevice looks for its library with ldconfig and gcc, at every start.
-    with _stand_ins({'matplotlib': matplotlib, 'matplotlib.pyplot': pyplot, 'sounddevice': None}):
-        import mediapipe
-        from mediapipe.tasks import python as tasks
-        from mediapipe.tasks.python import vision
+    """Import MediaPipe; return the modules ``mediapipe``, ``mediapipe.tasks.python`` and ``mediapipe.tasks.python.vision``."""
+    import mediapipe
+    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import vision
     return mediapipe, tasks, vision
-
-
-class _Pyplot(types.ModuleType):
-    """Stands for matplotlib.pyplot until something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        from matplotlib import pyplot
-        return getattr(pyplot, name)
-
-
-@contextlib.contextmanager
-def _stand_ins(modules: dict[str, types.ModuleType | None]) -> Iterator[None]:
-    absent = {name: module for name, module in modules.items() if name not in sys.modules}
-    sys.modules.update(absent)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name, module in absent.items():
-            if sys.modules.get(name) is module:
-                sys.modules.pop(name, None)
 
 
 class _Segmentation:

@@ -125,7 +125,7 @@ def test_refuses_missing_detector_file(tmp_path, monkeypatch):
     from self_segmentation.settings import Settings
     shutil.copytree(ROOT / 'models', tmp_path / 'models')
     (tmp_path / 'models' / FILE.name).unlink()
-    monkeypatch.setattr(assets, 'share', lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(assets, 'data_path', lambda *parts: tmp_path.joinpath(*parts))
     with pytest.raises(DetectorError, match=rf'{FILE.name} does not exist.*people\.detector'):
         assets.load_assets(Settings())
     assert assets.load_assets(Settings().updated({'people.detector': False})).detector is None

@@ -20,7 +20,7 @@ from self_segmentation.settings import Settings
 PICTURES = [ASTRONAUT, EMPTY_ROOM]
 NAMES = ('mediapipe', 'litert')
 INSTALLED = [runtime.name for runtime in runtimes.installed_runtimes()]
-TIES = 'mediapipe' in INSTALLED and runtimes.choose_runtime('mediapipe').warning  # later ones take others of boxes of one score
+CLEAR = 0.25  # score of people who are not looked at again
 both = pytest.mark.skipif(len(INSTALLED) < 2, reason=f'one runtime alone is installed: {INSTALLED}')
 
 
@@ -49,10 +49,10 @@ def test_both_runtimes_give_same_map(model):
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
 def test_both_runtimes_detect_same_people(path, detectors):
     frame = cv2.imread(str(path))
-    first, second = (detector.detect(frame) for detector in detectors)
-    assert [each.score for each in first] == [each.score for each in second]
-    if not TIES:
-        assert all(np.abs(np.subtract(one.box, other.box)).max() <= 1 for one, other in zip(first, second))
+    first, second = ([each for each in detector.detect(frame) if each.score >= CLEAR] for detector in detectors)
+    assert len(first) == len(second)
+    for one, other in zip(first, second):
+        assert one.score == other.score and one.box.iou(other.box) > 0.8
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +67,7 @@ def pipelines():
 @pytest.mark.parametrize('path', PICTURES, ids=lambda path: path.stem)
 def test_both_runtimes_give_same_image_mask(path, pipelines):
     masks = [pipeline.process(cv2.imread(str(path)), still=True).mask for pipeline in pipelines]
-    assert iou(*masks) >= (0.9 if TIES else 0.999)
+    assert iou(*masks) > 0.95
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_both_runtimes_give_same_video_masks(sample, pipelines):
     for pipeline in pipelines:
         pipeline.video = Video()
     for index, frame in enumerate(sample):
-        assert iou(*(pipeline.process(frame, stamp=index / 30).mask for pipeline in pipelines)) >= (0.9 if TIES else 0.999), index
+        assert iou(*(pipeline.process(frame, stamp=index / 30).mask for pipeline in pipelines)) > 0.95, index
 
 
 @both
