@@ -41,11 +41,13 @@ _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
 _CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two looks while nothing changes: with nobody, with somebody there
 _UNEXPLAINED = 0.001  # fraction of the grid from which something that differs may be a person far away
-_PLACE = 0.2  # fraction of the frame's height that a place has at least, to either side of its middle 3/4 of it
+_PLACE = 0.2  # fraction of the frame's height of a person in a place, who may be larger than what differs
 _SMALL = 0.35  # fraction of the frame's height; smaller people are followed by what stands before the known background
 _FIRST_REACH, _NEXT_REACH, _NUDGE = 8.0, 1.5, 0.3  # widths of their box within which it may be; nearer is near enough
+_OTHERS = 0.2  # IoU of a piece with the box of somebody else, from which it is theirs
 _LIKE = 0.5  # ratio of the heights of box and piece at least
-_CHANGED = 0.01  # fraction of the grid from which the image changes
+_PLACES = 4  # of such places that are searched in turn
+_CHANGED = 0.004  # fraction of the grid from which the image changes
 _NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
 _SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
 _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom the detector sees well
@@ -243,7 +245,7 @@ class Engine:
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
         if not is_slow or not number:
-            place = None if hides_blindly or number % 2 else _place_to_search(frame, unexplained)
+            place = None if hides_blindly else _place_to_search(frame, unexplained)
             interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
             scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         return full_frame_map
@@ -359,11 +361,13 @@ def _follow_far(frame: _Frame) -> None:
     if not small:
         return
     pieces = [piece.region for piece in regions.components(frame.comparison.other, frame.region, _UNEXPLAINED)]
+    settled = [each.box for each in tracks.all if not tracks.is_new(each.id)]
     for each in small:
         width, reach = each.box.width, _FIRST_REACH if tracks.is_new(each.id) else _NEXT_REACH
         x, y = each.box.middle
         near = [(max(abs(piece.middle[0] - x), abs(piece.middle[1] - y)), piece) for piece in pieces
-                if _LIKE * each.box.height < piece.height < each.box.height / _LIKE]
+                if _LIKE * each.box.height < piece.height < each.box.height / _LIKE
+                and not any(piece.iou(box) > _OTHERS for box in settled if box != each.box)]
         distance, piece = min(near, default=(float('inf'), None))
         if piece is not None and distance < reach * width and distance > _NUDGE * width:
             tracks.move(each.id, each.box.moved(round(piece.middle[0] - x), round(piece.middle[1] - y)), frame.region)
@@ -380,14 +384,15 @@ def _unexplained(frame: _Frame) -> Array | None:
 
 
 def _place_to_search(frame: _Frame, unexplained: Array | None) -> Region | None:
-    """Return where to look from close up: around the largest piece that no known person explains; None where there is none."""
+    """Return where to look from close up: around the largest pieces that no known person explains, in turn; None for none."""
     if unexplained is None:
         return None
     pieces = regions.components(unexplained, frame.region, _UNEXPLAINED)
     if not pieces:
         return None
-    box = max(pieces, key=lambda piece: piece.fraction).region
-    pad = max(box.width, box.height, int(_PLACE * frame.region.height)) * 3 // 4
+    pieces.sort(key=lambda piece: -piece.fraction)
+    box = pieces[frame.scene.schedule.count // 2 % min(len(pieces), _PLACES)].region
+    pad = max(box.width, box.height, int(_PLACE * frame.region.height)) * 5 // 4
     x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
     return Region(x - pad, y - pad, x + pad, y + pad).intersect(frame.region)
 

@@ -73,12 +73,12 @@ class DetectionSchedule:
 
     def __init__(self) -> None:
         self._running: _Running | None = None
-        self._last = self._count = 0
+        self._last = self.count = self._searches = 0  # the frame that was searched last; parts that were searched; searches
         self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
 
     def has_seen_everything(self, frame: Region) -> bool:
         """Return whether every part of the frame was searched, and the result of it taken."""
-        return self._count > 0 and (self._running is None or self._count > len(parts_to_look_at(frame)))
+        return self.count > 0 and (self._running is None or self.count > len(parts_to_look_at(frame)))
 
     def run_now(self, thread: DetectionThread, bgr: Array, settings: Settings) -> Detections:
         """
@@ -88,7 +88,7 @@ class DetectionSchedule:
         """
         frame = full_frame(bgr.shape)
         parts = parts_to_look_at(frame)
-        self._count += len(parts)
+        self.count += len(parts)
         return Detections(thread.start(bgr, settings, _DOUBTFUL_AT_ONCE, [], parts, self._refused).result(), {}, frame)
 
     def start(self, thread: DetectionThread, number: int, bgr: Array, people: list[Person], settings: Settings,
@@ -105,18 +105,18 @@ class DetectionSchedule:
         """
         frame = full_frame(bgr.shape)
         parts = parts_to_look_at(frame)
-        if self._running is None and (not self._count or number - self._last >= interval):
-            before, searched = {each.id: each.box for each in people}, [parts[_turn(self._count, len(parts))]]
+        if self._running is None and (not self.count or number - self._last >= interval):
+            before, searched = {each.id: each.box for each in people}, [parts[_turn(self._searches, len(parts))]]
             part = searched[0]
-            if not self._count:
+            if not self.count:
                 searched, part = parts, frame
-            elif place is not None:
+            elif place is not None and self._searches % 2:
                 searched, part = [place], place
             lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
-            doubtful = _DOUBTFUL_BESIDE if self._count else _DOUBTFUL_AT_ONCE
+            doubtful = _DOUBTFUL_BESIDE if self.count else _DOUBTFUL_AT_ONCE
             found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
             self._running = _Running(number, before, part, found)
-            self._last, self._count = number, self._count + len(searched)
+            self._last, self.count, self._searches = number, self.count + len(searched), self._searches + 1
 
     def result(self, number: int, at_once: bool = False) -> Detections | None:
         """
@@ -133,8 +133,6 @@ class DetectionSchedule:
         return Detections(running.found.result(), running.before, running.part)
 
 
-def _turn(count: int, parts: int) -> int:
-    """Return which part a detection is for: a first round over all, then the whole every other time and the others between."""
-    if count < parts:
-        return count
-    return 1 + count // 2 % (parts - 1) if parts > 1 and count % 2 else 0
+def _turn(search: int, parts: int) -> int:
+    """Return which part a search is for: the whole every other time, and the parts in turn between."""
+    return 1 + search // 2 % (parts - 1) if parts > 1 and search % 2 else 0

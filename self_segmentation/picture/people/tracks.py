@@ -20,6 +20,8 @@ _PART = 0.8  # fraction of a detection inside a known person's box from which it
 _TWICE = 0.6  # IoU from which two tracks are one person
 _SMALLEST = 36  # pixels of the detector's input: a smaller person whom it does not find may be there all the same
 _INPUT = 320  # pixels of its sides
+_OVERLAP = 0.15  # IoU with somebody who was found, from which the map tells nothing of who was not
+_KNOWN_WELL = 5  # measurements of a track that is certainly a person
 _DOUBTS = 2  # detections in a row that do not find a person whom the map shows, until the track ends
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
 _SHOWN = 0.2  # fraction of the box that the mask covers where somebody is certainly there
@@ -153,7 +155,8 @@ class Tracks:
             if part is not None and (box.inside(part) < 1.0 or box.height * _INPUT < _SMALLEST * part.height):
                 continue
             track.misses += 1
-            if is_part or track.misses >= (_DOUBTS if track.shown > _SHOWN else 1) + (track.person.score > 0.5):
+            overlaps = any(box.iou(boxes[other]) > _OVERLAP for other in matched.values() if other != key)
+            if is_part or track.misses >= (_DOUBTS if track.shown > _SHOWN and (track.measures >= _KNOWN_WELL or not overlaps) else 1):
                 del self._tracks[key]
         for index, each in enumerate(found):
             if index in matched:
