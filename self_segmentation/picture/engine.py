@@ -57,6 +57,7 @@ _SUPPORTED = 0.25  # fraction of a box that differs from the known background wh
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _HELD_STEPS = 2  # frames for which a place stays covered at least
 _SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
+_CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
 _OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
 _AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
 _SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
@@ -466,7 +467,10 @@ def _boxes_in(view: View, probability: Array, people: Mapping[int, Person], fram
             boxes.setdefault(owners[0], []).append(piece.region)
         else:
             shared.update(owners)
-    return {key: regions.union(*parts) for key, parts in boxes.items() if key not in shared}
+    crossing = {key for key, each in people.items() if any(
+        each.box.intersect(other.box).area > _CROSSING * min(each.box.area, other.box.area)
+        for number, other in people.items() if number != key)}  # their pieces are one, or a part of one
+    return {key: regions.union(*parts) for key, parts in boxes.items() if key not in shared | crossing}
 
 
 def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:

@@ -21,6 +21,8 @@ _TWICE = 0.6  # IoU from which two tracks are one person
 _SMALLEST = 36  # pixels of the detector's input: a smaller person whom it does not find may be there all the same
 _INPUT = 320  # pixels of its sides
 _OVERLAP = 0.15  # IoU with somebody who was found, from which the map tells nothing of who was not
+_HIDDEN = 0.7  # fraction of the area of somebody's box that is left of it where somebody hides them
+_HALF = 0.5  # fraction of a detection inside somebody's box from which it is nobody new
 _KNOWN_WELL = 5  # measurements of a track that is certainly a person
 _DOUBTS = 2  # detections in a row that do not find a person whom the map shows, until the track ends
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
@@ -161,11 +163,15 @@ class Tracks:
         for index, each in enumerate(found):
             if index in matched:
                 track = self._tracks[matched[index]]
-                x, y = before[matched[index]].middle
+                old = before[matched[index]]
+                hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
+                if hides and each.box.area < _HIDDEN * old.area:  # what is seen of somebody behind somebody
+                    continue
+                x, y = old.middle
                 box = each.box.moved(round(track.x - x), round(track.y - y))
                 track.measure(box if frame is None else box.intersect(frame), frame is None or _is_whole(each.box, frame))
                 track.person = dataclasses.replace(track.person, score=each.score)
-            elif not any(each.box.inside(box) > _PART for box in before.values()):
+            elif not any(each.box.inside(box) > _HALF for box in before.values()):
                 self.appear(each.box, each.score)
         self._join()
 
