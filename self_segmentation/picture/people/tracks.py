@@ -31,6 +31,8 @@ _FORGET = 0.5  # seconds without any of it before they are forgotten, where temp
 _GONE = 0.25  # fraction of a predicted box inside of the frame at least
 _CLEARLY = 1.25  # how much larger, or nearer to the middle, somebody else must be to count instead
 _SMOOTH = 0.25  # seconds over which a velocity is averaged
+_BORDER = 2  # pixels from the frame's border up to which it cuts a box
+_EVERYWHERE = Region(-1 << 20, -1 << 20, 1 << 20, 1 << 20)
 _COAST = 1.0  # seconds without a measurement after which a track stands still
 
 
@@ -55,32 +57,50 @@ class _Track:
     """
     A person who is followed.
 
-    ``velocity`` of the box's middle, pixels a second; ``x``, ``y`` that middle, pixels; ``since`` seconds since it was measured;
-    ``misses`` detections in a row without the person; ``unseen`` seconds for which the map has shown nobody; ``shown`` the
-    fraction of the box that the last map covered.
+    ``whole`` x0, y0, x1, y1 of all of the person, pixels, beyond the frame's border too, as far as that is known; ``velocity``
+    pixels a second; ``since`` seconds since the last measurement; ``last`` the box that was measured then; ``misses`` detections
+    in a row without the person; ``unseen`` seconds for which the map has shown nobody; ``shown`` the fraction of the box that
+    the last map covered.
     """
 
     person: Person
-    x: float
-    y: float
+    whole: tuple[float, float, float, float]
+    last: Region
     velocity: tuple[float, float] = (0.0, 0.0)
     since: float = 0.0
-    measured: tuple[float, float] | None = None
     measures: int = 0
     misses: int = 0
     unseen: float = 0.0
     shown: float = 0.0
 
-    def measure(self, box: Region, is_whole: bool) -> None:
-        """Take a box that was measured now; the velocity follows it where it is not cut by the frame's border."""
-        x, y = box.middle
-        if self.measured is not None and self.since > 0 and is_whole:
-            weight = min(1.0, self.since / _SMOOTH)
-            moved = (x - self.measured[0]) / self.since, (y - self.measured[1]) / self.since
-            vx, vy = self.velocity
-            self.velocity = vx + weight * (moved[0] - vx), vy + weight * (moved[1] - vy)
-        self.x, self.y, self.measured, self.since, self.measures = x, y, (x, y), 0.0, self.measures + 1
+    def measure(self, box: Region, frame: Region) -> None:
+        """Take a box that was measured now. A side that the frame's border cuts tells nothing of where the person ends."""
+        left, right = box.x0 <= _BORDER, box.x1 >= frame.width - _BORDER
+        if self.since > 0:
+            sides = (box.x0 - self.last.x0, left), (box.x1 - self.last.x1, right)
+            moves = [move for move, is_cut in sides if not is_cut]
+            across = sum(moves) / len(moves) / self.since if moves else 0.0
+            down = (box.y0 + box.y1 - self.last.y0 - self.last.y1) / 2 / self.since
+            weight, (vx, vy) = min(1.0, self.since / _SMOOTH), self.velocity
+            self.velocity = vx + weight * (across - vx), vy + weight * (down - vy)
+        width = self.whole[2] - self.whole[0]
+        x0 = min(box.x0, box.x1 - width) if left and not right else box.x0
+        x1 = max(box.x1, box.x0 + width) if right and not left else box.x1
+        self.whole, self.last, self.since, self.measures = (x0, box.y0, x1, box.y1), box, 0.0, self.measures + 1
         self.person = dataclasses.replace(self.person, box=box)
+
+    def advance(self, step: float, frame: Region) -> bool:
+        """Move the person to where they are expected; return whether they are still in the frame."""
+        self.since += step
+        if self.since > _COAST:
+            self.velocity = 0.0, 0.0
+        vx, vy = self.velocity
+        x0, y0, x1, y1 = self.whole = (self.whole[0] + vx * step, self.whole[1] + vy * step, self.whole[2] + vx * step,
+                                       self.whole[3] + vy * step)
+        whole = Region(round(x0), round(y0), round(x1), round(y1))
+        inside = whole.intersect(frame)
+        self.person = dataclasses.replace(self.person, box=inside)
+        return inside.area >= max(_GONE * whole.area, 1)
 
 
 class Tracks:
@@ -107,8 +127,7 @@ class Tracks:
     def appear(self, box: Region, score: float) -> None:
         """Begin a new track."""
         number = next(self._ids)
-        x, y = box.middle
-        self._tracks[number] = _Track(Person(number, box, score), x, y, measured=(x, y))
+        self._tracks[number] = _Track(Person(number, box, score), (box.x0, box.y0, box.x1, box.y1), box)
 
     def advance(self, step: float, frame: Region) -> None:
         """
@@ -116,23 +135,10 @@ class Tracks:
 
         :param step: seconds since the last frame.
         """
-        for key, track in [*self._tracks.items()]:
-            track.since += step
-            if track.since > _COAST:
-                track.velocity = 0.0, 0.0
-            track.x += track.velocity[0] * step
-            track.y += track.velocity[1] * step
-            old = track.person.box
-            x, y = old.middle
-            box = old.moved(round(track.x - x), round(track.y - y))
-            inside = box.intersect(frame)
-            if inside.area < _GONE * max(1, box.area):
-                del self._tracks[key]
-            elif inside != old:
-                track.person = dataclasses.replace(track.person, box=inside if inside.size != box.size else box)
+        self._tracks = {key: track for key, track in self._tracks.items() if track.advance(step, frame)}
 
     def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = (),
-              part: Region | None = None, frame: Region | None = None) -> None:
+              part: Region | None = None, frame: Region = _EVERYWHERE) -> None:
         """
         Take what a detection found.
 
@@ -167,9 +173,9 @@ class Tracks:
                 hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
                 if hides and each.box.area < _HIDDEN * old.area:  # what is seen of somebody behind somebody
                     continue
-                x, y = old.middle
-                box = each.box.moved(round(track.x - x), round(track.y - y))
-                track.measure(box if frame is None else box.intersect(frame), frame is None or _is_whole(each.box, frame))
+                (x, y), (ox, oy) = track.person.box.middle, old.middle
+                box = each.box.moved(round(x - ox), round(y - oy))
+                track.measure(box.intersect(frame), frame)
                 track.person = dataclasses.replace(track.person, score=each.score)
             elif not any(each.box.inside(box) > _HALF for box in before.values()):
                 self.appear(each.box, each.score)
@@ -183,9 +189,9 @@ class Tracks:
                 if key in self._tracks and older.person.box.iou(younger.person.box) > _TWICE:
                     del self._tracks[key]
 
-    def move(self, key: int, box: Region, frame: Region | None = None) -> None:
+    def move(self, key: int, box: Region, frame: Region = _EVERYWHERE) -> None:
         """Take a better box of somebody."""
-        self._tracks[key].measure(box, frame is None or _is_whole(box, frame))
+        self._tracks[key].measure(box, frame)
 
     def cover(self, covered: Mapping[int, float], step: float, hold_time: float) -> None:
         """
@@ -232,11 +238,6 @@ def _nearness(a: Region, b: Region) -> float:
     (ax, ay), (bx, by) = a.middle, b.middle
     width = max(1.0, (a.width + b.width) / 2)
     return 1.0 - max(abs(ax - bx), abs(ay - by)) / width
-
-
-def _is_whole(box: Region, frame: Region) -> bool:
-    """Whether no side of the frame cuts the box."""
-    return box.x0 > 2 and box.x1 < frame.width - 2 and box.y0 > 2
 
 
 def _contains(outer: Region, inner: Region) -> float:
