@@ -47,7 +47,8 @@ _FIRST_REACH, _NEXT_REACH, _NUDGE = 8.0, 1.5, 0.3  # widths of their box within 
 _OTHERS = 0.2  # IoU of a piece with the box of somebody else, from which it is theirs
 _LIKE = 0.5  # ratio of the heights of box and piece at least
 _PLACES = 4  # of such places that are searched in turn
-_CHANGED = 0.004  # fraction of the grid from which the image changes
+_NEWCOMER = 0.01  # fraction of the grid from which it may be somebody who comes in, near
+_CHANGED = 0.01  # fraction of the grid from which the image changes
 _NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
 _SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
 _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom the detector sees well
@@ -235,19 +236,20 @@ class Engine:
             scene.tracks.merge(found.found, found.before, supported, found.part, frame.region)
         _follow_far(frame)
         unexplained = _unexplained(frame)
+        is_somebody_new = unexplained is not None and np.count_nonzero(unexplained > 0.5) > _NEWCOMER * unexplained.size
         full_frame_map = None
         hides_blindly = _hides_blindly(frame)
         is_due = scene.last_full_frame is None or number - scene.last_full_frame >= _NEWCOMER_EVERY
-        if hides_blindly or (unexplained is not None and is_due):
+        if hides_blindly or (is_somebody_new and is_due):
             scene.last_full_frame = number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region), frame.curve)
-        if full_frame_map is not None and unexplained is not None:
+        if full_frame_map is not None and unexplained is not None and is_somebody_new:
             _take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), unexplained)
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
         if not is_slow or not number:
             place = None if hides_blindly else _place_to_search(frame, unexplained)
-            interval = _AT_ONCE if hides_blindly else _interval(frame, unexplained is not None)
+            interval = _AT_ONCE if hides_blindly else _interval(frame, is_somebody_new or place is not None)
             scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         return full_frame_map
 

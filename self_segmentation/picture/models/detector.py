@@ -114,13 +114,16 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     """
     frame = full_frame(bgr.shape)
     refused = deque() if refused is None else refused
-    seen = [(each, each.score >= (score if part == frame else max(score, _CLEAR_IN_PART)))
-            for part in (parts_to_look_at(frame) if parts is None else parts)
-            for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
-    seen.sort(key=lambda pair: -pair[0].score)
-    found = [each for each, is_clear in seen if is_clear]
-    for each, is_clear in seen:
-        if is_clear or _is_part(each.box, found):
+    in_whole, in_parts = [], []
+    for part in parts_to_look_at(frame) if parts is None else parts:
+        tall = [each for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
+        (in_whole if part == frame else in_parts).extend(tall)
+    found = [each for each in in_whole if each.score >= score]
+    # A part shows a piece of somebody near, which may look like a person. Somebody far whom it alone shows must be clear there.
+    in_parts = [each for each in in_parts if not any(each.box.inside(other.box) > _PART for other in found)]
+    found += [each for each in in_parts if each.score >= max(score, _CLEAR_IN_PART) and not _is_part(each.box, found)]
+    for each in sorted(in_whole + in_parts, key=lambda each: -each.score):
+        if each in found or _is_part(each.box, found):
             continue
         if any(each.box.iou(box) > _SAME for box in known):
             found.append(each)

@@ -28,7 +28,7 @@ _DOUBTS = 2  # detections in a row that do not find a person whom the map shows,
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
 _SHOWN = 0.2  # fraction of the box that the mask covers where somebody is certainly there
 _FORGET = 0.5  # seconds without any of it before they are forgotten, where temporal.hold_time is less
-_GONE = 0.25  # fraction of a predicted box inside of the frame at least
+_GONE = 0.03  # fraction of a predicted box inside of the frame at least
 _CLEARLY = 1.25  # how much larger, or nearer to the middle, somebody else must be to count instead
 _SMOOTH = 0.25  # seconds over which a velocity is averaged
 _BORDER = 2  # pixels from the frame's border up to which it cuts a box
@@ -171,7 +171,8 @@ class Tracks:
                 track = self._tracks[matched[index]]
                 old = before[matched[index]]
                 hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
-                if hides and each.box.area < _HIDDEN * old.area:  # what is seen of somebody behind somebody
+                reaches_beyond = part is not None and old.inside(part) < 1.0
+                if (hides or reaches_beyond) and each.box.area < _HIDDEN * old.area:  # a piece of somebody, as far as it is seen
                     continue
                 (x, y), (ox, oy) = track.person.box.middle, old.middle
                 box = each.box.moved(round(x - ox), round(y - oy))
