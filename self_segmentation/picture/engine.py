@@ -48,7 +48,7 @@ _OTHERS = 0.2  # IoU of a piece with the box of somebody else, from which it is 
 _LIKE = 0.5  # ratio of the heights of box and piece at least
 _PLACES = 4  # of such places that are searched in turn
 _NEWCOMER = 0.01  # fraction of the grid from which it may be somebody who comes in, near
-_CHANGED = 0.01  # fraction of the grid from which the image changes
+_CHANGED = 0.004  # fraction of the grid from which the image changes
 _NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
 _SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
 _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom the detector sees well
@@ -58,6 +58,7 @@ _SUPPORTED = 0.25  # fraction of a box that differs from the known background wh
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _HELD_STEPS = 2  # frames for which a place stays covered at least
 _SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
+_GAP_IN_PERSON = 0.15  # fraction of a box's longer side between two pieces of one person at most
 _CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
 _OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
 _AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
@@ -226,8 +227,9 @@ class Engine:
         scene.tracks.advance(frame.step, frame.region)
         is_slow = frame.step >= _SLOW
         if is_slow and number:
-            interval = _interval(frame, False)
-            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve)
+            place = _place_to_search(frame, _unexplained(frame))
+            interval = _interval(frame, place is not None)
+            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         found = scene.schedule.result(number, at_once=is_slow)
         if number == 0 and not frame.hides_people:  # else the frame is covered whole, and need not wait
             found = scene.schedule.run_now(self._detections, brightened(frame.bgr, frame.curve), settings)
@@ -472,7 +474,18 @@ def _boxes_in(view: View, probability: Array, people: Mapping[int, Person], fram
     crossing = {key for key, each in people.items() if any(
         each.box.intersect(other.box).area > _CROSSING * min(each.box.area, other.box.area)
         for number, other in people.items() if number != key)}  # their pieces are one, or a part of one
-    return {key: regions.union(*parts) for key, parts in boxes.items() if key not in shared | crossing}
+    return {key: _joined(parts) for key, parts in boxes.items() if key not in shared | crossing}
+
+
+def _joined(parts: list[Region]) -> Region:
+    """Return the box of the largest piece and of those beside it: one far from it is somebody else's."""
+    parts = sorted(parts, key=lambda part: -part.area)
+    box = parts[0]
+    for part in parts[1:]:
+        gap = max(part.x0 - box.x1, box.x0 - part.x1, part.y0 - box.y1, box.y0 - part.y1)
+        if gap <= _GAP_IN_PERSON * max(box.size):
+            box = regions.union(box, part)
+    return box
 
 
 def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:

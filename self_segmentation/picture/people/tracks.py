@@ -151,6 +151,10 @@ class Tracks:
         found = list(found)
         boxes = {key: box for key, box in before.items() if key in self._tracks}
         matched = _matched(found, boxes)
+        for key, box in boxes.items():  # two people had one box: it goes to the first of them
+            if key not in matched.values() and _are_several(box, found):
+                free = [index for index, each in enumerate(found) if index not in matched and each.box.inside(box) > _PART]
+                matched.update(dict.fromkeys(free[:1], key))
         for key, box in boxes.items():
             track = self._tracks[key]
             if key in matched.values():
@@ -164,8 +168,10 @@ class Tracks:
                 continue
             track.misses += 1
             overlaps = any(box.iou(boxes[other]) > _OVERLAP for other in matched.values() if other != key)
-            if is_part or track.misses >= (_DOUBTS if track.shown > _SHOWN and (track.measures >= _KNOWN_WELL or not overlaps) else 1):
+            is_shown = track.shown > _SHOWN and (track.measures >= _KNOWN_WELL or not overlaps)
+            if is_part or track.misses >= (_DOUBTS if is_shown else 1):
                 del self._tracks[key]
+        several = {key for key, box in boxes.items() if _are_several(box, found)}
         for index, each in enumerate(found):
             if index in matched:
                 track = self._tracks[matched[index]]
@@ -178,7 +184,7 @@ class Tracks:
                 box = each.box.moved(round(x - ox), round(y - oy))
                 track.measure(box.intersect(frame), frame)
                 track.person = dataclasses.replace(track.person, score=each.score)
-            elif not any(each.box.inside(box) > _HALF for box in before.values()):
+            elif not any(each.box.inside(box) > _HALF for key, box in before.items() if key not in several):
                 self.appear(each.box, each.score)
         self._join()
 
@@ -230,6 +236,12 @@ def _matched(found: list[Detection], boxes: Mapping[int, Region]) -> dict[int, i
             if value >= least and index not in matched and key not in matched.values():
                 matched[index] = key
     return matched
+
+
+def _are_several(box: Region, found: list[Detection]) -> bool:
+    """Whether a box holds several people who were found side by side."""
+    inside = [each.box for each in found if each.box.inside(box) > _PART and each.box.height > _LIKE * box.height]
+    return any(a.iou(b) < _OVERLAP for index, a in enumerate(inside) for b in inside[index + 1:])
 
 
 def _nearness(a: Region, b: Region) -> float:
