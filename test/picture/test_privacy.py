@@ -170,9 +170,9 @@ def test_video_may_cover_people(sample):
     pipeline.close()
 
 
-def test_covers_sides_while_camera_moves():
+def test_covers_what_comes_into_view_while_camera_moves():
     room = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (1280, 960))
     pipeline = Pipeline(HIDING)
     for step in range(20):
         alpha = pipeline.process(np.ascontiguousarray(room[200:680, 30 * step:30 * step + 640]), stamp=step / 30).alpha
-    assert (alpha[:, :50] == 255).all() and (alpha[:, -50:] == 255).all() and (alpha[:, 120:-120] == 0).mean() > 0.5
+    assert (alpha[:, -120:] == 255).all() and (alpha == 0).mean() > 0.3

@@ -114,7 +114,8 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     """
     frame = full_frame(bgr.shape)
     refused = deque() if refused is None else refused
-    in_whole, in_parts = [], []
+    in_whole: list[Detection] = []
+    in_parts: list[Detection] = []
     for part in parts_to_look_at(frame) if parts is None else parts:
         tall = [each for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
         (in_whole if part == frame else in_parts).extend(tall)

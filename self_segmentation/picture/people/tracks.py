@@ -22,8 +22,8 @@ _SMALLEST = 36  # pixels of the detector's input: a smaller person whom it does 
 _INPUT = 320  # pixels of its sides
 _OVERLAP = 0.15  # IoU with somebody who was found, from which the map tells nothing of who was not
 _HIDDEN = 0.7  # fraction of the area of somebody's box that is left of it where somebody hides them
-_HALF = 0.5  # fraction of a detection inside somebody's box from which it is nobody new
-_KNOWN_WELL = 5  # measurements of a track that is certainly a person
+_HALF = 0.5  # fraction of a small detection inside somebody's box from which it is a piece of them
+_KNOWN_WELL = 2  # measurements of a track that is certainly a person
 _DOUBTS = 2  # detections in a row that do not find a person whom the map shows, until the track ends
 _COVERED = 0.05  # fraction of the box that the mask covers while somebody is there
 _SHOWN = 0.2  # fraction of the box that the mask covers where somebody is certainly there
@@ -179,12 +179,13 @@ class Tracks:
                 hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
                 reaches_beyond = part is not None and old.inside(part) < 1.0
                 if (hides or reaches_beyond) and each.box.area < _HIDDEN * old.area:  # a piece of somebody, as far as it is seen
+                    track.measures += 1
                     continue
                 (x, y), (ox, oy) = track.person.box.middle, old.middle
                 box = each.box.moved(round(x - ox), round(y - oy))
                 track.measure(box.intersect(frame), frame)
                 track.person = dataclasses.replace(track.person, score=each.score)
-            elif not any(each.box.inside(box) > _HALF for key, box in before.items() if key not in several):
+            elif not any(_is_piece(each.box, box) for key, box in before.items() if key not in several):
                 self.appear(each.box, each.score)
         self._join()
 
@@ -236,6 +237,12 @@ def _matched(found: list[Detection], boxes: Mapping[int, Region]) -> dict[int, i
             if value >= least and index not in matched and key not in matched.values():
                 matched[index] = key
     return matched
+
+
+def _is_piece(box: Region, whole: Region) -> bool:
+    """Whether a detection shows a piece of somebody who is known."""
+    inside = box.inside(whole)
+    return inside > _PART or inside > _HALF and box.area < _HIDDEN * whole.area
 
 
 def _are_several(box: Region, found: list[Detection]) -> bool:

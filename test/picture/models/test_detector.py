@@ -42,6 +42,7 @@ class Scripted:
 
 
 FRAME = np.zeros((480, 640, 3), np.uint8)
+WHOLE = [full_frame(FRAME.shape)]
 BOX = Region(200, 100, 300, 400)
 
 
@@ -64,37 +65,37 @@ def test_detector_finds_lying_person(detector, astronaut):
 
 
 def test_close_up_confirms_doubtful_detection():
-    found = find_people(Scripted([Detection(BOX, 0.1)], close_up=0.8), FRAME, 0.25, 0.0)
+    found = find_people(Scripted([Detection(BOX, 0.1)], close_up=0.8), FRAME, 0.25, 0.0, parts=WHOLE)
     assert len(found) == 1 and found[0].box.iou(BOX) > 0.6 and found[0].score == 0.8
 
 
 def test_unclear_close_up_drops_detection_and_is_not_repeated():
     detector = Scripted([Detection(BOX, 0.2)], close_up=0.4)
     refused = deque()
-    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 2
-    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 3
+    assert find_people(detector, FRAME, 0.25, 0.0, parts=WHOLE, refused=refused) == [] and len(detector.looks) == 2
+    assert find_people(detector, FRAME, 0.25, 0.0, parts=WHOLE, refused=refused) == [] and len(detector.looks) == 3
     refused.clear()
-    assert find_people(detector, FRAME, 0.25, 0.0, refused=refused) == [] and len(detector.looks) == 5
+    assert find_people(detector, FRAME, 0.25, 0.0, parts=WHOLE, refused=refused) == [] and len(detector.looks) == 5
 
 
 def test_known_person_confirms_doubtful_detection():
     detector = Scripted([Detection(BOX, 0.1)], close_up=0.0)
-    assert find_people(detector, FRAME, 0.25, 0.0, known=[BOX.moved(5, 5)]) == [Detection(BOX, 0.1)]
+    assert find_people(detector, FRAME, 0.25, 0.0, parts=WHOLE, known=[BOX.moved(5, 5)]) == [Detection(BOX, 0.1)]
 
 
 def test_drops_part_of_detected_person():
     whole, head = Detection(BOX, 0.9), Detection(Region(220, 110, 280, 180), 0.2)
     detector = Scripted([whole, head], close_up=0.9)
-    assert find_people(detector, FRAME, 0.25, 0.0) == [whole] and len(detector.looks) == 1
+    assert find_people(detector, FRAME, 0.25, 0.0, parts=WHOLE) == [whole] and len(detector.looks) == 1
 
 
 def test_drops_small_detections():
     detector = Scripted([Detection(BOX, 0.9), Detection(Region(10, 10, 20, 40), 0.8)])
-    assert find_people(detector, FRAME, 0.25, 0.1) == [Detection(BOX, 0.9)]
+    assert find_people(detector, FRAME, 0.25, 0.1, parts=WHOLE) == [Detection(BOX, 0.9)]
 
 
 def test_large_frame_is_covered_by_parts():
-    assert parts_to_look_at(Region(0, 0, 640, 480)) == [Region(0, 0, 640, 480)]
+    assert parts_to_look_at(Region(0, 0, 320, 240)) == [Region(0, 0, 320, 240)]
     whole, *parts = parts_to_look_at(Region(0, 0, 1920, 1080))
     assert whole == (0, 0, 1920, 1080) and len(parts) == 4
     seen = np.zeros((1080, 1920), bool)
@@ -108,6 +109,20 @@ def test_detector_finds_far_person_in_part_of_large_frame(detector, astronaut):
     frame[700:770, 1300:1370] = cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA)
     there = Region(1300, 700, 1370, 770)
     assert any(found.box.inside(there) > 0.8 for found in find_people(detector, frame, 0.25, 0.0))
+
+
+def in_parts(detections, frame):
+    """A detector that sees only in the parts of a frame what lies in them."""
+    class InParts(Scripted):
+        def detect(self, bgr):
+            return [] if bgr.shape == frame.shape else detections if bgr.shape[1] > 300 else super().detect(bgr)
+    return InParts([], close_up=0.0)
+
+
+@pytest.mark.parametrize('score, is_taken', [(0.5, False), (0.7, True)])
+def test_who_is_seen_in_a_part_alone_must_be_clear(score, is_taken):
+    detector = in_parts([Detection(Region(100, 100, 130, 190), score)], FRAME)
+    assert bool(find_people(detector, FRAME, 0.25, 0.0)) == is_taken
 
 
 OTHER = ROOT / 'models' / 'selfie_segmentation.tflite'

@@ -82,17 +82,25 @@ def test_late_detection_does_not_miss_newcomer():
 
 # ---- patience
 
-def test_third_missed_detection_forgets_person():
-    people = people_at(LEFT, RIGHT)
-    for _ in range(2):
-        assert set(look(people, RIGHT)) == {1, 2} and people.doubted
+def shown(people, *keys):
+    """The map shows these people."""
+    people.cover(dict.fromkeys(keys, 0.9), 1 / 30, 1.5)
+    return people
+
+
+def test_person_whom_neither_detection_nor_map_shows_is_forgotten():
+    assert look(people_at(LEFT, RIGHT), RIGHT) == {2: RIGHT}
+
+
+def test_person_whom_the_map_shows_is_forgotten_at_the_second_miss():
+    people = shown(people_at(LEFT, RIGHT), 1, 2)
+    assert look(people, RIGHT) == {1: LEFT, 2: RIGHT} and people.doubted
     assert look(people, RIGHT) == {2: RIGHT} and not people.doubted
 
 
 def test_detection_resets_missed_count():
-    people = people_at(LEFT)
+    people = shown(people_at(LEFT), 1)
     for _ in range(5):
-        look(people)
         look(people)
         assert look(people, LEFT) == {1: LEFT} and not people.doubted
 
@@ -104,9 +112,8 @@ def test_supported_person_is_not_forgotten():
 
 
 def test_detection_in_other_part_neither_misses_nor_confirms():
-    people, right_half = people_at(LEFT), Region(320, 0, 640, 480)
-    for _ in range(2):
-        look(people)
+    people, right_half = shown(people_at(LEFT), 1), Region(320, 0, 640, 480)
+    look(people)
     for _ in range(5):
         people.merge([], boxes(people), part=right_half)
         assert people.doubted and boxes(people) == {1: LEFT}
@@ -114,13 +121,73 @@ def test_detection_in_other_part_neither_misses_nor_confirms():
     assert not people.all
 
 
-def test_detection_in_parts_allows_more_misses():
-    people = people_at(LEFT)
-    for _ in range(14):
-        people.merge([], boxes(people), part=FRAME, parts=5)
-        assert boxes(people) == {1: LEFT}
-    people.merge([], boxes(people), part=FRAME, parts=5)
+def test_far_person_is_not_missed_where_the_detector_cannot_see_them():
+    far = Region(300, 200, 312, 236)  # 24 pixels of the detector's input
+    people = people_at(far)
+    people.merge([], boxes(people), part=FRAME, frame=FRAME)
+    assert boxes(people) == {1: far}
+    people.merge([], boxes(people), part=Region(250, 150, 370, 270), frame=FRAME)
     assert not people.all
+
+
+def test_detection_in_part_does_not_shrink_who_reaches_beyond_it():
+    people, part = people_at(LEFT), Region(0, 0, 320, 240)
+    people.merge([Detection(Region(50, 100, 150, 235), 0.9)], boxes(people), part=part, frame=FRAME)
+    assert boxes(people) == {1: LEFT}
+
+
+# ---- motion
+
+def walked(people, speed, steps, step=0.1):
+    """Somebody who is measured while they walk, pixels a second."""
+    for number in range(1, steps + 1):
+        people.advance(step, FRAME)
+        people.move(1, LEFT.moved(round(speed * step * number), 0), FRAME)
+    return people
+
+
+def test_person_is_expected_where_they_walk():
+    people = walked(people_at(LEFT), 120, 10)
+    people.advance(0.1, FRAME)
+    assert abs(boxes(people)[1].x0 - (LEFT.x0 + 132)) <= 2
+    people.advance(0.1, FRAME)
+    assert abs(boxes(people)[1].x0 - (LEFT.x0 + 144)) <= 3
+
+
+def test_person_who_walks_keeps_id_between_rare_detections():
+    people = walked(people_at(LEFT), 120, 10)
+    for _ in range(8):
+        people.advance(0.1, FRAME)
+    assert set(look(people, LEFT.moved(216, 0))) == {1}
+
+
+def test_person_who_is_no_longer_measured_stops():
+    people = walked(people_at(LEFT), 120, 10)
+    for _ in range(15):
+        people.advance(0.1, FRAME)
+    there = boxes(people)[1]
+    people.advance(0.1, FRAME)
+    assert boxes(people)[1] == there
+
+
+def test_person_who_walks_out_of_the_frame_is_forgotten():
+    people = walked(people_at(LEFT), -120, 8)
+    for _ in range(9):
+        people.advance(0.1, FRAME)
+    assert not people.all
+
+
+def test_two_people_of_one_box_become_two():
+    both = Region(50, 100, 400, 400)
+    people = people_at(both)
+    found = look(people, LEFT, Region(300, 100, 400, 400))
+    assert set(found) == {1, 2} and {*found.values()} == {LEFT, Region(300, 100, 400, 400)}
+
+
+def test_piece_of_somebody_who_is_hidden_does_not_shrink_their_box():
+    front, behind = Region(100, 100, 200, 400), Region(150, 100, 250, 400)
+    people = people_at(front, behind)
+    assert look(people, front, Region(200, 100, 250, 400)) == {1: front, 2: behind}
 
 
 def test_duplicate_part_is_removed_despite_support():
