@@ -30,6 +30,7 @@ from .people.schedule import DetectionThread
 from .people.tracks import Person
 from .people.views import View, arrange, without_others
 from .privacy import cover_to_alpha, covered, private
+from .proof import Proof
 from .regions import Region
 from .video import Scene, Video
 
@@ -55,6 +56,7 @@ _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom
 _REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
 _MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
 _SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
+_LOST_FOR = 5  # frames in a row in which the known scene was wrong nearly everywhere, after which it is learnt anew
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _HELD_STEPS = 2  # frames for which a place stays covered at least
 _SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
@@ -192,7 +194,7 @@ class Engine:
         grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
         key = bgr.shape, settings.flip, self
-        is_other = (key != scene.key or not 0 < step < _GAP
+        is_other = (key != scene.key or not 0 < step < _GAP or scene.lost >= _LOST_FOR
                     or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
         change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)
         if is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT):
@@ -335,15 +337,31 @@ class Engine:
         assert frame.difference is not None  # people are replaced
         now = covered(likely, scene.tracks.all, frame.settings.privacy_margin, frame.region)
         held = scene.cover.update(now, max(frame.settings.privacy_hold, _HELD_STEPS * frame.step), frame.step)
-        is_lost = frame.difference.is_lost and scene.number >= _BLIND
-        if not is_lost:
+        people = held.copy()
+        scene.lost = scene.lost + 1 if frame.difference.is_lost and scene.number >= _BLIND else 0
+        if not frame.difference.is_lost:
             held |= cv2.dilate(frame.difference.differs, np.ones((3, 3), np.uint8))
-        scene.known.learn(frame.difference, held)
-        if not is_lost:
-            held |= frame.difference.unknown.astype(np.uint8)
-        if is_blind:
+        scene.known.learn(frame.difference, held, people, frame.step)
+        if not is_blind and not scene.lost:
+            self._prove(frame)
+        held |= frame.difference.unknown.astype(np.uint8)
+        if is_blind or scene.lost:
             held[:] = 1
         return cover_to_alpha(held, out)
+
+    def _prove(self, frame: _Frame) -> None:
+        """Have the detector search what has not moved for long, and take it for the scene once it found nobody several times."""
+        scene, difference = frame.scene, frame.difference
+        assert difference is not None and self._detections is not None  # people are replaced
+        piece = scene.known.unproven(difference, frame.settings.privacy_proof)
+        if piece is None:
+            scene.proof = None
+            return
+        if scene.proof is None or not scene.proof.is_of(piece):
+            scene.proof = Proof(piece)
+        if scene.proof.goes_on(self._detections, frame.bgr, frame.curve, frame.step):
+            scene.known.absorb(piece)
+            scene.proof = None
 
 
 # ---- who is there

@@ -3,7 +3,7 @@
 """
 The scene as it is known to be empty, and what differs from it: where people must not be seen, what differs is covered.
 
-No rule for shadows, and no time after which something that stands still is background: see :class:`KnownScene`.
+There is no rule for shadows, and standing still alone makes nobody background: see :class:`KnownScene`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class KnownScene:
     """
     The scene without people, as far as it was proven to be empty.
 
-    A cell is known once it was free (nothing was covered there) for five frames. What differs from then on is not known, however
-    long it stands still. The known scene follows slow changes of light where nothing is covered. The camera's exposure, one
-    factor for each channel, is taken out before.
+    A cell is known once it was free (nothing was covered there) for five frames. What differs from then on stays unknown until it
+    goes, or until :meth:`absorb` is called: after it was still for long, and a detector found nobody in it. The known scene
+    follows slow changes of light where nothing is covered. The camera's exposure, one factor for each channel, is taken out
+    before.
     """
 
     def __init__(self) -> None:
@@ -68,9 +69,12 @@ class KnownScene:
         self._covered: Array = np.ones((GRID, GRID), bool)
         self._last: Array | None = None
         self._gain: Array = np.ones(3, np.float32)
+        self._limit: Array = self._noise  # grey levels from which on a cell differs
         self._level = 0.0  # grey levels, the noise of the whole frame
         self._grey: Array = np.zeros(_TRACKED[::-1], np.uint8)  # the last frame
         self._moved = 0  # frames for which the camera counts as moving
+        self._seen: Array = np.zeros((GRID, GRID, 3), np.float32)  # what a cell has shown since it last changed
+        self._still: Array = np.zeros((GRID, GRID), np.float32)  # seconds since then
 
     @property
     def known(self) -> Array:
@@ -103,7 +107,7 @@ class KnownScene:
             self._moved = _REMEMBERED if motion is not None else max(0, self._moved - 1)
         self._grey = grey
         limit = np.maximum(self._noise, self._level) * _TIMES_NOISE + _LEAST
-        self._last = image
+        self._last, self._limit = image, limit
         judged = known & ~self._covered
         self._gain = _gain(image, self._scene, judged)
         known, judged = self.known, self.known & ~self._covered
@@ -129,15 +133,21 @@ class KnownScene:
         self._free = np.where(known > 254, _FRAMES, np.minimum(free, _FRAMES - 1)).astype(np.uint8)
         covered = self._covered.astype(np.uint8)
         self._covered = cv2.warpAffine(covered, motion, size, flags=cv2.INTER_NEAREST, borderValue=(1,)) > 0
+        self._still[:] = 0
 
-    def learn(self, difference: Difference, covered: Array) -> None:
+    def learn(self, difference: Difference, covered: Array, people: Array, step: float) -> None:
         """
         Learn the scene where nothing is covered.
 
-        :param covered: (GRID, GRID), not 0 where the frame is covered.
+        :param covered: (GRID, GRID), not 0 where the frame is covered for a reason other than that it is unknown.
+        :param people: (GRID, GRID), not 0 where a person may be.
+        :param step: seconds since the last frame.
         """
         self._covered = covered > 0
         free = ~self._covered
+        changed = (np.abs(difference.image - self._seen).max(axis=2) > self._limit) | (people > 0)
+        self._seen[changed] = difference.image[changed]
+        self._still = np.where(changed, np.float32(0), self._still + np.float32(step))
         image = difference.image / np.maximum(self._gain, 0.05)
         new = free & (self._free == 0)
         step = np.abs(image - self._scene).max(axis=2)
@@ -145,6 +155,31 @@ class KnownScene:
         self._scene[new] = image[new]
         self._scene[free] += _FOLLOW * (image - self._scene)[free]
         self._free = np.where(free, np.minimum(self._free + 1, _FRAMES), np.where(self.known, _FRAMES, 0)).astype(np.uint8)
+
+    def unproven(self, difference: Difference, seconds: float) -> Array | None:
+        """
+        Return a piece that differs or is unknown, and that has not moved for so long; the largest one, None for none.
+
+        :returns: (GRID, GRID) bool. A piece of which any cell moved is none: what is joined to it is not known either.
+        """
+        open_cells = ((difference.differs > 0) | difference.unknown).astype(np.uint8)
+        if not (open_cells.any() and (self._still[open_cells > 0] >= seconds).any()):
+            return None
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(open_cells, connectivity=8)
+        best: Array | None = None
+        for index in sorted(range(1, count), key=lambda index: -stats[index, cv2.CC_STAT_AREA]):
+            piece = labels == index
+            if self._still[piece].min() >= seconds:
+                best = piece
+                break
+        return best
+
+    def absorb(self, piece: Array) -> None:
+        """Take a piece for the scene: it is proven to be empty of people."""
+        gain = np.maximum(self._gain, 0.05)
+        self._scene[piece] = self._seen[piece] / gain
+        self._free[piece] = _FRAMES
+        self._noise[piece] = _NOISE
 
 
 def _motion(last: Array, grey: Array, covered: Array) -> Array | None:

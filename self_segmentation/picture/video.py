@@ -17,6 +17,7 @@ from .people.schedule import DetectionSchedule
 from .people.tracks import Person, Tracks
 from .people.views import View
 from .privacy import Cover
+from .proof import Proof
 
 __all__ = ['Scene', 'Video']
 
@@ -44,6 +45,8 @@ class Scene:
         self.views: list[View] = []
         self.cover = Cover()
         self.known = KnownScene()
+        self.proof: Proof | None = None
+        self.lost = 0  # frames in a row in which the known scene was wrong nearly everywhere
         self._replacement: tuple[str, Background] | None = None
 
     def replacement(self, kind: str) -> Background:

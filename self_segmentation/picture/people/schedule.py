@@ -21,6 +21,8 @@ __all__ = ['DetectionSchedule', 'DetectionThread', 'Detections']
 
 _TAKES = 2  # frames until the result of a detection is taken: a fixed number, so that a video gives the same masks each time
 _DOUBTFUL_AT_ONCE, _DOUBTFUL_BESIDE = 4, 1  # close-ups a detection; each costs as much as a detection
+_DOUBT = 0.15  # score from which a still thing may be a person; rooms alone reach 0.1
+_TOUCHES = 0.2  # fraction of an image's middle that a box covers at least of who may be there
 _REMEMBERED = 16  # refused boxes
 
 
@@ -42,9 +44,19 @@ class DetectionThread:
         return self._executor.submit(find_people, self._detector, bgr, settings.people_score, settings.people_smallest,
                                      known=known or [], parts=parts, refused=refused, **more)
 
+    def doubt(self, images: list[Array]) -> Future[bool]:
+        """Begin to search images, each (h, w, 3) uint8; the result is whether somebody may be in the middle of any of them."""
+        return self._executor.submit(lambda: any(_may_be_in_middle(self._detector.detect(image), image) for image in images))
+
     def close(self) -> None:
         """End the thread, after the detection that runs."""
         self._executor.shutdown()
+
+
+def _may_be_in_middle(found: list[Detection], image: Array) -> bool:
+    height, width = image.shape[:2]
+    middle = Region(width // 4, height // 4, width - width // 4, height - height // 4)
+    return any(each.score >= _DOUBT and middle.intersect(each.box).area > _TOUCHES * middle.area for each in found)
 
 
 class Detections(NamedTuple):
