@@ -152,16 +152,20 @@ def actions(context: LaunchContext) -> list:
     texts = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *TUNABLES)}
     if is_direct:
         launching.refuse_unknown(context.argv, texts)
-    given, settings, problems = launching.read_arguments(ARGUMENTS, texts, strict=is_direct)
+    given, settings, said = launching.read_arguments(ARGUMENTS, texts, strict=is_direct)
     for executable in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
         if problem := launching.find_program(PACKAGE, executable):
             raise SettingsError({PACKAGE: problem})
     inherited = context.launch_configurations
+    if not is_direct:
+        said += launching.cover_misspelt(inherited, ARGUMENTS, settings)
+    for each in said:
+        getattr(get_logger(PACKAGE), each.level)(each.text)
     namespace = launching.join_namespaces(inherited.get('ros_namespace', ''), given['namespace'])
     remaps = [*inherited.get('ros_remaps', []), ('image_raw', given['image_topic'])]
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
     parameter_file = launching.find_file(given['params_file'])
-    problems += filter(None, [launching.unused(parameter_file, f'{namespace.rstrip("/")}/segmentation')])
+    problem = launching.unused(parameter_file, f'{namespace.rstrip("/")}/segmentation')
     look = str(look_file(given['look'])) if given['look'] else None
     clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
 
@@ -171,7 +175,7 @@ def actions(context: LaunchContext) -> list:
         return {'namespace': namespace, 'ros_arguments': level}
 
     return [
-        *(LogInfo(msg=problem) for problem in problems),
+        *([LogInfo(msg=problem)] if problem else []),
         *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, given['respawn'], is_direct,
                         common('camera')),
         *own_node('segmentation', 'segmentation_node', given['respawn'], is_direct, remappings=[('image_raw', topic)],

@@ -83,7 +83,7 @@ def _add_recording_options(parser: argparse.ArgumentParser) -> None:
                        help='add /segmentation/output, mask and alpha to what is there (default)')
     group.add_argument('--in-place', action='store_true', help='put the composite in the place of the images of the topic')
     group.add_argument('--keep', metavar='TOPIC', action='append', default=[],
-                       help='an image topic to keep although people are covered; may be given again')
+                       help='a topic to keep although people are covered and it may show them; may be given again')
     group.add_argument('--resume', action='store_true', help='do not make again what is there already')
     group.add_argument('--workers', type=int, default=2, help='processes for a folder of recordings (default: 2)')
 

@@ -19,13 +19,17 @@ from .errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from .resources import data_path
 from .settings import TUNABLES, Value, imply_type, no_section_for
 
-__all__ = ['Argument', 'After', 'after_exit', 'ending', 'find_file', 'find_program', 'is_started_directly', 'join_namespaces',
-           'read_arguments', 'refuse_unknown', 'remapped', 'unused', 'words']
+__all__ = ['Argument', 'After', 'Said', 'after_exit', 'cover_misspelt', 'ending', 'find_file', 'find_program',
+           'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped', 'unused', 'words']
 
 _PACKAGE = 'self_segmentation'
 _NAMESPACE = re.compile(r'(/[A-Za-z_]\w*)+|/', re.ASCII)
 _SHELL_SIGNALS = 128  # a shell's exit code of a program that a signal ended is larger
 _OF_LAUNCH_ITSELF = ('emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'sigkill_timeout', 'sigterm_timeout')
+_OF_LAUNCH_ROS = 'ros_namespace'  # which it keeps among the arguments
+_COVERING = ('look', 'replace')  # may say that people are hidden
+_COVERED = {'replace': 'people'}
+_NEARLY, _PERHAPS = 0.8, 0.6  # difflib's ratio of a misspelt name; loop, replay and camera_name lie between
 
 
 class Argument(NamedTuple):
@@ -55,19 +59,27 @@ class Argument(NamedTuple):
         return self.choices[text.lower()]
 
 
+class Said(NamedTuple):
+    """What is to be logged, and the name of launch's logging method for it: ``info``, ``warning`` or ``error``."""
+
+    level: str
+    text: str
+
+
 def words(*names: str) -> dict[str, str]:
     """Return choices that stand for themselves."""
     return {name: name for name in names}
 
 
 def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
-                   strict: bool) -> tuple[dict[str, Any], dict[str, Value], list[str]]:
+                   strict: bool) -> tuple[dict[str, Any], dict[str, Value], list[Said]]:
     """
     Return the values of the arguments, the settings that were given, and what is to be said.
 
     :param arguments: by name; all others in ``texts`` are settings, where an empty text means: as the parameter file says.
     :param strict: whether a value that is not allowed is an error; else it is said and left out. A launch file that is included
-        inherits all arguments of its parent, and one of the same name may mean something else there.
+        inherits all arguments of its parent, and one of the same name may mean something else there. A wrong ``look`` or
+        ``replace`` may have been to hide people: they are hidden, and it is an error line.
     :raises SettingsError: naming all values that are not allowed.
     """
     values: dict[str, Any] = {}
@@ -85,9 +97,40 @@ def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
                 values[name] = arguments[name].value(name, arguments[name].default)
     if problems and strict:
         raise SettingsError(problems)
+    said = [Said('error', f'{problem}. People are hidden (replace: people), to be safe.') if name in _COVERING else
+            Said('info', f'{problem}. It is ignored, as if the launch file that includes this one meant its own {name}.')
+            for name, problem in problems.items()]
+    if {*_COVERING} & problems.keys():
+        settings.update(_COVERED)
     imply_type(settings)
-    return values, settings, [f'{problem}. It is ignored, as if the launch file that includes this one meant its own {name}.'
-                              for name, problem in problems.items()]
+    return values, settings, said
+
+
+def cover_misspelt(inherited: Mapping[str, Any], arguments: Mapping[str, Argument], settings: dict[str, Value]) -> list[Said]:
+    """
+    Return what is to be said of inherited arguments that are nearly ones of this launch file; foreign ones are no concern of it.
+
+    One that is nearly ``look`` or ``replace`` may have been to hide people: ``settings`` hide them then.
+
+    :param inherited: launch's configurations, of which texts are arguments.
+    :param arguments: this launch file's own, by name; the settings belong to them.
+    """
+    known, said = {*arguments, *TUNABLES}, []
+    choices = {name: arguments[name].choices if name in arguments else TUNABLES[name].choices or () for name in _COVERING}
+    for name, text in inherited.items():
+        if name in known or name == _OF_LAUNCH_ROS or not isinstance(text, str):
+            continue
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=_NEARLY) or [
+            each for each in difflib.get_close_matches(name.lower(), _COVERING, n=1, cutoff=_PERHAPS)
+            if text.lower() in choices[each]]
+        if not near:
+            continue
+        sentence = f'{name} is not an argument of this launch file: did you mean {near[0]}?'
+        if near[0] in _COVERING:
+            settings.update(_COVERED)
+            sentence += ' People are hidden (replace: people) until it has another name.'
+        said.append(Said('warning', masked(sentence)))
+    return said
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:

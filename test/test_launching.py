@@ -19,7 +19,9 @@ from conftest import ROOT, TUTORIAL
 from self_segmentation.errors import ExitCode, SettingsError
 from self_segmentation.launching import (
     Argument,
+    Said,
     after_exit,
+    cover_misspelt,
     find_file,
     find_program,
     is_started_directly,
@@ -30,13 +32,13 @@ from self_segmentation.launching import (
     unused,
     words,
 )
-from self_segmentation.settings import BOOLEANS, TUNABLES
+from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES
 
 LAUNCH_FILE = ROOT / 'launch' / 'segment.launch.py'
 EXAMPLES = ROOT / 'launch' / 'examples'
 LAUNCH_FILES = sorted((ROOT / 'launch').rglob('*.launch.py'))
 ARGUMENTS = {'camera': Argument('usb_cam', '', words('usb_cam', 'none')), 'use_sim_time': Argument('', '', BOOLEANS),
-             'image_topic': Argument('image_raw', '')}
+             'image_topic': Argument('image_raw', ''), 'look': Argument('', '', words(*LOOKS))}
 
 
 @pytest.mark.parametrize('text, value', [('True', True), ('1', True), ('off', False)])
@@ -64,7 +66,46 @@ def test_names_every_wrong_launch_argument_at_once():
 def test_foreign_parent_argument_is_reported_and_defaulted():
     values, settings, problems = read_arguments(ARGUMENTS, {'camera': 'front', 'threshold': '400', 'flip': 'on'}, strict=False)
     assert values == {'camera': 'usb_cam'} and settings == {'flip': True}
-    assert len(problems) == 2 and "camera = 'front'" in problems[0] and 'threshold = 400' in problems[1]
+    assert [each.level for each in problems] == ['info', 'info']
+    assert "camera = 'front'" in problems[0].text and 'threshold = 400' in problems[1].text
+
+
+@pytest.mark.parametrize('texts', [{'look': 'privat'}, {'replace': 'persons'}, {'replace': 'People'},
+                                   {'look': 'left', 'replace': 'background'}, {'look': 'privacy', 'replace': 'all'}])
+def test_wrong_look_or_replace_of_parent_hides_people(texts):
+    _, settings, said = read_arguments(ARGUMENTS, {**texts, 'flip': 'on'}, strict=False)
+    assert settings == {'flip': True, 'replace': 'people'}
+    [(level, text)] = said
+    assert level == 'error' and 'is not allowed' in text and 'People are hidden' in text
+    with pytest.raises(SettingsError):
+        read_arguments(ARGUMENTS, texts, strict=True)
+
+
+@pytest.mark.parametrize('name, text, meant', [
+    ('loook', 'privacy', 'look'), ('loook', '', 'look'), ('Look', 'privacy', 'look'), ('lokk', 'privacy', 'look'),
+    ('repalce', 'people', 'replace'), ('replacement', 'people', 'replace'), ('replce', 'somebody', 'replace')])
+def test_parent_argument_that_is_nearly_look_or_replace_hides_people(name, text, meant):
+    settings = {'replace': 'background', 'flip': True}
+    [(level, said)] = cover_misspelt({name: text}, ARGUMENTS, settings)
+    assert settings == {'replace': 'people', 'flip': True} and level == 'warning'
+    assert said.startswith(f'{name} is not an argument of this launch file: did you mean {meant}? People are hidden')
+
+
+def test_parent_argument_that_is_nearly_ours_is_a_warning():
+    settings = {'flip': True}
+    assert cover_misspelt({'thresold': '0.3', 'use_sim_tme': 'true'}, ARGUMENTS, settings) == [
+        Said('warning', f'{name} is not an argument of this launch file: did you mean {meant}?')
+        for name, meant in (('thresold', 'threshold'), ('use_sim_tme', 'use_sim_time'))]
+    assert settings == {'flip': True}
+
+
+def test_foreign_parent_arguments_are_no_concern():
+    settings = {}
+    foreign = {'loop': 'true', 'replay': 'fast', 'lock': '', 'camera_name': 'front', 'map': 'map.yaml', 'use_rviz': 'true',
+               'log': '', 'use_respawn': 'true', 'ros_namespace': '/robot1', 'ros_remaps': [('a', 'b')],
+               'global_params': [('replac', 'people')],
+               **dict.fromkeys(ARGUMENTS, ''), **dict.fromkeys(TUNABLES, '')}
+    assert cover_misspelt(foreign, ARGUMENTS, settings) == [] and settings == {}
 
 
 def test_misspelt_launch_argument_suggests_nearest():
@@ -234,8 +275,9 @@ def load(monkeypatch):
         module = StandIn(name)
         module.__path__ = []
         monkeypatch.setitem(sys.modules, name, module)
-    errors: list[str] = []
-    sys.modules['launch.logging'].get_logger = lambda name: types.SimpleNamespace(error=errors.append)
+    errors, warnings, infos = (list[str]() for _ in range(3))
+    sys.modules['launch.logging'].get_logger = lambda name: types.SimpleNamespace(
+        error=errors.append, warning=warnings.append, info=infos.append)
     sys.modules['launch.substitutions'].LaunchConfiguration = lambda name: types.SimpleNamespace(
         perform=lambda context: context.texts[name])
 
@@ -243,7 +285,7 @@ def load(monkeypatch):
         spec = importlib.util.spec_from_file_location('launch_file', path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        module.errors = errors
+        module.errors, module.warnings, module.infos = errors, warnings, infos
         return module
 
     return load
@@ -377,6 +419,24 @@ def test_exit_code_2_leaves_nodes_of_including_launch_file_alone(segment):
     assert type(stay_down.named['event']).__name__ == 'ShutdownProcess'
     [error] = segment.errors
     assert 'camera ended with exit code 2' in error and 'clip.mp4 does not exist' in error
+
+
+@pytest.mark.parametrize('arguments, inherited, level', [
+    ({'look': 'privat'}, {}, 'errors'), ({'replace': 'everybody'}, {}, 'errors'), ({}, {'loook': 'privacy'}, 'warnings')])
+def test_included_launch_file_that_may_have_been_to_hide_people_does(segment, arguments, inherited, level):
+    included = context(segment, (EXAMPLES / 'two_cameras.launch.py',), **arguments)
+    included.launch_configurations = {**included.texts, **inherited}
+    node = node_of(segment.setup(included), 'segmentation')
+    assert node.named['parameters'][-1]['replace'] == 'people'
+    assert [len(segment.errors), len(segment.warnings)] == [level == 'errors', level == 'warnings'] and not segment.infos
+
+
+def test_foreign_arguments_of_including_launch_file_change_nothing(segment):
+    included = context(segment, (EXAMPLES / 'two_cameras.launch.py',), camera='front')
+    included.launch_configurations = {**included.texts, 'loop': 'true', 'map': 'map.yaml', 'thresold': '0.3'}
+    node = node_of(segment.setup(included), 'segmentation')
+    assert len(node.named['parameters']) == 1 and not segment.errors
+    assert 'did you mean threshold?' in segment.warnings[0] and "camera = 'front' is not allowed" in segment.infos[0]
 
 
 def test_exit_codes_of_foreign_camera_driver_mean_nothing(segment, prefix):

@@ -26,22 +26,15 @@ from .files import (
     require_libraries,
 )
 
-__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'is_image_topic', 'is_recording', 'output_names', 'recordings_in']
+__all__ = ['COMPRESSED', 'IMAGE', 'Recording', 'is_recording', 'output_names', 'recordings_in']
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-# Types of messages that show something.
-_SHOWS = re.compile(r'/(\w*Image|CompressedVideo|FFMPEGPacket)$|^theora_image_transport/')
 _LOGGER = logging.getLogger('self_segmentation.files')
 _INPUT_ENDINGS = ('.mcap', '.db3', ZSTD_ENDING, ROS1_ENDING)  # those of ROS 1 are refused, with what to do
 _BESIDE = re.compile(r'\.db3-(wal|shm|journal)$', re.I)  # SQLite's own
 _SHOWN = 5  # names in a line
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
-
-
-def is_image_topic(msgtype: str) -> bool:
-    """Return whether messages of a type show something, as image or as video."""
-    return _SHOWS.search(msgtype) is not None
 
 
 def is_recording(path: Path) -> bool:
@@ -104,14 +97,15 @@ class Recording(Closing):
     A recording, opened.
 
     ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.recording_files.is_ros2`
-    tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say.
+    tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say. ``definitions``: by the number
+    of a connection, all that the files have of its type, which may not be the same.
 
     :raises InputError: nothing of it can be read.
     """
 
     def __init__(self, path: Path) -> None:
         require_libraries(str(path))
-        self.path, self.connections = path, list[Any]()
+        self.path, self.connections, self.definitions = path, list[Any](), dict[int, set[Any]]()
         self._information: dict[str, Any] = {}
         self._damages, self._files = list[str](), list[RecordingFile]()
         try:
@@ -159,6 +153,7 @@ class Recording(Closing):
         """Join the connections of the files, and what the metadata says of their topics."""
         described = {(each.topic, each.msgtype): each for each in self._described()}
         joined: dict[tuple[Any, ...], Any] = {}
+        definitions: dict[tuple[Any, ...], set[Any]] = {}
         self._numbers: list[dict[int, tuple[Any, ...]]] = []
         for file in self._files:
             keys = {}
@@ -168,6 +163,7 @@ class Recording(Closing):
                     each = each._replace(digest=each.digest or known.digest, ext=each.ext._replace(
                         offered_qos_profiles=each.ext.offered_qos_profiles or known.ext.offered_qos_profiles))
                 key = keys[each.id] = (each.topic, each.msgtype, repr(each.ext), each.digest)
+                definitions.setdefault(key, set()).add(each.msgdef)
                 before = joined.get(key)
                 if before is not None:
                     each = (before if before.msgdef.data else each)._replace(msgcount=before.msgcount + each.msgcount)
@@ -180,6 +176,7 @@ class Recording(Closing):
         joined = {key: each._replace(id=number) for number, (key, each) in enumerate(joined.items(), 1)}
         self._numbers = [{number: joined[key] for number, key in keys.items()} for keys in self._numbers]
         self.connections = list(joined.values())
+        self.definitions = {each.id: definitions.get(key, set()) for key, each in joined.items()}
 
     def _described(self) -> Iterator[Any]:
         """Yield a connection without messages for each topic that the metadata describes."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings processed offline: the images of one topic go the node's way, everything else is copied."""
+"""Recordings processed offline: one topic's images go the node's way; of the rest, where people are hidden, what shows nobody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import logging
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,9 +25,10 @@ from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, 
 from ..picture.pipeline import Result
 from ..settings import Settings
 from .files import is_ros2
-from .reader import COMPRESSED, IMAGE, Recording, is_image_topic, output_names, recordings_in
+from .reader import COMPRESSED, IMAGE, Recording, output_names, recordings_in
+from .types import CLOUD, reason_against, reason_against_cloud, typestore
 from .workers import run_tasks
-from .writer import RecordingWriter, check_output, is_there, lack_of, remove_partial, typestore
+from .writer import RecordingWriter, check_output, is_there, lack_of, remove_partial
 
 __all__ = ['Choice', 'process_recordings']
 
@@ -52,7 +53,7 @@ class Choice:
     What is wanted of recordings.
 
     ``topic`` that is segmented, '' for the only one; ``in_place``: the composite takes the place of its images, else the results
-    are added; ``keep``: other image topics that stay although people are covered; ``resume``: what is there already is not made
+    are added; ``keep``: topics that stay although people are covered; ``resume``: what is there already is not made
     again; ``workers``: processes for a folder of recordings.
     """
 
@@ -165,12 +166,15 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = opened.enter_context(Pipeline(settings))
         codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
-        writer = opened.enter_context(RecordingWriter(output, recording))
-        copy = _Copy(recording, source, images, left_out, codec, writer, choice.in_place)
+        writer = opened.enter_context(RecordingWriter(output, recording, custom=not _covers(settings)))
+        clouds = {each.id for each in recording.connections if _covers(settings) and each.msgtype == CLOUD
+                  and each.topic not in choice.keep and each.id not in left_out}
+        copy = _Copy(recording, source, images, left_out, clouds, codec, writer, choice.in_place)
         if not copy.run(pipeline, stop, bar):
             _LOGGER.warning('stopped: nothing is left of %s', output)
             return False
         lacks = copy.lacks()
+        copy.name_left_out_clouds()
         _pass_on_extras(recording, writer, covers=_covers(settings))
         _name_what_is_special(recording, writer, source.topic, codec)
         writer.close('; '.join(lacks))
@@ -186,14 +190,17 @@ class _Copy:
     :param source: the connection of the image topic.
     :param images: ids of the connections of its images.
     :param left_out: ids of the connections that are not copied.
+    :param clouds: ids of the connections of which only messages without colours are copied.
     """
 
-    def __init__(self, recording: Recording, source: Any, images: set[int], left_out: set[int], codec: _Codec,
+    def __init__(self, recording: Recording, source: Any, images: set[int], left_out: set[int], clouds: set[int], codec: _Codec,
                  writer: RecordingWriter, in_place: bool) -> None:
         self._recording, self._source, self._images, self._codec, self._writer = recording, source, images, codec, writer
         self._in_place, self._names = in_place, ('output',) if in_place else tuple(_RESULTS)
         self._topics = {each.id: writer.add(each) for each in recording.connections
-                        if each.id not in left_out and writer.takes(each)}
+                        if each.id not in left_out and writer.takes(each) and not (each.id in clouds and each.msgcount)}
+        self._clouds = {each.id: each for each in recording.connections if each.id in clouds}
+        self._shown, self._hidden = Counter[str](), dict[str, list[str]]()  # clouds by topic: how many; why not
         self._added = {} if in_place else {name: writer.add(codec.connection(source, name)) for name in self._names}
         self._count, self._problems, self._damage = 0, list[str](), list[InputError]()
 
@@ -207,6 +214,8 @@ class _Copy:
             if stop:
                 return False
             is_image = connection.id in self._images
+            if connection.id in self._clouds and self._is_left_out(connection, data):
+                continue
             if connection.id in self._topics and not (is_image and self._in_place):
                 self._writer.write(self._topics[connection.id], time, data)
             if isinstance(made, ImageError):
@@ -219,6 +228,22 @@ class _Copy:
                 if bar is not None:
                     bar.update()
         return True
+
+    def _is_left_out(self, connection: Any, data: bytes) -> bool:
+        """Return whether a cloud may show somebody; the topic is added with the first that does not."""
+        if reason := reason_against_cloud(data):
+            self._hidden.setdefault(connection.topic, []).append(reason)
+            return True
+        self._shown[connection.topic] += 1
+        if connection.id not in self._topics:
+            self._topics[connection.id] = self._writer.add(self._clouds[connection.id])
+        return False
+
+    def name_left_out_clouds(self) -> None:
+        """Log which topics lack clouds, and why."""
+        for topic, reasons in self._hidden.items():
+            _say_left_out(self._recording, topic, CLOUD, f'{reasons[0]} ({len(reasons)} of {len(reasons) + self._shown[topic]} '
+                                                         'messages)')
 
     def _messages(self) -> Iterator[tuple[Any, int, bytes]]:
         """Yield the messages that can be read; keep what ends them early."""
@@ -248,9 +273,13 @@ def _covers(settings: Settings) -> bool:
 
 
 def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
-    """Copy attachments and metadata records of MCAP files; name those that cannot be, or that may show who is covered."""
+    """Copy attachments and metadata records of MCAP files, unless people are covered; name what is left out."""
+    def is_own(record: Any) -> bool:
+        return record.name == 'rosbag2' and not hasattr(record, 'media_type')  # the result has its own
+
     left_out = [record.name for record in recording.extras()
-                if (covers and hasattr(record, 'media_type')) or not writer.add_extra(record)]
+                if (not is_own(record) if covers else not writer.add_extra(record))]
+    left_out += [f'custom_data {key}' for key in recording.custom if covers]
     if left_out:
         _LOGGER.warning('%s: left out of what lies beside its messages: %s', recording.path, ', '.join(left_out))
 
@@ -295,7 +324,7 @@ def _chosen(recording: Recording, topic: str) -> Any:
 
 def _left_out(recording: Recording, replaced: set[int], settings: Settings, choice: Choice) -> set[int]:
     """
-    Return the connections that must not be copied, because they show the people who are to be covered, or may.
+    Return the connections that must not be copied, because it is not known that they show nobody who is to be covered.
 
     :param replaced: connections whose messages are replaced.
     """
@@ -310,12 +339,24 @@ def _left_out(recording: Recording, replaced: set[int], settings: Settings, choi
                          'was made of')
     if not _covers(settings):
         return set()
-    left_out = {each.id: each.topic for each in recording.connections if each.id not in replaced
-                and (is_image_topic(each.msgtype) or not is_ros2(each)) and each.topic not in choice.keep}
-    if left_out:
-        _LOGGER.warning('%s: left out, for they may show people: %s; --keep TOPIC keeps one', recording.path,
-                        ', '.join(sorted({*left_out.values()})))
+    reasons = {each.id: _reason_against(recording, each) for each in recording.connections
+               if each.id not in replaced and each.topic not in choice.keep}
+    left_out = {each.id: (each.topic, each.msgtype, reasons[each.id]) for each in recording.connections if reasons.get(each.id)}
+    for topic, msgtype, reason in sorted({*left_out.values()}):
+        _say_left_out(recording, topic, msgtype, reason)
     return {*left_out}
+
+
+def _reason_against(recording: Recording, connection: Any) -> str:
+    """Return why a connection may show somebody; '' where it is known to show nobody."""
+    if not is_ros2(connection):
+        return f'it is not of ROS 2 but {connection.ext.serialization_format or "unknown"}'
+    return reason_against(connection.msgtype, connection.digest, recording.definitions[connection.id])
+
+
+def _say_left_out(recording: Recording, topic: str, msgtype: str, reason: str) -> None:
+    _LOGGER.warning('%s: left out, for it may show people: %s (%s): %s; --keep %s keeps it', recording.path, topic,
+                    msgtype or 'no type', reason, topic)
 
 
 class _Frame(NamedTuple):

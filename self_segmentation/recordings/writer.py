@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import re
 import shutil
@@ -19,20 +18,12 @@ from ..io.writers import is_file_ending
 from ..resources import read_file
 from .files import ENDINGS, ZSTD_ENDING, is_ros2, library_errors, reason_of, require_libraries
 from .reader import Recording
+from .types import UNKNOWN_HASH, defined, type_errors, typestore
 
-__all__ = ['RecordingWriter', 'check_output', 'is_there', 'lack_of', 'partial_folder', 'remove_partial', 'typestore']
+__all__ = ['RecordingWriter', 'check_output', 'is_there', 'lack_of', 'partial_folder', 'remove_partial']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
-_UNKNOWN_HASH = 'RIHS01_' + 64 * '0'  # of a type whose definition the recording lacks
 _LARGEST_NOTE = 1 << 20  # bytes
-
-
-@functools.cache
-def typestore() -> Any:
-    """Return rosbags' store of ROS 2's common types, which reads and writes their messages."""
-    from rosbags.typesys import Stores, get_typestore
-
-    return get_typestore(Stores.ROS2_HUMBLE)
 
 
 def is_there(path: Path) -> bool:
@@ -140,11 +131,12 @@ class RecordingWriter:
     ``with`` leaves nothing of it unless :meth:`close` was called.
 
     :param path: an ``.mcap`` or ``.db3`` file, or a folder, which gets the storage of the input.
+    :param custom: whether it gets the ``custom_data`` of the input, too.
     :raises WrongOutputError: something has that name already.
     :raises OutputError: it cannot be written, or another program writes it.
     """
 
-    def __init__(self, path: Path, like: Recording) -> None:
+    def __init__(self, path: Path, like: Recording, custom: bool = True) -> None:
         require_libraries(str(path))
         from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -166,7 +158,7 @@ class RecordingWriter:
             self._writer = Writer(folder / name, version=like.version, storage_plugin=self._plugin)
             self._writer.STORAGE_PLUGINS = {**self._writer.STORAGE_PLUGINS, StoragePlugin.MCAP: _McapStorage}
             self._writer.set_compression(mode, CompressionFormat.ZSTD)
-            for key, value in like.custom.items():
+            for key, value in like.custom.items() if custom else ():
                 self._writer.set_custom_data(key, value)
             self._writer.open()
         except self._errors as error:
@@ -332,25 +324,17 @@ def _definition(connection: Any) -> tuple[str | None, str | None]:
     """Return definition and hash of a type as the writer takes them: None, None for those that the store of types has."""
     msgdef, digest = connection.msgdef.data, connection.digest
     if msgdef:
-        return msgdef, digest or _hash(connection) or _UNKNOWN_HASH
+        return msgdef, digest or _hash(connection) or UNKNOWN_HASH
     store = typestore()
-    if connection.msgtype in store.types and digest in ('', _UNKNOWN_HASH, store.hash_rihs01(connection.msgtype)):
+    if connection.msgtype in store.types and digest in ('', UNKNOWN_HASH, store.hash_rihs01(connection.msgtype)):
         return None, None
-    return '', digest or _UNKNOWN_HASH
+    return '', digest or UNKNOWN_HASH
 
 
 def _hash(connection: Any) -> str | None:
     """Return the hash of a type, which MCAP files need not hold, from its definition; None where that is not understood."""
-    from rosbags.interfaces import MessageDefinitionFormat
-    from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
-
-    store, definition = get_typestore(Stores.EMPTY), connection.msgdef
     try:
-        if definition.format == MessageDefinitionFormat.IDL:
-            store.register(get_types_from_idl(definition.data))
-        else:
-            store.register(get_types_from_msg(definition.data, connection.msgtype))
-        return str(store.hash_rihs01(connection.msgtype))
-    except (TypesysError, LookupError, TypeError, ValueError) as error:
+        return str(defined(connection.msgtype, connection.msgdef).hash_rihs01(connection.msgtype))
+    except type_errors() as error:
         _LOGGER.debug('%s: %s', connection.msgtype, error)
         return None

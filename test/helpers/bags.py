@@ -104,6 +104,28 @@ def add_foreign(writer: McapWriter, topic: str, kind: str, content: bytes) -> No
     writer.add_message(writer.register_channel(topic, kind, number, {'from': 'the test'}), 10 ** 18 + 5, content, 10 ** 18 + 5)
 
 
+def cloud(fields: tuple[str, ...], points: int = 6, step: int | None = None, count: int = 1, datatype: int = 7,
+          beside: np.ndarray | None = None) -> bytes:
+    """A PointCloud2 of fields of four bytes; ``beside``: what is in the bytes of each point that belong to no field."""
+    types, kind = STORE.types, 'sensor_msgs/msg/PointCloud2'
+    step = 4 * len(fields) * count if step is None else step
+    data = np.zeros((points, step or 4), np.uint8)
+    if beside is not None:
+        data[:, 4 * len(fields):] = beside
+    header = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](100, 0), 'cam')
+    named = [types['sensor_msgs/msg/PointField'](name, 4 * place, datatype, count) for place, name in enumerate(fields)]
+    made = types[kind](header, 1, points, named, False, step, step * points, data.reshape(-1), True)
+    return bytes(STORE.serialize_cdr(made, kind))
+
+
+def add_messages(writer: McapWriter, topic: str, msgtype: str, contents: list[bytes], definition: str | None = None) -> None:
+    """Write messages of ROS 2 to an MCAP file; without a definition, with that of ROS 2."""
+    text = STORE.generate_msgdef(msgtype, ros_version=2)[0] if definition is None else definition
+    channel = writer.register_channel(topic, 'cdr', writer.register_schema(msgtype, 'ros2msg' if text else '', text.encode()))
+    for number, content in enumerate(contents):
+        writer.add_message(channel, 10 ** 18 + number, content, 10 ** 18 + number)
+
+
 def channels_of(path: Path) -> dict[str, tuple[Any, Any, list[bytes]]]:
     """Schema, channel and contents of the messages of an MCAP file, by topic."""
     with path.open('rb') as file:

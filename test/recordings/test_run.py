@@ -25,7 +25,9 @@ from bags import (
     TOPIC,
     add_foreign,
     add_frames,
+    add_messages,
     channels_of,
+    cloud,
     extras_of,
     images_of,
     killed_recorder,
@@ -43,6 +45,7 @@ from self_segmentation import Pipeline
 from self_segmentation.errors import InputError, OutputError
 from self_segmentation.recordings.reader import Recording, is_recording
 from self_segmentation.recordings.run import Choice, _chosen, _left_out, process_recordings
+from self_segmentation.recordings.types import CLOUD
 from self_segmentation.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -376,15 +379,6 @@ def test_refuses_recordings_without_rosbags(tmp_path, frames):
     assert done.stdout.split() == ['2'] and str(place) in done.stderr and 'pip install --no-deps rosbags' in done.stderr
 
 
-def test_knows_types_that_show_images():
-    from self_segmentation.recordings.reader import is_image_topic
-
-    shows = [IMAGE, COMPRESSED, 'stereo_msgs/msg/DisparityImage', 'foxglove_msgs/msg/CompressedVideo',
-             'ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'theora_image_transport/msg/Packet']
-    assert all(map(is_image_topic, shows))
-    assert not any(map(is_image_topic, ['sensor_msgs/msg/CameraInfo', 'sensor_msgs/msg/PointCloud2', 'std_msgs/msg/String']))
-
-
 def test_reads_recording_without_definitions(run, tmp_path, frames):
     """Humble's databases have no definitions and no hashes of types."""
     place = write_bag(tmp_path / 'talk', frames, storage='SQLITE3', version=8) / 'talk.db3'
@@ -419,7 +413,7 @@ def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in
         topics, settings = {each.id: each.topic for each in recording.connections}, SimpleNamespace(replace='people')
         replaced = {_chosen(recording, '/left').id} if in_place else set()
         left_out = _left_out(recording, replaced, settings, Choice(in_place=in_place, keep=('/third',)))
-        assert {topics[number] for number in left_out} == ({'/right'} if in_place else {'/left', '/right'})
+        assert {topics[number] for number in left_out} == {'/right', '/own', *(() if in_place else ('/left',))}
         assert '/right' in caplog.text and '--keep' in caplog.text
         assert not _left_out(recording, replaced, SimpleNamespace(replace='background'), Choice())
         with pytest.raises(InputError, match='/fourth'):
@@ -430,7 +424,7 @@ def test_covered_recording_shows_no_people(run, tmp_path, frames):
     place = write_bag(tmp_path / 'talk', frames, topics=('/left', '/right'))
     code, said = run(place, '--topic', '/left', '--replace', 'people', '--in-place', '--output', tmp_path / 'new')
     assert code == 0, said
-    assert {*read_bag(tmp_path / 'new')[0]} == {'/left', '/own'}
+    assert {*read_bag(tmp_path / 'new')[0]} == {'/left'}  # /own has a string
     pipeline = Pipeline(Settings(flip=False, replace='people'))
     for number, (frame, image) in enumerate(zip(frames, images_of(tmp_path / 'new', '/left'))):
         expected = pipeline.process(frame, stamp=100 + number * 66_000_000 * 1e-9).composite
@@ -485,8 +479,98 @@ def test_leaves_out_what_may_show_covered_people(run, tmp_path, mixed, caplog):
     assert code == 0, said
     assert {*channels_of(tmp_path / 'new.mcap')} == {TOPIC, '/battery'}
     attachments, records = extras_of(tmp_path / 'new.mcap')
-    assert not attachments and [record.name for record in records] == ['robot']
-    assert '/points' in caplog.text and 'map.png' in caplog.text and '/battery' not in caplog.text
+    assert not attachments and not records
+    assert '/points (own.protobuf): it is not of ROS 2 but protobuf; --keep /points keeps it' in caplog.text
+    assert 'robot, map.png' in caplog.text and '/battery' not in caplog.text
+
+
+@pytest.fixture
+def drive(tmp_path, frames):
+    """A recording as robots make them: the picture of one topic is in many others, too."""
+    jpeg = bytes(STORE.serialize_cdr(message(frames[0], 0, COMPRESSED), COMPRESSED))
+    line = '=' * 80
+    image = f'{line}\nMSG: sensor_msgs/Image\n{STORE.generate_msgdef(IMAGE, ros_version=2)[0]}'
+    place = tmp_path / 'drive.mcap'
+    with mcap_file(place) as writer:
+        add_frames(writer, frames)
+        for topic, msgtype, definition in (
+                ('/camera/rgbd', 'realsense2_camera_msgs/msg/RGBD', f'sensor_msgs/Image rgb\nsensor_msgs/Image depth\n{image}'),
+                ('/camera/views', 'robot_msgs/msg/Views', f'sensor_msgs/Image[] views\n{image}'),
+                ('/camera/h264', 'h264_msgs/msg/Packet', 'uint64 seq\nuint8[] data\n'),
+                ('/camera/ffmpeg', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'string encoding\nuint8[] data\n'),
+                ('/camera/video', 'foxglove_msgs/msg/CompressedVideo', 'uint8[] data\nstring format\n'),
+                ('/detections', 'vision_msgs/msg/Detection2D', f'sensor_msgs/Image source_img\n{image}'),
+                ('/own/frame', 'my_msgs/msg/Frame', 'uint8[] jpeg\n'), ('/own/unknown', 'my_msgs/msg/Unknown', ''),
+                ('/own/base64', 'std_msgs/msg/String', None)):
+            add_messages(writer, topic, msgtype, [jpeg], definition)
+        add_messages(writer, '/camera/points', CLOUD, [cloud(('x', 'y', 'z', 'rgb'))] * 2)
+        add_messages(writer, '/some_points', CLOUD, [cloud(('x', 'y', 'z')), cloud(('x', 'y', 'z', 'intensity'))])
+        add_messages(writer, '/lidar', CLOUD, [cloud(('x', 'y', 'z', 'ring'))] * 2)
+        add_messages(writer, '/no_points', CLOUD, [])
+        add_messages(writer, '/tf', 'tf2_msgs/msg/TFMessage', [bytes(8)])
+        add_messages(writer, '/speed', 'robot_msgs/msg/Speed', [bytes(12)], 'float64 speed\n')
+        writer.add_attachment(1, 2, 'me.jpg', 'image/jpeg', jpeg)
+        writer.add_metadata('photo', {'base64': 'aGVsbG8='})
+    return place
+
+
+@pytest.mark.parametrize('to', ['new.mcap', 'new.db3'])
+def test_hidden_people_are_in_no_other_topic(run, tmp_path, drive, caplog, to):
+    code, said = run(drive, '--in-place', '--look', 'privacy', '--output', tmp_path / to)
+    assert code == 0, said
+    with contextlib.closing(Recording(tmp_path / to)) as made:
+        assert {each.topic: each.msgcount for each in made.connections if each.msgcount} == {
+            TOPIC: COUNT, '/lidar': 2, '/some_points': 1, '/tf': 1, '/speed': 1}
+        assert not {'/camera/points', '/camera/rgbd'} & {each.topic for each in made.connections}
+        assert not [each for each in made.extras() if each.name != 'rosbag2']
+    lines = [record.getMessage() for record in caplog.records if 'may show people' in record.getMessage()]
+    for part in ('/camera/rgbd (realsense2_camera_msgs/msg/RGBD): rgb.encoding is a string, rgb.data is bytes',
+                 '/camera/views (robot_msgs/msg/Views): views is an array of more than numbers', '/camera/h264 (',
+                 '/camera/ffmpeg (', '/camera/video (', '/detections (',
+                 '/own/frame (my_msgs/msg/Frame): jpeg is bytes; --keep /own/frame keeps it',
+                 '/own/unknown (my_msgs/msg/Unknown): its definition is missing',
+                 '/own/base64 (std_msgs/msg/String): data is a string',
+                 '/camera/points (sensor_msgs/msg/PointCloud2): its points have rgb (2 of 2 messages)',
+                 '/some_points (sensor_msgs/msg/PointCloud2): its points have intensity (1 of 2 messages)'):
+        assert len([line for line in lines if f'people: {part}' in line]) == 1, (part, lines)
+    assert len(lines) == 11 and 'me.jpg' in caplog.text and 'photo' in caplog.text
+
+
+def test_topics_to_keep_stay_although_people_are_hidden(run, tmp_path, drive, caplog):
+    code, said = run(drive, '--in-place', '--look', 'privacy', '--keep', '/camera/points', '--keep', '/own/frame',
+                     '--output', tmp_path / 'new.mcap')
+    assert code == 0, said
+    before, after = channels_of(drive), channels_of(tmp_path / 'new.mcap')
+    for topic in ('/camera/points', '/own/frame', '/lidar'):
+        assert after[topic][2] == before[topic][2]
+        assert f'people: {topic} ' not in caplog.text
+    assert '/camera/h264' not in after and '/no_points' in after
+
+
+def test_everything_is_copied_where_people_are_not_hidden(run, tmp_path, drive):
+    code, said = run(drive, '--in-place', '--output', tmp_path / 'new.mcap')
+    assert code == 0, said
+    before, after = channels_of(drive), channels_of(tmp_path / 'new.mcap')
+    assert {*before} == {*after} and all(after[topic][2] == before[topic][2] for topic in before if topic != TOPIC)
+
+
+def test_second_definition_of_type_counts_too(run, tmp_path, frames, caplog):
+    with mcap_file(tmp_path / 'two.mcap') as writer:
+        add_frames(writer, frames[:1])
+        add_messages(writer, '/own', 'my_msgs/msg/Own', [bytes(12)], 'float64 v\n')
+        add_messages(writer, '/own', 'my_msgs/msg/Own', [bytes(12)], 'uint8[] jpeg\n')
+    code, said = run(tmp_path / 'two.mcap', '--in-place', '--look', 'privacy', '--output', tmp_path / 'new.mcap')
+    assert code == 0, said
+    assert {*channels_of(tmp_path / 'new.mcap')} == {TOPIC} and 'jpeg is bytes' in caplog.text
+
+
+@pytest.mark.parametrize('options, is_there', [((), True), (('--replace', 'people'), False)])
+def test_custom_data_goes_along_unless_people_are_hidden(run, tmp_path, frames, caplog, options, is_there):
+    place = write_bag(tmp_path / 'talk', frames[:1])
+    code, said = run(place, '--in-place', *options, '--output', tmp_path / 'new')
+    assert code == 0, said
+    assert ('seven' in (tmp_path / 'new' / 'metadata.yaml').read_text()) == is_there
+    assert ('custom_data robot' in caplog.text) != is_there
 
 
 def test_leaves_out_second_channel_of_topic_that_is_covered(run, tmp_path, frames):
