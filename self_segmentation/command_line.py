@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
     from .io.window import Window
     from .io.writers import Writer
     from .library import Pipeline
-    from .picture.looking_ahead import Waiting
+    from .picture.looking_ahead import LookingAhead, Waiting
     from .picture.pipeline import Result
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
@@ -228,7 +228,8 @@ class _Run:
         self._is_paced = is_video and not (source.is_live or writers)  # it is watched: at its own speed
         self._due, self._usual = 0.0, 1 / UNKNOWN_FPS  # seconds
         before = pipeline.settings.privacy_before if pipeline.settings.replace == 'people' else 0.0
-        self._ahead = LookingAhead[Frame](before) if before and writers and source.kind == SourceKind.VIDEO else None
+        looks_ahead = before and writers and source.kind == SourceKind.VIDEO
+        self._ahead: LookingAhead[Frame] | None = LookingAhead(before) if looks_ahead else None
 
     @property
     def is_stopped_early(self) -> bool:

@@ -18,6 +18,7 @@ from .video import Scene
 __all__ = ['LookingAhead', 'Waiting']
 
 _USUAL_STEP = 1 / 30  # seconds between frames whose stamps do not advance
+_ROUNDING = 1e-3  # seconds by which stamps may be off
 _MEMORY = 512 << 20  # bytes; a second of 30 frames of 1920x1080 has 250 MB
 _LOGGER = logging.getLogger('self_segmentation.picture')
 T = TypeVar('T')
@@ -77,7 +78,7 @@ class LookingAhead(Generic[T]):
         self._waiting.append(Waiting(of, pixels, dataclasses.replace(result, alpha=None), cover, self._time, 0))
         self._grow(pixels.nbytes + cover.nbytes)
         done = []
-        while len(self._waiting) > 1 and (self._time - self._waiting[0].time >= self.seconds or self._is_full()):
+        while len(self._waiting) > 1 and (self._time - self._waiting[0].time >= self.seconds - _ROUNDING or self._is_full()):
             done.append(self._pop())
         return done
 

@@ -30,7 +30,7 @@ class Camera:
 
 
 def test_covers_what_is_covered_in_the_next_second_and_no_later():
-    camera = Camera(LookingAhead(0.9))
+    camera = Camera(LookingAhead(1.0))
     places = {5: (slice(3, 9), slice(4, 20)), 12: (slice(20, 30), slice(1, 9))}
     ready = [camera.frame(number, 50 + 0.25 * number, *places.get(number, ())) for number in range(20)]
     assert ready == [[]] * 4 + [[number] for number in range(16)]
