@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import (
+    DamagedInputError,
     DisplayError,
     ExitCode,
     InputError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
     from .io.window import Window
     from .io.writers import Writer
     from .library import Pipeline
+    from .picture.looking_ahead import LookingAhead, Waiting
     from .picture.pipeline import Result
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']
@@ -217,6 +219,7 @@ class _Run:
     def __init__(self, source: Source, pipeline: Pipeline, writers: Mapping[str, Writer], window: Window | None,
                  bar: tqdm[Any]) -> None:
         from .io.frames import UNKNOWN_FPS, SourceKind
+        from .picture.looking_ahead import LookingAhead
 
         self.source, self.done, self.failures = source, 0, 0
         self._pipeline, self._writers, self._window, self._bar = pipeline, writers, window, bar
@@ -224,6 +227,9 @@ class _Run:
         is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
         self._is_paced = is_video and not (source.is_live or writers)  # it is watched: at its own speed
         self._due, self._usual = 0.0, 1 / UNKNOWN_FPS  # seconds
+        before = pipeline.settings.privacy_before if pipeline.settings.replace == 'people' else 0.0
+        looks_ahead = before and writers and source.kind == SourceKind.VIDEO
+        self._ahead: LookingAhead[Frame] | None = LookingAhead(before) if looks_ahead else None
 
     @property
     def is_stopped_early(self) -> bool:
@@ -232,14 +238,8 @@ class _Run:
 
     def process(self, stop: list[int]) -> None:
         """Process all frames, until ``stop`` is not empty or the window is closed; one image stays in the window."""
-        for frame in self._frames(stop):
-            if not self.done:
-                for writer in self._writers.values():  # all, before the first one is written
-                    writer.claim(shared=self.source.count == 1)
+        for frame, result in self._results(stop):
             self.done += 1
-            if self._is_paced:
-                self._due = max(self._due + (frame.duration or self._usual), time.monotonic())
-            result = self._pipeline.process(frame.pixels, stamp=frame.stamp, still=self._are_images)
             self._write(frame, result)
             self._bar.update()
             if self._window and result.composite is not None and not self._window.show(result.composite, _until(self._due)):
@@ -247,6 +247,32 @@ class _Run:
         if self._window and self.source.count == 1:
             while not stop and self._window.poll(50):
                 pass
+
+    def _results(self, stop: list[int]) -> Iterator[tuple[Frame, Result]]:
+        """Yield each frame with what was made of it; at a stop nothing of those that still wait."""
+        ahead, damage = self._ahead, None
+        try:
+            for number, frame in enumerate(self._frames(stop)):
+                if not number:
+                    for writer in self._writers.values():  # all, before the first one is written
+                        writer.claim(shared=self.source.count == 1)
+                if self._is_paced:
+                    self._due = max(self._due + (frame.duration or self._usual), time.monotonic())
+                if ahead is None:
+                    yield frame, self._pipeline.process(frame.pixels, stamp=frame.stamp, still=self._are_images)
+                    continue
+                result = self._pipeline.process(frame.pixels, stamp=frame.stamp, composite=False, mask=False)
+                yield from map(self._completed, ahead.add(frame, frame.pixels, result, frame.stamp))
+        except DamagedInputError as error:  # all frames that are whole came before
+            damage = error
+        if ahead is not None and not stop:
+            yield from map(self._completed, ahead.flush())
+        if damage is not None:
+            raise damage
+
+    def _completed(self, each: Waiting[Frame]) -> tuple[Frame, Result]:
+        return each.of, self._pipeline.complete(each.result, each.pixels, self._pipeline.settings, composite=True, mask=True,
+                                                alpha=True)
 
     def _frames(self, stop: list[int]) -> Iterator[Frame]:
         while not stop:
@@ -320,7 +346,8 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
     writers: dict[str, Writer] = {}
     for name, path in paths.items():
         if name == 'output':
-            writers['composite'] = _composite_writer(path, options.input, source, has_alpha)
+            is_turned = settings.camera_rotation in (90, 270)
+            writers['composite'] = _composite_writer(path, options.input, source, has_alpha, is_turned)
         else:
             writers[name] = _folder_writer(name, path, has_alpha)
     _warn_of_losses(writers, source)
@@ -389,7 +416,7 @@ def _folder_writer(name: str, path: Path, has_alpha: bool) -> Writer:
     return Folder(path)
 
 
-def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: bool) -> Writer:
+def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: bool, is_turned: bool) -> Writer:
     from .io.frames import UNKNOWN_FPS, SourceKind
     from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, Folder, ImageFile, VideoFile
     from .recordings.files import ENDINGS, ROS1_ENDING
@@ -403,7 +430,7 @@ def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: 
     if kind == 'video':
         if are_images:
             raise WrongOutputError(f'--output {path}: images are written to a folder or an image file, not to a video')
-        return VideoFile(path, source.fps or UNKNOWN_FPS, source)
+        return VideoFile(path, source.fps or UNKNOWN_FPS, source, is_turned)
     if kind == 'image':
         if source.count != 1:
             raise WrongOutputError(f'--output {path} is one image, and {" ".join(inputs[:3])} has more: give a folder'

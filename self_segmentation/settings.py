@@ -27,7 +27,7 @@ __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Se
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
-_GROUPS = ('background', 'edge', 'people', 'privacy', 'roi', 'temporal')
+_GROUPS = ('background', 'camera', 'edge', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
@@ -56,7 +56,8 @@ class Tunable:
     ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
     that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
     something to the ROS node only, ``read_only`` for what is decided when it starts. ``fallback`` is taken at start-up in
-    the place of a value that is wrong, where that is not the default. ``file`` is ``read`` or ``written`` where the value is a
+    the place of a value that is wrong, where that is not the default. ``step`` is that between two allowed values of a whole
+    number. ``file`` is ``read`` or ``written`` where the value is a
     path. ``acts_with`` is another setting's name, and the values of that with which this one has an effect.
     """
 
@@ -67,6 +68,7 @@ class Tunable:
     unit: str = ''
     minimum: float | None = None
     maximum: float | None = None
+    step: int = 1
     choices: tuple[str, ...] = ()
     node: bool = False
     read_only: bool = False
@@ -86,7 +88,7 @@ class Tunable:
         if isinstance(self.default, str):
             return 'text'
         number = 'a whole number' if isinstance(self.default, int) else 'a number'
-        return '{} from {:g} to {:g}'.format(number, *self.limits)
+        return '{} from {:g} to {:g}'.format(number, *self.limits) + (f' in steps of {self.step}' if self.step > 1 else '')
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -145,7 +147,7 @@ class Tunable:
             return len(value) == 3 and all(type(item) is int and 0 <= item <= 255 for item in value)
         if isinstance(value, (bool, str)):
             return True
-        return self._is_within_limits(value)
+        return self._is_within_limits(value) and (self.step == 1 or (value - self.limits[0]) % self.step == 0)
 
     def _is_within_limits(self, value: float) -> bool:
         least, greatest = self.limits
@@ -204,6 +206,8 @@ class Settings:
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True, read_only=True)
     save_dir: str = _tunable('~/self_segmentation', 'Folder in which ~/save writes its PNG files.', node=True, file='written')
+    camera_rotation: int = _tunable(0, 'Turn the picture clockwise before anything else, and with it all results; 180 for a '
+                                       'camera that hangs upside down.', unit='degrees', minimum=0, maximum=270, step=90)
     people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
                                            'it the model always sees the full frame, as in the MediaPipe tutorial.')
     people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
@@ -281,6 +285,11 @@ class Settings:
                                     unit='seconds', minimum=5.0, maximum=3600.0, acts_with=_HIDING)
     privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
                                         'replaced.', unit='seconds', minimum=0.0, maximum=10.0, acts_with=_HIDING)
+    privacy_before: float = _tunable(1.0, 'How long before a person is found a place is covered already, where people are '
+                                          'replaced in a video file or a recording; 0 is off.', unit='seconds', minimum=0.0,
+                                     maximum=10.0, acts_with=_HIDING)
+    privacy_delay: float = _tunable(0.0, 'The same for the node, which publishes each frame that much later; 0 is off.',
+                                    unit='seconds', minimum=0.0, maximum=3.0, node=True, acts_with=_HIDING)
 
     def __post_init__(self) -> None:
         self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')

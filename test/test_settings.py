@@ -21,6 +21,7 @@ def problems(changes: dict, origin: str = '') -> dict[str, str]:
     ('threshold', 'nan'), ('threshold', '1e2'),
     ('threshold', True), ('threshold', None), ('threshold', [0.5]), pytest.param('threshold', 10 ** 400, id='huge'),
     ('edge.diameter', 0), ('edge.diameter', 50), ('edge.diameter', 5.0), ('edge.diameter', True), ('edge.diameter', '5'),
+    ('camera.rotation', 45), ('camera.rotation', -90), ('camera.rotation', 360), ('camera.rotation', 90.0),
     ('flip', 1), ('flip', 'true'), ('flip', None),
     ('model', 5), ('model', None), ('background.image', 1.5),
     ('edge.filter', 'median'), ('background.type', ''), ('background.fit', 'COVER'), ('background.fit', None),
@@ -65,6 +66,7 @@ def test_accepts_every_choice_and_lists_them():
 def test_allowed_values_are_described_in_words():
     assert TUNABLES['threshold'].allowed == 'a number from 0 to 1'
     assert TUNABLES['edge.diameter'].allowed.startswith('a whole number from ')
+    assert TUNABLES['camera.rotation'].allowed == 'a whole number from 0 to 270 in steps of 90'
     assert TUNABLES['flip'].allowed == 'true or false'
     assert 'three whole numbers red, green, blue' in TUNABLES['background.color'].allowed
 

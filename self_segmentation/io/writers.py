@@ -150,11 +150,14 @@ class VideoFile(Writer):
 
     :param fps: frames a second, where they come without times.
     :param like: the video whose sound and whose pixels' shape are kept.
+    :param is_turned: whether the frames are those of the video turned by a quarter.
     :raises LibraryMissingError: PyAV is not there.
     """
 
-    def __init__(self, path: Path, fps: float, like: Source | None = None) -> None:
+    def __init__(self, path: Path, fps: float, like: Source | None = None, is_turned: bool = False) -> None:
         self._path, self._fps, self._like = path, fps, like
+        aspect = Fraction(1) if like is None else like.pixel_aspect
+        self._pixel_aspect = 1 / aspect if is_turned else aspect
         self._av = av_for(f'video {str(path)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._file: BinaryIO | None = None
@@ -202,8 +205,8 @@ class VideoFile(Writer):
             stream.height, stream.width, stream.pix_fmt = height, width, pixels
             context = stream.codec_context
             context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
-            if self._like is not None and self._like.pixel_aspect != 1:
-                context.sample_aspect_ratio = self._like.pixel_aspect
+            if self._pixel_aspect != 1:
+                context.sample_aspect_ratio = self._pixel_aspect
             self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
             if self._sound is not None:
                 self._add_sound(self._sound, container, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)

@@ -205,7 +205,7 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     if isinstance(tunable.default, float):
         described.floating_point_range = [FloatingPointRange(from_value=least, to_value=greatest)]
     elif isinstance(tunable.default, int) and not isinstance(tunable.default, bool):
-        described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=1)]
+        described.integer_range = [IntegerRange(from_value=int(least), to_value=int(greatest), step=tunable.step)]
     return described
 
 

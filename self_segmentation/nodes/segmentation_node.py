@@ -23,7 +23,8 @@ from rclpy.task import Future
 from ..errors import ImageError, SelfSegmentationError, masked
 from ..library import Pipeline
 from ..middleware import give_memory_back
-from ..picture.pipeline import Result
+from ..picture.looking_ahead import LookingAhead
+from ..picture.pipeline import Result, turned_shape
 from ..picture.video import Video
 from ..settings import TUNABLES, Settings
 from .controls import BackgroundInput, offer_controls, save
@@ -97,6 +98,7 @@ class SegmentationNode(LifecycleNode):
         self._input: Input | None = None  # while active and a result is wanted
         self._background: BackgroundInput | None = None  # likewise, where it is on a topic
         self._last: _Served | None = None  # since frames are wanted; while paused it stays
+        self._ahead: LookingAhead[tuple[Any, Decode]] | None = None  # the frames that wait, with privacy.delay
         self._times = FrameTimes()
         self._form = ''  # encoding of the last frame
         self._paused = False
@@ -160,7 +162,7 @@ class SegmentationNode(LifecycleNode):
         """Give the model and all memory back."""
         self._active = False
         self._follow_demand()
-        self._last = None
+        self._last = self._ahead = None
         for output in self._outputs:
             output.close()
         self._outputs = []
@@ -203,7 +205,7 @@ class SegmentationNode(LifecycleNode):
             except SelfSegmentationError as error:
                 if {*error.settings} & {*given}:
                     raise
-        if {'replace', 'flip'} & {*given}:  # what was published before is not shown again
+        if {'replace', 'flip', 'camera.rotation'} & {*given}:  # what was published before is not shown again
             self._last = None
 
     def _follow_demand(self) -> None:
@@ -223,6 +225,7 @@ class SegmentationNode(LifecycleNode):
             self._input.close()
         self._input = new
         self._counts.reset()
+        self._ahead = None
         if not self._paused:
             self._last = None
         self.get_logger().debug(f'subscribed to {new.topic} ({transport})' if new else 'idle: no result has subscribers')
@@ -255,15 +258,20 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings)
             frame = decode(message)
             decoded = time.perf_counter()
-            arrays = _arrays(wanted, (frame.shape[1], frame.shape[0]), settings)
-            self._last = None  # its arrays are written to
-            result = pipeline.process(frame, settings, self._video, stamp=self._times.time,
-                                      still=self._saving is not None and not self._has_subscribers,
-                                      hide=self._paused and settings.replace == 'people', **arrays)
-            done = time.perf_counter()
-            for output in wanted:
-                output.publish(message.header, result, settings)
-            self._last = _Served(message, decode, settings, result)
+            hides_people, still = settings.replace == 'people', self._saving is not None and not self._has_subscribers
+            if settings.privacy_delay and hides_people and not (self._paused or still):
+                result = pipeline.process(frame, settings, self._video, stamp=self._times.time, composite=False, mask=False)
+                done = time.perf_counter()
+                count = self._publish_later(pipeline, wanted, message, decode, frame, settings, result)
+            else:
+                self._ahead = None
+                height, width = turned_shape(frame, settings)
+                arrays = _arrays(wanted, (width, height), settings)
+                self._last = None  # its arrays are written to
+                result = pipeline.process(frame, settings, self._video, stamp=self._times.time, still=still,
+                                          hide=self._paused and hides_people, **arrays)
+                done, count = time.perf_counter(), 1
+                self._publish(wanted, _Served(message, decode, settings, result))
         except ImageError as error:
             if self._tuning.settings.replace == 'people':
                 self._video.start_over()
@@ -274,9 +282,36 @@ class SegmentationNode(LifecycleNode):
             self._diagnostics.skip(masked(f'{type(error).__name__}: {error}'))
         else:
             end = time.perf_counter()
-            self._counts.serve({'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin})
-            if self._saving is not None:
+            seconds = {'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin}
+            for _ in range(count):
+                self._counts.serve(seconds)
+            if not count:
+                self._counts.wait()
+            if self._saving is not None and self._last is not None:
                 self._end_saving()
+
+    def _publish(self, wanted: list[Output], served: _Served) -> None:
+        for output in wanted:
+            output.publish(served.message.header, served.result, served.settings)
+        self._last = served
+
+    def _publish_later(self, pipeline: Pipeline, wanted: list[Output], message: Any, decode: Decode, frame: NDArray[np.uint8],
+                       settings: Settings, result: Result) -> int:
+        """
+        Keep a frame for ``privacy.delay``, and publish those that have waited; return how many.
+
+        A new scene, and with it another camera, an error, or a gap, drops what waits: what comes after it is not known.
+        """
+        if self._ahead is None or self._ahead.seconds != settings.privacy_delay:
+            self._ahead = LookingAhead(settings.privacy_delay)
+        if result.scene is not self._ahead.scene:
+            self._ahead.flush()
+        ready = self._ahead.add((message, decode), frame, result, self._times.time)
+        for each in ready:
+            arrays = _arrays(wanted, each.result.size, settings)
+            self._last = None  # its arrays are written to
+            self._publish(wanted, _Served(*each.of, settings, pipeline.complete(each.result, each.pixels, settings, **arrays)))
+        return len(ready)
 
     def _note_change(self, message: Any, stamp: float, settings: Settings) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
@@ -293,14 +328,14 @@ class SegmentationNode(LifecycleNode):
         missing = {name: array for name, array in arrays.items() if array is not False and not last.result.has(name)}
         if missing:
             frame = last.decode(last.message)
-            self._last = last = last._replace(result=pipeline.complete(last.result, frame, last.settings, self._video, **missing))
+            self._last = last = last._replace(result=pipeline.complete(last.result, frame, last.settings, **missing))
         for output in wanted:
             output.publish(header, last.result, self._tuning.settings)
 
     def _pause(self, paused: bool) -> str:
         """Keep the last picture, or all covered where people are replaced; or go on."""
         if paused != self._paused:
-            self._paused = paused
+            self._paused, self._ahead = paused, None
             self._video.start_over()
             if self._tuning.settings.replace == 'people':
                 self._last = None
@@ -340,7 +375,7 @@ class SegmentationNode(LifecycleNode):
         """Write a frame and its result; without the frame where people are replaced."""
         assert self._pipeline is not None  # which made it
         frame, settings = last.decode(last.message), self._tuning.settings
-        result = self._pipeline.complete(last.result, frame, last.settings, self._video, composite=True, mask=True, alpha=True)
+        result = self._pipeline.complete(last.result, frame, last.settings, composite=True, mask=True, alpha=True)
         assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
         return save(settings.save_dir, pictures if settings.replace == 'people' else {'input': frame, **pictures})

@@ -193,7 +193,7 @@ class Engine:
         step = _USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
         grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
-        key = bgr.shape, settings.flip, self
+        key = bgr.shape, settings.flip, settings.camera_rotation, self
         is_other = (key != scene.key or not 0 < step < _GAP or scene.lost >= _LOST_FOR
                     or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
         change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)

@@ -24,9 +24,11 @@ from .people.schedule import DetectionThread
 from .people.tracks import Person
 from .privacy import cover_still, private
 from .stills import segment_still
-from .video import Video
+from .video import Scene, Video
 
-__all__ = ['Assets', 'Pipeline', 'Result', 'channels_of']
+__all__ = ['Assets', 'Pipeline', 'Result', 'channels_of', 'turned_shape']
+
+_ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 P = TypeVar('P', bound='Pipeline')
 
@@ -51,8 +53,9 @@ class Result:
 
     ``composite`` (height, width, 3) uint8 blue green red, or with ``background.type`` transparent (height, width, 4), straight
     alpha last; ``mask`` (height, width) uint8, 0 or 255; ``alpha`` (height, width) uint8, 0..255, what is kept, or covered where
-    people are replaced; ``people`` everybody who was found, in pixels of the (mirrored) frame; ``seconds`` the time each stage
-    took.
+    people are replaced; ``people`` everybody who was found; ``seconds`` the time each stage took; ``scene`` that the frame
+    belongs to, None of a picture of its own. Height, width and all pixels are those of the frame after ``camera.rotation`` and
+    ``flip``.
     """
 
     composite: Array | None = None
@@ -60,8 +63,10 @@ class Result:
     alpha: Array | None = None
     people: list[Person] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    scene: Scene | None = dataclasses.field(default=None, repr=False)
     _matte: Array = dataclasses.field(default_factory=lambda: np.empty((0, 0), np.uint8), repr=False)
     _behind: Array | None = dataclasses.field(default=None, repr=False)
+    _moment: float = dataclasses.field(default=0.0, repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -186,7 +191,7 @@ class Pipeline:
         :raises ValueError: an array that was given cannot take its result.
         """
         try:
-            _check_arrays(frame.shape, settings, composite, mask, alpha)
+            _check_arrays(turned_shape(frame, settings), settings, composite, mask, alpha)
             return self._process(frame, settings, video, stamp, still, composite, mask, alpha, hide)
         except BaseException:
             video.start_over()
@@ -196,8 +201,8 @@ class Pipeline:
                  mask: bool | Array, alpha: bool | Array, hide: bool) -> Result:
         timer = StageTimer()
         out, hides_people = _array(composite), settings.replace == 'people'
-        if settings.flip:
-            frame = self._flipped(frame, None if hides_people else out)
+        if settings.camera_rotation or settings.flip:
+            frame = self._upright(frame, settings, None if hides_people else out)
             timer.lap('prepare')
         result = Result(seconds=timer.seconds)
         if alpha is False and self._unseen.shape != frame.shape[:2]:
@@ -216,48 +221,55 @@ class Pipeline:
             matte = self._engine.frame(frame, settings, video, stamp, matte, timer)
             result.people = video.people
         video.matte = result._matte = matte
+        result.scene = None if still else video.scene
+        result._moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
         if alpha is not False:
             result.alpha = matte
         if mask is not False:
             result.mask = _mask(matte, _array(mask))
         if composite is not False:
-            kind = settings.background_type
-            replacement = BACKGROUNDS[kind]() if still else video.scene.replacement(kind)
-            moment = stamp if stamp is not None else 0.0 if still else time.monotonic()
-            result._behind = replacement.behind(frame, matte, moment, settings, self._assets.media)
+            result._behind = self._behind(result, frame, settings)
             result.composite = _composite(frame, matte, result._behind, settings, out)
         timer.lap('composite')
         return result
 
-    def complete(self, result: Result, frame: Array, settings: Settings, video: Video, *, composite: bool | Array = False,
+    def complete(self, result: Result, frame: Array, settings: Settings, *, composite: bool | Array = False,
                  mask: bool | Array = False, alpha: bool | Array = False) -> Result:
         """
-        Return the result of the last frame with more arrays. Those that it has stay.
+        Return the result of a frame with more arrays. Those that it has stay.
 
-        :param result: of the last call of :meth:`process`.
+        :param result: of a call of :meth:`process` for which alpha was wanted, or of the last call.
         :param frame: of that call, (height, width, 3) uint8, blue green red.
-        :param settings: of that call.
-        :param video: of that call.
+        :param settings: of that call; those of the background may be others.
         :param composite: as :meth:`process` takes it.
         :param mask: as :meth:`process` takes it.
         :param alpha: as :meth:`process` takes it.
         """
-        _check_arrays(frame.shape, settings, composite, mask, alpha)
+        _check_arrays(turned_shape(frame, settings), settings, composite, mask, alpha)
         matte, more = result._matte, dataclasses.replace(result)
         if alpha is not False and result.alpha is None:
             more.alpha = _copied(matte, _array(alpha))
         if mask is not False and result.mask is None:
             more.mask = _mask(matte, _array(mask))
         if composite is not False and result.composite is None:
-            seen = cv2.flip(frame, 1) if settings.flip else frame
+            seen = self._upright(frame, settings)
             if more._behind is None:
-                replacement = video.scene.replacement(settings.background_type)
-                more._behind = replacement.behind(seen, matte, time.monotonic(), settings, self._assets.media)
+                more._behind = self._behind(result, seen, settings)
             more.composite = _composite(seen, matte, more._behind, settings, _array(composite))
         return more
 
-    def _flipped(self, frame: Array, out: Array | None) -> Array:
-        """Return the frame mirrored, in the composite's memory where that has its shape."""
+    def _behind(self, result: Result, frame: Array, settings: Settings) -> Array:
+        """Return what stands behind people, or in their place."""
+        kind, scene = settings.background_type, result.scene
+        replacement = BACKGROUNDS[kind]() if scene is None else scene.replacement(kind)
+        return replacement.behind(frame, result._matte, result._moment, settings, self._assets.media)
+
+    def _upright(self, frame: Array, settings: Settings, out: Array | None = None) -> Array:
+        """Return the frame turned and mirrored as the settings have it, in the composite's memory where that has its shape."""
+        if settings.camera_rotation:
+            frame = cv2.rotate(frame, _ROTATIONS[settings.camera_rotation])
+        if not settings.flip:
+            return frame
         if out is None or out.shape != frame.shape:
             if self._mirrored.shape != frame.shape:
                 self._mirrored = np.empty(frame.shape, np.uint8)
@@ -268,15 +280,21 @@ class Pipeline:
         return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
+def turned_shape(frame: Array, settings: Settings) -> tuple[int, int]:
+    """Return height and width of a frame as ``camera.rotation`` turns it: those of its results."""
+    height, width = frame.shape[:2]
+    return (width, height) if settings.camera_rotation in (90, 270) else (height, width)
+
+
 def channels_of(settings: Settings) -> int:
     """Return how many channels a composite has: 4 with ``background.type`` transparent, else 3."""
     return 4 if settings.background_type == 'transparent' else 3
 
 
-def _check_arrays(shape: tuple[int, ...], settings: Settings, composite: bool | Array, mask: bool | Array,
+def _check_arrays(shape: tuple[int, int], settings: Settings, composite: bool | Array, mask: bool | Array,
                   alpha: bool | Array) -> None:
-    of_composite = *shape[:2], channels_of(settings)
-    wanted = {'composite': (composite, of_composite), 'mask': (mask, shape[:2]), 'alpha': (alpha, shape[:2])}
+    of_composite = *shape, channels_of(settings)
+    wanted = {'composite': (composite, of_composite), 'mask': (mask, shape), 'alpha': (alpha, shape)}
     for name, (array, fitting) in wanted.items():
         if isinstance(array, bool) or (array.shape == fitting and array.dtype == np.uint8 and array.flags.c_contiguous):
             continue

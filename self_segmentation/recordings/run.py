@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from ..errors import DamagedInputError, ExitCode, ImageError, InputError, SelfSe
 from ..io.locks import claimed
 from ..library import Pipeline
 from ..nodes.messages import BitDepth, compress, compressed_to_bgr, seconds_of, stamp_of, to_bgr
+from ..picture.looking_ahead import LookingAhead, Waiting
 from ..picture.pipeline import Result
 from ..settings import Settings
 from .files import is_ros2
@@ -206,10 +207,7 @@ class _Copy:
 
     def run(self, pipeline: Pipeline, stop: list[int], bar: Any) -> bool:
         """Write all messages and results; return False where ``stop`` is not empty before the end."""
-        def process(frame: Any) -> Result:
-            return pipeline.process(frame.pixels, stamp=seconds_of(stamp_of(frame.header)), mask='mask' in self._names,
-                                    alpha='alpha' in self._names)
-
+        process = _Process(pipeline, self._names, keeps_images=not self._in_place and not self._images.isdisjoint(self._topics))
         for connection, time, data, made in _overlapped(self._messages(), self._images, self._codec, process, self._names):
             if stop:
                 return False
@@ -427,7 +425,72 @@ class _Codec:
         return kept, pixels
 
 
-def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: Callable[[Any], Result],
+@dataclasses.dataclass(eq=False)
+class _Message:
+    """
+    A message on its way.
+
+    ``decoded`` is what is in it, of an image; ``made`` what was made of that, name of the result to content, None while that is
+    not known.
+    """
+
+    connection: Any
+    time: int
+    data: bytes
+    decoded: Future[_Frame] | None = None
+    made: Future[dict[str, Any]] | ImageError | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is an image of which nothing is made yet."""
+        return self.decoded is not None and self.made is None
+
+
+class _Process:
+    """
+    The images of a topic, through the pipeline; where people are hidden, those of the next ``privacy.before`` seconds come first.
+
+    :param names: of the results that are wanted.
+    :param keeps_images: whether the images themselves are written too.
+    """
+
+    def __init__(self, pipeline: Pipeline, names: tuple[str, ...], keeps_images: bool) -> None:
+        self._pipeline, self._keeps_images = pipeline, keeps_images
+        self._wanted = {field: name in names for name, field in _RESULTS.items()}
+        settings = pipeline.settings
+        before = settings.privacy_before if settings.replace == 'people' else 0.0
+        self._ahead = LookingAhead[_Message](before) if before else None
+
+    def __call__(self, message: _Message) -> Iterator[tuple[_Message, Result]]:
+        """
+        Take a message; yield the images whose results are known now.
+
+        :raises ImageError: it is an image that cannot be decoded.
+        """
+        if message.decoded is not None:
+            frame = message.decoded.result()
+            stamp = seconds_of(stamp_of(frame.header))
+            if self._ahead is None:
+                yield message, self._pipeline.process(frame.pixels, stamp=stamp, mask=self._wanted['mask'],
+                                                      alpha=self._wanted['alpha'])
+            else:
+                result = self._pipeline.process(frame.pixels, stamp=stamp, composite=False, mask=False)
+                yield from self._completed(self._ahead.add(message, frame.pixels, result, stamp))
+            if not self._keeps_images:
+                message.data = b''  # memory
+        if self._ahead is not None:
+            yield from self._completed(self._ahead.burden(len(message.data)))
+
+    def rest(self) -> Iterator[tuple[_Message, Result]]:
+        """Yield the images that still wait: there are no more."""
+        return iter(()) if self._ahead is None else self._completed(self._ahead.flush())
+
+    def _completed(self, ready: list[Waiting[_Message]]) -> Iterator[tuple[_Message, Result]]:
+        for each in ready:
+            yield each.of, self._pipeline.complete(each.result, each.pixels, self._pipeline.settings, **self._wanted)
+
+
+def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: _Process,
                 names: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes, Any]]:
     """
     Yield each message with what was made of it: name of the result to content, or an ImageError. In order.
@@ -436,31 +499,37 @@ def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], co
 
     Images are decoded and encoded in threads of their own while another one is segmented.
     """
-    def encode(frame: Future[Any], result: Result) -> dict[str, Any]:
+    def encode(frame: Future[_Frame], result: Result) -> dict[str, Any]:
         return {name: codec.encode(frame.result(), name, getattr(result, _RESULTS[name])) for name in names}
 
     with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
-        decoding: deque[tuple[Any, int, bytes, Future[Any] | None]] = deque()
-        encoding: deque[tuple[Any, int, bytes, Any]] = deque()
+        decoding, encoding = deque[_Message](), deque[_Message]()
+
+        def hand_on(known: Iterator[tuple[_Message, Result]]) -> None:
+            for each, result in known:
+                assert each.decoded is not None  # it is an image
+                each.made = encoder.submit(encode, each.decoded, result)
+
         is_over = False
         while not is_over or decoding or encoding:
-            while not is_over and len(decoding) < _WAITING and sum(item[3] is not None for item in decoding) < _AHEAD:
+            while not is_over and len(decoding) < _WAITING and sum(each.decoded is not None for each in decoding) < _AHEAD:
                 message = next(messages, None)
                 if message is None:
                     is_over = True
                 else:
                     is_image = message[0].id in images
-                    decoding.append((*message, decoder.submit(codec.decode, message[2]) if is_image else None))
+                    decoding.append(_Message(*message, decoder.submit(codec.decode, message[2]) if is_image else None))
             if decoding:
-                connection, time, data, frame = decoding.popleft()
-                made: Any = {}
-                if frame is not None:
-                    try:
-                        made = encoder.submit(encode, frame, process(frame.result()))
-                    except ImageError as error:
-                        made = error
-                encoding.append((connection, time, data, made))
-            while encoding and (not decoding or not isinstance(encoding[0][3], Future)
-                                or sum(isinstance(item[3], Future) for item in encoding) > _AHEAD):
-                connection, time, data, made = encoding.popleft()
-                yield connection, time, data, made.result() if isinstance(made, Future) else made
+                encoding.append(decoding.popleft())
+                try:
+                    hand_on(process(encoding[-1]))
+                except ImageError as error:
+                    encoding[-1].made = error
+            if is_over and not decoding:
+                hand_on(process.rest())
+            while encoding and not encoding[0].waits and (
+                    not decoding or not isinstance(encoding[0].made, Future)
+                    or sum(isinstance(each.made, Future) for each in encoding) > _AHEAD):
+                first = encoding.popleft()
+                yield first.connection, first.time, first.data, (
+                    first.made.result() if isinstance(first.made, Future) else first.made or {})

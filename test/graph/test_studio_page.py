@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ASTRONAUT, CHROMIUM, SAMPLE, unique, wait_until, why_no_browser
@@ -251,6 +252,16 @@ def test_mirrors_input_with_output(nodes, page):
     before = page.page.evaluate(corner)
     assert nodes.node.change(flip=True) == []
     page.wait(lambda: page.page.evaluate(corner) != before, 'a mirrored input')
+
+
+def test_turns_input_with_output(nodes, page):
+    row = """(from) => { const canvas = document.querySelector('figure[data-kind=input] canvas');
+                       const [x, y] = from ? [canvas.width - 100, canvas.height - 1] : [0, 0];
+                       return [...canvas.getContext('2d').getImageData(x, y, 100, 1).data]; }"""
+    last = np.array(page.page.evaluate(row, True)).reshape(-1, 4)
+    assert np.abs(np.array(page.page.evaluate(row, False)).reshape(-1, 4) - last[::-1]).mean() > 10
+    assert nodes.node.change(camera__rotation=180) == []
+    page.wait(lambda: np.abs(np.array(page.page.evaluate(row, False)).reshape(-1, 4) - last[::-1]).mean() < 5, 'a turned input')
 
 
 def test_boxes_and_ids_on_demand(nodes, page, graph):

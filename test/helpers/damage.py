@@ -126,4 +126,5 @@ def is_allowed(tunable, value) -> bool:
     if kind is float and type(value) is str and re.fullmatch(r'[-+.0-9eE]+', value):
         with contextlib.suppress(ValueError):
             value = float(value)
-    return type(value) in {kind, int} and tunable.minimum <= value <= tunable.maximum
+    return type(value) in {kind, int} and tunable.minimum <= value <= tunable.maximum and (
+        kind is float or (value - tunable.minimum) % tunable.step == 0)

@@ -81,3 +81,14 @@ def test_node_that_is_busy_all_the_time_is_too_slow_where_nothing_tells_what_it_
                 counts.report()
         assert (counts.too_slow is not None) == is_too_slow
         assert counts.too_slow is None or counts.too_slow.sent is None
+
+
+def test_frames_whose_results_come_later_are_counted_when_they_are_out():
+    counts = FrameCounts()
+    counts.skip('the frame before')
+    for number in range(5):
+        counts.arrive(0.0, (b'camera', number))
+        counts.wait()
+    assert (counts.received, counts.served, counts.replaced) == (5, 0, 0) and not counts.is_failing
+    counts.serve({})
+    assert counts.served == 1

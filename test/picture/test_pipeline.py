@@ -51,7 +51,8 @@ def test_every_choice_and_range_limit_gives_results(name, value, shared_pipeline
         pipeline.settings = base.updated({**more, name: value})
     for index in (45, 60, 60, 0):
         frame = sample[index][::2, ::2]
-        assert_whole(pipeline.process(frame), frame, channels_of(pipeline.settings))
+        turned = np.rot90(frame, -pipeline.settings.camera_rotation // 90)
+        assert_whole(pipeline.process(frame), turned, channels_of(pipeline.settings))
 
 
 def test_higher_threshold_shrinks_mask(astronaut):
@@ -122,6 +123,45 @@ def test_segments_tiny_and_very_long_frames(settings):
         os.killpg(program.pid, signal.SIGKILL)
         pytest.fail(f'no end within {PATIENCE:.0f} s at a frame of {program.communicate()[0].splitlines()[-1]} pixels')
     assert program.returncode == 0, f'{out}{err[-2000:]}'
+
+
+# ---- camera.rotation
+
+@pytest.mark.parametrize('still', [False, True])
+def test_rotation_turns_the_picture_before_anything_else(astronaut, still):
+    with Pipeline(flip=False) as pipeline:
+        upright = pipeline.process(astronaut, video=Video(), still=still)
+        assert area(upright.mask) > 0.4
+        for turn, rotation in ((1, 90), (2, 180), (3, 270)):
+            mounted = np.ascontiguousarray(np.rot90(astronaut, turn))  # anticlockwise
+            settings = pipeline.settings.updated({'camera.rotation': rotation})
+            result = pipeline.process(mounted, settings, Video(), still=still)
+            for name in ('mask', 'alpha', 'composite'):
+                assert np.array_equal(getattr(result, name), getattr(upright, name)), (rotation, name)
+            assert [person.box for person in result.people] == [person.box for person in upright.people]
+
+
+def test_rotation_by_a_quarter_swaps_width_and_height_of_all_results(sample):
+    frame = sample[60][:200, :320]
+    with Pipeline() as pipeline:
+        settings = pipeline.settings.updated({'camera.rotation': 90, 'flip': True, 'background.type': 'none'})
+        arrays = {'composite': np.empty((320, 200, 3), np.uint8), 'mask': np.empty((320, 200), np.uint8)}
+        result = pipeline.process(frame, settings, alpha=False, **arrays)
+        assert result.size == (200, 320) and result.mask is arrays['mask']
+        assert np.array_equal(result.composite, np.rot90(frame, -1)[:, ::-1])
+        more = pipeline.complete(result, frame, settings, alpha=True)
+        assert more.alpha.shape == (320, 200) and more.composite is arrays['composite']
+        with pytest.raises(ValueError, match=r'give one of \(320, 200\)'):
+            pipeline.process(frame, settings, mask=np.empty((200, 320), np.uint8))
+
+
+def test_video_starts_over_when_the_camera_is_turned(sample):
+    with Pipeline(replace='people', flip=False) as pipeline:
+        for number in range(12):
+            result = pipeline.process(sample[0], stamp=number / 15)
+        assert result.alpha.min() == 0
+        turned = pipeline.settings.updated({'camera.rotation': 180})
+        assert pipeline.process(sample[0], turned, stamp=12 / 15).alpha.min() == 255
 
 
 # ---- settings go with the frame, the video is a value

@@ -87,7 +87,8 @@ def _valid(chance: random.Random) -> dict[str, Any]:
     if kind is tuple:
         return {name: tuple(chance.randint(0, 255) for _ in range(3))}
     if kind is int:
-        return {name: chance.randint(*map(int, tunable.limits))}
+        least, greatest = map(int, tunable.limits)
+        return {name: chance.randrange(least, greatest + 1, tunable.step)}
     value = chance.choice((*tunable.limits, chance.uniform(*tunable.limits)))
     return {name: int(value) if value.is_integer() and chance.random() < 0.5 else value}
 

@@ -328,15 +328,18 @@ function paint(kind, bitmap) {
   const figure = pictures.querySelector(`figure[data-kind="${CSS.escape(kind)}"]`);
   if (figure) {
     const canvas = figure.firstChild;
-    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height || figure.hidden) {
-      [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-      stage.style.setProperty('--ratio', bitmap.width / bitmap.height);
+    const turn = (kind === 'input' && node.parameters['camera.rotation']?.value) || 0; // degrees; as the output is
+    const [width, height] = turn % 180 ? [bitmap.height, bitmap.width] : [bitmap.width, bitmap.height];
+    if (canvas.width !== width || canvas.height !== height || figure.hidden) {
+      [canvas.width, canvas.height] = [width, height];
+      stage.style.setProperty('--ratio', width / height);
       figure.hidden = find('wipe').hidden = find('line').hidden = false;
     }
     const context = canvas.getContext('2d');
-    const isMirrored = kind === 'input' && node.parameters.flip?.value === true; // as the output is
-    context.setTransform(isMirrored ? -1 : 1, 0, 0, 1, isMirrored ? canvas.width : 0, 0);
-    context.drawImage(bitmap, 0, 0);
+    const isMirrored = kind === 'input' && node.parameters.flip?.value === true;
+    context.setTransform(isMirrored ? -1 : 1, 0, 0, 1, width / 2, height / 2);
+    context.rotate(turn * Math.PI / 180);
+    context.drawImage(bitmap, -bitmap.width / 2, -bitmap.height / 2);
   }
   bitmap.close();
 }
