@@ -11,6 +11,7 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec
@@ -39,6 +40,7 @@ from .parameters import SettingsParameters
 
 __all__ = ['SegmentationNode', 'main']
 
+_CAMERAS, _BY_TURNS = 30, 5  # frames whose cameras are remembered; changes among them from which there are several
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
@@ -100,7 +102,7 @@ class SegmentationNode(LifecycleNode):
         self._last: _Served | None = None  # since frames are wanted; while paused it stays
         self._ahead: LookingAhead[tuple[Any, Decode]] | None = None  # the frames that wait, with privacy.delay
         self._times = FrameTimes()
-        self._form = ''  # encoding of the last frame
+        self._cameras: deque[Any] = deque(maxlen=_CAMERAS)  # of the last frames: frame_id, encoding, publisher where it is known
         self._paused = False
         self._failure = SelfSegmentationError('the node cannot configure and activate itself')  # why the last transition failed
         self._saving: Future[Path] | None = None  # what ~/save waits for
@@ -255,7 +257,7 @@ class SegmentationNode(LifecycleNode):
                 self._counts.serve({'whole': time.perf_counter() - begin})
                 return
             settings = self._tuning.settings
-            self._note_change(message, stamp, settings)
+            self._note_change(message, stamp, settings, origin)
             frame = decode(message)
             decoded = time.perf_counter()
             hides_people, still = settings.replace == 'people', self._saving is not None and not self._has_subscribers
@@ -313,14 +315,16 @@ class SegmentationNode(LifecycleNode):
             self._publish(wanted, _Served(*each.of, settings, pipeline.complete(each.result, each.pixels, settings, **arrays)))
         return len(ready)
 
-    def _note_change(self, message: Any, stamp: float, settings: Settings) -> None:
+    def _note_change(self, message: Any, stamp: float, settings: Settings, origin: Origin) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
         self._times.next(stamp, time.monotonic())
         hides_people = settings.replace == 'people'
         form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
-        if self._times.is_jump and (hides_people or not self._times.is_by_clock) or hides_people and form != self._form:
+        camera = message.header.frame_id, form, origin and origin[0]
+        is_other = bool(self._cameras) and camera != self._cameras[-1]
+        self._cameras.append(camera)
+        if self._times.is_jump and (hides_people or not self._times.is_by_clock) or hides_people and is_other:
             self._video.start_over()
-        self._form = form
 
     def _show_again(self, pipeline: Pipeline, last: _Served, wanted: list[Output], header: Any) -> None:
         """Publish the last picture under another header, also as results that were not asked for when it was made."""
@@ -403,6 +407,11 @@ class SegmentationNode(LifecycleNode):
             yield 'background', f'no picture on {background.topic}{reason}: the colour is shown'
         elif problem := pipeline.background_problem(self._tuning.settings):
             yield 'background', problem
+        changes = sum(a != b for a, b in zip(self._cameras, [*self._cameras][1:]))
+        if changes >= _BY_TURNS:
+            covered = ': all is covered' if self._tuning.settings.replace == 'people' else ''
+            yield 'cameras', (f'images of several cameras come on {self._input.topic} by turns ({changes} changes in '
+                              f'{len(self._cameras)} frames, of frame_id, encoding or publisher){covered}')
         if self._times.is_by_clock:
             hides_people = self._tuning.settings.replace == 'people'
             covered = '. As they jump, all is covered' if self._times.is_jump and hides_people else ''

@@ -168,9 +168,9 @@ class Segmentation:
         self.wait_until(lambda: all(publishers(self.graph.node, s) == 1 for s in self._subscriptions.values()), 'the outputs')
 
     def send(self, message: Image) -> Image:
-        """Publish a message, with a header of its own unless it has one."""
+        """Publish a message, with a stamp of its own unless it has a header."""
         if not message.header.frame_id:
-            message.header.frame_id = unique('frame')
+            message.header.frame_id = 'camera'
             message.header.stamp = self.graph.node.get_clock().now().to_msg()
         self._sender.publish(message)
         return message

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import SAMPLE, TUTORIAL, tutorial_settings, unique
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
@@ -262,7 +263,7 @@ def cut(frame):
 
 def gap(frame):
     message = message_of(frame)
-    message.header.stamp.sec, message.header.frame_id = int(time.time()) + 10, unique('later')
+    message.header.stamp.sec, message.header.frame_id = int(time.time()) + 10, 'camera'
     return message
 
 
@@ -274,10 +275,29 @@ def encoding(frame):
     return message_of(frame, 'rgb8')
 
 
-@pytest.mark.parametrize('change', [cut, gap, size, encoding])
+def other_camera(frame):
+    message = message_of(frame)
+    message.header.frame_id, message.header.stamp.sec = 'another camera', int(time.time())
+    return message
+
+
+@pytest.mark.parametrize('change', [cut, gap, size, encoding, other_camera])
 def test_covers_whole_frame_after_change(hiding, sample, change):
     uncovered(hiding, sample[:20])
     assert is_covered(picture_of(hiding.results(change(sample[0]))['output']))
+
+
+def test_two_cameras_on_one_topic_are_covered_and_reported(hiding, sample):
+    uncovered(hiding, sample[:20])
+    reports = []
+    subscription = hiding.graph.node.create_subscription(DiagnosticArray, '/diagnostics', reports.append, 10)
+    for number in range(12):
+        message = message_of(sample[60 if number % 2 else 0])
+        message.header.frame_id, message.header.stamp = f'camera {number % 2}', hiding.graph.node.get_clock().now().to_msg()
+        assert is_covered(picture_of(hiding.results(message)['output']))
+    hiding.wait_until(lambda: any('several cameras' in str(report.status) and hiding.name in str(report.status)
+                                  for report in reports), 'the report')
+    hiding.graph.node.destroy_subscription(subscription)
 
 
 def test_covers_whole_frame_after_unusable_one(hiding, sample):

@@ -41,7 +41,7 @@ class Delayed(Segmentation):
         sent = []
         for frame in frames:
             message = message_of(frame, encoding)
-            message.header.frame_id = f'camera {self.number}'
+            message.header.frame_id = 'camera'
             message.header.stamp.sec, rest = divmod(self.number, FPS)
             message.header.stamp.nanosec = rest * 10 ** 9 // FPS
             self._camera.publish(message)
@@ -53,8 +53,8 @@ class Delayed(Segmentation):
         """The numbers of the frames that were published; their stamps are those that were sent."""
         numbers = []
         for message in self.received[kind]:
-            number = int(message.header.frame_id.removeprefix('camera '))
             stamp = message.header.stamp
+            number = stamp.sec * FPS + round(stamp.nanosec * FPS / 10 ** 9)
             assert (stamp.sec, stamp.nanosec) == (number // FPS, number % FPS * 10 ** 9 // FPS)
             numbers.append(number)
         return numbers

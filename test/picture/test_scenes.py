@@ -63,7 +63,8 @@ def same(frame):
 
 
 KINDS = {  # how somebody moves, frames a second, frames, what the camera does
-    'comes in': (comes, 30, 50, same), 'far and still': (stands(0.15), 30, 70, same), 'small and still': (stands(0.25), 30, 70, same),
+    'comes in': (comes, 30, 50, same), 'far and still': (stands(0.15), 30, 70, same),
+    'small and still': (stands(0.25), 30, 70, same),
     'grey': (comes, 30, 50, grey), 'dim': (comes, 30, 50, dim), 'slow camera': (comes, 1.5, 20, same),
     'upside down': (comes, 30, 50, lambda frame: cv2.rotate(frame, cv2.ROTATE_180)),
 }
@@ -79,7 +80,8 @@ def test_nobody_is_visible_where_people_are_replaced(kind, person):
         for number in range(frames):
             place = move(number, rate)
             frame, truth = paste(ROOM, person, *place) if place else (ROOM, np.zeros(ROOM.shape[:2], bool))
-            frame, truth = film(frame), cv2.rotate(truth.astype(np.uint8), cv2.ROTATE_180) > 0 if kind == 'upside down' else truth
+            frame = film(frame)
+            truth = truth[::-1, ::-1] if kind == 'upside down' else truth
             noisy = np.clip(frame + rng.normal(0, 1.5, frame.shape), 0, 255).astype(np.uint8)
             alpha = pipeline.process(noisy, stamp=number / rate, composite=False).alpha
             if truth.mean() > 0.0005:
@@ -95,7 +97,8 @@ def test_nobody_is_visible_after_a_cut(person, light):
     video, worst = Video(), 0.0
     with Pipeline(flip=False, replace='people') as pipeline:
         for number in range(60):
-            frame, truth = paste(OTHER_ROOM, person, 0.5, 0.95, 0.5) if number // 15 % 2 else (ROOM, np.zeros(ROOM.shape[:2], bool))
+            is_other = number // 15 % 2 == 1
+            frame, truth = paste(OTHER_ROOM, person, 0.5, 0.95, 0.5) if is_other else (ROOM, np.zeros(ROOM.shape[:2], bool))
             alpha = pipeline.process((frame * light).astype(np.uint8), video=video, stamp=number / 30, composite=False).alpha
             if truth.any():
                 worst = max(worst, float((alpha[truth] < 255).mean()))
