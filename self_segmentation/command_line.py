@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # imported late: --help must not wait for OpenCV and MediaPip
     from .io.window import Window
     from .io.writers import Writer
     from .library import Pipeline
-    from .picture.looking_ahead import LookingAhead, Waiting
+    from .picture.looking_ahead import Waiting
     from .picture.pipeline import Result
 
 __all__ = ['add_setting_options', 'main', 'settings_from_options']

@@ -282,7 +282,7 @@ class Settings:
                                      unit="fraction of the person's height", minimum=0.0, maximum=0.5, acts_with=_HIDING)
     privacy_proof: float = _tunable(30.0, 'How long something that differs from the known scene must not move, where people are '
                                           'replaced, until the detector may prove that it is nobody.',
-                                    unit='seconds', minimum=5.0, maximum=3600.0, acts_with=_HIDING)
+                                    unit='seconds', minimum=5.0, maximum=600.0, acts_with=_HIDING)
     privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
                                         'replaced.', unit='seconds', minimum=0.0, maximum=10.0, acts_with=_HIDING)
     privacy_before: float = _tunable(1.0, 'How long before a person is found a place is covered already, where people are '

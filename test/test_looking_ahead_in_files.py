@@ -120,7 +120,7 @@ def test_turned_file_has_turned_frames(program_run, tmp_path, entering):
 def test_recording_covers_who_enters_from_first_visible_pixel(program_run, tmp_path, entering, form):
     frames = [frame for frame, _ in entering]
     place = write_bag(tmp_path / 'talk', frames)
-    code, said = program_run(place, form, *OPTIONS, '--output', tmp_path / 'new')
+    code, said = program_run(place, form, *OPTIONS, '--keep', '/own', '--output', tmp_path / 'new')
     assert code == 0, said
     before, after = read_bag(place)[1], read_bag(tmp_path / 'new')[1]
     assert [each for each in after if each[0] == '/own'] == [each for each in before if each[0] == '/own']
@@ -141,7 +141,7 @@ def test_recording_with_little_memory_looks_ahead_less_and_loses_nothing(program
     place = write_bag(tmp_path / 'talk', frames)
     monkeypatch.setattr(looking_ahead.LookingAhead.__init__, '__defaults__', (5 * SIZE[0] * SIZE[1] * 4,))
     with caplog.at_level(logging.WARNING):
-        code, said = program_run(place, '--in-place', *OPTIONS, '--output', tmp_path / 'new')
+        code, said = program_run(place, '--in-place', *OPTIONS, '--keep', '/own', '--output', tmp_path / 'new')
     assert code == 0, said
     assert len([record for record in caplog.records if 'do not fit' in record.getMessage()]) == 1
     before, after = read_bag(place)[1], read_bag(tmp_path / 'new')[1]

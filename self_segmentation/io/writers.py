@@ -156,8 +156,7 @@ class VideoFile(Writer):
 
     def __init__(self, path: Path, fps: float, like: Source | None = None, is_turned: bool = False) -> None:
         self._path, self._fps, self._like = path, fps, like
-        aspect = Fraction(1) if like is None else like.pixel_aspect
-        self._pixel_aspect = 1 / aspect if is_turned else aspect
+        self._is_turned = is_turned
         self._av = av_for(f'video {str(path)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._file: BinaryIO | None = None
@@ -205,8 +204,9 @@ class VideoFile(Writer):
             stream.height, stream.width, stream.pix_fmt = height, width, pixels
             context = stream.codec_context
             context.time_base, context.colorspace, context.color_range = self._time_base, _BT601, _MPEG_RANGE
-            if self._pixel_aspect != 1:
-                context.sample_aspect_ratio = self._pixel_aspect
+            aspect = Fraction(1) if self._like is None else self._like.pixel_aspect  # known once a frame was read
+            if aspect != 1:
+                context.sample_aspect_ratio = 1 / aspect if self._is_turned else aspect
             self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
             if self._sound is not None:
                 self._add_sound(self._sound, container, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)
