@@ -56,15 +56,16 @@ class KnownScene:
     """
     The scene without people, as far as it was proven to be empty.
 
-    A cell is known once it was free (nothing was covered there) for five frames. What differs from then on stays unknown until it
-    goes, or until :meth:`absorb` is called: after it was still for long, and a detector found nobody in it. The known scene
-    follows slow changes of light where nothing is covered. The camera's exposure, one factor for each channel, is taken out
-    before.
+    A cell is known once it was free (nothing was covered there) for five frames, and no person may have been there before. What
+    differs from then on, and where a person may have been, stays unknown until :meth:`absorb` is called: after it was still for
+    long, and a detector found nobody in it. The known scene follows slow changes of light where nothing is covered. The
+    camera's exposure, one factor for each channel, is taken out before.
     """
 
     def __init__(self) -> None:
         self._scene: Array = np.zeros((GRID, GRID, 3), np.float32)
         self._free: Array = np.zeros((GRID, GRID), np.uint8)  # frames for which a cell was free, up to _FRAMES
+        self._suspect: Array = np.zeros((GRID, GRID), bool)  # where a person may have been before the cell was known
         self._noise: Array = np.full((GRID, GRID), _NOISE, np.float32)
         self._covered: Array = np.ones((GRID, GRID), bool)
         self._last: Array | None = None
@@ -134,6 +135,8 @@ class KnownScene:
         covered = self._covered.astype(np.uint8)
         self._covered = cv2.warpAffine(covered, motion, size, flags=cv2.INTER_NEAREST, borderValue=(1,)) > 0
         self._still[:] = 0
+        suspect = self._suspect.astype(np.uint8)
+        self._suspect = cv2.warpAffine(suspect, motion, size, flags=cv2.INTER_NEAREST) > 0
 
     def learn(self, difference: Difference, covered: Array, people: Array, step: float) -> None:
         """
@@ -154,7 +157,10 @@ class KnownScene:
         self._noise[free & ~new] += _FOLLOW * (np.maximum(step, _NOISE) - self._noise)[free & ~new]
         self._scene[new] = image[new]
         self._scene[free] += _FOLLOW * (image - self._scene)[free]
-        self._free = np.where(free, np.minimum(self._free + 1, _FRAMES), np.where(self.known, _FRAMES, 0)).astype(np.uint8)
+        known = self.known
+        self._suspect |= (people > 0) & ~known
+        counted = np.minimum(self._free + 1, np.where(self._suspect, _FRAMES - 1, _FRAMES))
+        self._free = np.where(known, _FRAMES, np.where(free, counted, 0)).astype(np.uint8)
 
     def unproven(self, difference: Difference, seconds: float) -> Array | None:
         """
@@ -180,6 +186,7 @@ class KnownScene:
         self._scene[piece] = self._seen[piece] / gain
         self._free[piece] = _FRAMES
         self._noise[piece] = _NOISE
+        self._suspect[piece] = False
 
 
 def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
