@@ -315,6 +315,10 @@ class SegmentationNode(LifecycleNode):
             self._publish(wanted, _Served(*each.of, settings, pipeline.complete(each.result, each.pixels, settings, **arrays)))
         return len(ready)
 
+    def _is_picture_of_its_own(self, settings: Settings) -> bool:
+        """Whether a frame is wanted by ~/save alone. Where people are hidden it is none: alone it shows what the models miss."""
+        return self._saving is not None and not self._has_subscribers and settings.replace != 'people'
+
     def _note_change(self, message: Any, stamp: float, settings: Settings, origin: Origin) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
         self._times.next(stamp, time.monotonic())
