@@ -260,8 +260,9 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings, origin)
             frame = decode(message)
             decoded = time.perf_counter()
-            hides_people, still = settings.replace == 'people', self._saving is not None and not self._has_subscribers
-            if settings.privacy_delay and hides_people and not (self._paused or still):
+            hides_people, is_for_save = settings.replace == 'people', self._saving is not None and not self._has_subscribers
+            still = is_for_save and not hides_people  # a picture of its own shows whom the models miss
+            if settings.privacy_delay and hides_people and not (self._paused or is_for_save):
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, composite=False, mask=False)
                 done = time.perf_counter()
                 count = self._publish_later(pipeline, wanted, message, decode, frame, settings, result)
