@@ -3,7 +3,7 @@
 """
 Every tunable, once: name, type, default, range or choices, unit and one sentence.
 
-ROS parameters, command-line options, the shipped YAML and the README's table all come from here.
+ROS parameters, command-line options, the shipped YAML and the table of docs/parameters.md all come from here.
 """
 
 from __future__ import annotations
@@ -280,8 +280,8 @@ class Settings:
                                       minimum=0.005, maximum=1.0, acts_with=('background.type', ('pixelate',)))
     privacy_margin: float = _tunable(0.03, 'What is covered around people where people are replaced.',
                                      unit="fraction of the person's height", minimum=0.0, maximum=0.5, acts_with=_HIDING)
-    privacy_proof: float = _tunable(30.0, 'How long something that differs from the known scene must not move, where people are '
-                                          'replaced, until the detector may prove that it is nobody.',
+    privacy_proof: float = _tunable(30.0, 'How long something that differs from the known scene, or a place not known yet, must '
+                                          'not move, where people are replaced, until the detector may prove that it is nobody.',
                                     unit='seconds', minimum=5.0, maximum=600.0, acts_with=_HIDING)
     privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
                                         'replaced.', unit='seconds', minimum=0.0, maximum=10.0, acts_with=_HIDING)

@@ -260,8 +260,9 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings, origin)
             frame = decode(message)
             decoded = time.perf_counter()
-            hides_people, still = settings.replace == 'people', self._saving is not None and not self._has_subscribers
-            if settings.privacy_delay and hides_people and not (self._paused or still):
+            hides_people, is_for_save = settings.replace == 'people', self._saving is not None and not self._has_subscribers
+            still = is_for_save and not hides_people  # a picture of its own shows whom the models miss
+            if settings.privacy_delay and hides_people and not (self._paused or is_for_save):
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, composite=False, mask=False)
                 done = time.perf_counter()
                 count = self._publish_later(pipeline, wanted, message, decode, frame, settings, result)
@@ -314,6 +315,10 @@ class SegmentationNode(LifecycleNode):
             self._last = None  # its arrays are written to
             self._publish(wanted, _Served(*each.of, settings, pipeline.complete(each.result, each.pixels, settings, **arrays)))
         return len(ready)
+
+    def _is_picture_of_its_own(self, settings: Settings) -> bool:
+        """Whether a frame is wanted by ~/save alone. Where people are hidden it is none: alone it shows what the models miss."""
+        return self._saving is not None and not self._has_subscribers and settings.replace != 'people'
 
     def _note_change(self, message: Any, stamp: float, settings: Settings, origin: Origin) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""

@@ -28,12 +28,14 @@ _FOLLOW = 0.1  # how fast the scene follows slow changes of light, a frame
 _OTHER = 0.5  # fraction of the cells that change from one frame to the next where it is a cut
 _LOST = 0.35  # fraction of the free cells that differ where the scene is not known any more
 _DARK, _BRIGHT = 6.0, 249.0  # grey levels beyond which a cell does not tell the camera's exposure
-_TRACKED = 256, 256  # pixels of the image in which the camera's motion is measured
+_SAMPLE = np.s_[::3, ::3]  # cells by which exposure and noise are judged
+_EVERYWHERE = np.ones((GRID, GRID), bool)
 _CHANGED = 0.02  # fraction of the cells that change where the camera may move
 _LEAST_POINTS, _AGREE = 12, 0.5  # points that move alike at least; fraction of all
+_APART = 0.35  # cells that two points may disagree
 _STILL = 0.25  # cells that a corner of the frame moves at least, else the camera stands still
 _REMEMBERED = 15  # frames for which a camera that moved counts as moving
-_FEW = 64  # cells from which on the exposure is judged
+_FEW = 48  # cells of the sample from which on the exposure is judged
 
 
 class Difference(NamedTuple):
@@ -72,7 +74,7 @@ class KnownScene:
         self._gain: Array = np.ones(3, np.float32)
         self._limit: Array = self._noise  # grey levels from which on a cell differs
         self._level = 0.0  # grey levels, the noise of the whole frame
-        self._grey: Array = np.zeros(_TRACKED[::-1], np.uint8)  # the last frame
+        self._grey: Array = np.zeros((GRID, GRID), np.uint8)  # the last frame
         self._moved = 0  # frames for which the camera counts as moving
         self._seen: Array = np.zeros((GRID, GRID, 3), np.float32)  # what a cell has shown since it last changed
         self._still: Array = np.zeros((GRID, GRID), np.float32)  # seconds since then
@@ -90,34 +92,33 @@ class KnownScene:
         """
         while min(bgr.shape[:2]) >= 4 * GRID:  # far faster than at once
             bgr = cv2.resize(bgr, (bgr.shape[1] // 2, bgr.shape[0] // 2), interpolation=cv2.INTER_AREA)
-        image = cv2.blur(cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32), (3, 3))
-        known, last = self.known, self._last
+        grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        image = cv2.blur(grid.astype(np.float32), (3, 3))
+        grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
         is_cut = False
-        grey = cv2.cvtColor(cv2.resize(bgr, _TRACKED, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        if last is not None:
-            everywhere = np.ones((GRID, GRID), bool)
-            change = np.abs(image - np.minimum(last * _gain(image, last, everywhere), 255.0)).max(axis=2)
-            changed = float((change > 2 * (self._level * _TIMES_NOISE + _LEAST)).mean())
+        if self._last is not None:
+            change = _distance(image, _exposed(self._last, _gain(image, self._last, _EVERYWHERE)))
+            changed = np.count_nonzero(change > 2 * (self._level * _TIMES_NOISE + _LEAST)) / change.size
             motion = _motion(self._grey, grey, self._covered) if changed > _CHANGED else None
+            is_cut = changed > _OTHER and motion is None
             if motion is not None:
                 self._warp(motion)
-            is_cut = changed > _OTHER and motion is None
-            level = min(float(np.median(change)), _LARGEST_NOISE)
-            if motion is None:
+                self._moved = _REMEMBERED
+            else:
+                level = min(float(np.median(change[_SAMPLE])), _LARGEST_NOISE)
                 self._level = level if self._level == 0.0 else self._level + _FOLLOW * (level - self._level)
-            self._moved = _REMEMBERED if motion is not None else max(0, self._moved - 1)
-        self._grey = grey
-        limit = np.maximum(self._noise, self._level) * _TIMES_NOISE + _LEAST
-        self._last, self._limit = image, limit
+                self._moved = max(0, self._moved - 1)
+        self._last, self._grey = image, grey
+        self._limit = limit = np.maximum(self._noise, self._level) * _TIMES_NOISE + _LEAST
+        known = self.known
         judged = known & ~self._covered
         self._gain = _gain(image, self._scene, judged)
-        known, judged = self.known, self.known & ~self._covered
-        expected = np.minimum(self._scene * self._gain, 255.0)
+        expected = _exposed(self._scene, self._gain)
         if self._moved:  # as far as the neighbouring cells: the motion is known to a fraction of a cell
             around = np.ones((3, 3), np.uint8)
-            distance = np.maximum(image - cv2.dilate(expected, around), cv2.erode(expected, around) - image).max(axis=2)
+            distance = _largest(np.maximum(image - cv2.dilate(expected, around), cv2.erode(expected, around) - image))
         else:
-            distance = np.abs(image - expected).max(axis=2)
+            distance = _distance(image, expected)
         weak = (known & (distance > limit)).astype(np.uint8)
         differs = _sure_pieces(weak, known & (distance > _SURE * limit))
         count = np.count_nonzero(judged)
@@ -147,20 +148,17 @@ class KnownScene:
         :param step: seconds since the last frame.
         """
         self._covered = covered > 0
-        free = ~self._covered
-        changed = (np.abs(difference.image - self._seen).max(axis=2) > self._limit) | (people > 0)
-        self._seen[changed] = difference.image[changed]
-        self._still = np.where(changed, np.float32(0), self._still + np.float32(step))
-        image = difference.image / np.maximum(self._gain, 0.05)
-        new = free & (self._free == 0)
-        step = np.abs(image - self._scene).max(axis=2)
-        self._noise[free & ~new] += _FOLLOW * (np.maximum(step, _NOISE) - self._noise)[free & ~new]
-        self._scene[new] = image[new]
-        self._scene[free] += _FOLLOW * (image - self._scene)[free]
-        known = self.known
+        free, known = (covered == 0).astype(np.uint8), self.known
+        changed = ((_distance(difference.image, self._seen) > self._limit) | (people > 0)).astype(np.uint8)
+        cv2.copyTo(difference.image, changed, self._seen)
+        self._still = np.where(changed > 0, np.float32(0), self._still + np.float32(step))
+        image = difference.image * (1 / np.maximum(self._gain, 0.05))
+        cv2.copyTo(image, free * (self._free == 0).astype(np.uint8), self._scene)
+        cv2.accumulateWeighted(np.maximum(_distance(image, self._scene), _NOISE), self._noise, _FOLLOW, free)
+        cv2.accumulateWeighted(image, self._scene, _FOLLOW, free)
         self._suspect |= (people > 0) & ~known
         counted = np.minimum(self._free + 1, np.where(self._suspect, _FRAMES - 1, _FRAMES))
-        self._free = np.where(known, _FRAMES, np.where(free, counted, 0)).astype(np.uint8)
+        self._free = np.where(known, _FRAMES, np.where(free > 0, counted, 0)).astype(np.uint8)
 
     def unproven(self, difference: Difference, seconds: float) -> Array | None:
         """
@@ -197,38 +195,57 @@ def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
 
     :param covered: (GRID, GRID) bool, where nothing is told by what moves.
     """
-    free = cv2.resize((~covered).astype(np.uint8), _TRACKED, interpolation=cv2.INTER_NEAREST)
-    points = cv2.goodFeaturesToTrack(last, 150, 0.01, 5, mask=free if free.mean() > 0.2 else None)
+    free = (~covered).astype(np.uint8)
+    points = cv2.goodFeaturesToTrack(last, 150, 0.01, 3, mask=free if free.mean() > 0.2 else None)
     if points is None or len(points) < _LEAST_POINTS:
         return None
     moved, status, _ = cv2.calcOpticalFlowPyrLK(last, grey, points, np.empty_like(points), winSize=(15, 15), maxLevel=3)
     is_found = status.ravel() > 0
     if np.count_nonzero(is_found) < _LEAST_POINTS:
         return None
-    motion, inliers = cv2.estimateAffinePartial2D(points[is_found], moved[is_found], method=cv2.RANSAC, ransacReprojThreshold=0.7)
+    found, there = points[is_found], moved[is_found]
+    motion, inliers = cv2.estimateAffinePartial2D(found, there, method=cv2.RANSAC, ransacReprojThreshold=_APART)
     if motion is None or np.count_nonzero(inliers) < max(_LEAST_POINTS, _AGREE * np.count_nonzero(is_found)):
         return None
-    scale = np.diag([GRID / _TRACKED[0], GRID / _TRACKED[1]])
-    linear = scale @ motion[:, :2] @ np.linalg.inv(scale)
-    shift = scale @ motion[:, 2]
     corners = np.array([[0, 0, 1], [GRID, 0, 1], [0, GRID, 1], [GRID, GRID, 1]], np.float64)
-    result = np.column_stack([linear, shift])
-    return result if np.abs(corners @ result.T - corners[:, :2]).max() > _STILL else None
+    return motion if np.abs(corners @ motion.T - corners[:, :2]).max() > _STILL else None
 
 
 def _gain(image: Array, scene: Array, where: Array) -> Array:
-    """Return how much brighter an image is than the scene, a factor for each channel: the median over cells."""
+    """Return how much brighter an image is than the scene, a factor for each channel: the median over a sample of cells."""
     gains = np.ones(3, np.float32)
+    usable = where[_SAMPLE]
+    if np.count_nonzero(usable) < _FEW:
+        return gains
+    new, old = image[_SAMPLE][usable], scene[_SAMPLE][usable]
+    fits = (old > _DARK) & (old < _BRIGHT) & (new > _DARK) & (new < _BRIGHT)
     for channel in range(3):
-        new, old = image[..., channel][where], scene[..., channel][where]
-        usable = (old > _DARK) & (old < _BRIGHT) & (new > _DARK) & (new < _BRIGHT)
-        if np.count_nonzero(usable) >= _FEW:
-            gains[channel] = np.median(new[usable] / old[usable])
+        chosen = fits[:, channel]
+        if np.count_nonzero(chosen) >= _FEW:
+            gains[channel] = np.median(new[chosen, channel] / old[chosen, channel])
     return gains
+
+
+def _exposed(scene: Array, gain: Array) -> Array:
+    """Return a scene as the camera's exposure shows it."""
+    exposed: Array = np.minimum(scene * gain, np.float32(255))
+    return exposed
+
+
+def _distance(a: Array, b: Array) -> Array:
+    """Return the largest difference of the three channels, (GRID, GRID) float32."""
+    return _largest(cv2.absdiff(a, b))
+
+
+def _largest(image: Array) -> Array:
+    blue, green, red = cv2.split(image)
+    return cv2.max(cv2.max(blue, green), red)
 
 
 def _sure_pieces(weak: Array, sure: Array) -> Array:
     """Return the connected pieces that hold a sure cell, (GRID, GRID) uint8."""
+    if not sure.any():
+        return np.zeros_like(weak)
     count, labels = cv2.connectedComponents(weak, connectivity=8)
     kept = np.zeros(count, np.uint8)
     kept[labels[sure]] = 1

@@ -56,6 +56,19 @@ def test_running_node_refuses_every_invalid_parameter(graph, start, astronaut, t
 
 # ---- at the start
 
+def test_unusable_video_that_is_not_shown_leaves_image_and_type(graph, start, astronaut, tmp_path):
+    namespace = unique('bad')
+    program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, flip='false', background__type='image',
+                         background__image=EMPTY_ROOM, background__video=tmp_path / 'missing.mp4')
+    node = Segmentation(graph, namespace, program)
+    values = node.values()
+    assert (values['background.type'], values['background.image'], values['background.video']) == ('image', str(EMPTY_ROOM), '')
+    with Pipeline(tutorial_settings(flip=False, background__type='image', background__image=str(EMPTY_ROOM))) as pipeline:
+        assert np.array_equal(node.pictures(astronaut)['output'], pipeline.process(astronaut).composite)
+    [line] = [line for line in program.said.splitlines() if 'missing.mp4' in line]
+    assert line.endswith('going on with the default of background.video')
+
+
 PLAIN = """
 import rclpy, sys
 from self_segmentation.nodes.lifetime import run

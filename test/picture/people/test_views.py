@@ -6,7 +6,7 @@ import pytest
 
 from self_segmentation.picture.people.tracks import Person
 from self_segmentation.picture.people.views import arrange, without_others
-from self_segmentation.picture.regions import Region
+from self_segmentation.picture.regions import Region, coverage
 from self_segmentation.settings import Settings
 
 FRAME, SETTINGS = Region(0, 0, 640, 480), Settings()
@@ -116,6 +116,21 @@ def test_covered_is_fraction_of_box_in_map():
     probability[:, :middle] = 0.9
     view.take(probability)
     assert view.covered(people) == {1: 1.0, 2: pytest.approx(0.25, abs=0.05)}
+
+
+def test_map_of_a_view_that_is_not_segmented_moves_with_its_region():
+    """A view's region may move in a frame in which it is not the view's turn."""
+    [view] = views_of(person(1, 100))
+    probability = np.zeros((256, 256), np.float32)
+    probability[96:160, 96:160] = 1.0
+    view.take(probability)
+    old = view.region
+    there = Region(round(old.x0 + old.width * 0.375), round(old.y0 + old.height * 0.375),
+                   round(old.x0 + old.width * 0.625), round(old.y0 + old.height * 0.625))
+    view.region = Region(old.x0 + 40, old.y0, old.x1 + 40, old.y1)
+    assert coverage(view.probability, view.region, there) > 0.9
+    assert coverage(view.probability, view.region, there.moved(40, 0)) < 0.7
+    assert np.array_equal(probability, np.where(probability > 0, 1.0, 0.0))  # the model's own map stays
 
 
 def blobs(*corners) -> np.ndarray:
