@@ -74,7 +74,7 @@ def test_file_covers_who_enters_from_first_visible_pixel(program_run, tmp_path, 
         read = [source.read() for _ in entering]
     live = live_covers([frame.pixels for frame in read], [frame.stamp for frame in read])
     assert all(np.array_equal(*pair) for pair in zip(covers, united(live, FPS)))
-    assert covers[EMPTY - 1][:, -20:].any() > live[EMPTY - 1][:, -20:].any()  # before they come
+    assert (covers[EMPTY - 1] > 0).sum() > (live[EMPTY - 1] > 0).sum()  # before they come
     assert_nobody_visible(covers, composites, entering)
 
 

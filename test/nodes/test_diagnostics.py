@@ -200,7 +200,7 @@ def test_warns_of_stamps_that_do_not_advance_until_they_do(node, astronaut):
 
     def send(second: int):
         message = message_of(astronaut)
-        message.header.frame_id, message.header.stamp.sec = unique('frame'), second
+        message.header.frame_id, message.header.stamp.sec = 'camera', second
         node.results(message)
 
     node.report(WARN, f'the stamps of {node.topic} do not advance', lambda: send(0))
@@ -215,7 +215,7 @@ def test_warns_of_jumping_stamps_and_covers_all_where_people_are_replaced(graph,
 
     def send():
         message = message_of(sample[0])
-        message.header.frame_id, message.header.stamp.sec = unique('frame'), 1_000_000 - next(numbers)
+        message.header.frame_id, message.header.stamp.sec = 'camera', 1_000_000 - next(numbers)
         assert (picture_of(node.results(message)['output']) == 192).all()
 
     node.report(WARN, 'all is covered', send)
