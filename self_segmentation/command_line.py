@@ -227,7 +227,7 @@ class _Run:
         is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
         self._is_paced = is_video and not (source.is_live or writers)  # it is watched: at its own speed
         self._due, self._usual = 0.0, 1 / UNKNOWN_FPS  # seconds
-        before = pipeline.settings.privacy_before if pipeline.settings.replace == 'people' else 0.0
+        before = pipeline.settings.privacy_before if pipeline.settings.hides_people else 0.0
         looks_ahead = before and writers and source.kind == SourceKind.VIDEO
         self._ahead: LookingAhead[Frame] | None = LookingAhead(before) if looks_ahead else None
 

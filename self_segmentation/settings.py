@@ -291,6 +291,11 @@ class Settings:
     privacy_delay: float = _tunable(0.0, 'The same for the node, which publishes each frame that much later; 0 is off.',
                                     unit='seconds', minimum=0.0, maximum=3.0, node=True, acts_with=_HIDING)
 
+    @property
+    def hides_people(self) -> bool:
+        """Whether people are replaced, and not the background."""
+        return self.replace == 'people'
+
     def __post_init__(self) -> None:
         self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')
 
@@ -312,7 +317,7 @@ class Settings:
                 article = 'an' if kind == 'image' else 'a'
                 yield 'background.type', (f'background.type = {kind!r} needs background.{kind}, the path of {article} {kind}: '
                                           'set that first')
-        if self.replace == 'people':
+        if self.hides_people:
             if self.background_type in SHOWS_PEOPLE:
                 yield 'background.type', (f'background.type = {self.background_type!r} may show the people whom replace = '
                                           "'people' hides: it takes " + ', '.join(

@@ -3,6 +3,5 @@
 """
 Cameras, videos, images, model files and windows: what the pipeline needs from outside, and where its results go. No ROS.
 
-Others use :func:`~.sources.open_source`, the writers, the recordings, :class:`~.window.Window` and
-:func:`~.assets.load_assets`.
+Others use :func:`~.sources.open_source`, the writers, :class:`~.window.Window` and :func:`~.assets.load_assets`.
 """

@@ -260,9 +260,9 @@ class SegmentationNode(LifecycleNode):
             self._note_change(message, stamp, settings, origin)
             frame = decode(message)
             decoded = time.perf_counter()
-            hides_people, is_for_save = settings.replace == 'people', self._saving is not None and not self._has_subscribers
-            still = is_for_save and not hides_people  # a picture of its own shows whom the models miss
-            if settings.privacy_delay and hides_people and not (self._paused or is_for_save):
+            is_for_save = self._saving is not None and not self._has_subscribers
+            still = is_for_save and not settings.hides_people  # a picture of its own shows whom the models miss
+            if settings.privacy_delay and settings.hides_people and not (self._paused or is_for_save):
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, composite=False, mask=False)
                 done = time.perf_counter()
                 count = self._publish_later(pipeline, wanted, message, decode, frame, settings, result)
@@ -272,11 +272,11 @@ class SegmentationNode(LifecycleNode):
                 arrays = _arrays(wanted, (width, height), settings)
                 self._last = None  # its arrays are written to
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, still=still,
-                                          hide=self._paused and hides_people, **arrays)
+                                          hide=self._paused and settings.hides_people, **arrays)
                 done, count = time.perf_counter(), 1
                 self._publish(wanted, _Served(message, decode, settings, result))
         except ImageError as error:
-            if self._tuning.settings.replace == 'people':
+            if self._tuning.settings.hides_people:
                 self._video.start_over()
             self._diagnostics.skip(str(error))
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
@@ -316,18 +316,14 @@ class SegmentationNode(LifecycleNode):
             self._publish(wanted, _Served(*each.of, settings, pipeline.complete(each.result, each.pixels, settings, **arrays)))
         return len(ready)
 
-    def _is_picture_of_its_own(self, settings: Settings) -> bool:
-        """Whether a frame is wanted by ~/save alone. Where people are hidden it is none: alone it shows what the models miss."""
-        return self._saving is not None and not self._has_subscribers and settings.replace != 'people'
-
     def _note_change(self, message: Any, stamp: float, settings: Settings, origin: Origin) -> None:
         """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
         self._times.next(stamp, time.monotonic())
-        hides_people = settings.replace == 'people'
         form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
         camera = message.header.frame_id, form, origin and origin[0]
         is_other = bool(self._cameras) and camera != self._cameras[-1]
         self._cameras.append(camera)
+        hides_people = settings.hides_people
         if self._times.is_jump and (hides_people or not self._times.is_by_clock) or hides_people and is_other:
             self._video.start_over()
 
@@ -346,7 +342,7 @@ class SegmentationNode(LifecycleNode):
         if paused != self._paused:
             self._paused, self._ahead = paused, None
             self._video.start_over()
-            if self._tuning.settings.replace == 'people':
+            if self._tuning.settings.hides_people:
                 self._last = None
             self.get_logger().info('paused' if paused else 'goes on')
         return 'paused' if paused else 'goes on'
@@ -387,7 +383,7 @@ class SegmentationNode(LifecycleNode):
         result = self._pipeline.complete(last.result, frame, last.settings, composite=True, mask=True, alpha=True)
         assert result.composite is not None and result.mask is not None and result.alpha is not None  # all are wanted
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
-        return save(settings.save_dir, pictures if settings.replace == 'people' else {'input': frame, **pictures})
+        return save(settings.save_dir, pictures if settings.hides_people else {'input': frame, **pictures})
 
     # ---- how it is
 
@@ -414,12 +410,12 @@ class SegmentationNode(LifecycleNode):
             yield 'background', problem
         changes = sum(a != b for a, b in zip(self._cameras, [*self._cameras][1:]))
         if changes >= _BY_TURNS:
-            covered = ': all is covered' if self._tuning.settings.replace == 'people' else ''
+            covered = ': all is covered' if self._tuning.settings.hides_people else ''
             yield 'cameras', (f'images of several cameras come on {self._input.topic} by turns ({changes} changes in '
                               f'{len(self._cameras)} frames, of frame_id, encoding or publisher){covered}')
         if self._times.is_by_clock:
-            hides_people = self._tuning.settings.replace == 'people'
-            covered = '. As they jump, all is covered' if self._times.is_jump and hides_people else ''
+            is_covered = self._times.is_jump and self._tuning.settings.hides_people
+            covered = '. As they jump, all is covered' if is_covered else ''
             yield 'stamps', (f'the stamps of {self._input.topic} do not advance from frame to frame (the last is '
                              f'{self._times.stamp:.3f} s), so the node goes by its own clock{covered}')
 

@@ -188,7 +188,7 @@ class Blur:
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the blurred camera picture."""
-        hides = settings.replace == 'people'
+        hides = settings.hides_people
         sigma = frame.shape[0] * (max(settings.background_blur, LEAST_TO_HIDE) if hides else settings.background_blur)
         small, room = _reduced(frame, None if hides else alpha, sigma / _LARGEST)
         sigma *= small.shape[0] / frame.shape[0]
@@ -213,7 +213,7 @@ class Pixelate:
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """Return the camera picture in cells."""
         height, width = frame.shape[:2]
-        hides = settings.replace == 'people'
+        hides = settings.hides_people
         side = max(2.0, height * (max(settings.background_cell, LEAST_TO_HIDE) if hides else settings.background_cell))
         size = max(1, round(width / side)), max(1, round(height / side))
         small, room = _reduced(frame, None if hides else alpha, side / 4)

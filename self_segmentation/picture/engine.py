@@ -112,11 +112,6 @@ class _Frame(NamedTuple):
     difference: Difference | None
     curve: Array | None
 
-    @property
-    def hides_people(self) -> bool:
-        """Whether people are replaced, and not the background."""
-        return self.settings.replace == 'people'
-
 
 class _Crop(NamedTuple):
     """A view's part of a frame: at the model's size, at a quarter of it, and how it moved."""
@@ -181,7 +176,7 @@ class Engine:
         maps = self._segment(frame, full_frame_map, timer)
         out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
         likely = _on_grid(maps, frame.region)
-        alpha = self._covered(frame, likely, full_frame_map, out) if frame.hides_people else _alpha(maps, frame, out)
+        alpha = self._covered(frame, likely, full_frame_map, out) if frame.settings.hides_people else _alpha(maps, frame, out)
         timer.lap('edge')
         _remember(frame, maps, likely)
         timer.lap('follow')
@@ -189,7 +184,7 @@ class Engine:
 
     def _compare(self, bgr: Array, settings: Settings, video: Video, stamp: float | None) -> _Frame:
         """Compare a frame with the last one and with the known background; start over where it is another scene."""
-        scene, hides_people = video.scene, settings.replace == 'people'
+        scene, hides_people = video.scene, settings.hides_people
         step = _USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
         grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
@@ -233,7 +228,7 @@ class Engine:
             interval = _interval(frame, place is not None)
             scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         found = scene.schedule.result(number, at_once=is_slow)
-        if number == 0 and not frame.hides_people:  # else the frame is covered whole, and need not wait
+        if number == 0 and not frame.settings.hides_people:  # else the frame is covered whole, and need not wait
             found = scene.schedule.run_now(self._detections, brightened(frame.bgr, frame.curve), settings)
         if found is not None:
             supported = _standing_before_background(frame)

@@ -200,7 +200,7 @@ class Pipeline:
     def _process(self, frame: Array, settings: Settings, video: Video, stamp: float | None, still: bool, composite: bool | Array,
                  mask: bool | Array, alpha: bool | Array, hide: bool) -> Result:
         timer = StageTimer()
-        out, hides_people = _array(composite), settings.replace == 'people'
+        out, hides_people = _array(composite), settings.hides_people
         if settings.camera_rotation or settings.flip:
             frame = self._upright(frame, settings, None if hides_people else out)
             timer.lap('prepare')
@@ -305,7 +305,7 @@ def _check_arrays(shape: tuple[int, int], settings: Settings, composite: bool | 
 
 def _composite(frame: Array, matte: Array, behind: Array, settings: Settings, out: Array | None) -> Array:
     is_transparent = settings.background_type == 'transparent'
-    if settings.replace == 'people':
+    if settings.hides_people:
         return cut_out(frame, cv2.bitwise_not(matte), out) if is_transparent else blend(behind, matte, frame, out)
     if behind is frame:
         return frame if out is frame else _copied(frame, out)

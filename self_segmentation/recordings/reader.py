@@ -96,7 +96,7 @@ class Recording(Closing):
     """
     A recording, opened.
 
-    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.recording_files.is_ros2`
+    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.files.is_ros2`
     tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say. ``definitions``: by the number
     of a connection, all that the files have of its type, which may not be the same.
 

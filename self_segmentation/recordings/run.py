@@ -167,8 +167,8 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop
             bar.total = sum(each.msgcount for each in recording.connections if each.id in images)
         pipeline = opened.enter_context(Pipeline(settings))
         codec = _Codec(source.msgtype, settings.jpeg_quality, choice.in_place)
-        writer = opened.enter_context(RecordingWriter(output, recording, custom=not _covers(settings)))
-        clouds = {each.id for each in recording.connections if _covers(settings) and each.msgtype == CLOUD
+        writer = opened.enter_context(RecordingWriter(output, recording, custom=not settings.hides_people))
+        clouds = {each.id for each in recording.connections if settings.hides_people and each.msgtype == CLOUD
                   and each.topic not in choice.keep and each.id not in left_out}
         copy = _Copy(recording, source, images, left_out, clouds, codec, writer, choice.in_place)
         if not copy.run(pipeline, stop, bar):
@@ -176,7 +176,7 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop
             return False
         lacks = copy.lacks()
         copy.name_left_out_clouds()
-        _pass_on_extras(recording, writer, covers=_covers(settings))
+        _pass_on_extras(recording, writer, covers=settings.hides_people)
         _name_what_is_special(recording, writer, source.topic, codec)
         writer.close('; '.join(lacks))
         if lacks:
@@ -266,10 +266,6 @@ class _Copy:
         return lacks
 
 
-def _covers(settings: Settings) -> bool:
-    return settings.replace == 'people'
-
-
 def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
     """Copy attachments and metadata records of MCAP files, unless people are covered; name what is left out."""
     def is_own(record: Any) -> bool:
@@ -335,7 +331,7 @@ def _left_out(recording: Recording, replaced: set[int], settings: Settings, choi
     if taken:
         raise InputError(f'recording {str(recording.path)!r} has {taken[0]} already: give --in-place, or the recording that it '
                          'was made of')
-    if not _covers(settings):
+    if not settings.hides_people:
         return set()
     reasons = {each.id: _reason_against(recording, each) for each in recording.connections
                if each.id not in replaced and each.topic not in choice.keep}
@@ -458,7 +454,7 @@ class _Process:
         self._pipeline, self._keeps_images = pipeline, keeps_images
         self._wanted = {field: name in names for name, field in _RESULTS.items()}
         settings = pipeline.settings
-        before = settings.privacy_before if settings.replace == 'people' else 0.0
+        before = settings.privacy_before if settings.hides_people else 0.0
         self._ahead = LookingAhead[_Message](before) if before else None
 
     def __call__(self, message: _Message) -> Iterator[tuple[_Message, Result]]:

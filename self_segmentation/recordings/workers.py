@@ -107,7 +107,7 @@ def _run(work: Callable[[_Task, list[int]], str | None], task: _Task, results: C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     results.send(work(task, stop))
     results.close()
-    os._exit(0)  # as the programs do: see programs.py
+    os._exit(0)  # as the programs do: see process.py
 
 
 def _end_with_parent() -> None:

@@ -67,7 +67,7 @@ class _Judge:
     def __init__(self, folder: Path, configurations: dict[str, Settings]) -> None:
         self._folder = folder
         made = {name: Pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
-        self._hiding = {name: each for name, each in made.items() if each.settings.replace == 'people'}
+        self._hiding = {name: each for name, each in made.items() if each.settings.hides_people}
         self._pipelines = {name: each for name, each in made.items() if name not in self._hiding}
         self._last = list(self._pipelines)[-1]
         self.cases: list[_Case] = []
