@@ -8,9 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Array', 'flattened']
+__all__ = ['Array', 'flattened', 'least', 'most']
 
 Array: TypeAlias = NDArray[Any]
+
+
+def least(image: Array) -> Array:
+    """Return the least of the three channels of each pixel, (height, width)."""
+    blue, green, red = cv2.split(image)
+    return cv2.min(cv2.min(blue, green), red)
+
+
+def most(image: Array) -> Array:
+    """Return the most of the three channels of each pixel, (height, width)."""
+    blue, green, red = cv2.split(image)
+    return cv2.max(cv2.max(blue, green), red)
 
 
 def flattened(pixels: Array, color: tuple[int, ...]) -> Array:

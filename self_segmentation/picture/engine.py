@@ -32,15 +32,14 @@ from .people.views import View, arrange, without_others
 from .privacy import cover_to_alpha, covered, private
 from .proof import Proof
 from .regions import Region
-from .video import Scene, Video
+from .video import USUAL_STEP, Scene, Video
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
-_USUAL_STEP = 1 / 30  # seconds between frames without stamps
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
-_CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two looks while nothing changes: with nobody, with somebody there
+_CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two detections while nothing changes: with nobody, with somebody
 _UNEXPLAINED = 0.001  # fraction of the grid from which something that differs may be a person far away
 _PLACE = 0.2  # fraction of the frame's height of a person in a place, who may be larger than what differs
 _SMALL = 0.35  # fraction of the frame's height; smaller people are followed by what stands before the known background
@@ -63,10 +62,10 @@ _SLOW = 0.06  # seconds between frames from which on a frame waits for the detec
 _GAP_IN_PERSON = 0.15  # fraction of a box's longer side between two pieces of one person at most
 _CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
 _OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
-_AT_ONCE = 1  # frames between two looks, as many as there can be, where people are replaced and the background is not known
+_AT_ONCE = 1  # frames between two detections, as many as there can be, where people are replaced and the background is not known
 _SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
 _SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
-_NEWCOMER_EVERY = 3  # frames between two reads of the full frame, and two looks, while something new stands before the background
+_NEWCOMER_EVERY = 3  # frames between two maps of the full frame, and two detections, while something new is before the background
 
 
 class Model(Protocol):
@@ -185,23 +184,19 @@ class Engine:
     def _compare(self, bgr: Array, settings: Settings, video: Video, stamp: float | None) -> _Frame:
         """Compare a frame with the last one and with the known background; start over where it is another scene."""
         scene, hides_people = video.scene, settings.hides_people
-        step = _USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
+        step = USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
         grid = cv2.resize(bgr, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(grid, cv2.COLOR_BGR2GRAY)
         key = bgr.shape, settings.flip, settings.camera_rotation, self
         is_other = (key != scene.key or not 0 < step < _GAP or scene.lost >= _LOST_FOR
                     or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
         change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)
-        if is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT):
+        is_other = is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT)
+        difference = scene.known.compare(bgr) if hides_people and not is_other else None
+        if is_other or (difference is not None and difference.is_cut):
             video.start_over(key)
             scene, change = video.scene, None
-        difference = None
-        if hides_people:
-            difference = scene.known.compare(bgr)
-            if difference.is_cut:
-                video.start_over(key)
-                scene, change = video.scene, None
-                difference = scene.known.compare(bgr)
+            difference = scene.known.compare(bgr) if hides_people else None
         scene.stamp, scene.grey, scene.hides_people = stamp, grey, hides_people
         uses_background = settings.temporal_background_penalty > 0 or settings.temporal_hold_time > 0
         comparison = scene.background.compare(grid) if uses_background else None
@@ -430,7 +425,7 @@ def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:
 def _interval(frame: _Frame, is_somebody_new: bool) -> int:
     """Return the frames between two detections: few while the image changes where nobody is known, or somebody is doubted."""
     scene, interval = frame.scene, frame.settings.people_interval
-    interval = max(1, min(interval, round(interval * _USUAL_STEP / frame.step)))
+    interval = max(1, min(interval, round(interval * USUAL_STEP / frame.step)))
     if is_somebody_new:
         return min(interval, _NEWCOMER_EVERY)
     if scene.tracks.doubted or frame.change is None:

@@ -9,7 +9,7 @@ import functools
 import cv2
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, most
 
 __all__ = ['brightened', 'brightening']
 
@@ -25,7 +25,7 @@ def brightening(small: Array) -> Array | None:
 
     :param small: (h, w, 3) uint8, the frame at any size.
     """
-    white = float(np.percentile(small.max(axis=2), _BRIGHTEST))
+    white = float(np.percentile(most(small), _BRIGHTEST))
     return None if white >= _DARK else _curve(max(_STEP, _STEP * round(white / _STEP)))
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, most
 from .matting.background_model import GRID
 
 __all__ = ['Difference', 'KnownScene']
@@ -116,7 +116,7 @@ class KnownScene:
         expected = _exposed(self._scene, self._gain)
         if self._moved:  # as far as the neighbouring cells: the motion is known to a fraction of a cell
             around = np.ones((3, 3), np.uint8)
-            distance = _largest(np.maximum(image - cv2.dilate(expected, around), cv2.erode(expected, around) - image))
+            distance = most(np.maximum(image - cv2.dilate(expected, around), cv2.erode(expected, around) - image))
         else:
             distance = _distance(image, expected)
         weak = (known & (distance > limit)).astype(np.uint8)
@@ -130,7 +130,7 @@ class KnownScene:
         size = (GRID, GRID)
         self._scene = cv2.warpAffine(self._scene, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._noise = cv2.warpAffine(self._noise, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        known = cv2.warpAffine((self._free == _FRAMES).astype(np.uint8) * 255, motion, size, flags=cv2.INTER_LINEAR)
+        known = cv2.warpAffine(self.known.astype(np.uint8) * 255, motion, size, flags=cv2.INTER_LINEAR)
         free = cv2.warpAffine(self._free, motion, size, flags=cv2.INTER_NEAREST)
         self._free = np.where(known > 254, _FRAMES, np.minimum(free, _FRAMES - 1)).astype(np.uint8)
         covered = self._covered.astype(np.uint8)
@@ -167,16 +167,14 @@ class KnownScene:
         :returns: (GRID, GRID) bool. A piece of which any cell moved is none: what is joined to it is not known either.
         """
         open_cells = ((difference.differs > 0) | difference.unknown).astype(np.uint8)
-        if not (open_cells.any() and (self._still[open_cells > 0] >= seconds).any()):
+        if not (self._still[open_cells > 0] >= seconds).any():
             return None
         count, labels, stats, _ = cv2.connectedComponentsWithStats(open_cells, connectivity=8)
-        best: Array | None = None
         for index in sorted(range(1, count), key=lambda index: -stats[index, cv2.CC_STAT_AREA]):
-            piece = labels == index
+            piece: Array = labels == index
             if self._still[piece].min() >= seconds:
-                best = piece
-                break
-        return best
+                return piece
+        return None
 
     def absorb(self, piece: Array) -> None:
         """Take a piece for the scene: it is proven to be empty of people."""
@@ -234,12 +232,7 @@ def _exposed(scene: Array, gain: Array) -> Array:
 
 def _distance(a: Array, b: Array) -> Array:
     """Return the largest difference of the three channels, (GRID, GRID) float32."""
-    return _largest(cv2.absdiff(a, b))
-
-
-def _largest(image: Array) -> Array:
-    blue, green, red = cv2.split(image)
-    return cv2.max(cv2.max(blue, green), red)
+    return most(cv2.absdiff(a, b))
 
 
 def _sure_pieces(weak: Array, sure: Array) -> Array:

@@ -13,11 +13,10 @@ import cv2
 
 from .arrays import Array
 from .pipeline import Result
-from .video import Scene
+from .video import USUAL_STEP, Scene
 
 __all__ = ['LookingAhead', 'Waiting']
 
-_USUAL_STEP = 1 / 30  # seconds between frames whose stamps do not advance
 _ROUNDING = 1e-3  # seconds by which stamps may be off
 _MEMORY = 512 << 20  # bytes; a second of 30 frames of 1920x1080 has 250 MB
 _LOGGER = logging.getLogger('self_segmentation.picture')
@@ -70,8 +69,8 @@ class LookingAhead(Generic[T]):
         :param result: of :meth:`~.pipeline.Pipeline.process`, with alpha in an array of its own, which is written to.
         :param stamp: when the frame was taken, in seconds.
         """
-        step = _USUAL_STEP if stamp is None or self._stamp is None else stamp - self._stamp
-        self._time += step if step > 0 else _USUAL_STEP
+        step = USUAL_STEP if stamp is None or self._stamp is None else stamp - self._stamp
+        self._time += step if step > 0 else USUAL_STEP
         cover, self._stamp, self.scene = result.alpha, stamp, result.scene
         assert cover is not None
         self._cover_before(cover, result.scene)

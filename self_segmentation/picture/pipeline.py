@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import ExitStack, closing
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -91,14 +92,12 @@ class Pipeline:
     """
 
     def __init__(self, assets: Assets, runtime: str = 'auto') -> None:
-        self._assets, self._setting = assets, runtime
-        self._model = Segmenter(assets.model, runtime)
-        self._detections: DetectionThread | None = None
-        try:
+        self._setting = runtime
+        with ExitStack() as opened:
+            self._model = opened.enter_context(closing(Segmenter(assets.model, runtime)))
             self._detector = None if assets.detector is None else PersonDetector(assets.detector, runtime)
-        except BaseException:
-            self._model.close()
-            raise
+            opened.pop_all()
+        self._assets = assets
         self._start()
         self._unseen: Array = np.empty((0, 0), np.uint8)  # the alpha of frames whose alpha nobody wants
         self._mirrored: Array = np.empty((0, 0, 3), np.uint8)  # frames that may not lie in the composite's memory
@@ -149,15 +148,12 @@ class Pipeline:
         :raises ModelError: a model cannot be loaded.
         """
         old, model, detector = self._assets, self._model, self._detector
-        if assets.model is not old.model:
-            model = Segmenter(assets.model, self._setting)
-        try:
+        with ExitStack() as opened:
+            if assets.model is not old.model:
+                model = opened.enter_context(closing(Segmenter(assets.model, self._setting)))
             if assets.detector is not old.detector:
                 detector = None if assets.detector is None else PersonDetector(assets.detector, self._setting)
-        except BaseException:
-            if model is not self._model:
-                model.close()
-            raise
+            opened.pop_all()
         if (model, detector) != (self._model, self._detector):
             self._stop()
             for before, now in ((self._model, model), (self._detector, detector)):

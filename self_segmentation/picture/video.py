@@ -19,7 +19,9 @@ from .people.views import View
 from .privacy import Cover
 from .proof import Proof
 
-__all__ = ['Scene', 'Video']
+__all__ = ['USUAL_STEP', 'Scene', 'Video']
+
+USUAL_STEP = 1 / 30  # seconds between frames without stamps, or whose stamps do not advance
 
 
 class Scene:

@@ -27,7 +27,7 @@ from ..picture.pipeline import Result
 from ..settings import Settings
 from .files import is_ros2
 from .reader import COMPRESSED, IMAGE, Recording, output_names, recordings_in
-from .types import CLOUD, reason_against, reason_against_cloud, typestore
+from .types import CLOUD, reason_against, reason_against_cloud, type_errors, typestore
 from .workers import run_tasks
 from .writer import RecordingWriter, check_output, is_there, lack_of, remove_partial
 
@@ -383,11 +383,9 @@ class _Codec:
 
     def decode(self, data: bytes) -> _Frame:
         """Return what is in a message. :raises ImageError: naming what is wrong with it."""
-        from rosbags.serde import SerdeError
-
         try:
             message = self._store.deserialize_cdr(data, self._type)
-        except (SerdeError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        except type_errors() as error:
             raise ImageError(f'a message of {len(data)} bytes is no {self._type} ({error})') from error
         if self._type == COMPRESSED:
             self._is_png = 'png' in message.format.lower()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .. import regions
-from ..arrays import Array
+from ..arrays import Array, least, most
 
 __all__ = ['GRID', 'BackgroundModel', 'Comparison', 'from_grid', 'to_grid']
 
@@ -79,7 +79,7 @@ class BackgroundModel:
         :param frame: (height, width, 3) uint8 blue green red, the full frame at any size.
         """
         image = cv2.blur(cv2.resize(frame, (GRID, GRID), interpolation=cv2.INTER_LINEAR), (3, 3))
-        _, distance = _extremes(cv2.absdiff(image, self._background))
+        distance = most(cv2.absdiff(image, self._background))
         known = self._age == _KNOWN
         free = known & (self._people == 0)
         outdated = self._differs(free, distance) or self._differs(known & self._far & self._outlines(), distance)
@@ -89,8 +89,9 @@ class BackgroundModel:
         if other.any():
             # all channels scaled alike is a shadow, a reflection or the camera's exposure on the same background
             # (Horprasert et al. 1999, brightness and chromaticity distortion)
-            least, most = _extremes(cv2.divide(image.astype(np.float32) + 1, self._background.astype(np.float32) + 1))
-            other *= (least < _BRIGHTNESS[0]) | (most > _BRIGHTNESS[1]) | (most - least > _COLORS)
+            scale = cv2.divide(image.astype(np.float32) + 1, self._background.astype(np.float32) + 1)
+            lowest, highest = least(scale), most(scale)
+            other *= (lowest < _BRIGHTNESS[0]) | (highest > _BRIGHTNESS[1]) | (highest - lowest > _COLORS)
         return Comparison(image, distance, same, other, outdated)
 
     def _differs(self, cells: Array, distance: Array) -> bool:
@@ -160,12 +161,6 @@ class BackgroundModel:
         learnt = quiet & ~waits
         cv2.copyTo(comparison.image, learnt.astype(np.uint8), self._background)
         self._age = np.minimum(self._age + learnt, _KNOWN)
-
-
-def _extremes(image: Array) -> tuple[Array, Array]:
-    """Return the least and the most of the three channels."""
-    b, g, r = cv2.split(image)
-    return cv2.min(cv2.min(b, g), r), cv2.max(cv2.max(b, g), r)
 
 
 def _cells(region: regions.Region, frame: regions.Region) -> tuple[slice, slice]:

@@ -22,7 +22,7 @@ from .runtimes import choose_runtime
 from .segmenter import resize_like_mediapipe
 from .types import ModelFile
 
-__all__ = ['Detection', 'Detector', 'PersonDetector', 'find_people', 'parts_to_look_at']
+__all__ = ['MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'find_people', 'parts_to_look_at']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -35,7 +35,7 @@ _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a 
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
 _TILED_FROM = 1.2  # times the detector's input: frames with sides of as much are also looked at in parts
 _CLEAR_IN_PART = 0.6  # score from which somebody whom a part alone shows needs no close-up; things reach 0.5 there
-_MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
+MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
 class Detection(NamedTuple):
@@ -96,7 +96,7 @@ class PersonDetector:
         self._model.close()
 
 
-def find_people(detector: Detector, bgr: Array, score: float, smallest: float, most_doubtful: int = _MOST_DOUBTFUL,
+def find_people(detector: Detector, bgr: Array, score: float, smallest: float, most_doubtful: int = MOST_DOUBTFUL,
                 known: Sequence[Region] = (), parts: Sequence[Region] | None = None,
                 refused: deque[Region] | None = None) -> list[Detection]:
     """

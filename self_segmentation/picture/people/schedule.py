@@ -13,7 +13,7 @@ import cv2
 
 from ...settings import Settings
 from ..arrays import Array
-from ..models.detector import Detection, Detector, find_people, parts_to_look_at
+from ..models.detector import MOST_DOUBTFUL, Detection, Detector, find_people, parts_to_look_at
 from ..regions import Region, full_frame
 from .tracks import Person
 
@@ -37,12 +37,11 @@ class DetectionThread:
         self._detector = detector
         self._executor = ThreadPoolExecutor(1, 'detector')
 
-    def start(self, bgr: Array, settings: Settings, most_doubtful: int | None = None, known: list[Region] | None = None,
+    def start(self, bgr: Array, settings: Settings, most_doubtful: int = MOST_DOUBTFUL, known: list[Region] | None = None,
               parts: list[Region] | None = None, refused: deque[Region] | None = None) -> Future[list[Detection]]:
         """Begin :func:`~self_segmentation.picture.models.detector.find_people`, which has the same arguments."""
-        more = {} if most_doubtful is None else {'most_doubtful': most_doubtful}
         return self._executor.submit(find_people, self._detector, bgr, settings.people_score, settings.people_smallest,
-                                     known=known or [], parts=parts, refused=refused, **more)
+                                     most_doubtful, known or [], parts, refused)
 
     def doubt(self, images: list[Array]) -> Future[bool]:
         """Begin to search images, each (h, w, 3) uint8; the result is whether somebody may be in the middle of any of them."""
@@ -112,8 +111,8 @@ class DetectionSchedule:
         :param bgr: (height, width, 3) uint8, blue green red; it is copied.
         :param people: who is known.
         :param interval: frames.
-        :param place: to search in the place of the part whose turn it is; None: that part.
         :param curve: (256,) uint8, makes a dark frame bright; None leaves it as it is.
+        :param place: to search in the place of the part whose turn it is; None: that part.
         """
         frame = full_frame(bgr.shape)
         parts = parts_to_look_at(frame)

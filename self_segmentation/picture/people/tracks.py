@@ -151,9 +151,10 @@ class Tracks:
         found = list(found)
         boxes = {key: box for key, box in before.items() if key in self._tracks}
         matched = _matched(found, boxes)
-        for key, box in boxes.items():  # two people had one box: it goes to the first of them
-            if key not in matched.values() and _are_several(box, found):
-                free = [index for index, each in enumerate(found) if index not in matched and each.box.inside(box) > _PART]
+        several = [key for key, box in boxes.items() if _are_several(box, found)]
+        for key in several:  # two people had one box: it goes to the first of them
+            if key not in matched.values():
+                free = [index for index, each in enumerate(found) if index not in matched and each.box.inside(boxes[key]) > _PART]
                 matched.update(dict.fromkeys(free[:1], key))
         for key, box in boxes.items():
             track = self._tracks[key]
@@ -171,7 +172,6 @@ class Tracks:
             is_shown = track.shown > _SHOWN and (track.measures >= _KNOWN_WELL or not overlaps)
             if is_part or track.misses >= (_DOUBTS if is_shown else 1):
                 del self._tracks[key]
-        several = {key for key, box in boxes.items() if _are_several(box, found)}
         for index, each in enumerate(found):
             if index in matched:
                 track = self._tracks[matched[index]]
