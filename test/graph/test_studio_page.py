@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The studio in a real browser: Chromium without a window, the nodes as they are."""
 import json
-import os
 import re
 import shlex
 import signal
@@ -14,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ASTRONAUT, CHROMIUM, SAMPLE, unique, wait_until, why_no_browser
+from conftest import ASTRONAUT, SAMPLE, unique, wait_until, why_no_browser
 from ros import Segmentation
+from studio import chromium
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=f'no browser: {why_no_browser()}')
 
@@ -133,22 +133,18 @@ class Page:
 
 
 @pytest.fixture(scope='module')
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'] if os.geteuid() == 0 else [])
+def browser():
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
-def browse(chromium):
+def browse(browser):
     """Open pages; none of them may have had an error."""
     pages = []
 
     def browse(url: str, width: int = 1280, height: int = 800, **more) -> Page:
-        context = chromium.new_context(viewport={'width': width, 'height': height}, **more)
+        context = browser.new_context(viewport={'width': width, 'height': height}, **more)
         pages.append(Page(context.new_page(), url))
         return pages[-1]
 

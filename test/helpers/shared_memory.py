@@ -44,9 +44,14 @@ def kill(child: subprocess.Popen) -> None:
     remove_shared_memory(segments)
 
 
+def own_ports(process: int) -> set[str]:
+    """The ports at which a process waits for messages, without those that all processes of a domain share, as this one does."""
+    return ports_of(process) - ports_of()
+
+
 def lose_ports(process: int) -> set[str]:
-    """Remove the files of a process's ports in shared memory, as Fast DDS does by mistake, and return their names."""
-    ports = ports_of(process)
+    """Remove the files of a process's own ports in shared memory, as Fast DDS does by mistake, and return their names."""
+    ports = own_ports(process)
     assert ports
     for port in ports:
         Path('/dev/shm', port).unlink(missing_ok=True)

@@ -3,40 +3,21 @@
 """The viewer: what it shows, and why it cannot."""
 import array
 import os
-import sys
 
 import numpy as np
 import pytest
 from conftest import unique, wait_until
-from ros import message_of
+from ros import VIEWER, message_of
 from sensor_msgs.msg import Image
 
 from self_segmentation.io.window import why_no_window
-
-# The viewer before a screen that says what is shown on it: there is none here.
-VIEWER = """
-import sys
-from self_segmentation.nodes import viewer_node
-
-class Screen:
-    def show(self, frame):
-        print(f'shows {frame.mean():.0f}', flush=True)
-        return True
-    def poll(self):
-        return True
-    def close(self):
-        pass
-
-viewer_node.why_no_window, viewer_node.Window = lambda: '', Screen
-sys.exit(viewer_node.main())
-"""
 
 
 @pytest.fixture
 def show(graph, start):
     """``show(message, what)`` sends a message to a viewer until it prints so."""
     namespace = unique('viewer')
-    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=[sys.executable, '-c', VIEWER])
+    program = start('', '--ros-args', '-r', f'__ns:=/{namespace}', command=VIEWER)
     sender = graph.node.create_publisher(Image, f'/{namespace}/image', 2)
 
     def show(message: Image, what: str) -> None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -410,12 +409,12 @@ def test_in_place_replaces_images_of_every_publisher(run, tmp_path, frames):
 def test_covered_people_are_on_no_other_image_topic(tmp_path, frames, caplog, in_place):
     place = write_bag(tmp_path / 'talk', frames[:1], topics=('/left', '/right', '/third'))
     with contextlib.closing(Recording(place)) as recording:
-        topics, settings = {each.id: each.topic for each in recording.connections}, SimpleNamespace(replace='people')
+        topics, settings = {each.id: each.topic for each in recording.connections}, Settings(replace='people')
         replaced = {_chosen(recording, '/left').id} if in_place else set()
         left_out = _left_out(recording, replaced, settings, Choice(in_place=in_place, keep=('/third',)))
         assert {topics[number] for number in left_out} == {'/right', '/own', *(() if in_place else ('/left',))}
         assert '/right' in caplog.text and '--keep' in caplog.text
-        assert not _left_out(recording, replaced, SimpleNamespace(replace='background'), Choice())
+        assert not _left_out(recording, replaced, Settings(), Choice())
         with pytest.raises(InputError, match='/fourth'):
             _left_out(recording, replaced, settings, Choice(keep=('/fourth',)))
 
