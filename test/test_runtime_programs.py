@@ -45,7 +45,7 @@ def test_program_runs_with_one_runtime_alone(name, tmp_path):
 def test_program_without_runtime_says_what_to_install(tmp_path):
     done = program(ASTRONAUT, '--mask', tmp_path, absent={'mediapipe', 'ai_edge_litert'})
     assert done.returncode == 2
-    assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither mediapipe nor ai-edge-litert is installed: "
+    assert done.stderr.strip() == ("self_segmentation: error: runtime 'auto': neither ai-edge-litert nor mediapipe is installed: "
                                    'pip install --no-deps ai-edge-litert')
 
 

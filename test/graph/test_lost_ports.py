@@ -32,7 +32,7 @@ def test_node_that_is_started_again_after_it_lost_its_ports_serves_same_subscrib
     wait_until(lambda: program.code is not None, 'its end', graph.spin)
     has_served = []
 
-    def serves() -> bool:  # as a supervisor does: a new process may lose its port too, until senders forget the old one's, in 20 s
+    def serves() -> bool:  # as a supervisor does: a new process may lose its port too, until senders forget the old one's
         node.program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL)
         try:
             has_served.append(node.results(message_of(astronaut)))

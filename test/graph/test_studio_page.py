@@ -232,8 +232,10 @@ def test_shows_all_pictures_or_one(page):
 
 
 def test_wipe_between_input_and_output(page):
-    boxes = [page.page.locator(f'figure[data-kind={kind}]').bounding_box() for kind in ('input', 'output')]
-    assert boxes[0] == boxes[1]
+    def boxes() -> list[dict | None]:
+        return [page.page.locator(f'figure[data-kind={kind}]').bounding_box() for kind in ('input', 'output')]
+
+    page.wait(lambda: None not in boxes() and boxes()[0] == boxes()[1], 'both pictures in one place')
     wipe = page.page.locator('#wipe')
     box = wipe.bounding_box()
     page.page.mouse.click(box['x'] + box['width'] * 0.2, box['y'] + box['height'] * 0.3)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What runs the models: MediaPipe Tasks or LiteRT, behind one protocol, and which of the two."""
+"""What runs the models: LiteRT or MediaPipe Tasks, behind one protocol, and which of the two."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .types import Backend
 __all__ = ['Runtime', 'choose_runtime', 'installed_runtimes']
 
 _LAST_SILENT_MEDIAPIPE = (0, 10, 21)  # from the next one, 0.10.30, on it asks for play.googleapis.com; 0.10.14, 18 and 21 do not
-_DISTRIBUTIONS = {'mediapipe': 'mediapipe', 'litert': 'ai-edge-litert'}
+_DISTRIBUTIONS = {'litert': 'ai-edge-litert', 'mediapipe': 'mediapipe'}
 _ADVICE = 'pip install --no-deps ai-edge-litert'
 _ADVICE_ON_ONE = 'install it, or set runtime to auto'
 _LOGGER = logging.getLogger('self_segmentation.runtime')
@@ -42,13 +42,10 @@ def choose_runtime(setting: str) -> Runtime:
     """
     Return the runtime that a setting asks for, imported, which takes up to two seconds; what is wrong with it is logged once.
 
-    :param setting: ``mediapipe``, ``litert`` or ``auto``: MediaPipe where its version sends nothing, else LiteRT, else MediaPipe.
+    :param setting: ``mediapipe``, ``litert`` or ``auto``: LiteRT, or MediaPipe where that is not installed.
     :raises RuntimeMissingError: it is not installed or cannot be imported.
     """
-    names = [setting]
-    if setting == 'auto':
-        preferred = ('mediapipe', 'litert') if _is_silent(_version('mediapipe')) else ('litert', 'mediapipe')
-        names = [name for name in preferred if _is_installed(name)]
+    names = [name for name in _LOADERS if _is_installed(name)] if setting == 'auto' else [setting]
     problems = []
     for name in names:
         try:
@@ -61,7 +58,7 @@ def choose_runtime(setting: str) -> Runtime:
         for text in filter(None, [*problems, runtime.warning]):
             _LOGGER.warning(text)
         return runtime
-    reason = '; '.join(problems) or 'neither mediapipe nor ai-edge-litert is installed'
+    reason = '; '.join(problems) or 'neither ai-edge-litert nor mediapipe is installed'
     raise RuntimeMissingError(f'runtime {setting!r}: {reason}: {_ADVICE if setting == "auto" else _ADVICE_ON_ONE}')
 
 
@@ -102,4 +99,4 @@ def _load_litert() -> Runtime:
     return Runtime('litert', f'LiteRT {_version("litert")}', litert)
 
 
-_LOADERS = {'mediapipe': _load_mediapipe, 'litert': _load_litert}
+_LOADERS = {'litert': _load_litert, 'mediapipe': _load_mediapipe}  # as auto prefers them

@@ -110,14 +110,21 @@ def machine(monkeypatch, tmp_path, caplog):
     runtimes.choose_runtime.cache_clear()
 
 
-@both
-@pytest.mark.parametrize('version, expected', [
-    ('0.10.14', 'mediapipe'), ('0.10.18', 'mediapipe'), ('0.10.21', 'mediapipe'), ('0.10.9', 'mediapipe'),
-    ('0.10.30', 'litert'), ('0.11.0', 'litert'), ('1.2.3', 'litert'), ('1.0.0rc1', 'litert'), ('nightly', 'litert')])
-def test_auto_prefers_mediapipe_without_metrics_else_litert(machine, caplog, version, expected):
-    machine(mediapipe=version)
-    assert runtimes.choose_runtime('auto').name == expected
+@pytest.mark.skipif('litert' not in INSTALLED, reason='LiteRT is not installed')
+def test_auto_takes_litert_whatever_mediapipe_is_there(machine, caplog):
+    machine(mediapipe='1.2.3')
+    assert runtimes.choose_runtime('auto').name == 'litert'
     assert not caplog.records
+
+
+@pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')
+@pytest.mark.parametrize('version, sends', [
+    ('0.10.9', False), ('0.10.14', False), ('0.10.18', False), ('0.10.21', False),
+    ('0.10.30', True), ('0.11.0', True), ('1.2.3', True), ('1.0.0rc1', True), ('nightly', True)])
+def test_auto_takes_mediapipe_without_litert_and_warns_where_it_sends(machine, caplog, version, sends):
+    machine(mediapipe=version, litert=False)
+    runtime = runtimes.choose_runtime('auto')
+    assert runtime.name == 'mediapipe' and bool(runtime.warning) == bool(caplog.records) == sends
 
 
 @pytest.mark.skipif('mediapipe' not in INSTALLED, reason='MediaPipe is not installed')
@@ -136,7 +143,7 @@ def test_refuses_missing_runtime_with_advice(machine, setting):
     machine(mediapipe=None, litert=False)
     with pytest.raises(RuntimeMissingError, match=f'runtime {setting!r}: .*not installed.*: install it, or set runtime to auto'):
         runtimes.choose_runtime(setting)
-    with pytest.raises(RuntimeMissingError, match="'auto': neither mediapipe nor ai-edge-litert is installed: pip install"):
+    with pytest.raises(RuntimeMissingError, match="'auto': neither ai-edge-litert nor mediapipe is installed: pip install"):
         Pipeline(Settings())
 
 
