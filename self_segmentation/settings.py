@@ -211,8 +211,8 @@ class Settings:
                                            'it the model always sees the full frame, as in the MediaPipe tutorial.')
     people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
                                          'again from close up.', minimum=0.08, maximum=0.95)
-    people_interval: int = _tunable(6, 'Frames between two looks of the detector while the image changes where nobody is '
-                                       'known; five times as many while it does not, ten times where somebody is known.',
+    people_interval: int = _tunable(4, 'Frames between two looks of the detector while the image changes where nobody is '
+                                       'known; eight times as many while it does not, fifteen times where somebody is known.',
                                     unit='frames', minimum=2, maximum=100)
     people_who: str = _tunable('all', 'Who counts: everybody, the largest person, or the one nearest to the middle of the frame; '
                                       'the others are background.', choices=('all', 'largest', 'central'))

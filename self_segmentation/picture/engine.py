@@ -20,13 +20,14 @@ from ..settings import Settings
 from . import regions
 from .arrays import Array
 from .exposure import brightened, brightening
-from .known_scene import Difference
+from .known_scene import Difference, is_cut
 from .matting.alpha import alpha_curve, to_alpha
 from .matting.background_model import GRID, Comparison, from_grid, to_grid
 from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
 from .matting.smoothing import Motion, Weights
+from .models.detector import turned_back
 from .models.segmenter import resize_like_mediapipe
-from .people.schedule import DetectionThread
+from .people.schedule import DetectionThread, Place
 from .people.tracks import Person
 from .people.views import View, arrange, without_others
 from .privacy import cover_to_alpha, covered, private
@@ -39,14 +40,20 @@ __all__ = ['Engine', 'Model', 'StageTimer']
 _SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
-_CALM, _CALM_AND_KNOWN = 5, 10  # times people.interval between two detections while nothing changes: with nobody, with somebody
+_CALM, _CALM_AND_KNOWN = 8, 15  # times people.interval between two detections while nothing changes: with nobody, with somebody
 _UNEXPLAINED = 0.001  # fraction of the grid from which something that differs may be a person far away
 _PLACE = 0.2  # fraction of the frame's height of a person in a place, who may be larger than what differs
 _SMALL = 0.35  # fraction of the frame's height; smaller people are followed by what stands before the known background
 _FIRST_REACH, _NEXT_REACH, _NUDGE = 8.0, 1.5, 0.3  # widths of their box within which it may be; nearer is near enough
 _OTHERS = 0.2  # IoU of a piece with the box of somebody else, from which it is theirs
 _LIKE = 0.5  # ratio of the heights of box and piece at least
+_JOINED = 5  # cells, odd, across which pieces of one person are joined
 _PLACES = 4  # of such places that are searched in turn
+_IN_VAIN = 12  # searches of one place that found nobody, after which it is left
+# How a place is searched, time after time: whether with more around it, what is large the other way round, and how it is turned.
+_LOOKS = (False, None), (True, None), (False, cv2.ROTATE_90_CLOCKWISE), (False, cv2.ROTATE_90_COUNTERCLOCKWISE)
+_LOOKS_AT_WIDE = _LOOKS[0], _LOOKS[2], _LOOKS[3], _LOOKS[1]  # somebody may lie there
+_SHADE = 0.4  # fraction of a box's longer side around it in which something dark may be a person's shadow
 _NEWCOMER = 0.01  # fraction of the grid from which it may be somebody who comes in, near
 _CHANGED = 0.004  # fraction of the grid from which the image changes
 _NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
@@ -191,7 +198,8 @@ class Engine:
         is_other = (key != scene.key or not 0 < step < _GAP or scene.lost >= _LOST_FOR
                     or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
         change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)
-        is_other = is_other or (change is not None and cv2.mean(change)[0] > _SCENE_CUT)
+        if change is not None and scene.grey is not None:  # where people are replaced the known scene tells more, and light counts too
+            is_other = cv2.mean(change)[0] > _SCENE_CUT if hides_people else is_cut(scene.grey, grey)
         difference = scene.known.compare(bgr) if hides_people and not is_other else None
         if is_other or (difference is not None and difference.is_cut):
             video.start_over(key)
@@ -219,7 +227,7 @@ class Engine:
         scene.tracks.advance(frame.step, frame.region)
         is_slow = frame.step >= _SLOW
         if is_slow and number:
-            place = _place_to_search(frame, _unexplained(frame))
+            place = _place_to_search(frame)
             interval = _interval(frame, place is not None)
             scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         found = scene.schedule.result(number, at_once=is_slow)
@@ -242,7 +250,7 @@ class Engine:
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
         if not is_slow or not number:
-            place = None if hides_blindly else _place_to_search(frame, unexplained)
+            place = None if hides_blindly else _place_to_search(frame)
             interval = _AT_ONCE if hides_blindly else _interval(frame, is_somebody_new or place is not None)
             scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
         return full_frame_map
@@ -260,7 +268,7 @@ class Engine:
                 if full_frame_map is not None and view.region == frame.region:
                     view.take(full_frame_map)
                 elif view in due:
-                    view.take(self._infer(crop.small, frame.curve))
+                    view.take(self._infer(crop.small, frame.curve, view.turn))
         finally:
             wait(futures)  # never left running on their own
         timer.lap('segment')
@@ -297,9 +305,14 @@ class Engine:
             return resize_like_mediapipe(bgr, self._model.size)  # to the last bit
         return cv2.resize(region.cut(bgr), self._model.size, interpolation=cv2.INTER_LINEAR)
 
-    def _infer(self, small: Array, curve: Array | None) -> Array:
+    def _infer(self, small: Array, curve: Array | None, turn: int | None = None) -> Array:
         self.inferences += 1
-        return self._model.probability(cv2.cvtColor(brightened(small, curve), cv2.COLOR_BGR2RGB))
+        rgb = cv2.cvtColor(brightened(small, curve), cv2.COLOR_BGR2RGB)
+        if turn is None:
+            return self._model.probability(rgb)
+        upright = self._model.probability(cv2.resize(cv2.rotate(rgb, turn), self._model.size))
+        back: Array = cv2.resize(cv2.rotate(upright, turned_back(turn)), self._model.size)
+        return back
 
     def _only_people(self, view: View, frame: _Frame) -> Array:
         """Return a view's map without the pieces that belong to nobody in it who counts."""
@@ -373,41 +386,69 @@ def _follow_far(frame: _Frame) -> None:
     small = [each for each in tracks.all if each.box.height < _SMALL * frame.region.height]
     if not small:
         return
-    pieces = [piece.region for piece in regions.components(frame.comparison.other, frame.region, _UNEXPLAINED)]
+    layers = [[piece.region for piece in regions.components(layer, frame.region, _UNEXPLAINED)]
+              for layer in (frame.comparison.other, frame.comparison.differs.astype(np.float32))]
     settled = [each.box for each in tracks.all if not tracks.is_new(each.id)]
     for each in small:
         width, reach = each.box.width, _FIRST_REACH if tracks.is_new(each.id) else _NEXT_REACH
-        x, y = each.box.middle
-        near = [(max(abs(piece.middle[0] - x), abs(piece.middle[1] - y)), piece) for piece in pieces
-                if _LIKE * each.box.height < piece.height < each.box.height / _LIKE
-                and not any(piece.iou(box) > _OTHERS for box in settled if box != each.box)]
-        distance, piece = min(near, default=(float('inf'), None))
-        if piece is not None and distance < reach * width and distance > _NUDGE * width:
-            tracks.move(each.id, each.box.moved(round(piece.middle[0] - x), round(piece.middle[1] - y)), frame.region)
+        for pieces in layers:  # what is certain first; without it, what is as dark as a shadow
+            distance, piece = min(((_apart(piece, each.box), piece) for piece in pieces
+                                   if _LIKE * each.box.height < piece.height < each.box.height / _LIKE
+                                   and not any(piece.iou(box) > _OTHERS for box in settled if box != each.box)),
+                                  default=(float('inf'), each.box))
+            if distance < reach * width:
+                if distance > _NUDGE * width:
+                    (x, y), (px, py) = each.box.middle, piece.middle
+                    tracks.move(each.id, each.box.moved(round(px - x), round(py - y)), frame.region)
+                break
+
+
+def _apart(a: Region, b: Region) -> float:
+    (ax, ay), (bx, by) = a.middle, b.middle
+    return max(abs(ax - bx), abs(ay - by))
 
 
 def _unexplained(frame: _Frame) -> Array | None:
     """Return where something that no known person explains stands before the known background; None where that is nowhere."""
-    if frame.comparison is None:
-        return None
-    other = frame.comparison.other.copy()
+    return None if frame.comparison is None else _without_people(frame, frame.comparison.other, _REACH)
+
+
+def _without_people(frame: _Frame, other: Array, reach: float) -> Array | None:
+    """Return what differs where no known person is; None where that is too little."""
+    other = other.copy()
     for each in frame.scene.tracks.all:
-        regions.part(other, each.box.padded(_REACH, frame.region), frame.region)[:] = 0
+        regions.part(other, each.box.padded(reach, frame.region), frame.region)[:] = 0
     return other if np.count_nonzero(other > 0.5) > _UNEXPLAINED * other.size else None
 
 
-def _place_to_search(frame: _Frame, unexplained: Array | None) -> Region | None:
-    """Return where to look from close up: around the largest pieces that no known person explains, in turn; None for none."""
-    if unexplained is None:
+def _place_to_search(frame: _Frame) -> Place | None:
+    """
+    Return where to look from close up: around one of the largest pieces that no known person explains; None for none.
+
+    What is as dark as a shadow counts too, but not beside people.
+    """
+    if frame.comparison is None:
         return None
-    pieces = regions.components(unexplained, frame.region, _UNEXPLAINED)
+    joined = cv2.dilate(frame.comparison.differs.astype(np.float32), np.ones((_JOINED, _JOINED), np.uint8))
+    differs = _without_people(frame, joined, _SHADE)
+    if differs is None:
+        return None
+    pieces = regions.components(differs, frame.region, _JOINED * _UNEXPLAINED)
     if not pieces:
         return None
-    pieces.sort(key=lambda piece: -piece.fraction)
-    box = pieces[frame.scene.schedule.count // 2 % min(len(pieces), _PLACES)].region
-    pad = max(box.width, box.height, int(_PLACE * frame.region.height)) * 5 // 4
+    boxes = [piece.region for piece in sorted(pieces, key=lambda piece: -piece.fraction)[:_PLACES]]
+    schedule = frame.scene.schedule
+    visits = min(map(schedule.visits, boxes))
+    if visits >= _IN_VAIN:
+        return None
+    least = [box for box in boxes if schedule.visits(box) == visits]
+    box = least[schedule.places % len(least)]
+    is_wide, turn = (_LOOKS_AT_WIDE if box.width > box.height else _LOOKS)[visits % len(_LOOKS)]
+    longer = max(box.size)
+    is_wide ^= longer > _SMALL * frame.region.height
+    half = int(max(longer, _PLACE * frame.region.height) * 1.25 if is_wide else longer * 0.75)
     x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
-    return Region(x - pad, y - pad, x + pad, y + pad).intersect(frame.region)
+    return Place(box, Region(x - half, y - half, x + half, y + half).intersect(frame.region), turn)
 
 
 def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import Array, most
 from .matting.background_model import GRID
 
-__all__ = ['Difference', 'KnownScene']
+__all__ = ['Difference', 'KnownScene', 'is_cut']
 
 _FRAMES = 5  # frames for which a cell must be free until it is known
 _NOISE = 0.5  # grey levels of noise that each cell has at least
@@ -29,6 +29,8 @@ _OTHER = 0.5  # fraction of the cells that change from one frame to the next whe
 _LOST = 0.35  # fraction of the free cells that differ where the scene is not known any more
 _DARK, _BRIGHT = 6.0, 249.0  # grey levels beyond which a cell does not tell the camera's exposure
 _SAMPLE = np.s_[::3, ::3]  # cells by which exposure and noise are judged
+_LEAST_CHANGE = 6.0  # mean grey levels below which no frame is looked at as a cut
+_CHANGED_MUCH = 10.0  # grey levels that a cell of another scene differs by
 _EVERYWHERE = np.ones((GRID, GRID), bool)
 _CHANGED = 0.02  # fraction of the cells that change where the camera may move
 _LEAST_POINTS, _AGREE = 12, 0.5  # points that move alike at least; fraction of all
@@ -183,6 +185,21 @@ class KnownScene:
         self._free[piece] = _FRAMES
         self._noise[piece] = _NOISE
         self._suspect[piece] = False
+
+
+def is_cut(last: Array, grey: Array) -> bool:
+    """
+    Return whether a frame has nothing to do with the last one: most of it changed, beyond the light, and the camera did not move.
+
+    :param last: (GRID, GRID) uint8.
+    """
+    if cv2.norm(last, grey, cv2.NORM_L1) < _LEAST_CHANGE * grey.size:
+        return False
+    before, now = cv2.blur(last, (3, 3)).astype(np.float32), cv2.blur(grey, (3, 3)).astype(np.float32)
+    usable = (before > _DARK) & (before < _BRIGHT) & (now > _DARK) & (now < _BRIGHT)
+    gain = np.median(now[usable] / before[usable]) if np.count_nonzero(usable) >= _FEW else 1.0
+    changed = np.count_nonzero(cv2.absdiff(now, np.minimum(before * gain, 255)) > _CHANGED_MUCH)
+    return changed > _OTHER * grey.size and _motion(last, grey, np.zeros(grey.shape, bool)) is None
 
 
 def _motion(last: Array, grey: Array, covered: Array) -> Array | None:

@@ -123,14 +123,51 @@ def test_still_thing_is_shown_once_it_is_proven_and_a_person_never(what, person)
     assert covered[-1] == (what == 'a person')
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('height', [0.15, 0.3, 0.6])
-def test_standing_person_is_found_near_and_far(person, height):
+def shares_kept(frames, video=None):
+    """How much is kept of a person in each frame that shows them: ``frames`` gives frames and truths, 30 a second."""
     kept = []
     with Pipeline(flip=False) as pipeline:
-        for number in range(60):
-            frame, truth = paste(ROOM, person, 0.4, 0.9, height) if number >= EMPTY else (ROOM, None)
-            alpha = pipeline.process(frame, stamp=number / 30, composite=False).alpha
+        for number, (frame, truth) in enumerate(frames):
+            alpha = pipeline.process(frame, video=video or pipeline.video, stamp=number / 30, composite=False).alpha
             if truth is not None:
                 kept.append(float((alpha[truth] > 127).mean()))
-    assert np.mean(np.array(kept[15:]) > 0.5) > 0.9, kept
+    return np.array(kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('height', [0.1, 0.15, 0.3, 0.6])
+def test_standing_person_is_found_near_and_far(person, height):
+    room = cv2.resize(ROOM, (640, 480))
+    kept = shares_kept(paste(room, person, 0.4, 0.9, height) if number >= EMPTY else (room, None) for number in range(60))
+    assert np.mean(kept[15:] > 0.5) > 0.9, kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('turn', [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])
+def test_lying_person_is_found(person, turn):
+    lying = cv2.rotate(person, turn)
+    kept = shares_kept(paste(ROOM, lying, 0.5, 0.9, 0.35) if number >= EMPTY else (ROOM, None) for number in range(60))
+    assert np.mean(kept[20:] > 0.5) > 0.9, kept
+
+
+def film_with_cuts(person, light, count=45):
+    """An empty room, another one with a person, and the empty one again, 15 frames each."""
+    for number in range(count):
+        frame, truth = paste(OTHER_ROOM, person, 0.5, 0.95, 0.5) if number // 15 % 2 == 1 else (ROOM, None)
+        yield (frame * light).astype(np.uint8), truth
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('light', [1.0, 0.4])
+def test_person_is_found_in_the_first_frame_after_a_cut(person, light):
+    assert shares_kept(film_with_cuts(person, light)).min() > 0.5
+
+
+@pytest.mark.slow
+def test_light_that_steps_is_no_cut(person):
+    video = Video()
+    frame, truth = paste(ROOM, person, 0.5, 0.95, 0.7)
+    lights = [1.0, 0.7, 1.3, 0.85]
+    film = ((np.clip(frame * lights[number // 10 % 4], 0, 255).astype(np.uint8), truth) for number in range(60))
+    kept = shares_kept(film, video)
+    assert kept.min() > 0.5 and {each.id for each in video.people} == {1}

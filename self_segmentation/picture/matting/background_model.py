@@ -19,6 +19,7 @@ __all__ = ['GRID', 'BackgroundModel', 'Comparison', 'from_grid', 'to_grid']
 GRID = 128  # cells across and down, over the full frame; 64: -0.004
 _SAME = 6.0  # grey levels up to which a cell looks the same, and from twice this on not; 4 and 9: 0.0002
 _OTHER = 16.0  # grey levels up to which a cell does not look different, and from twice this on surely; 11: -0.001, 24: +0.0005
+_DIFFERS = 16  # grey levels above which something may stand before a cell, clothed like the room
 _BRIGHTNESS = 0.45, 1.4  # brightness that is mere shadow or light on a cell, as a fraction of what it was; 0.3 and 1.8: -0.002
 _COLORS = 0.15  # how unlike the fractions of the three channels may be in shadow or light
 _KNOWN = 5  # frames for which a cell must be background until it is known; 2 and 10: 0.0002
@@ -39,13 +40,15 @@ class Comparison(NamedTuple):
 
     ``image`` (GRID, GRID, 3) uint8 blue green red, the frame; ``distance`` uint8, the largest difference of the three channels
     in grey levels; ``same`` and ``other`` float32 in 0..1, how surely a cell is, and is not, the known background, both 0 where
-    that is not known; ``outdated`` whether the known background is wrong nearly everywhere.
+    that is not known; ``differs`` bool, where something may be that is not the known background, be it a shadow; ``outdated``
+    whether the known background is wrong nearly everywhere.
     """
 
     image: Array
     distance: Array
     same: Array
     other: Array
+    differs: Array
     outdated: bool
 
 
@@ -92,7 +95,7 @@ class BackgroundModel:
             scale = cv2.divide(image.astype(np.float32) + 1, self._background.astype(np.float32) + 1)
             lowest, highest = least(scale), most(scale)
             other *= (lowest < _BRIGHTNESS[0]) | (highest > _BRIGHTNESS[1]) | (highest - lowest > _COLORS)
-        return Comparison(image, distance, same, other, outdated)
+        return Comparison(image, distance, same, other, known & (distance > _DIFFERS), outdated)
 
     def _differs(self, cells: Array, distance: Array) -> bool:
         other = np.count_nonzero(cells & (distance > _OTHER))

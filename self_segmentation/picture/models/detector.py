@@ -22,7 +22,8 @@ from .runtimes import choose_runtime
 from .segmenter import resize_like_mediapipe
 from .types import ModelFile
 
-__all__ = ['MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'find_people', 'parts_to_look_at']
+__all__ = ['MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'TurnedDetector', 'close_parts', 'find_people',
+           'parts_to_look_at', 'turned_back']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -33,16 +34,24 @@ _SAME = 0.4  # IoU from which two boxes are one person; a crowd's neighbours ove
 _DUPLICATE = 0.6  # IoU from which the weaker of two detections of one look is dropped
 _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a part of that person
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
+_CLOSE_TILE = 0.4  # ... and each of the nine that show people of a tenth of its height
 _TILED_FROM = 1.2  # times the detector's input: frames with sides of as much are also looked at in parts
 _CLEAR_IN_PART = 0.6  # score from which somebody whom a part alone shows needs no close-up; things reach 0.5 there
+_OPPOSITE = {cv2.ROTATE_90_CLOCKWISE: cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE: cv2.ROTATE_90_CLOCKWISE}
 MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
 
 class Detection(NamedTuple):
-    """Somebody who was detected: ``box`` in pixels of the frame, ``score`` 0..1."""
+    """
+    Somebody who was detected.
+
+    ``box`` in pixels of the frame; ``score`` 0..1; ``turn`` how the image must be turned for them to be upright, of
+    ``cv2.rotate``, None where they are.
+    """
 
     box: Region
     score: float
+    turn: int | None = None
 
 
 class Detector(Protocol):
@@ -96,6 +105,40 @@ class PersonDetector:
         self._model.close()
 
 
+class TurnedDetector:
+    """
+    A detector that sees each image turned: it finds who lies or stands on their head.
+
+    :param detector: it stays open.
+    :param turn: of ``cv2.rotate``.
+    """
+
+    def __init__(self, detector: Detector, turn: int) -> None:
+        self._detector, self._turn = detector, turn
+
+    def detect(self, bgr: Array) -> list[Detection]:
+        """Return who may be in an image, as any detector does; boxes are those of the image as it is."""
+        return [Detection(_turned_back(each.box, self._turn, full_frame(bgr.shape)), each.score, self._turn)
+                for each in self._detector.detect(cv2.rotate(bgr, self._turn))]
+
+    def close(self) -> None:
+        """Do nothing: the detector is another's."""
+
+
+def turned_back(turn: int) -> int:
+    """Return the turn that undoes one of ``cv2.rotate``."""
+    return _OPPOSITE.get(turn, turn)
+
+
+def _turned_back(box: Region, turn: int, frame: Region) -> Region:
+    """Return where a box of the turned frame is in the frame."""
+    if turn == cv2.ROTATE_180:
+        return Region(frame.width - box.x1, frame.height - box.y1, frame.width - box.x0, frame.height - box.y0)
+    if turn == cv2.ROTATE_90_CLOCKWISE:
+        return Region(box.y0, frame.height - box.x1, box.y1, frame.height - box.x0)
+    return Region(frame.width - box.y1, box.x0, frame.width - box.y0, box.x1)
+
+
 def find_people(detector: Detector, bgr: Array, score: float, smallest: float, most_doubtful: int = MOST_DOUBTFUL,
                 known: Sequence[Region] = (), parts: Sequence[Region] | None = None,
                 refused: deque[Region] | None = None) -> list[Detection]:
@@ -116,19 +159,22 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     refused = deque() if refused is None else refused
     in_whole: list[Detection] = []
     in_parts: list[Detection] = []
+    unsure: list[Detection] = []  # in the smallest parts: things look like people there, too
     for part in parts_to_look_at(frame) if parts is None else parts:
         tall = [each for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
         (in_whole if part == frame else in_parts).extend(tall)
+        unsure += tall if part in close_parts(frame) else []
     found = [each for each in in_whole if each.score >= score]
     # A part shows a piece of somebody near, which may look like a person. Somebody far whom it alone shows must be clear there.
     in_parts = [each for each in in_parts if not any(each.box.inside(other.box) > _PART for other in found)]
-    found += [each for each in in_parts if each.score >= max(score, _CLEAR_IN_PART) and not _is_part(each.box, found)]
+    clear = [each for each in in_parts if each.score >= max(score, _CLEAR_IN_PART)]
+    found += [each for each in clear if each not in unsure and not _is_part(each.box, found)]
     for each in sorted(in_whole + in_parts, key=lambda each: -each.score):
         if each in found or _is_part(each.box, found):
             continue
         if any(each.box.iou(box) > _SAME for box in known):
             found.append(each)
-        elif most_doubtful and not any(each.box.iou(box) > _SAME for box in refused):
+        elif (most_doubtful > 0 or each in unsure and each in clear) and not any(each.box.iou(box) > _SAME for box in refused):
             most_doubtful -= 1
             confirmed = _from_close_up(detector, bgr, each.box, frame)
             if confirmed is None:
@@ -146,13 +192,13 @@ def _whole_in(detector: Detector, bgr: Array, part: Region, frame: Region) -> li
         cut = ((box.x0 <= part.x0 + 2 and part.x0 > 0) or (box.x1 >= part.x1 - 2 and part.x1 < frame.width)
                or (box.y0 <= part.y0 + 2 and part.y0 > 0) or (box.y1 >= part.y1 - 2 and part.y1 < frame.height))
         if not cut:
-            found.append(Detection(box, each.score))
+            found.append(each._replace(box=box))
     return found
 
 
 def _from_close_up(detector: Detector, bgr: Array, box: Region, frame: Region) -> Detection | None:
     part = box.padded(_CLOSE_UP, frame)
-    seen = [Detection(each.box.moved(part.x0, part.y0), each.score)
+    seen = [each._replace(box=each.box.moved(part.x0, part.y0))
             for each in detector.detect(part.cut(bgr)) if each.score >= _CONFIRMED]
     return next((each for each in seen if each.box.iou(box) > _SAME), None)
 
@@ -161,9 +207,19 @@ def parts_to_look_at(frame: Region) -> list[Region]:
     """Return the full frame and, where it is so large that far people are lost in it, four parts that overlap."""
     if min(frame.size) < _TILED_FROM * _SIDE:
         return [frame]
-    width, height = int(_TILE * frame.width), int(_TILE * frame.height)
-    return [frame, *(Region(x0, y0, x0 + width, y0 + height)
-                     for x0 in (0, frame.width - width) for y0 in (0, frame.height - height))]
+    return [frame, *_tiles(frame, _TILE, 2)]
+
+
+def close_parts(frame: Region) -> list[Region]:
+    """Return nine smaller parts that overlap, where :func:`parts_to_look_at` gives any."""
+    return _tiles(frame, _CLOSE_TILE, 3) if len(parts_to_look_at(frame)) > 1 else []
+
+
+def _tiles(frame: Region, side: float, count: int) -> list[Region]:
+    width, height = int(side * frame.width), int(side * frame.height)
+    steps = [index / (count - 1) for index in range(count)]
+    corners = [(round(x * (frame.width - width)), round(y * (frame.height - height))) for x in steps for y in steps]
+    return [Region(x0, y0, x0 + width, y0 + height) for x0, y0 in corners]
 
 
 def _is_part(box: Region, found: list[Detection]) -> bool:

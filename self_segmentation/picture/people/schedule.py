@@ -13,17 +13,31 @@ import cv2
 
 from ...settings import Settings
 from ..arrays import Array
-from ..models.detector import MOST_DOUBTFUL, Detection, Detector, find_people, parts_to_look_at
+from ..models.detector import MOST_DOUBTFUL, Detection, Detector, TurnedDetector, close_parts, find_people, parts_to_look_at
 from ..regions import Region, full_frame
 from .tracks import Person
 
-__all__ = ['DetectionSchedule', 'DetectionThread', 'Detections']
+__all__ = ['DetectionSchedule', 'DetectionThread', 'Detections', 'Place']
 
 _TAKES = 2  # frames until the result of a detection is taken: a fixed number, so that a video gives the same masks each time
-_DOUBTFUL_AT_ONCE, _DOUBTFUL_BESIDE = 4, 1  # close-ups a detection; each costs as much as a detection
+_DOUBTFUL_AT_ONCE, _DOUBTFUL_BESIDE = 8, 1  # close-ups a detection; each costs as much as a detection
 _DOUBT = 0.15  # score from which a still thing may be a person; rooms alone reach 0.1
 _TOUCHES = 0.2  # fraction of an image's middle that a box covers at least of who may be there
-_REMEMBERED = 16  # refused boxes
+_REMEMBERED = 16  # refused boxes, and places
+_RECENT = 2  # times the interval for which a search of the whole frame is recent enough to search a part of it
+_SAME_PLACE = 0.7  # IoU of two boxes of one place
+
+
+class Place(NamedTuple):
+    """
+    Where to search from close up.
+
+    ``box`` of what stands there; ``region`` to search; ``turn`` how it is turned for that, of ``cv2.rotate``, None for upright.
+    """
+
+    box: Region
+    region: Region
+    turn: int | None = None
 
 
 class DetectionThread:
@@ -42,6 +56,11 @@ class DetectionThread:
         """Begin :func:`~self_segmentation.picture.models.detector.find_people`, which has the same arguments."""
         return self._executor.submit(find_people, self._detector, bgr, settings.people_score, settings.people_smallest,
                                      most_doubtful, known or [], parts, refused)
+
+    def start_turned(self, bgr: Array, settings: Settings, part: Region, turn: int) -> Future[list[Detection]]:
+        """Begin to search one part of a frame that is turned as ``cv2.rotate`` does."""
+        return self._executor.submit(find_people, TurnedDetector(self._detector, turn), bgr, settings.people_score,
+                                     settings.people_smallest, MOST_DOUBTFUL, [], [part])
 
     def doubt(self, images: list[Array]) -> Future[bool]:
         """Begin to search images, each (h, w, 3) uint8; the result is whether somebody may be in the middle of any of them."""
@@ -79,13 +98,18 @@ class DetectionSchedule:
     """
     When the detector runs on one video: one detection at a time.
 
-    In large frames the whole and the parts take turns: a detection of all of them at once would delay the frames.
+    In large frames the whole and the parts take turns: a detection of all of them at once would delay the frames. A new scene is
+    searched once from close up, part after part, while the detector is idle: nobody knows yet what moved into it.
     """
 
     def __init__(self) -> None:
         self._running: _Running | None = None
-        self._last = self.count = self._searches = 0  # the frame that was searched last; parts that were searched; searches
+        self._last = self.count = self._parts = 0  # the frame that was searched last; searches of parts; those whose turn it was
         self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
+        self._close_parts = self._last_close = 0  # those of the scene that were searched; the frame of the last of them
+        self.places = 0  # searches of places
+        self._was_whole = True  # whether the last search was of the whole frame
+        self._visits: deque[tuple[Region, int]] = deque(maxlen=_REMEMBERED)  # boxes of places, and how often each was searched
 
     def has_seen_everything(self, frame: Region) -> bool:
         """Return whether every part of the frame was searched, and the result of it taken."""
@@ -103,7 +127,7 @@ class DetectionSchedule:
         return Detections(thread.start(bgr, settings, _DOUBTFUL_AT_ONCE, [], parts, self._refused).result(), {}, frame)
 
     def start(self, thread: DetectionThread, number: int, bgr: Array, people: list[Person], settings: Settings,
-              interval: int, curve: Array | None = None, place: Region | None = None) -> None:
+              interval: int, curve: Array | None = None, place: Place | None = None) -> None:
         """
         Begin to search a frame, if the last detection is done and began long enough ago.
 
@@ -112,22 +136,46 @@ class DetectionSchedule:
         :param people: who is known.
         :param interval: frames.
         :param curve: (256,) uint8, makes a dark frame bright; None leaves it as it is.
-        :param place: to search in the place of the part whose turn it is; None: that part.
+        :param place: to search in every other search; None: there is none.
         """
         frame = full_frame(bgr.shape)
-        parts = parts_to_look_at(frame)
-        if self._running is None and (not self.count or number - self._last >= interval):
-            before, searched = {each.id: each.box for each in people}, [parts[_turn(self._searches, len(parts))]]
-            part = searched[0]
-            if not self.count:
-                searched, part = parts, frame
-            elif place is not None and self._searches % 2:
-                searched, part = [place], place
-            lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
-            doubtful = _DOUBTFUL_BESIDE if self.count else _DOUBTFUL_AT_ONCE
+        parts, close = parts_to_look_at(frame), close_parts(frame)
+        is_first, is_due = not self.count, number - self._last >= interval
+        is_idle = not is_due and self._close_parts < len(close) and number - self._last_close >= _TAKES
+        if self._running is not None or not (is_first or is_due or is_idle):
+            return
+        before = {each.id: each.box for each in people}
+        lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
+        is_place = False
+        searched = [frame]
+        if is_first:
+            searched = parts
+        elif is_idle:
+            searched, self._close_parts, self._last_close = [close[self._close_parts]], self._close_parts + 1, number
+        elif self._was_whole and place is not None:
+            searched, is_place = [place.region], True
+        elif self._was_whole and len(parts) > 1 and number - self._last <= _RECENT * interval:  # else something just changed
+            searched, self._parts = [parts[1 + self._parts % (len(parts) - 1)]], self._parts + 1
+        part = frame if is_first else searched[0]
+        if is_place and place is not None and place.turn is not None:
+            found = thread.start_turned(lit, settings, part, place.turn)
+        else:
+            doubtful = _DOUBTFUL_AT_ONCE if is_first else _DOUBTFUL_BESIDE
             found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
-            self._running = _Running(number, before, part, found)
-            self._last, self.count, self._searches = number, self.count + len(searched), self._searches + 1
+        self._running = _Running(number, before, part, found)
+        self.count += len(searched)
+        if is_idle:
+            return
+        self._last, self._was_whole = number, part == frame
+        if is_place and place is not None:
+            self.places += 1
+            visits = self.visits(place.box)
+            self._visits = deque([each for each in self._visits if each[0].iou(place.box) < _SAME_PLACE], _REMEMBERED)
+            self._visits.append((place.box, visits + 1))
+
+    def visits(self, box: Region) -> int:
+        """Return how often the place of a box was searched lately."""
+        return next((visits for each, visits in self._visits if each.iou(box) >= _SAME_PLACE), 0)
 
     def result(self, number: int, at_once: bool = False) -> Detections | None:
         """
@@ -142,8 +190,3 @@ class DetectionSchedule:
             return None
         self._running = None
         return Detections(running.found.result(), running.before, running.part)
-
-
-def _turn(search: int, parts: int) -> int:
-    """Return which part a search is for: the whole every other time, and the parts in turn between."""
-    return 1 + search // 2 % (parts - 1) if parts > 1 and search % 2 else 0

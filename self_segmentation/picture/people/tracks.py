@@ -43,13 +43,14 @@ class Person:
 
     ``id`` stays theirs while they stay in view and is not given again; ``box`` in pixels of the frame; ``score`` the
     detector's, 0..1 (of somebody found by the segmentation alone, its mean probability); ``counts`` whether they are kept, see
-    ``people.who``.
+    ``people.who``; ``turn`` how the image must be turned for them to be upright, of ``cv2.rotate``, None where they are.
     """
 
     id: int
     box: Region
     score: float
     counts: bool = True
+    turn: int | None = None
 
 
 @dataclasses.dataclass
@@ -124,10 +125,10 @@ class Tracks:
         """Whether the last detection missed somebody who is known."""
         return any(track.misses for track in self._tracks.values())
 
-    def appear(self, box: Region, score: float) -> None:
+    def appear(self, box: Region, score: float, turn: int | None = None) -> None:
         """Begin a new track."""
         number = next(self._ids)
-        self._tracks[number] = _Track(Person(number, box, score), (box.x0, box.y0, box.x1, box.y1), box)
+        self._tracks[number] = _Track(Person(number, box, score, turn=turn), (box.x0, box.y0, box.x1, box.y1), box)
 
     def advance(self, step: float, frame: Region) -> None:
         """
@@ -178,15 +179,16 @@ class Tracks:
                 old = before[matched[index]]
                 hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
                 reaches_beyond = part is not None and old.inside(part) < 1.0
-                if (hides or reaches_beyond) and each.box.area < _HIDDEN * old.area:  # a piece of somebody, as far as it is seen
+                is_poorer = track.person.turn is not None and each.turn is None and each.score < track.person.score  # who lies
+                if is_poorer or (hides or reaches_beyond) and each.box.area < _HIDDEN * old.area:  # or a piece of somebody
                     track.measures += 1
                     continue
                 (x, y), (ox, oy) = track.person.box.middle, old.middle
                 box = each.box.moved(round(x - ox), round(y - oy))
                 track.measure(box.intersect(frame), frame)
-                track.person = dataclasses.replace(track.person, score=each.score)
+                track.person = dataclasses.replace(track.person, score=each.score, turn=each.turn)
             elif not any(_is_piece(each.box, box) for key, box in before.items() if key not in several):
-                self.appear(each.box, each.score)
+                self.appear(each.box, each.score, each.turn)
         self._join()
 
     def _join(self) -> None:

@@ -40,13 +40,14 @@ class View:
     A region of interest of a video.
 
     ``region`` of the frame; ``ids`` of the people in it; ``smoother`` its memory; ``tries`` how often the map did not show the
-    person whom the detector sees there.
+    person whom the detector sees there; ``turn`` how the model sees the region turned, for who lies, of ``cv2.rotate``.
     """
 
     region: Region
     ids: frozenset[int]
     smoother: TemporalSmoother = dataclasses.field(default_factory=TemporalSmoother)
     tries: int = 0
+    turn: int | None = None
     _map: RegionMap | None = None
 
     @property
@@ -82,6 +83,7 @@ class _Place:
     region: Region
     box: Region
     ids: frozenset[int]
+    turn: int | None = None  # of a single person
 
 
 def arrange(old: Sequence[View], people: Iterable[Person], frame: Region, settings: Settings) -> list[View]:
@@ -94,7 +96,7 @@ def arrange(old: Sequence[View], people: Iterable[Person], frame: Region, settin
     for place in _places([each for each in people if each.counts], frame, settings):
         view = max((each for each in left if each.ids & place.ids), key=lambda each: len(each.ids & place.ids), default=None)
         if view is None:
-            views.append(View(place.region, place.ids))
+            views.append(View(place.region, place.ids, turn=place.turn))
             continue
         left.remove(view)
         views.append(view)
@@ -106,14 +108,15 @@ def arrange(old: Sequence[View], people: Iterable[Person], frame: Region, settin
             place.region = regions.around(regions.grown(place.box, view.region, margin, frame), frame, margin, _LARGEST_CROP)
         if not (view.ids == place.ids and regions.suits(view.region, place.box, place.region, margin, frame)):
             view.region = place.region
-        view.ids = place.ids
+        view.ids, view.turn = place.ids, place.turn
     return views
 
 
 def _places(people: Sequence[Person], frame: Region, settings: Settings) -> list[_Place]:
     places: list[_Place] = []
     for person in people:
-        new = _Place(regions.around(person.box, frame, settings.roi_margin, _LARGEST_CROP), person.box, frozenset([person.id]))
+        region = regions.around(person.box, frame, settings.roi_margin, _LARGEST_CROP)
+        new = _Place(region, person.box, frozenset([person.id]), person.turn)
         for place in [each for each in places if _together(each.region, new.region)]:
             places.remove(place)
             new = _Place(regions.union(new.region, place.region), regions.union(new.box, place.box), new.ids | place.ids)

@@ -10,7 +10,15 @@ import pytest
 from conftest import EMPTY_ROOM, ROOT
 
 from self_segmentation.errors import DetectorError
-from self_segmentation.picture.models.detector import Detection, PersonDetector, find_people, parts_to_look_at
+from self_segmentation.picture.models.detector import (
+    Detection,
+    PersonDetector,
+    TurnedDetector,
+    close_parts,
+    find_people,
+    parts_to_look_at,
+    turned_back,
+)
 from self_segmentation.picture.models.types import ModelFile
 from self_segmentation.picture.regions import Region, full_frame
 
@@ -95,13 +103,39 @@ def test_drops_small_detections():
 
 
 def test_large_frame_is_covered_by_parts():
-    assert parts_to_look_at(Region(0, 0, 320, 240)) == [Region(0, 0, 320, 240)]
-    whole, *parts = parts_to_look_at(Region(0, 0, 1920, 1080))
-    assert whole == (0, 0, 1920, 1080) and len(parts) == 4
-    seen = np.zeros((1080, 1920), bool)
-    for part in parts:
-        seen[part.y0:part.y1, part.x0:part.x1] = True
-    assert seen.all()
+    assert parts_to_look_at(Region(0, 0, 320, 240)) == [Region(0, 0, 320, 240)] and close_parts(Region(0, 0, 320, 240)) == []
+    frame = Region(0, 0, 1920, 1080)
+    whole, *parts = parts_to_look_at(frame)
+    assert whole == frame and len(parts) == 4 and len(close_parts(frame)) == 9
+    for each in (parts, close_parts(frame)):
+        seen = np.zeros((1080, 1920), bool)
+        for part in each:
+            seen[part.y0:part.y1, part.x0:part.x1] = True
+        assert seen.all()
+
+
+@pytest.mark.parametrize('turn', [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE])
+def test_turned_detector_gives_boxes_of_the_image_as_it_is(turn):
+    class White:
+        def detect(self, bgr):
+            ys, xs = np.nonzero(bgr[..., 0])
+            return [Detection(Region(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), 0.9)]
+
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[5:12, 20:50] = 255
+    assert TurnedDetector(White(), turn).detect(image) == [Detection(Region(20, 5, 50, 12), 0.9, turn)]
+    assert np.array_equal(cv2.rotate(cv2.rotate(image, turn), turned_back(turn)), image)
+
+
+@pytest.mark.parametrize('close_up, is_taken', [(0.3, False), (0.8, True)])
+def test_who_is_seen_in_a_close_part_alone_needs_a_close_up(close_up, is_taken):
+    part = close_parts(full_frame(FRAME.shape))[0]
+
+    class InPart(Scripted):
+        def detect(self, bgr):
+            return [Detection(Region(100, 80, 130, 150), 0.7)] if bgr.shape[:2] == part.size[::-1] else super().detect(bgr)
+
+    assert bool(find_people(InPart([], close_up), FRAME, 0.25, 0.0, most_doubtful=0, parts=[part])) == is_taken
 
 
 def test_detector_finds_far_person_in_part_of_large_frame(detector, astronaut):
