@@ -198,7 +198,7 @@ class Engine:
         is_other = (key != scene.key or not 0 < step < _GAP or scene.lost >= _LOST_FOR
                     or hides_people != scene.hides_people and (hides_people or scene.number < _BLIND))
         change = None if is_other or scene.grey is None else cv2.absdiff(grey, scene.grey)
-        if change is not None and scene.grey is not None:  # where people are replaced the known scene tells more, and light counts too
+        if change is not None and scene.grey is not None:  # where people are replaced any great change counts
             is_other = cv2.mean(change)[0] > _SCENE_CUT if hides_people else is_cut(scene.grey, grey)
         difference = scene.known.compare(bgr) if hides_people and not is_other else None
         if is_other or (difference is not None and difference.is_cut):

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""When the detector runs on a video, and where it looks."""
+import cv2
+import numpy as np
+import pytest
+
+from self_segmentation.picture.people.schedule import DetectionSchedule, DetectionThread, Place
+from self_segmentation.picture.regions import Region
+from self_segmentation.settings import Settings
+
+FRAME = np.zeros((480, 640, 3), np.uint8)
+WHOLE = Region(0, 0, 640, 480)
+BOX = Region(100, 200, 140, 280)
+PLACE = Place(BOX, Region(60, 160, 180, 320))
+OTHER_PLACE = Place(BOX.moved(300, 0), Region(360, 160, 480, 320))
+
+
+@pytest.fixture
+def thread():
+    """Searches images of nobody; ``shapes`` are theirs, height and width."""
+    class Nobody:
+        shapes = []
+
+        def detect(self, bgr):
+            self.shapes.append(bgr.shape[:2])
+            return []
+
+        def close(self):
+            pass
+
+    detector = Nobody()
+    thread = DetectionThread(detector)
+    thread.shapes = detector.shapes
+    yield thread
+    thread.close()
+
+
+def searched(thread, interval, places):
+    """The parts that were searched after the first frame: a place, or None, for each frame."""
+    schedule, parts = DetectionSchedule(), []
+    schedule.run_now(thread, FRAME, Settings())
+    for number, place in enumerate(places, 1):
+        schedule.start(thread, number, FRAME, [], Settings(), interval, None, place)
+        if (found := schedule.result(number + 1)) is not None:
+            parts.append(found.part)
+    return schedule, parts
+
+
+def test_whole_frame_and_parts_take_turns(thread):
+    _, parts = searched(thread, 2, [None] * 24)
+    assert parts[0] != WHOLE and WHOLE in parts[:2]
+    usual = [part for part in parts if part.width in (640, 384)]
+    assert all((part == WHOLE) != (after == WHOLE) for part, after in zip(usual, usual[1:]))
+    assert len({part for part in usual if part != WHOLE}) > 2
+
+
+def test_place_is_searched_in_every_other_detection(thread):
+    schedule, parts = searched(thread, 2, [PLACE] * 20)
+    usual = [part for part in parts if part in (WHOLE, PLACE.region)]
+    assert usual[0] == PLACE.region and usual[1] == WHOLE and len(usual) >= 8
+    assert abs(usual.count(WHOLE) - usual.count(PLACE.region)) <= 1
+    assert schedule.visits(BOX) == schedule.places == usual.count(PLACE.region)
+    assert schedule.visits(BOX.moved(3, 3)) == schedule.visits(BOX) and schedule.visits(OTHER_PLACE.box) == 0
+
+
+def test_idle_detector_searches_each_close_part_once(thread):
+    _, parts = searched(thread, 1000, [None] * 60)
+    assert len(parts) == len({*parts}) == 9 and {part.size for part in parts} == {(256, 192)}
+
+
+def test_whole_frame_is_searched_at_once_where_a_calm_picture_changes(thread):
+    schedule = DetectionSchedule()
+    schedule.run_now(thread, FRAME, Settings())
+    schedule.start(thread, 100, FRAME, [], Settings(), 4)
+    assert schedule.result(102).part == WHOLE
+
+
+def test_place_is_searched_as_it_is_turned(thread):
+    searched(thread, 2, [PLACE._replace(turn=cv2.ROTATE_90_CLOCKWISE)] * 3)
+    assert PLACE.region.size in thread.shapes  # width by height
