@@ -12,8 +12,8 @@ __all__ = ['TURNS', 'Tour']
 TURNS: dict[str, dict[str, str]] = {  # parameters, by the name in the film
     'background: image': {'replace': 'background', 'background.type': 'image'},
     'background: blur': {'replace': 'background', 'background.type': 'blur'},
-    'people: erased (clean plate)': {'replace': 'people', 'background.type': 'clean_plate'},
     'people: covered': {'replace': 'people', 'background.type': 'pixelate'},
+    'people: erased (clean plate)': {'replace': 'people', 'background.type': 'clean_plate'},  # the room is known by now
 }
 _LONGEST = 12.0  # seconds of a turn
 
