@@ -143,11 +143,12 @@ def test_version_is_same_everywhere():
 def test_runtime_dependencies_are_declared():
     declared = {element.text for element in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')}
     names = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm',
-             'matplotlib': 'python3-matplotlib', 'PIL': 'python3-pil',
-             'aiohttp': 'python3-aiohttp'}
+             'PIL': 'python3-pil', 'aiohttp': 'python3-aiohttp'}
     # No rosdep keys, or one that brings a MediaPipe which sends usage metrics: config/requirements.txt and the README name them.
+    # matplotlib: `benchmark --plot` names it.
     # compression is Python 3.14's own.
-    optional = {'ai_edge_litert', 'av', 'backports', 'compression', 'mcap', 'mediapipe', 'pillow_heif', 'rosbags', 'zstandard'}
+    optional = {'ai_edge_litert', 'av', 'backports', 'compression', 'matplotlib', 'mcap', 'mediapipe', 'pillow_heif', 'rosbags',
+                'zstandard'}
     used = {name.split('.')[0] for path in [*(ROOT / 'self_segmentation').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')]
             for name in imports(path) if not name.startswith('.')}
     foreign = used - set(sys.stdlib_module_names) - {'self_segmentation'}

@@ -311,6 +311,8 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a PNG plot of the pipelines')
     options = parser.parse_args(args)
+    if options.plot and importlib.util.find_spec('matplotlib') is None:
+        parser.error(f'--plot {options.plot}: there is no matplotlib: sudo apt install python3-matplotlib, or pip install it')
     if not options.no_graph and importlib.util.find_spec('rclpy') is None:
         print('The node is left out: there is no ROS (rclpy) here.', file=sys.stderr)
         options.no_graph = True
