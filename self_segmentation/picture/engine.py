@@ -65,6 +65,7 @@ _SUPPORTED = 0.25  # fraction of a box that differs from the known background wh
 _LOST_FOR = 5  # frames in a row in which the known scene was wrong nearly everywhere, after which it is learnt anew
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _HELD_STEPS = 2  # frames for which a place stays covered at least
+_AT_LEAST_EVERY = 0.5  # seconds between two detections of such a slow camera, whose people may be anywhere in the next frame
 _SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
 _GAP_IN_PERSON = 0.15  # fraction of a box's longer side between two pieces of one person at most
 _CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
@@ -478,7 +479,8 @@ def _interval(frame: _Frame, is_somebody_new: bool) -> int:
             regions.part(changed, view.region, frame.region)[:] = 0
     if cv2.countNonZero(changed) > _CHANGED * changed.size:
         return interval
-    return interval * (_CALM_AND_KNOWN if scene.tracks.all else _CALM)
+    calm = interval * (_CALM_AND_KNOWN if scene.tracks.all else _CALM)
+    return min(calm, max(1, int(_AT_LEAST_EVERY / frame.step))) if frame.step >= _SLOW else calm
 
 
 # ---- segmentation

@@ -25,6 +25,7 @@ _DOUBT = 0.15  # score from which a still thing may be a person; rooms alone rea
 _TOUCHES = 0.2  # fraction of an image's middle that a box covers at least of who may be there
 _REMEMBERED = 16  # refused boxes, and places
 _RECENT = 2  # times the interval for which a search of the whole frame is recent enough to search a part of it
+_NEVER = 1 << 30  # frames
 _SAME_PLACE = 0.7  # IoU of two boxes of one place
 
 
@@ -108,6 +109,7 @@ class DetectionSchedule:
         self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
         self._close_parts = self._last_close = 0  # those of the scene that were searched; the frame of the last of them
         self.places = 0  # searches of places
+        self._interval = _NEVER  # frames, the least that was asked for since the whole was searched
         self._was_whole = True  # whether the last search was of the whole frame
         self._visits: deque[tuple[Region, int]] = deque(maxlen=_REMEMBERED)  # boxes of places, and how often each was searched
 
@@ -140,25 +142,28 @@ class DetectionSchedule:
         """
         frame = full_frame(bgr.shape)
         parts, close = parts_to_look_at(frame), close_parts(frame)
+        self._interval = interval = min(self._interval, interval)  # a change that lasts for one frame is searched, too
         is_first, is_due = not self.count, number - self._last >= interval
         is_idle = not is_due and self._close_parts < len(close) and number - self._last_close >= _TAKES
         if self._running is not None or not (is_first or is_due or is_idle):
             return
         before = {each.id: each.box for each in people}
         lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
-        is_place = False
+        is_place, turn = False, None
         searched = [frame]
         if is_first:
             searched = parts
         elif is_idle:
             searched, self._close_parts, self._last_close = [close[self._close_parts]], self._close_parts + 1, number
         elif self._was_whole and place is not None:
-            searched, is_place = [place.region], True
+            searched, is_place, turn = [place.region], True, place.turn
         elif self._was_whole and len(parts) > 1 and number - self._last <= _RECENT * interval:  # else something just changed
             searched, self._parts = [parts[1 + self._parts % (len(parts) - 1)]], self._parts + 1
+        if interval <= 1 and not (is_first or is_idle or turn is not None or searched == [frame]):
+            searched = [frame, *searched]  # a slow camera: people may be anywhere, and there is time
         part = frame if is_first else searched[0]
-        if is_place and place is not None and place.turn is not None:
-            found = thread.start_turned(lit, settings, part, place.turn)
+        if turn is not None:
+            found = thread.start_turned(lit, settings, part, turn)
         else:
             doubtful = _DOUBTFUL_AT_ONCE if is_first else _DOUBTFUL_BESIDE
             found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
@@ -167,6 +172,8 @@ class DetectionSchedule:
         if is_idle:
             return
         self._last, self._was_whole = number, part == frame
+        if self._was_whole:
+            self._interval = _NEVER
         if is_place and place is not None:
             self.places += 1
             visits = self.visits(place.box)

@@ -76,6 +76,25 @@ def test_whole_frame_is_searched_at_once_where_a_calm_picture_changes(thread):
     assert schedule.result(102).part == WHOLE
 
 
+def test_change_of_one_frame_is_searched_although_the_detector_was_running(thread):
+    schedule = DetectionSchedule()
+    schedule.run_now(thread, FRAME, Settings())
+    schedule.start(thread, 50, FRAME, [], Settings(), 4)  # the whole
+    schedule.start(thread, 51, FRAME, [], Settings(), 4)  # something changes while it runs
+    assert schedule.result(52).part == WHOLE
+    for number in range(52, 60):
+        schedule.start(thread, number, FRAME, [], Settings(), 1000)  # and nothing any more
+        found = schedule.result(number + 2)
+        if found is not None and found.part.width > 300:
+            break
+    assert number <= 55
+
+
+def test_slow_camera_has_the_whole_searched_in_each_frame(thread):
+    _, parts = searched(thread, 1, [PLACE] * 16)
+    assert {*parts} == {WHOLE} and PLACE.region.size[::-1] in thread.shapes
+
+
 def test_place_is_searched_as_it_is_turned(thread):
     searched(thread, 2, [PLACE._replace(turn=cv2.ROTATE_90_CLOCKWISE)] * 3)
     assert PLACE.region.size in thread.shapes  # width by height
