@@ -16,7 +16,7 @@ ALL, QUICK = (), ('-m', 'not processes')
 NEWEST = ('mediapipe==1.2.3', 'numpy<3', 'opencv-contrib-python', 'certifi', 'sounddevice', 'absl-py', 'flatbuffers')
 WORLDS = [  # Python, ROS, what is other than in the requirement files or left out (!), and which tests
     nox.param('3.11', 'kilted', (), ALL, id='kilted-0.10.21'),
-    nox.param('3.13', 'kilted', (), ALL, id='kilted-litert-3.13'),  # no mediapipe that sends nothing
+    nox.param('3.13', 'kilted', (), ALL, id='kilted-litert-3.13'),  # as on Debian 13: there is no mediapipe that sends nothing
     nox.param('3.14', 'kilted', (), ALL, id='kilted-litert-3.14'),
     nox.param('3.11', 'kilted', ('!mediapipe',), QUICK, id='kilted-litert-3.11'),
     nox.param('3.10', 'jazzy', ('mediapipe==0.10.18', '!ai-edge-litert'), QUICK, id='jazzy-0.10.18'),

@@ -189,7 +189,7 @@ class Settings:
 
     model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
                                      'another selfie segmentation .tflite file.', file='read')
-    runtime: str = _tunable('auto', 'What runs the models; auto takes LiteRT, or MediaPipe where LiteRT is not installed.',
+    runtime: str = _tunable('auto', 'What runs the models; auto takes LiteRT, or MediaPipe where LiteRT cannot be used.',
                             choices=('auto', 'litert', 'mediapipe'), read_only=True)
     flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
     threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',

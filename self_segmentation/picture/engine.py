@@ -37,7 +37,7 @@ from .video import USUAL_STEP, Scene, Video
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
-_SCENE_CUT = 50.0  # grey levels; a mean difference from one frame to the next above this is another scene
+_SCENE_CUT = 50.0  # grey levels; a frame that differs by more in the mean is another scene, where people are replaced
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
 _CALM, _CALM_AND_KNOWN = 8, 15  # times people.interval between two detections while nothing changes: with nobody, with somebody
@@ -236,7 +236,7 @@ class Engine:
             found = scene.schedule.run_now(self._detections, brightened(frame.bgr, frame.curve), settings)
         if found is not None:
             supported = _standing_before_background(frame)
-            scene.tracks.merge(found.found, found.before, supported, found.part, frame.region)
+            scene.tracks.merge(found.found, found.before, supported, found.part, frame.region, found.turn)
         _follow_far(frame)
         unexplained = _unexplained(frame)
         is_somebody_new = unexplained is not None and np.count_nonzero(unexplained > 0.5) > _NEWCOMER * unexplained.size
@@ -266,7 +266,7 @@ class Engine:
         futures = [self._worker.submit(self._precompute, view, crop, frame.settings) for view, crop in zip(views, crops)]
         try:
             for view, crop in zip(views, crops):
-                if full_frame_map is not None and view.region == frame.region:
+                if full_frame_map is not None and view.region == frame.region and view.turn is None:
                     view.take(full_frame_map)
                 elif view in due:
                     view.take(self._infer(crop.small, frame.curve, view.turn))
@@ -439,15 +439,16 @@ def _place_to_search(frame: _Frame) -> Place | None:
         return None
     boxes = [piece.region for piece in sorted(pieces, key=lambda piece: -piece.fraction)[:_PLACES]]
     schedule = frame.scene.schedule
-    visits = min(map(schedule.visits, boxes))
+    counts = [schedule.visits(box, frame.scene.number) for box in boxes]
+    visits = min(counts)
     if visits >= _IN_VAIN:
         return None
-    least = [box for box in boxes if schedule.visits(box) == visits]
+    least = [box for box, count in zip(boxes, counts) if count == visits]
     box = least[schedule.places % len(least)]
     is_wide, turn = (_LOOKS_AT_WIDE if box.width > box.height else _LOOKS)[visits % len(_LOOKS)]
     longer = max(box.size)
     is_wide ^= longer > _SMALL * frame.region.height
-    half = int(max(longer, _PLACE * frame.region.height) * 1.25 if is_wide else longer * 0.75)
+    half = max(1, int(max(longer, _PLACE * frame.region.height) * 1.25 if is_wide else longer * 0.75))
     x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
     return Place(box, Region(x - half, y - half, x + half, y + half).intersect(frame.region), turn)
 

@@ -30,6 +30,7 @@ _LOST = 0.35  # fraction of the free cells that differ where the scene is not kn
 _DARK, _BRIGHT = 6.0, 249.0  # grey levels beyond which a cell does not tell the camera's exposure
 _SAMPLE = np.s_[::3, ::3]  # cells by which exposure and noise are judged
 _LEAST_CHANGE = 6.0  # mean grey levels below which no frame is looked at as a cut
+_AROUND, _ALIKE = 15, 0.4  # cells, odd, of one light; correlation of the outlines of one scene; of two rooms 0.15 at most
 _CHANGED_MUCH = 10.0  # grey levels that a cell of another scene differs by
 _EVERYWHERE = np.ones((GRID, GRID), bool)
 _CHANGED = 0.02  # fraction of the cells that change where the camera may move
@@ -189,7 +190,7 @@ class KnownScene:
 
 def is_cut(last: Array, grey: Array) -> bool:
     """
-    Return whether a frame has nothing to do with the last one: most of it changed, beyond the light, and the camera did not move.
+    Return whether a frame has nothing to do with the last one: most of it changed, and its outlines are nowhere in the other.
 
     :param last: (GRID, GRID) uint8.
     """
@@ -199,14 +200,32 @@ def is_cut(last: Array, grey: Array) -> bool:
     usable = (before > _DARK) & (before < _BRIGHT) & (now > _DARK) & (now < _BRIGHT)
     gain = np.median(now[usable] / before[usable]) if np.count_nonzero(usable) >= _FEW else 1.0
     changed = np.count_nonzero(cv2.absdiff(now, np.minimum(before * gain, 255)) > _CHANGED_MUCH)
-    return changed > _OTHER * grey.size and _motion(last, grey, np.zeros(grey.shape, bool)) is None
+    if changed <= _OTHER * grey.size or _similarity(last, grey, np.zeros(grey.shape, bool)) is not None:
+        return False
+    first, second = _outlines(before), _outlines(now)
+    return bool(np.vdot(first, second) < _ALIKE * np.sqrt(np.vdot(first, first) * np.vdot(second, second)))
+
+
+def _outlines(grey: Array) -> Array:
+    """Return an image without its light: each cell less the mean around it, in standard deviations there. (h, w) float32."""
+    size = (_AROUND, _AROUND)
+    rest = grey - cv2.blur(grey, size)
+    outlines: Array = rest / (np.sqrt(cv2.blur(rest * rest, size)) + _NOISE * _TIMES_NOISE)
+    return outlines
 
 
 def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
-    """
-    Return how the camera moved since the last frame: a similarity on the grid, (2, 3) float64.
+    """Return how the camera moved since the last frame, as :func:`_similarity` does; None where it stands still, too."""
+    motion = _similarity(last, grey, covered)
+    if motion is None:
+        return None
+    corners = np.array([[0, 0, 1], [GRID, 0, 1], [0, GRID, 1], [GRID, GRID, 1]], np.float64)
+    return motion if np.abs(corners @ motion.T - corners[:, :2]).max() > _STILL else None
 
-    None where it did not, or where that is not clear.
+
+def _similarity(last: Array, grey: Array, covered: Array) -> Array | None:
+    """
+    Return where the last frame's points are in this one: a similarity on the grid, (2, 3) float64; None where that is not clear.
 
     :param covered: (GRID, GRID) bool, where nothing is told by what moves.
     """
@@ -222,8 +241,8 @@ def _motion(last: Array, grey: Array, covered: Array) -> Array | None:
     motion, inliers = cv2.estimateAffinePartial2D(found, there, method=cv2.RANSAC, ransacReprojThreshold=_APART)
     if motion is None or np.count_nonzero(inliers) < max(_LEAST_POINTS, _AGREE * np.count_nonzero(is_found)):
         return None
-    corners = np.array([[0, 0, 1], [GRID, 0, 1], [0, GRID, 1], [GRID, GRID, 1]], np.float64)
-    return motion if np.abs(corners @ motion.T - corners[:, :2]).max() > _STILL else None
+    similarity: Array = motion
+    return similarity
 
 
 def _gain(image: Array, scene: Array, where: Array) -> Array:

@@ -163,11 +163,34 @@ def test_person_is_found_in_the_first_frame_after_a_cut(person, light):
     assert shares_kept(film_with_cuts(person, light)).min() > 0.5
 
 
+def lamp(frame):
+    """Light that falls off to one side."""
+    return frame * np.linspace(1.0, 0.4, frame.shape[1])[:, None]
+
+
+LIGHTS = {'steps': lambda frame: frame * 0.5, 'one lamp': lamp, 'gamma': lambda frame: (frame / 255) ** 1.6 * 255}
+
+
 @pytest.mark.slow
-def test_light_that_steps_is_no_cut(person):
+@pytest.mark.parametrize('light', LIGHTS)
+def test_light_that_changes_is_no_cut(person, light):
     video = Video()
     frame, truth = paste(ROOM, person, 0.5, 0.95, 0.7)
-    lights = [1.0, 0.7, 1.3, 0.85]
-    film = ((np.clip(frame * lights[number // 10 % 4], 0, 255).astype(np.uint8), truth) for number in range(60))
-    kept = shares_kept(film, video)
+    other = np.clip(LIGHTS[light](frame), 0, 255).astype(np.uint8)
+    kept = shares_kept((((frame, other)[number // 10 % 2], truth) for number in range(60)), video)
     assert kept.min() > 0.5 and {each.id for each in video.people} == {1}
+
+
+@pytest.mark.slow
+def test_person_is_kept_while_something_large_moves_before_the_room(person):
+    video = Video()
+
+    def film():
+        for number in range(60):
+            frame, truth = paste(ROOM, person, 0.5, 0.9, 0.25)
+            if number >= 20:
+                left = 40 + number % 20
+                frame[20:100, left:left + 340] = 90, 60, 40
+            yield frame, truth
+
+    assert shares_kept(film(), video).min() > 0.5 and {each.id for each in video.people} >= {1}

@@ -22,8 +22,8 @@ from .runtimes import choose_runtime
 from .segmenter import resize_like_mediapipe
 from .types import ModelFile
 
-__all__ = ['MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'TurnedDetector', 'close_parts', 'find_people',
-           'parts_to_look_at', 'turned_back']
+__all__ = ['CLEAR_IN_PART', 'MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'TurnedDetector', 'close_parts',
+           'find_people', 'parts_to_look_at', 'turned_back']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -36,7 +36,7 @@ _PART = 0.8  # fraction of a doubtful box inside a clear one from which it is a 
 _TILE = 0.6  # fraction of the frame's sides that each of its four overlapping parts has
 _CLOSE_TILE = 0.4  # ... and each of the nine that show people of a tenth of its height
 _TILED_FROM = 1.2  # times the detector's input: frames with sides of as much are also looked at in parts
-_CLEAR_IN_PART = 0.6  # score from which somebody whom a part alone shows needs no close-up; things reach 0.5 there
+CLEAR_IN_PART = 0.6  # score from which somebody whom a part alone shows needs no close-up; things reach 0.5 there
 _OPPOSITE = {cv2.ROTATE_90_CLOCKWISE: cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE: cv2.ROTATE_90_CLOCKWISE}
 MOST_DOUBTFUL = 12  # close-ups a picture: each costs as much as a look at the whole
 
@@ -150,7 +150,7 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     :param bgr: (height, width, 3) uint8, blue green red.
     :param score: from which one detection is enough, 0..1.
     :param smallest: height of a person at least, as a fraction of the frame's.
-    :param most_doubtful: how many doubtful ones are looked at from close up.
+    :param most_doubtful: how many doubtful ones are looked at from close up; one more who is clear in a small part.
     :param known: boxes of people who are known; a doubtful one there is taken without a close-up.
     :param parts: which parts of the frame to search; None for all that :func:`parts_to_look_at` gives.
     :param refused: boxes of things that a close-up refused, which get no other one; new ones are added.
@@ -167,14 +167,14 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     found = [each for each in in_whole if each.score >= score]
     # A part shows a piece of somebody near, which may look like a person. Somebody far whom it alone shows must be clear there.
     in_parts = [each for each in in_parts if not any(each.box.inside(other.box) > _PART for other in found)]
-    clear = [each for each in in_parts if each.score >= max(score, _CLEAR_IN_PART)]
+    clear = [each for each in in_parts if each.score >= max(score, CLEAR_IN_PART)]
     found += [each for each in clear if each not in unsure and not _is_part(each.box, found)]
     for each in sorted(in_whole + in_parts, key=lambda each: -each.score):
         if each in found or _is_part(each.box, found):
             continue
         if any(each.box.iou(box) > _SAME for box in known):
             found.append(each)
-        elif (most_doubtful > 0 or each in unsure and each in clear) and not any(each.box.iou(box) > _SAME for box in refused):
+        elif most_doubtful + (each in unsure and each in clear) > 0 and not any(each.box.iou(box) > _SAME for box in refused):
             most_doubtful -= 1
             confirmed = _from_close_up(detector, bgr, each.box, frame)
             if confirmed is None:

@@ -42,7 +42,7 @@ def choose_runtime(setting: str) -> Runtime:
     """
     Return the runtime that a setting asks for, imported, which takes up to two seconds; what is wrong with it is logged once.
 
-    :param setting: ``mediapipe``, ``litert`` or ``auto``: LiteRT, or MediaPipe where that is not installed.
+    :param setting: ``mediapipe``, ``litert`` or ``auto``: LiteRT, or MediaPipe where that cannot be used.
     :raises RuntimeMissingError: it is not installed or cannot be imported.
     """
     names = [name for name in _LOADERS if _is_installed(name)] if setting == 'auto' else [setting]

@@ -13,7 +13,16 @@ import cv2
 
 from ...settings import Settings
 from ..arrays import Array
-from ..models.detector import MOST_DOUBTFUL, Detection, Detector, TurnedDetector, close_parts, find_people, parts_to_look_at
+from ..models.detector import (
+    CLEAR_IN_PART,
+    MOST_DOUBTFUL,
+    Detection,
+    Detector,
+    TurnedDetector,
+    close_parts,
+    find_people,
+    parts_to_look_at,
+)
 from ..regions import Region, full_frame
 from .tracks import Person
 
@@ -26,6 +35,7 @@ _TOUCHES = 0.2  # fraction of an image's middle that a box covers at least of wh
 _REMEMBERED = 16  # refused boxes, and places
 _RECENT = 2  # times the interval for which a search of the whole frame is recent enough to search a part of it
 _NEVER = 1 << 30  # frames
+_LATELY = 150  # frames after which a place that was searched in vain is another one
 _SAME_PLACE = 0.7  # IoU of two boxes of one place
 
 
@@ -58,10 +68,12 @@ class DetectionThread:
         return self._executor.submit(find_people, self._detector, bgr, settings.people_score, settings.people_smallest,
                                      most_doubtful, known or [], parts, refused)
 
-    def start_turned(self, bgr: Array, settings: Settings, part: Region, turn: int) -> Future[list[Detection]]:
-        """Begin to search one part of a frame that is turned as ``cv2.rotate`` does."""
-        return self._executor.submit(find_people, TurnedDetector(self._detector, turn), bgr, settings.people_score,
-                                     settings.people_smallest, MOST_DOUBTFUL, [], [part])
+    def start_turned(self, bgr: Array, settings: Settings, part: Region, turn: int,
+                     refused: deque[Region]) -> Future[list[Detection]]:
+        """Begin to search one part of a frame that is turned as ``cv2.rotate`` does; things that are turned look like people."""
+        return self._executor.submit(find_people, TurnedDetector(self._detector, turn), bgr,
+                                     max(settings.people_score, CLEAR_IN_PART), settings.people_smallest, _DOUBTFUL_BESIDE, [],
+                                     [part], refused)
 
     def doubt(self, images: list[Array]) -> Future[bool]:
         """Begin to search images, each (h, w, 3) uint8; the result is whether somebody may be in the middle of any of them."""
@@ -79,11 +91,17 @@ def _may_be_in_middle(found: list[Detection], image: Array) -> bool:
 
 
 class Detections(NamedTuple):
-    """What was found, best first; the boxes of the people who were known at its frame, by id; the part of the frame searched."""
+    """
+    What was found, best first.
+
+    ``before`` the boxes of the people who were known at its frame, by id; ``part`` of the frame that was searched; ``turn`` how
+    it was turned for that, of ``cv2.rotate``: only people who are upright then can be missed.
+    """
 
     found: list[Detection]
     before: Mapping[int, Region]
     part: Region
+    turn: int | None = None
 
 
 class _Running(NamedTuple):
@@ -92,7 +110,17 @@ class _Running(NamedTuple):
     frame: int
     before: dict[int, Region]
     part: Region
+    turn: int | None
+    place: Place | None
     found: Future[list[Detection]]
+
+
+class _Visits(NamedTuple):
+    """The box of a place, how often it was searched in vain, and in which frame last."""
+
+    box: Region
+    times: int
+    last: int
 
 
 class DetectionSchedule:
@@ -107,11 +135,12 @@ class DetectionSchedule:
         self._running: _Running | None = None
         self._last = self.count = self._parts = 0  # the frame that was searched last; searches of parts; those whose turn it was
         self._refused: deque[Region] = deque(maxlen=_REMEMBERED)
+        self._refused_turned: deque[Region] = deque(maxlen=_REMEMBERED)
         self._close_parts = self._last_close = 0  # those of the scene that were searched; the frame of the last of them
         self.places = 0  # searches of places
         self._interval = _NEVER  # frames, the least that was asked for since the whole was searched
         self._was_whole = True  # whether the last search was of the whole frame
-        self._visits: deque[tuple[Region, int]] = deque(maxlen=_REMEMBERED)  # boxes of places, and how often each was searched
+        self._visits: deque[_Visits] = deque(maxlen=_REMEMBERED)
 
     def has_seen_everything(self, frame: Region) -> bool:
         """Return whether every part of the frame was searched, and the result of it taken."""
@@ -163,26 +192,34 @@ class DetectionSchedule:
             searched = [frame, *searched]  # a slow camera: people may be anywhere, and there is time
         part = frame if is_first else searched[0]
         if turn is not None:
-            found = thread.start_turned(lit, settings, part, turn)
+            found = thread.start_turned(lit, settings, part, turn, self._refused_turned)
         else:
             doubtful = _DOUBTFUL_AT_ONCE if is_first else _DOUBTFUL_BESIDE
             found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
-        self._running = _Running(number, before, part, found)
+        self._running = _Running(number, before, part, turn, place if is_place else None, found)
         self.count += len(searched)
         if is_idle:
             return
-        self._last, self._was_whole = number, part == frame
+        self._last, self._was_whole = number, turn is None and frame in searched
         if self._was_whole:
             self._interval = _NEVER
         if is_place and place is not None:
+            visits = self.visits(place.box, number)
+            self._forget(place.box)
+            self._visits.append(_Visits(place.box, visits + 1, number))
             self.places += 1
-            visits = self.visits(place.box)
-            self._visits = deque([each for each in self._visits if each[0].iou(place.box) < _SAME_PLACE], _REMEMBERED)
-            self._visits.append((place.box, visits + 1))
 
-    def visits(self, box: Region) -> int:
-        """Return how often the place of a box was searched lately."""
-        return next((visits for each, visits in self._visits if each.iou(box) >= _SAME_PLACE), 0)
+    def visits(self, box: Region, number: int) -> int:
+        """
+        Return how often the place of a box was searched lately, and nobody found.
+
+        :param number: of the frame.
+        """
+        lately = (each for each in self._visits if number - each.last <= _LATELY)
+        return next((each.times for each in lately if each.box.iou(box) >= _SAME_PLACE), 0)
+
+    def _forget(self, box: Region) -> None:
+        self._visits = deque([each for each in self._visits if each.box.iou(box) < _SAME_PLACE], _REMEMBERED)
 
     def result(self, number: int, at_once: bool = False) -> Detections | None:
         """
@@ -196,4 +233,7 @@ class DetectionSchedule:
         if running is None or number < running.frame + _TAKES and not at_once:
             return None
         self._running = None
-        return Detections(running.found.result(), running.before, running.part)
+        found = running.found.result()
+        if found and running.place is not None:
+            self._forget(running.place.box)
+        return Detections(found, running.before, running.part, running.turn)

@@ -139,7 +139,7 @@ class Tracks:
         self._tracks = {key: track for key, track in self._tracks.items() if track.advance(step, frame)}
 
     def merge(self, found: Iterable[Detection], before: Mapping[int, Region], supported: Iterable[int] = (),
-              part: Region | None = None, frame: Region = _EVERYWHERE) -> None:
+              part: Region | None = None, frame: Region = _EVERYWHERE, turn: int | None = None) -> None:
         """
         Take what a detection found.
 
@@ -148,6 +148,7 @@ class Tracks:
         :param supported: ids of people who are known to be there by other means.
         :param part: of the frame, that was searched; who reaches beyond it is not missed. None for all of it.
         :param frame: the full frame.
+        :param turn: how the image was turned for it: who is upright in another one is not missed.
         """
         found = list(found)
         boxes = {key: box for key, box in before.items() if key in self._tracks}
@@ -166,6 +167,8 @@ class Tracks:
             if key in supported and not is_part:
                 track.misses = 0
                 continue
+            if track.person.turn != turn and not is_part:
+                continue
             if part is not None and (box.inside(part) < 1.0 or box.height * _INPUT < _SMALLEST * part.height):
                 continue
             track.misses += 1
@@ -179,7 +182,7 @@ class Tracks:
                 old = before[matched[index]]
                 hides = any(old.iou(box) > _OVERLAP for key, box in before.items() if key != matched[index])
                 reaches_beyond = part is not None and old.inside(part) < 1.0
-                is_poorer = track.person.turn is not None and each.turn is None and each.score < track.person.score  # who lies
+                is_poorer = each.turn != track.person.turn and each.score < track.person.score  # seen the wrong way
                 if is_poorer or (hides or reaches_beyond) and each.box.area < _HIDDEN * old.area:  # or a piece of somebody
                     track.measures += 1
                     continue

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from self_segmentation.picture.models.detector import Detection
 from self_segmentation.picture.people.schedule import DetectionSchedule, DetectionThread, Place
 from self_segmentation.picture.regions import Region
 from self_segmentation.settings import Settings
@@ -18,20 +19,22 @@ OTHER_PLACE = Place(BOX.moved(300, 0), Region(360, 160, 480, 320))
 
 @pytest.fixture
 def thread():
-    """Searches images of nobody; ``shapes`` are theirs, height and width."""
-    class Nobody:
-        shapes = []
+    """Searches images, whose ``shapes`` are height and width, and finds ``people`` in each."""
+    class Scripted:
+        shapes, people = [], []
 
         def detect(self, bgr):
             self.shapes.append(bgr.shape[:2])
-            return []
+            return self.people
 
         def close(self):
             pass
 
-    detector = Nobody()
+    detector = Scripted()
     thread = DetectionThread(detector)
-    thread.shapes = detector.shapes
+    thread.shapes, thread.people = detector.shapes, detector.people
+    detector.shapes.clear()
+    detector.people.clear()
     yield thread
     thread.close()
 
@@ -60,8 +63,22 @@ def test_place_is_searched_in_every_other_detection(thread):
     usual = [part for part in parts if part in (WHOLE, PLACE.region)]
     assert usual[0] == PLACE.region and usual[1] == WHOLE and len(usual) >= 8
     assert abs(usual.count(WHOLE) - usual.count(PLACE.region)) <= 1
-    assert schedule.visits(BOX) == schedule.places == usual.count(PLACE.region)
-    assert schedule.visits(BOX.moved(3, 3)) == schedule.visits(BOX) and schedule.visits(OTHER_PLACE.box) == 0
+    assert schedule.visits(BOX, 20) == schedule.places == usual.count(PLACE.region)
+    assert schedule.visits(BOX.moved(3, 3), 20) == schedule.visits(BOX, 20) and schedule.visits(OTHER_PLACE.box, 20) == 0
+    assert schedule.visits(BOX, 1000) == 0  # long ago
+
+
+def test_place_where_somebody_was_found_was_not_searched_in_vain(thread):
+    thread.people[:] = [Detection(Region(10, 10, 60, 110), 0.9)]
+    schedule, _ = searched(thread, 2, [PLACE] * 20)
+    assert schedule.places > 3 and schedule.visits(BOX, 20) <= 1
+
+
+def test_whole_frame_is_searched_upright_between_places_as_large_as_it(thread):
+    _, parts = searched(thread, 2, [Place(BOX, WHOLE, cv2.ROTATE_90_CLOCKWISE)] * 20)
+    shapes = [shape for shape in thread.shapes[6:] if 640 in shape]  # after those of the first frame
+    assert len(shapes) > 4 and {(480, 640), (640, 480)} == {*shapes}
+    assert all(shape != after for shape, after in zip(shapes, shapes[1:]))
 
 
 def test_idle_detector_searches_each_close_part_once(thread):

@@ -259,3 +259,20 @@ def test_people_who_is_remembered_between_frames():
         assert [each.counts for each in people.all] == counts
     people.choose(Settings(), FRAME)
     assert [each.counts for each in people.all] == [True, True]
+
+
+def test_person_is_not_missed_by_a_search_that_turns_the_image():
+    people = people_at(LEFT)
+    for _ in range(5):
+        people.merge([], boxes(people), turn=0)
+    assert people.all
+    people.merge([], boxes(people))
+    assert not people.all
+
+
+def test_person_is_not_taken_for_lying_by_a_weaker_detection():
+    people = people_at(LEFT)
+    people.merge([Detection(LEFT, 0.7, 0)], boxes(people))
+    assert people.all == [Person(1, LEFT, 0.9)]
+    people.merge([Detection(LEFT, 0.95, 0)], boxes(people))
+    assert people.all == [Person(1, LEFT, 0.95, turn=0)]
