@@ -481,7 +481,7 @@ def _interval(frame: _Frame, is_somebody_new: bool) -> int:
     if cv2.countNonZero(changed) > _CHANGED * changed.size:
         return interval
     calm = interval * (_CALM_AND_KNOWN if scene.tracks.all else _CALM)
-    return min(calm, max(1, int(_AT_LEAST_EVERY / frame.step))) if frame.step >= _SLOW else calm
+    return min(calm, max(interval, int(_AT_LEAST_EVERY / frame.step))) if frame.step >= _SLOW else calm
 
 
 # ---- segmentation

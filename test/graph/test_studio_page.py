@@ -501,6 +501,7 @@ def test_shows_no_uncovered_picture(start, browse, graph):
 def test_telephone_shows_picture_first(nodes, browse):
     page = browse(nodes.url, 390, 844, is_mobile=True, has_touch=True, device_scale_factor=2)
     page.wait_for_pictures()
+    page.wait(lambda: page.page.locator('figure[data-kind=output]').bounding_box(), 'the output')
     picture = page.page.locator('figure[data-kind=output]').bounding_box()
     assert picture['width'] > 350 and picture['y'] + picture['height'] < 600
     assert page.page.evaluate('document.documentElement.scrollWidth') <= 390
