@@ -25,7 +25,7 @@ from .matting.alpha import alpha_curve, to_alpha
 from .matting.background_model import GRID, Comparison, from_grid, to_grid
 from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
 from .matting.smoothing import Motion, Weights
-from .models.detector import turned_back
+from .models.detector import opposite_turn
 from .models.segmenter import resize_like_mediapipe
 from .people.schedule import DetectionThread, Place
 from .people.tracks import Person
@@ -312,7 +312,7 @@ class Engine:
         if turn is None:
             return self._model.probability(rgb)
         upright = self._model.probability(cv2.resize(cv2.rotate(rgb, turn), self._model.size))
-        back: Array = cv2.resize(cv2.rotate(upright, turned_back(turn)), self._model.size)
+        back: Array = cv2.resize(cv2.rotate(upright, opposite_turn(turn)), self._model.size)
         return back
 
     def _only_people(self, view: View, frame: _Frame) -> Array:
@@ -388,7 +388,7 @@ def _follow_far(frame: _Frame) -> None:
     if not small:
         return
     layers = [[piece.region for piece in regions.components(layer, frame.region, _UNEXPLAINED)]
-              for layer in (frame.comparison.other, frame.comparison.differs.astype(np.float32))]
+              for layer in (frame.comparison.other, frame.comparison.differs)]
     settled = [each.box for each in tracks.all if not tracks.is_new(each.id)]
     for each in small:
         width, reach = each.box.width, _FIRST_REACH if tracks.is_new(each.id) else _NEXT_REACH
@@ -430,7 +430,7 @@ def _place_to_search(frame: _Frame) -> Place | None:
     """
     if frame.comparison is None:
         return None
-    joined = cv2.dilate(frame.comparison.differs.astype(np.float32), np.ones((_JOINED, _JOINED), np.uint8))
+    joined = cv2.dilate(frame.comparison.differs, np.ones((_JOINED, _JOINED), np.uint8))
     differs = _without_people(frame, joined, _SHADE)
     if differs is None:
         return None

@@ -197,10 +197,9 @@ def is_cut(last: Array, grey: Array) -> bool:
     if cv2.norm(last, grey, cv2.NORM_L1) < _LEAST_CHANGE * grey.size:
         return False
     before, now = cv2.blur(last, (3, 3)).astype(np.float32), cv2.blur(grey, (3, 3)).astype(np.float32)
-    usable = (before > _DARK) & (before < _BRIGHT) & (now > _DARK) & (now < _BRIGHT)
-    gain = np.median(now[usable] / before[usable]) if np.count_nonzero(usable) >= _FEW else 1.0
-    changed = np.count_nonzero(cv2.absdiff(now, np.minimum(before * gain, 255)) > _CHANGED_MUCH)
-    if changed <= _OTHER * grey.size or _similarity(last, grey, np.zeros(grey.shape, bool)) is not None:
+    expected = _exposed(before, _gain(now[..., None], before[..., None], _EVERYWHERE))
+    changed = np.count_nonzero(cv2.absdiff(now, expected) > _CHANGED_MUCH)
+    if changed <= _OTHER * grey.size or _similarity(last, grey, ~_EVERYWHERE) is not None:
         return False
     first, second = _outlines(before), _outlines(now)
     return bool(np.vdot(first, second) < _ALIKE * np.sqrt(np.vdot(first, first) * np.vdot(second, second)))
@@ -247,13 +246,13 @@ def _similarity(last: Array, grey: Array, covered: Array) -> Array | None:
 
 def _gain(image: Array, scene: Array, where: Array) -> Array:
     """Return how much brighter an image is than the scene, a factor for each channel: the median over a sample of cells."""
-    gains = np.ones(3, np.float32)
+    gains = np.ones(image.shape[2], np.float32)
     usable = where[_SAMPLE]
     if np.count_nonzero(usable) < _FEW:
         return gains
     new, old = image[_SAMPLE][usable], scene[_SAMPLE][usable]
     fits = (old > _DARK) & (old < _BRIGHT) & (new > _DARK) & (new < _BRIGHT)
-    for channel in range(3):
+    for channel in range(len(gains)):
         chosen = fits[:, channel]
         if np.count_nonzero(chosen) >= _FEW:
             gains[channel] = np.median(new[chosen, channel] / old[chosen, channel])

@@ -40,8 +40,8 @@ class Comparison(NamedTuple):
 
     ``image`` (GRID, GRID, 3) uint8 blue green red, the frame; ``distance`` uint8, the largest difference of the three channels
     in grey levels; ``same`` and ``other`` float32 in 0..1, how surely a cell is, and is not, the known background, both 0 where
-    that is not known; ``differs`` bool, where something may be that is not the known background, be it a shadow; ``outdated``
-    whether the known background is wrong nearly everywhere.
+    that is not known; ``differs`` float32, 1 where something may be that is not the known background, be it a shadow;
+    ``outdated`` whether the known background is wrong nearly everywhere.
     """
 
     image: Array
@@ -95,7 +95,7 @@ class BackgroundModel:
             scale = cv2.divide(image.astype(np.float32) + 1, self._background.astype(np.float32) + 1)
             lowest, highest = least(scale), most(scale)
             other *= (lowest < _BRIGHTNESS[0]) | (highest > _BRIGHTNESS[1]) | (highest - lowest > _COLORS)
-        return Comparison(image, distance, same, other, known & (distance > _DIFFERS), outdated)
+        return Comparison(image, distance, same, other, (known & (distance > _DIFFERS)).astype(np.float32), outdated)
 
     def _differs(self, cells: Array, distance: Array) -> bool:
         other = np.count_nonzero(cells & (distance > _OTHER))

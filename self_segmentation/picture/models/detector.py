@@ -23,7 +23,7 @@ from .segmenter import resize_like_mediapipe
 from .types import ModelFile
 
 __all__ = ['CLEAR_IN_PART', 'MOST_DOUBTFUL', 'Detection', 'Detector', 'PersonDetector', 'TurnedDetector', 'close_parts',
-           'find_people', 'parts_to_look_at', 'turned_back']
+           'find_people', 'opposite_turn', 'parts_to_look_at']
 
 _SHA256 = '0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb'
 _SIDE = 320  # pixels of the detector's input, both ways
@@ -118,19 +118,19 @@ class TurnedDetector:
 
     def detect(self, bgr: Array) -> list[Detection]:
         """Return who may be in an image, as any detector does; boxes are those of the image as it is."""
-        return [Detection(_turned_back(each.box, self._turn, full_frame(bgr.shape)), each.score, self._turn)
+        return [Detection(_box_turned_back(each.box, self._turn, full_frame(bgr.shape)), each.score, self._turn)
                 for each in self._detector.detect(cv2.rotate(bgr, self._turn))]
 
     def close(self) -> None:
         """Do nothing: the detector is another's."""
 
 
-def turned_back(turn: int) -> int:
+def opposite_turn(turn: int) -> int:
     """Return the turn that undoes one of ``cv2.rotate``."""
     return _OPPOSITE.get(turn, turn)
 
 
-def _turned_back(box: Region, turn: int, frame: Region) -> Region:
+def _box_turned_back(box: Region, turn: int, frame: Region) -> Region:
     """Return where a box of the turned frame is in the frame."""
     if turn == cv2.ROTATE_180:
         return Region(frame.width - box.x1, frame.height - box.y1, frame.width - box.x0, frame.height - box.y0)
@@ -159,11 +159,12 @@ def find_people(detector: Detector, bgr: Array, score: float, smallest: float, m
     refused = deque() if refused is None else refused
     in_whole: list[Detection] = []
     in_parts: list[Detection] = []
+    smallest_parts = close_parts(frame)
     unsure: list[Detection] = []  # in the smallest parts: things look like people there, too
     for part in parts_to_look_at(frame) if parts is None else parts:
         tall = [each for each in _whole_in(detector, bgr, part, frame) if each.box.height >= smallest * frame.height]
         (in_whole if part == frame else in_parts).extend(tall)
-        unsure += tall if part in close_parts(frame) else []
+        unsure += tall if part in smallest_parts else []
     found = [each for each in in_whole if each.score >= score]
     # A part shows a piece of somebody near, which may look like a person. Somebody far whom it alone shows must be clear there.
     in_parts = [each for each in in_parts if not any(each.box.inside(other.box) > _PART for other in found)]

@@ -110,7 +110,6 @@ class _Running(NamedTuple):
     frame: int
     before: dict[int, Region]
     part: Region
-    turn: int | None
     place: Place | None
     found: Future[list[Detection]]
 
@@ -178,16 +177,16 @@ class DetectionSchedule:
             return
         before = {each.id: each.box for each in people}
         lit = bgr.copy() if curve is None else cv2.LUT(bgr, curve)
-        is_place, turn = False, None
-        searched = [frame]
+        searched, chosen = [frame], None
         if is_first:
             searched = parts
         elif is_idle:
             searched, self._close_parts, self._last_close = [close[self._close_parts]], self._close_parts + 1, number
         elif self._was_whole and place is not None:
-            searched, is_place, turn = [place.region], True, place.turn
+            searched, chosen = [place.region], place
         elif self._was_whole and len(parts) > 1 and number - self._last <= _RECENT * interval:  # else something just changed
             searched, self._parts = [parts[1 + self._parts % (len(parts) - 1)]], self._parts + 1
+        turn = None if chosen is None else chosen.turn
         if interval <= 1 and not (is_first or is_idle or turn is not None or searched == [frame]):
             searched = [frame, *searched]  # a slow camera: people may be anywhere, and there is time
         part = frame if is_first else searched[0]
@@ -196,17 +195,17 @@ class DetectionSchedule:
         else:
             doubtful = _DOUBTFUL_AT_ONCE if is_first else _DOUBTFUL_BESIDE
             found = thread.start(lit, settings, doubtful, list(before.values()), searched, self._refused)
-        self._running = _Running(number, before, part, turn, place if is_place else None, found)
+        self._running = _Running(number, before, part, chosen, found)
         self.count += len(searched)
         if is_idle:
             return
         self._last, self._was_whole = number, turn is None and frame in searched
         if self._was_whole:
             self._interval = _NEVER
-        if is_place and place is not None:
-            visits = self.visits(place.box, number)
-            self._forget(place.box)
-            self._visits.append(_Visits(place.box, visits + 1, number))
+        if chosen is not None:
+            times = self.visits(chosen.box, number) + 1
+            self._forget(chosen.box)
+            self._visits.append(_Visits(chosen.box, times, number))
             self.places += 1
 
     def visits(self, box: Region, number: int) -> int:
@@ -233,7 +232,7 @@ class DetectionSchedule:
         if running is None or number < running.frame + _TAKES and not at_once:
             return None
         self._running = None
-        found = running.found.result()
-        if found and running.place is not None:
-            self._forget(running.place.box)
-        return Detections(found, running.before, running.part, running.turn)
+        found, place = running.found.result(), running.place
+        if found and place is not None:
+            self._forget(place.box)
+        return Detections(found, running.before, running.part, None if place is None else place.turn)

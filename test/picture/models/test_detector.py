@@ -16,8 +16,8 @@ from self_segmentation.picture.models.detector import (
     TurnedDetector,
     close_parts,
     find_people,
+    opposite_turn,
     parts_to_look_at,
-    turned_back,
 )
 from self_segmentation.picture.models.types import ModelFile
 from self_segmentation.picture.regions import Region, full_frame
@@ -124,7 +124,7 @@ def test_turned_detector_gives_boxes_of_the_image_as_it_is(turn):
     image = np.zeros((40, 60, 3), np.uint8)
     image[5:12, 20:50] = 255
     assert TurnedDetector(White(), turn).detect(image) == [Detection(Region(20, 5, 50, 12), 0.9, turn)]
-    assert np.array_equal(cv2.rotate(cv2.rotate(image, turn), turned_back(turn)), image)
+    assert np.array_equal(cv2.rotate(cv2.rotate(image, turn), opposite_turn(turn)), image)
 
 
 @pytest.mark.parametrize('close_up, is_taken', [(0.3, False), (0.8, True)])
