@@ -8,8 +8,11 @@ from conftest import ONE_PIXEL, iou
 
 from self_segmentation import Pipeline
 from self_segmentation.io.assets import read_model
-from self_segmentation.picture.engine import Engine
+from self_segmentation.picture.engine import Engine, _follow_far, _Frame
+from self_segmentation.picture.models.detector import Detection
 from self_segmentation.picture.models.segmenter import Segmenter
+from self_segmentation.picture.people.schedule import DetectionThread
+from self_segmentation.picture.regions import Region, full_frame
 from self_segmentation.picture.video import Video
 from self_segmentation.settings import Settings
 
@@ -255,3 +258,102 @@ def test_failed_frame_does_not_affect_next(sample):
     model.fails = False
     assert (engine.frame(sample[62], Settings(), video) > 127).mean() > 0.2
     engine.close()
+
+
+# ---- where the detector looks, with models that only note what they are shown
+
+class Watching:
+    """Models that are told what they find: ``boxes`` of an image by its shape, height and width."""
+
+    size = 64, 48
+
+    def __init__(self, boxes=None):
+        self.boxes, self.shapes, self.maps = boxes or {}, [], []
+
+    def detect(self, bgr):
+        self.shapes.append(bgr.shape[:2])
+        return [Detection(box, 0.9) for box in self.boxes.get(bgr.shape[:2], [])]
+
+    def probability(self, rgb):
+        self.maps.append(rgb)
+        return rgb[..., 0].astype(np.float32) / 255
+
+    def close(self):
+        pass
+
+
+def watched(models, frames, rate=30):
+    """The people after these frames."""
+    thread = DetectionThread(models)
+    engine, video = Engine(models, thread), Video()
+    for number, frame in enumerate(frames):
+        engine.frame(frame, Settings(flip=False), video, number / rate)
+    engine.close()
+    thread.close()
+    return video.people
+
+
+def test_wide_thing_is_searched_upright_and_turned_to_both_sides(room):
+    empty = cv2.resize(room, (640, 480))
+    wide = empty.copy()
+    wide[360:460, 180:420] = 30, 90, 160
+    models = Watching()
+    watched(models, [empty] * 10 + [wide] * 25)
+    tall = {shape for shape in models.shapes if shape[0] > shape[1]}
+    assert len([shape for shape in models.shapes if shape in tall]) >= 2  # the places are cut by the frame: wider than high
+    assert {(width, height) for height, width in tall} <= {*models.shapes}
+
+
+def test_slow_camera_is_searched_twice_a_second(room):
+    calm = cv2.resize(room, (320, 240))
+    for rate in (1, 2, 4):
+        models = Watching()
+        watched(models, [calm] * 20, rate)
+        assert len(models.shapes) >= 2 * 20 / max(rate, 2) - 1, rate
+
+
+def test_who_is_found_turned_is_segmented_turned():
+    """A map of a turned image lies where it lies in the image."""
+    models = Watching()
+    engine = Engine(models, None)
+    small = np.zeros((48, 64, 3), np.uint8)
+    small[10:20, 40:60] = 255
+    upright = engine._infer(small, None)
+    for turn in (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE):
+        turned = engine._infer(small, None, turn)
+        assert turned.shape == upright.shape and iou(255 * turned, 255 * upright) > 0.7
+        assert iou(models.maps[-1][..., 0], models.maps[0][..., 0]) < 0.3
+    engine.close()
+
+
+@pytest.mark.parametrize('turn', [None, cv2.ROTATE_90_CLOCKWISE])
+def test_view_of_lying_person_is_segmented_turned(turn):
+    stripes = np.zeros((240, 320, 3), np.uint8)
+    stripes[::16], stripes[1::16], stripes[2::16], stripes[3::16] = 255, 255, 255, 255
+    models, video = Watching(), Video()
+    thread = DetectionThread(models)
+    engine = Engine(models, thread)
+    video.start_over((stripes.shape, False, 0, engine))
+    video.scene.tracks.appear(Region(100, 80, 220, 160), 0.9, turn)
+    engine.frame(stripes, Settings(flip=False), video, 0.0)
+    engine.close()
+    thread.close()
+    [shown] = models.maps
+    across, down = (np.abs(np.diff(shown[..., 0].astype(float), axis=axis)).mean() for axis in (1, 0))
+    assert (across > down) == (turn is not None)
+
+
+def test_far_person_in_dark_clothes_is_followed(room):
+    """What is only darker than the background, as a shadow is."""
+    empty = cv2.resize(room, (640, 480))
+    scene = Video().scene
+    for _ in range(8):
+        scene.background.learn(np.zeros((128, 128), np.float32), scene.background.compare(empty))
+    scene.tracks.appear(Region(440, 200, 465, 280), 0.9)
+    dark = empty.copy()
+    dark[200:280, 480:505] = dark[200:280, 480:505] * 0.6
+    comparison = scene.background.compare(dark)
+    assert not comparison.other.any() and comparison.differs.any()
+    _follow_far(_Frame(dark, Settings(), scene, full_frame(dark.shape), 1 / 30, None, comparison, None, None))
+    [person] = scene.tracks.all
+    assert person.box.iou(Region(480, 200, 505, 280)) > 0.6
