@@ -9,7 +9,6 @@ Pictures of their own: :mod:`~self_segmentation.picture.stills`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
@@ -20,60 +19,44 @@ from ..settings import Settings
 from . import regions
 from .arrays import Array
 from .exposure import brightened, brightening
-from .known_scene import Difference, is_cut
+from .frame import Frame
+from .known_scene import is_cut
 from .matting.alpha import alpha_curve, to_alpha
-from .matting.background_model import GRID, Comparison, from_grid, to_grid
+from .matting.background_model import GRID, from_grid, to_grid
 from .matting.edge_filters import EdgeFilter, downsample_by_4, edge_filter
 from .matting.smoothing import Motion, Weights
 from .models.detector import opposite_turn
 from .models.segmenter import resize_like_mediapipe
-from .people.schedule import DetectionThread, Place
-from .people.tracks import Person
-from .people.views import View, arrange, without_others
+from .people.schedule import DetectionThread
+from .people.search import (
+    NEWCOMER_EVERY,
+    SLOW,
+    detection_interval,
+    follow_far,
+    place_to_search,
+    standing_before_background,
+    take_newcomers,
+    unexplained,
+)
+from .people.views import REACH, View, arrange, boxes_in, without_others
 from .privacy import cover_to_alpha, covered, private
 from .proof import Proof
 from .regions import Region
-from .video import USUAL_STEP, Scene, Video
+from .video import USUAL_STEP, Video
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
 _SCENE_CUT = 50.0  # grey levels; a frame that differs by more in the mean is another scene, where people are replaced
 _GAP = 2.0  # seconds; after a longer one what was seen before is of no use
 _HELD = 0.9  # probability of a person who is held although the model lost them
-_CALM, _CALM_AND_KNOWN = 8, 15  # times people.interval between two detections while nothing changes: with nobody, with somebody
-_UNEXPLAINED = 0.001  # fraction of the grid from which something that differs may be a person far away
-_PLACE = 0.2  # fraction of the frame's height of a person in a place, who may be larger than what differs
-_SMALL = 0.35  # fraction of the frame's height; smaller people are followed by what stands before the known background
-_FIRST_REACH, _NEXT_REACH, _NUDGE = 8.0, 1.5, 0.3  # widths of their box within which it may be; nearer is near enough
-_OTHERS = 0.2  # IoU of a piece with the box of somebody else, from which it is theirs
-_LIKE = 0.5  # ratio of the heights of box and piece at least
-_JOINED = 5  # cells, odd, across which pieces of one person are joined
-_PLACES = 4  # of such places that are searched in turn
-_IN_VAIN = 12  # searches of one place that found nobody, after which it is left
-# How a place is searched, time after time: whether with more around it, what is large the other way round, and how it is turned.
-_LOOKS = (False, None), (True, None), (False, cv2.ROTATE_90_CLOCKWISE), (False, cv2.ROTATE_90_COUNTERCLOCKWISE)
-_LOOKS_AT_WIDE = _LOOKS[0], _LOOKS[2], _LOOKS[3], _LOOKS[1]  # somebody may lie there
-_SHADE = 0.4  # fraction of a box's longer side around it in which something dark may be a person's shadow
 _NEWCOMER = 0.01  # fraction of the grid from which it may be somebody who comes in, near
-_CHANGED = 0.004  # fraction of the grid from which the image changes
-_NOISE = 2.0  # times temporal.motion_threshold: a cell that changes by more is no noise
-_SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
 _LOST = 0.1  # fraction of the box that the map covers at least of somebody whom the detector sees well
-_REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
-_MOVED = 0.2  # fraction of a piece of the map that stands before the known background, of a person who moved there
-_SUPPORTED = 0.25  # fraction of a box that differs from the known background while somebody stands in it
 _LOST_FOR = 5  # frames in a row in which the known scene was wrong nearly everywhere, after which it is learnt anew
 _BLIND = 5  # frames from the first on that are covered whole where people are replaced, at least: until the background is known
 _HELD_STEPS = 2  # frames for which a place stays covered at least
-_AT_LEAST_EVERY = 0.5  # seconds between two detections of such a slow camera, whose people may be anywhere in the next frame
-_SLOW = 0.06  # seconds between frames from which on a frame waits for the detector
-_GAP_IN_PERSON = 0.15  # fraction of a box's longer side between two pieces of one person at most
-_CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
-_OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
 _AT_ONCE = 1  # frames between two detections, as many as there can be, where people are replaced and the background is not known
 _SIDES = GRID // 12  # cells at the left and right that are covered then: the model knows nobody by the first tenth of the frame
 _SHOWN = 0.3  # fraction of the grid that shows the known background at least, where it tells who comes
-_NEWCOMER_EVERY = 3  # frames between two maps of the full frame, and two detections, while something new is before the background
 
 
 class Model(Protocol):
@@ -97,27 +80,6 @@ class StageTimer:
         now = time.perf_counter()
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
-
-
-class _Frame(NamedTuple):
-    """
-    A frame, what is known of it at once, and what it is processed with.
-
-    ``bgr`` (height, width, 3) uint8; ``settings`` of this frame; ``scene`` the video's memory; ``region`` all of the frame;
-    ``step`` seconds since the last one; ``change`` (GRID, GRID) uint8, grey levels since the last one, None for the first;
-    ``comparison`` with the known background, None where that is not used; ``difference`` from the known scene, None where people
-    are not replaced; ``curve`` makes a dark frame bright for the models, None where it is bright enough.
-    """
-
-    bgr: Array
-    settings: Settings
-    scene: Scene
-    region: Region
-    step: float
-    change: Array | None
-    comparison: Comparison | None
-    difference: Difference | None
-    curve: Array | None
 
 
 class _Crop(NamedTuple):
@@ -183,13 +145,17 @@ class Engine:
         maps = self._segment(frame, full_frame_map, timer)
         out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
         likely = _on_grid(maps, frame.region)
-        alpha = self._covered(frame, likely, full_frame_map, out) if frame.settings.hides_people else _alpha(maps, frame, out)
+        if frame.settings.hides_people:
+            alpha = self._covered(frame, likely, full_frame_map, out)
+            video.covered_for.update(frame.scene.covered_for)
+        else:
+            alpha = _alpha(maps, frame, out)
         timer.lap('edge')
         _remember(frame, maps, likely)
         timer.lap('follow')
         return alpha
 
-    def _compare(self, bgr: Array, settings: Settings, video: Video, stamp: float | None) -> _Frame:
+    def _compare(self, bgr: Array, settings: Settings, video: Video, stamp: float | None) -> Frame:
         """Compare a frame with the last one and with the known background; start over where it is another scene."""
         scene, hides_people = video.scene, settings.hides_people
         step = USUAL_STEP if stamp is None or scene.stamp is None or stamp == scene.stamp else stamp - scene.stamp
@@ -210,12 +176,12 @@ class Engine:
         uses_background = settings.temporal_background_penalty > 0 or settings.temporal_hold_time > 0
         comparison = scene.background.compare(grid) if uses_background else None
         settings = private(settings) if hides_people else settings
-        return _Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison, difference,
+        return Frame(bgr, settings, scene, regions.full_frame(bgr.shape), step, change, comparison, difference,
                       brightening(grid))
 
     # ---- who is there
 
-    def _find_people(self, frame: _Frame) -> Array | None:
+    def _find_people(self, frame: Frame) -> Array | None:
         """
         Bring the people and their views up to date: by the detector, and by what stands before the known background.
 
@@ -226,39 +192,42 @@ class Engine:
             scene.views = scene.views or [View(frame.region, frozenset())]
             return None
         scene.tracks.advance(frame.step, frame.region)
-        is_slow = frame.step >= _SLOW
-        if is_slow and number:
-            place = _place_to_search(frame)
-            interval = _interval(frame, place is not None)
-            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
+        is_slow = frame.step >= SLOW
+        if is_slow and number:  # the frame waits for its own detection
+            self._start_detection(frame, False)
         found = scene.schedule.result(number, at_once=is_slow)
         if number == 0 and not frame.settings.hides_people:  # else the frame is covered whole, and need not wait
             found = scene.schedule.run_now(self._detections, brightened(frame.bgr, frame.curve), settings)
         if found is not None:
-            supported = _standing_before_background(frame)
+            supported = standing_before_background(frame)
             scene.tracks.merge(found.found, found.before, supported, found.part, frame.region, found.turn)
-        _follow_far(frame)
-        unexplained = _unexplained(frame)
-        is_somebody_new = unexplained is not None and np.count_nonzero(unexplained > 0.5) > _NEWCOMER * unexplained.size
+        follow_far(frame)
+        new = unexplained(frame)
+        is_somebody_new = new is not None and np.count_nonzero(new > 0.5) > _NEWCOMER * new.size
         full_frame_map = None
         hides_blindly = _hides_blindly(frame)
-        is_due = scene.last_full_frame is None or number - scene.last_full_frame >= _NEWCOMER_EVERY
+        is_due = scene.last_full_frame is None or number - scene.last_full_frame >= NEWCOMER_EVERY
         if hides_blindly or (is_somebody_new and is_due):
             scene.last_full_frame = number
             full_frame_map = self._infer(self._small(frame.bgr, frame.region), frame.curve)
-        if full_frame_map is not None and unexplained is not None and is_somebody_new:
-            _take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), unexplained)
+        if full_frame_map is not None and new is not None and is_somebody_new:
+            take_newcomers(frame, to_grid(full_frame_map, frame.region, frame.region), new)
         scene.tracks.choose(settings, frame.region)
         scene.views = arrange(scene.views, scene.tracks.all, frame.region, settings)
         if not is_slow or not number:
-            place = None if hides_blindly else _place_to_search(frame)
-            interval = _AT_ONCE if hides_blindly else _interval(frame, is_somebody_new or place is not None)
-            scene.schedule.start(self._detections, number, frame.bgr, scene.tracks.all, settings, interval, frame.curve, place)
+            self._start_detection(frame, is_somebody_new, hides_blindly)
         return full_frame_map
+
+    def _start_detection(self, frame: Frame, is_somebody_new: bool, hides_blindly: bool = False) -> None:
+        assert self._detections is not None  # who calls has asked
+        place = None if hides_blindly else place_to_search(frame)
+        interval = _AT_ONCE if hides_blindly else detection_interval(frame, is_somebody_new or place is not None)
+        frame.scene.schedule.start(self._detections, frame.scene.number, frame.bgr, frame.scene.tracks.all, frame.settings,
+                                   interval, frame.curve, place)
 
     # ---- segmentation
 
-    def _segment(self, frame: _Frame, full_frame_map: Array | None, timer: StageTimer) -> list[_Map]:
+    def _segment(self, frame: Frame, full_frame_map: Array | None, timer: StageTimer) -> list[_Map]:
         """Return the maps of all views."""
         due = _due(frame, 1 if full_frame_map is not None else 0)
         views = [view for view in frame.scene.views if not view.is_new or view in due]
@@ -315,14 +284,14 @@ class Engine:
         back: Array = cv2.resize(cv2.rotate(upright, opposite_turn(turn)), self._model.size)
         return back
 
-    def _only_people(self, view: View, frame: _Frame) -> Array:
+    def _only_people(self, view: View, frame: Frame) -> Array:
         """Return a view's map without the pieces that belong to nobody in it who counts."""
         if self._detections is None:
             return view.probability
-        boxes = [each.box.padded(_REACH, frame.region) for each in frame.scene.tracks.all if each.id in view.ids]
+        boxes = [each.box.padded(REACH, frame.region) for each in frame.scene.tracks.all if each.id in view.ids]
         return without_others(view.probability, view.region, boxes)
 
-    def _covered(self, frame: _Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
+    def _covered(self, frame: Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
         """
         Write what is covered, 255, and its soft edge: all of the frame while too little is known.
 
@@ -340,8 +309,8 @@ class Engine:
             likely[:, :_SIDES] = likely[:, -_SIDES:] = 1.0
         assert frame.difference is not None  # people are replaced
         now = covered(likely, scene.tracks.all, frame.settings.privacy_margin, frame.region)
-        held = scene.cover.update(now, max(frame.settings.privacy_hold, _HELD_STEPS * frame.step), frame.step)
-        people = held.copy()
+        people = scene.cover.update(now, max(frame.settings.privacy_hold, _HELD_STEPS * frame.step), frame.step)
+        held = people.copy()
         scene.lost = scene.lost + 1 if frame.difference.is_lost and scene.number >= _BLIND else 0
         if not frame.difference.is_lost:
             held |= cv2.dilate(frame.difference.differs, np.ones((3, 3), np.uint8))
@@ -349,11 +318,14 @@ class Engine:
         if not is_blind and not scene.lost:
             self._prove(frame)
         held |= frame.difference.unknown.astype(np.uint8)
-        if is_blind or scene.lost:
+        is_blind = is_blind or scene.lost > 0
+        reasons = {'person': now.any(), 'held': (people > now).any(), 'unknown': (held > people).any(), 'blind': is_blind}
+        scene.covered_for = [reason for reason, applies in reasons.items() if applies]
+        if is_blind:
             held[:] = 1
         return cover_to_alpha(held, out)
 
-    def _prove(self, frame: _Frame) -> None:
+    def _prove(self, frame: Frame) -> None:
         """Have the detector search what has not moved for long, and take it for the scene once it found nobody several times."""
         scene, difference = frame.scene, frame.difference
         assert difference is not None and self._detections is not None  # people are replaced
@@ -368,125 +340,9 @@ class Engine:
             scene.proof = None
 
 
-# ---- who is there
-
-def _standing_before_background(frame: _Frame) -> list[int]:
-    """Return the ids of people who stand before the known background, whatever the detector found of them."""
-    if frame.comparison is None:
-        return []
-    other = frame.comparison.other
-    return [each.id for each in frame.scene.tracks.all
-            if cv2.mean(regions.part(other, each.box, frame.region))[0] > _SUPPORTED]
-
-
-def _follow_far(frame: _Frame) -> None:
-    """Move small boxes to the piece before the known background that they belong to: walkers leave a small box in few frames."""
-    if frame.comparison is None:
-        return
-    tracks = frame.scene.tracks
-    small = [each for each in tracks.all if each.box.height < _SMALL * frame.region.height]
-    if not small:
-        return
-    layers = [[piece.region for piece in regions.components(layer, frame.region, _UNEXPLAINED)]
-              for layer in (frame.comparison.other, frame.comparison.differs)]
-    settled = [each.box for each in tracks.all if not tracks.is_new(each.id)]
-    for each in small:
-        width, reach = each.box.width, _FIRST_REACH if tracks.is_new(each.id) else _NEXT_REACH
-        for pieces in layers:  # what is certain first; without it, what is as dark as a shadow
-            distance, piece = min(((_apart(piece, each.box), piece) for piece in pieces
-                                   if _LIKE * each.box.height < piece.height < each.box.height / _LIKE
-                                   and not any(piece.iou(box) > _OTHERS for box in settled if box != each.box)),
-                                  default=(float('inf'), each.box))
-            if distance < reach * width:
-                if distance > _NUDGE * width:
-                    (x, y), (px, py) = each.box.middle, piece.middle
-                    tracks.move(each.id, each.box.moved(round(px - x), round(py - y)), frame.region)
-                break
-
-
-def _apart(a: Region, b: Region) -> float:
-    (ax, ay), (bx, by) = a.middle, b.middle
-    return max(abs(ax - bx), abs(ay - by))
-
-
-def _unexplained(frame: _Frame) -> Array | None:
-    """Return where something that no known person explains stands before the known background; None where that is nowhere."""
-    return None if frame.comparison is None else _without_people(frame, frame.comparison.other, _REACH)
-
-
-def _without_people(frame: _Frame, other: Array, reach: float) -> Array | None:
-    """Return what differs where no known person is; None where that is too little."""
-    other = other.copy()
-    for each in frame.scene.tracks.all:
-        regions.part(other, each.box.padded(reach, frame.region), frame.region)[:] = 0
-    return other if np.count_nonzero(other > 0.5) > _UNEXPLAINED * other.size else None
-
-
-def _place_to_search(frame: _Frame) -> Place | None:
-    """
-    Return where to look from close up: around one of the largest pieces that no known person explains; None for none.
-
-    What is as dark as a shadow counts too, but not beside people.
-    """
-    if frame.comparison is None:
-        return None
-    joined = cv2.dilate(frame.comparison.differs, np.ones((_JOINED, _JOINED), np.uint8))
-    differs = _without_people(frame, joined, _SHADE)
-    if differs is None:
-        return None
-    pieces = regions.components(differs, frame.region, _JOINED * _UNEXPLAINED)
-    if not pieces:
-        return None
-    boxes = [piece.region for piece in sorted(pieces, key=lambda piece: -piece.fraction)[:_PLACES]]
-    schedule = frame.scene.schedule
-    counts = [schedule.visits(box, frame.scene.number) for box in boxes]
-    visits = min(counts)
-    if visits >= _IN_VAIN:
-        return None
-    least = [box for box, count in zip(boxes, counts) if count == visits]
-    box = least[schedule.places % len(least)]
-    is_wide, turn = (_LOOKS_AT_WIDE if box.width > box.height else _LOOKS)[visits % len(_LOOKS)]
-    longer = max(box.size)
-    is_wide ^= longer > _SMALL * frame.region.height
-    half = max(1, int(max(longer, _PLACE * frame.region.height) * 1.25 if is_wide else longer * 0.75))
-    x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
-    return Place(box, Region(x - half, y - half, x + half, y + half).intersect(frame.region), turn)
-
-
-def _take_newcomers(frame: _Frame, grid: Array, unexplained: Array) -> None:
-    """Take pieces of the full frame's map that stand before the background for people, or for more of known people."""
-    tracks = frame.scene.tracks
-    for piece in regions.components(grid, frame.region, _SMALLEST_PIECE):
-        if unexplained[piece.pixels].mean() > _MOVED:
-            known = [each for each in tracks.all if each.box.inside(piece.region) > 0.5]
-            if known:
-                tracks.move(known[0].id, regions.union(piece.region, known[0].box))
-            else:
-                tracks.appear(piece.region, float(grid[piece.pixels].mean()))
-
-
-def _interval(frame: _Frame, is_somebody_new: bool) -> int:
-    """Return the frames between two detections: few while the image changes where nobody is known, or somebody is doubted."""
-    scene, interval = frame.scene, frame.settings.people_interval
-    interval = max(1, min(interval, round(interval * USUAL_STEP / frame.step)))
-    if is_somebody_new:
-        return min(interval, _NEWCOMER_EVERY)
-    if scene.tracks.doubted or frame.change is None:
-        return interval
-    noise = _NOISE * frame.settings.temporal_motion_threshold
-    changed = cv2.threshold(frame.change, noise, 255, cv2.THRESH_BINARY)[1]
-    for view in scene.views:
-        if view.shows_only(scene.tracks.all):  # else the boxes are the detector's
-            regions.part(changed, view.region, frame.region)[:] = 0
-    if cv2.countNonZero(changed) > _CHANGED * changed.size:
-        return interval
-    calm = interval * (_CALM_AND_KNOWN if scene.tracks.all else _CALM)
-    return min(calm, max(interval, int(_AT_LEAST_EVERY / frame.step))) if frame.step >= _SLOW else calm
-
-
 # ---- segmentation
 
-def _due(frame: _Frame, spent: int) -> list[View]:
+def _due(frame: Frame, spent: int) -> list[View]:
     """Return the views that are segmented in this frame: all, where the settings allow as many inferences, else in turn."""
     views, number = frame.scene.views, frame.scene.number
     most, count = max(1, frame.settings.people_most - spent), len(views)
@@ -494,7 +350,7 @@ def _due(frame: _Frame, spent: int) -> list[View]:
     return [views[index] for index in turns[:most]]
 
 
-def _alpha(maps: list[_Map], frame: _Frame, out: Array) -> Array:
+def _alpha(maps: list[_Map], frame: Frame, out: Array) -> Array:
     """Write the alpha of the frame: that of the views, the larger one where they overlap, and nobody around them."""
     curve = alpha_curve(frame.settings.threshold, frame.settings.softness)
     if len(maps) == 1 and maps[0].view.region == frame.region:
@@ -509,38 +365,7 @@ def _alpha(maps: list[_Map], frame: _Frame, out: Array) -> Array:
 
 # ---- for the next frame
 
-def _boxes_in(view: View, probability: Array, people: Mapping[int, Person], frame: Region) -> dict[int, Region]:
-    """Return the boxes of people by a view's map, of each who shares no piece of it with somebody else; by id."""
-    small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
-    smallest = min(_SMALLEST_PIECE * frame.area / view.region.area, 0.02)
-    boxes: dict[int, list[Region]] = {}
-    shared = set[int]()
-    for piece in regions.components(small, view.region, smallest, 0.4):
-        owners = [key for key, each in people.items()
-                  if regions.part(piece.pixels, each.box, view.region).mean() > _OWNS
-                  or each.box.padded(_REACH, frame).intersect(piece.region).area > _OWNED * piece.region.area]
-        if len(owners) == 1 and owners[0] in view.ids:
-            boxes.setdefault(owners[0], []).append(piece.region)
-        else:
-            shared.update(owners)
-    crossing = {key for key, each in people.items() if any(
-        each.box.intersect(other.box).area > _CROSSING * min(each.box.area, other.box.area)
-        for number, other in people.items() if number != key)}  # their pieces are one, or a part of one
-    return {key: _joined(parts) for key, parts in boxes.items() if key not in shared | crossing}
-
-
-def _joined(parts: list[Region]) -> Region:
-    """Return the box of the largest piece and of those beside it: one far from it is somebody else's."""
-    parts = sorted(parts, key=lambda part: -part.area)
-    box = parts[0]
-    for part in parts[1:]:
-        gap = max(part.x0 - box.x1, box.x0 - part.x1, part.y0 - box.y1, box.y0 - part.y1)
-        if gap <= _GAP_IN_PERSON * max(box.size):
-            box = regions.union(box, part)
-    return box
-
-
-def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
+def _remember(frame: Frame, maps: list[_Map], probability: Array) -> None:
     """
     Learn the background, move the boxes of people with their masks, and forget people who are gone.
 
@@ -556,13 +381,13 @@ def _remember(frame: _Frame, maps: list[_Map], probability: Array) -> None:
         fractions.update(raw)
         clear = [key for key in raw if people[key].score >= settings.people_score]
         view.tries += any(raw[key] < _LOST for key in clear)
-        for key, box in _boxes_in(view, refined, people, frame.region).items():
+        for key, box in boxes_in(view, refined, people, frame.region).items():
             scene.tracks.move(key, box, frame.region)
     scene.tracks.cover(fractions, frame.step, settings.temporal_hold_time)
     scene.number += 1
 
 
-def _hides_blindly(frame: _Frame) -> bool:
+def _hides_blindly(frame: Frame) -> bool:
     """Whether people are replaced and too little of the known scene is seen to tell who comes."""
     difference = frame.difference
     return difference is not None and (difference.is_lost or difference.unknown.mean() > 1 - _SHOWN)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,6 +49,7 @@ class Scene:
         self.cover = Cover()
         self.known = KnownScene()
         self.proof: Proof | None = None
+        self.covered_for: list[str] = []  # why something of the last frame is covered, see Video
         self.lost = 0  # frames in a row in which the known scene was wrong nearly everywhere
         self._replacement: tuple[str, Background] | None = None
 
@@ -67,12 +69,17 @@ class Video:
     The memory of one camera or video. Make a new one for another camera, or to forget everything.
 
     Give it to each call of ``process``, in the order of the frames. It holds no models: one pipeline serves many videos.
+
+    ``covered_for`` counts the frames in which something was covered, where people are replaced, by reason. ``person``: somebody
+    was found. ``held``: somebody was there just now. ``unknown``: it differs from the known scene, or was never seen empty.
+    ``blind``: too little is known, so all is covered. A frame can have several reasons.
     """
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
         self.scene = Scene(self._ids)
         self.matte: Array = np.empty((0, 0), np.uint8)  # of the last frame
+        self.covered_for: Counter[str] = Counter()
 
     def start_over(self, key: object = None) -> None:
         """

@@ -8,10 +8,12 @@ from conftest import ONE_PIXEL, iou
 
 from self_segmentation import Pipeline
 from self_segmentation.io.assets import read_model
-from self_segmentation.picture.engine import Engine, _follow_far, _Frame
+from self_segmentation.picture.engine import Engine
+from self_segmentation.picture.frame import Frame
 from self_segmentation.picture.models.detector import Detection
 from self_segmentation.picture.models.segmenter import Segmenter
 from self_segmentation.picture.people.schedule import DetectionThread
+from self_segmentation.picture.people.search import follow_far
 from self_segmentation.picture.regions import Region, full_frame
 from self_segmentation.picture.video import Video
 from self_segmentation.settings import Settings
@@ -354,6 +356,6 @@ def test_far_person_in_dark_clothes_is_followed(room):
     dark[200:280, 480:505] = dark[200:280, 480:505] * 0.6
     comparison = scene.background.compare(dark)
     assert not comparison.other.any() and comparison.differs.any()
-    _follow_far(_Frame(dark, Settings(), scene, full_frame(dark.shape), 1 / 30, None, comparison, None, None))
+    follow_far(Frame(dark, Settings(), scene, full_frame(dark.shape), 1 / 30, None, comparison, None, None))
     [person] = scene.tracks.all
     assert person.box.iou(Region(480, 200, 505, 280)) > 0.6

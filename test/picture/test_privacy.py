@@ -92,6 +92,17 @@ def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
         assert covers_all(pipeline.process(sample[0])), changes
 
 
+def test_counts_why_something_is_covered(sample):
+    pipeline, reasons = Pipeline(HIDING), []
+    for frame in sample:
+        before = pipeline.video.covered_for.copy()
+        pipeline.process(frame)
+        reasons.append(set(pipeline.video.covered_for - before))
+    assert all('blind' in each for each in reasons[:5]) and not any('blind' in each for each in reasons[10:])
+    assert reasons[20] <= {'unknown'} and all('person' in each for each in reasons[60:110])
+    assert any('held' in each for each in reasons)
+
+
 def test_first_frame_is_covered_without_waiting_for_detector(sample):
     asked, goes_on = threading.Event(), threading.Event()
 

@@ -18,12 +18,17 @@ from ..matting.smoothing import TemporalSmoother
 from ..regions import Region
 from .tracks import Person
 
-__all__ = ['View', 'arrange', 'without_others']
+__all__ = ['REACH', 'SMALLEST_PIECE', 'View', 'arrange', 'boxes_in', 'without_others']
 
 _LARGEST_CROP = 0.85  # fraction of the frame; a larger crop gains nothing over the full frame
 _TOGETHER = 1.25  # how much smaller one inference for two places may show each of them; 1.5 costs far people more than it saves
 _PIECE = 0.4  # probability above which a pixel belongs to a piece of the map
 _HELD_BY_BOX, _FILLS_BOX = 0.3, 0.4  # a piece is a box's that holds as much of it, or of which it fills as much
+SMALLEST_PIECE = 0.002  # fraction of the frame; smaller pieces of a map are nobody
+REACH = 0.1  # fraction of a box's longer side around it that belongs to its person
+_GAP_IN_PERSON = 0.15  # fraction of a box's longer side between two pieces of one person at most
+_CROSSING = 0.05  # fraction of the smaller of two boxes from which their people hide each other
+_OWNS, _OWNED = 0.25, 0.5  # fraction of a box that a piece of a map fills, or of the piece inside the box, where it is theirs
 _WIDE = 0.8  # fraction of a person's longer side around them in a second try
 
 
@@ -153,3 +158,34 @@ def without_others(probability: Array, region: Region, boxes: Sequence[Region]) 
     taken: Array = cv2.resize(around.astype(np.float32), probability.shape[::-1], interpolation=cv2.INTER_LINEAR)
     rest: Array = probability * (1.0 - taken)
     return rest
+
+
+def boxes_in(view: View, probability: Array, people: Mapping[int, Person], frame: Region) -> dict[int, Region]:
+    """Return the boxes of people by a view's map, of each who shares no piece of it with somebody else; by id."""
+    small = cv2.resize(probability, (64, 64), interpolation=cv2.INTER_AREA)
+    smallest = min(SMALLEST_PIECE * frame.area / view.region.area, 0.02)
+    boxes: dict[int, list[Region]] = {}
+    shared = set[int]()
+    for piece in regions.components(small, view.region, smallest, 0.4):
+        owners = [key for key, each in people.items()
+                  if regions.part(piece.pixels, each.box, view.region).mean() > _OWNS
+                  or each.box.padded(REACH, frame).intersect(piece.region).area > _OWNED * piece.region.area]
+        if len(owners) == 1 and owners[0] in view.ids:
+            boxes.setdefault(owners[0], []).append(piece.region)
+        else:
+            shared.update(owners)
+    crossing = {key for key, each in people.items() if any(
+        each.box.intersect(other.box).area > _CROSSING * min(each.box.area, other.box.area)
+        for number, other in people.items() if number != key)}  # their pieces are one, or a part of one
+    return {key: _joined(parts) for key, parts in boxes.items() if key not in shared | crossing}
+
+
+def _joined(parts: list[Region]) -> Region:
+    """Return the box of the largest piece and of those beside it: one far from it is somebody else's."""
+    parts = sorted(parts, key=lambda part: -part.area)
+    box = parts[0]
+    for part in parts[1:]:
+        gap = max(part.x0 - box.x1, box.x0 - part.x1, part.y0 - box.y1, box.y0 - part.y1)
+        if gap <= _GAP_IN_PERSON * max(box.size):
+            box = regions.union(box, part)
+    return box
