@@ -62,7 +62,8 @@ def mask_of(alpha: Array, people: Sequence[Person], values: str, size: tuple[int
     off = np.empty((len(found), rows.size), np.float32)
     for row, person in zip(off, found):
         (x, y), (width, height) = person.box.middle, person.box.size
-        row[:] = ((columns - x * scale_x) / max(width * scale_x, 1.0)) ** 2 + ((rows - y * scale_y) / max(height * scale_y, 1.0)) ** 2
+        across, down = (columns - x * scale_x) / max(width * scale_x, 1.0), (rows - y * scale_y) / max(height * scale_y, 1.0)
+        row[:] = across ** 2 + down ** 2
     mask[rows, columns] = np.array([instance_value(person.id) for person in found], np.uint8)[off.argmin(axis=0)]
     return mask
 
