@@ -27,7 +27,7 @@ __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Se
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
-_GROUPS = ('background', 'camera', 'edge', 'people', 'privacy', 'roi', 'temporal')
+_GROUPS = ('background', 'camera', 'depth', 'edge', 'mask', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
 _OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
@@ -201,6 +201,18 @@ class Settings:
     image_transport: str = _tunable('raw', 'How the camera images come: raw (sensor_msgs/Image on image_raw) or compressed '
                                            '(JPEG or PNG, sensor_msgs/CompressedImage on image_raw/compressed).',
                                     choices=('raw', 'compressed'), node=True)
+    mask_values: str = _tunable('binary', 'Values of ~/mask: binary (0, 255), class (0 background, 1 person) or instance (0 '
+                                          'background, else the id of the person modulo 254, plus 1).',
+                                choices=('binary', 'class', 'instance'), node=True)
+    mask_width: int = _tunable(0, 'Width of ~/mask and ~/confidence; 0 is that of the picture.', unit='pixels', minimum=0,
+                               maximum=16384, node=True)
+    mask_always: bool = _tunable(False, 'Publish a mask also for a frame that cannot be used: empty, or full where people are '
+                                        'replaced.', node=True)
+    depth_slop: float = _tunable(0.03, 'How far the stamps of a depth image and of a camera image may be apart.', unit='seconds',
+                                 minimum=0.0, maximum=1.0, node=True)
+    depth_margin: int = _tunable(3, "Width of the border at people's edges that neither depth image keeps.",
+                                 unit='pixels of the depth image', minimum=0, maximum=50, node=True)
+    tf: bool = _tunable(False, 'Publish a TF frame person_ID for each person whose depth is known.', node=True)
     jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
     autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
                                      'manager does.', node=True, read_only=True)

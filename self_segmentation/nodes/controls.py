@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
 from ..errors import ImageError, SelfSegmentationError, SettingsError
 from ..io.writers import Folder
-from .inputs import bit_depth, latest_only
+from .inputs import bit_depth
 from .messages import to_bgr
-from .parameters import wrong_qos_named
+from .subscriptions import FollowingSubscription
 
 __all__ = ['BackgroundInput', 'offer_controls', 'save']
 
@@ -31,7 +30,7 @@ _REPEAT_INTERVAL = 30.0  # seconds between two log lines on pictures that cannot
 
 class BackgroundInput:
     """
-    A subscription of ``~/background``: best effort, depth 1, with QoS overrides.
+    A subscription of ``~/background``: as reliable as its publishers, depth 1, with QoS overrides.
 
     :param show: takes each picture, (h, w, 3) uint8 blue green red.
     :raises SelfSegmentationError: a QoS override is not allowed.
@@ -48,12 +47,9 @@ class BackgroundInput:
                 problems.append(str(error) if isinstance(error, ImageError) else f'{type(error).__name__}: {error}')
                 node.get_logger().error(f'picture on ~/background skipped: {problems[0]}', throttle_duration_sec=_REPEAT_INTERVAL)
 
-        self._node, depth = node, bit_depth(node, node.resolve_topic_name('~/background'))
-        with wrong_qos_named(node, '~/background'):
-            self._subscription = node.create_subscription(
-                Image, '~/background', on_message,
-                latest_only(), qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        self.topic = self._subscription.topic_name
+        depth = bit_depth(node, node.resolve_topic_name('~/background'))
+        self._subscription = FollowingSubscription(node, Image, '~/background', on_message)
+        self.topic = self._subscription.topic
 
     @property
     def problem(self) -> str:
@@ -62,7 +58,7 @@ class BackgroundInput:
 
     def close(self) -> None:
         """End the subscription."""
-        self._node.destroy_subscription(self._subscription)
+        self._subscription.close()
 
 
 def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], Awaitable[Path]]) -> None:

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from .messages import BitDepth, compressed_to_bgr, to_bgr
-from .parameters import wrong_qos_named
+from .subscriptions import FollowingSubscription
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -46,7 +45,7 @@ def bit_depth(node: Node, topic: str) -> BitDepth:
 
 class Input:
     """
-    A subscription of ``image_raw`` or ``image_raw/compressed``: best effort, depth 1, with QoS overrides.
+    A subscription of ``image_raw`` or ``image_raw/compressed``: as reliable as the camera, depth 1, with QoS overrides.
 
     :param transport: ``raw`` or ``compressed``; ``topics`` has the topic of each.
     :param on_frame: takes a message, the function that decodes it, and where it comes from.
@@ -71,23 +70,20 @@ class Input:
         def on_numbered_message(message: Any, info: Any) -> None:
             on_frame(message, decode, _origin(node, topic, info))
 
-        def subscribe(**events: Any) -> Subscription[Any]:
-            return node.create_subscription(
-                message_type, topic, on_numbered_message if HAS_MESSAGE_INFO else on_message,
-                latest_only(),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
+        def subscribe(**events: Any) -> FollowingSubscription:
+            callback = on_numbered_message if HAS_MESSAGE_INFO else on_message
+            return FollowingSubscription(node, message_type, topic, callback, **events)
 
-        self._node, self.transport, self.topic, self.message_type = node, transport, topic, message_type
-        with wrong_qos_named(node, topic):
-            try:
-                self._subscription = subscribe(
-                    event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
-            except UnsupportedEventTypeError:  # not every middleware counts them
-                self._subscription = subscribe()
+        self.transport, self.topic, self.message_type = transport, topic, message_type
+        try:
+            self._subscription = subscribe(
+                event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
+        except UnsupportedEventTypeError:  # not every middleware counts them
+            self._subscription = subscribe()
 
     def close(self) -> None:
         """End the subscription."""
-        self._node.destroy_subscription(self._subscription)
+        self._subscription.close()
 
 
 def _origin(node: Node, topic: str, info: Mapping[str, Any]) -> Origin:

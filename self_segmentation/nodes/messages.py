@@ -18,7 +18,8 @@ from ..errors import ImageError
 from ..io.decoding import MAX_SIDE, PNG_BEGIN, decode
 
 __all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'alpha_of', 'compress', 'compressed_to_bgr', 'has_16_bits',
-           'seconds_of', 'stamp_of', 'to_bgr']
+           'nanoseconds_of', 'seconds_of', 'stamp_of', 'to_bgr',
+           'to_depth']
 
 Stamp = tuple[int, int]
 
@@ -100,6 +101,11 @@ def stamp_of(header: Any) -> Stamp:
     return header.stamp.sec, header.stamp.nanosec
 
 
+def nanoseconds_of(header: Any) -> int:
+    """Return the stamp of a std_msgs/Header in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
 def seconds_of(stamp: Sequence[int]) -> float:
     """Return a stamp's seconds; of today's they are exact to a quarter of a microsecond."""
     return stamp[0] + stamp[1] * 1e-9
@@ -135,6 +141,26 @@ def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
                          'so the sides must be even')
     rows = _rows(message, height * 3 // 2 if is_half_planar else height, width * pixel)
     return _converted(rows if pixel == 1 else _pixels(rows, pixel), conversion)
+
+
+def to_depth(message: Any) -> NDArray[np.uint16] | NDArray[np.float32]:
+    """
+    Return a depth image.
+
+    :param message: sensor_msgs/Image, 16UC1 (or mono16) or 32FC1.
+    :returns: (height, width) uint16 millimetres, 0 where it is not known, or float32 metres, NaN there. It may be a view of the
+        message's own data: do not write to it.
+    :raises ImageError: naming what is wrong with the message and what is allowed.
+    """
+    kinds: dict[str, Any] = {'16UC1': np.uint16, 'mono16': np.uint16, '32FC1': np.float32}
+    if message.encoding not in kinds:
+        raise ImageError(f'encoding = {message.encoding[:_LONGEST_NAME]!r} is no depth: it takes {", ".join(kinds)}')
+    if not (0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE):
+        raise ImageError(f'a depth image of {message.width}x{message.height} pixels came in: each side must be 1 to {MAX_SIDE}')
+    kind = np.dtype(kinds[message.encoding])
+    rows = np.ascontiguousarray(_rows(message, message.height, message.width * kind.itemsize))
+    values = rows.view(kind.newbyteorder('>' if message.is_bigendian else '<'))
+    return values.astype(kind, copy=False)
 
 
 def alpha_of(message: Any) -> NDArray[np.uint8]:

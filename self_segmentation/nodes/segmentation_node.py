@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
+from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SelfSegmentationError, masked
+from ..io.decoding import MAX_SIDE
 from ..library import Pipeline
 from ..middleware import give_memory_back
 from ..picture.looking_ahead import LookingAhead
 from ..picture.pipeline import Result, turned_shape
-from ..picture.video import Video
+from ..picture.video import REASONS, Video
 from ..settings import TUNABLES, Settings
 from .controls import BackgroundInput, offer_controls, save
 from .diagnostics import Diagnostics, Status, start_diagnostics, what_helps
@@ -132,7 +134,7 @@ class SegmentationNode(LifecycleNode):
         """Load the model and offer the outputs."""
         try:
             self._pipeline = self._tuning.built(Pipeline)
-            self._outputs = make_outputs(self, self._follow_demand)
+            self._outputs = make_outputs(self, self._follow_demand, lambda: self._tuning.settings)
         except SelfSegmentationError as error:
             self._fail(error)
             self.get_logger().error(f'cannot be configured: {error}')
@@ -216,6 +218,8 @@ class SegmentationNode(LifecycleNode):
         if self._active and (self._saving is not None or self._has_subscribers):
             transport = self._tuning.settings.image_transport
         self._follow_background(bool(transport) and self._tuning.settings.background_type == 'topic')
+        for output in self._outputs:
+            output.follow(bool(transport))
         if transport == (self._input.transport if self._input is not None else ''):
             return
         new = None
@@ -268,7 +272,7 @@ class SegmentationNode(LifecycleNode):
                 count = self._publish_later(pipeline, wanted, message, decode, frame, settings, result)
             else:
                 self._ahead = None
-                height, width = turned_shape(frame, settings)
+                height, width = turned_shape(frame.shape, settings)
                 arrays = _arrays(wanted, (width, height), settings)
                 self._last = None  # its arrays are written to
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, still=still,
@@ -279,10 +283,12 @@ class SegmentationNode(LifecycleNode):
             if self._tuning.settings.hides_people:
                 self._video.start_over()
             self._diagnostics.skip(str(error))
+            self._publish_failure(message)
         except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
             self._video.start_over()
             self.get_logger().debug(masked(traceback.format_exc()))
             self._diagnostics.skip(masked(f'{type(error).__name__}: {error}'))
+            self._publish_failure(message)
         else:
             end = time.perf_counter()
             seconds = {'decode': decoded - begin, **result.seconds, 'publish': end - done, 'whole': end - begin}
@@ -298,6 +304,16 @@ class SegmentationNode(LifecycleNode):
             output.publish(served.message.header, served.result, served.settings)
         self._last = served
 
+    def _publish_failure(self, message: Any) -> None:
+        """Have the outputs take that a frame could not be used."""
+        settings, size = self._tuning.settings, self._video.size
+        if isinstance(message, Image) and 0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE:
+            height, width = turned_shape((message.height, message.width), settings)
+            size = width, height
+        for output in self._outputs:
+            if output.is_wanted:
+                output.fail(message.header, size, settings)
+
     def _publish_later(self, pipeline: Pipeline, wanted: list[Output], message: Any, decode: Decode, frame: NDArray[np.uint8],
                        settings: Settings, result: Result) -> int:
         """
@@ -308,7 +324,8 @@ class SegmentationNode(LifecycleNode):
         if self._ahead is None or self._ahead.seconds != settings.privacy_delay:
             self._ahead = LookingAhead(settings.privacy_delay)
         if result.scene is not self._ahead.scene:
-            self._ahead.flush()
+            for each in self._ahead.flush():
+                self._publish_failure(each.of[0])
         ready = self._ahead.add((message, decode), frame, result, self._times.time)
         for each in ready:
             arrays = _arrays(wanted, each.result.size, settings)
@@ -395,8 +412,13 @@ class SegmentationNode(LifecycleNode):
             people = len(self._video.people) if self._tuning.settings.people_detector else None
         runtime = self._pipeline.runtime if self._pipeline is not None else None
         remedy = what_helps(self._tuning.settings, self._video.size)
-        return self._diagnostics.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
-                                       remedy, self._paused)
+        status = self._diagnostics.status(inactive, self._input, self._outputs, coverage, people, runtime, dict(self._troubles()),
+                                          remedy, self._paused)
+        for output in self._outputs:
+            status.values.update({name: str(count) for name, count in output.counts.items()})
+        if self._tuning.settings.hides_people:
+            status.values.update({f'frames covered: {why}': str(self._video.covered_for[why]) for why in REASONS})
+        return status
 
     def _troubles(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong, by kind, of what this node knows."""
@@ -408,6 +430,7 @@ class SegmentationNode(LifecycleNode):
             yield 'background', f'no picture on {background.topic}{reason}: the colour is shown'
         elif problem := pipeline.background_problem(self._tuning.settings):
             yield 'background', problem
+        yield from ((output.topic, output.problem) for output in self._outputs if output.problem)
         changes = sum(a != b for a, b in zip(self._cameras, [*self._cameras][1:]))
         if changes >= _BY_TURNS:
             covered = ': all is covered' if self._tuning.settings.hides_people else ''

@@ -74,6 +74,11 @@ class Result:
         """Width and height of the frame, in pixels."""
         return self._matte.shape[1], self._matte.shape[0]
 
+    @property
+    def matte(self) -> Array:
+        """Alpha, whether it was asked for or not: in that case valid until the next call. It is not written to."""
+        return self._matte
+
     def has(self, name: str) -> bool:
         """Return whether an array was asked for: composite, mask or alpha."""
         return getattr(self, name) is not None
@@ -187,7 +192,7 @@ class Pipeline:
         :raises ValueError: an array that was given cannot take its result.
         """
         try:
-            _check_arrays(turned_shape(frame, settings), settings, composite, mask, alpha)
+            _check_arrays(turned_shape(frame.shape, settings), settings, composite, mask, alpha)
             return self._process(frame, settings, video, stamp, still, composite, mask, alpha, hide)
         except BaseException:
             video.start_over()
@@ -241,7 +246,7 @@ class Pipeline:
         :param mask: as :meth:`process` takes it.
         :param alpha: as :meth:`process` takes it.
         """
-        _check_arrays(turned_shape(frame, settings), settings, composite, mask, alpha)
+        _check_arrays(turned_shape(frame.shape, settings), settings, composite, mask, alpha)
         matte, more = result._matte, dataclasses.replace(result)
         if alpha is not False and result.alpha is None:
             more.alpha = _copied(matte, _array(alpha))
@@ -276,9 +281,9 @@ class Pipeline:
         return self._model.probability(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-def turned_shape(frame: Array, settings: Settings) -> tuple[int, int]:
-    """Return height and width of a frame as ``camera.rotation`` turns it: those of its results."""
-    height, width = frame.shape[:2]
+def turned_shape(shape: tuple[int, ...], settings: Settings) -> tuple[int, int]:
+    """Return height and width of a frame of a shape as ``camera.rotation`` turns it: those of its results."""
+    height, width = shape[:2]
     return (width, height) if settings.camera_rotation in (90, 270) else (height, width)
 
 

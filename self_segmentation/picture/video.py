@@ -20,8 +20,9 @@ from .people.views import View
 from .privacy import Cover
 from .proof import Proof
 
-__all__ = ['USUAL_STEP', 'Scene', 'Video']
+__all__ = ['REASONS', 'USUAL_STEP', 'Scene', 'Video']
 
+REASONS = 'person', 'held', 'unknown', 'blind'  # why something is covered, see Video
 USUAL_STEP = 1 / 30  # seconds between frames without stamps, or whose stamps do not advance
 
 

@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth without people and of people alone, and where people stand: ``~/depth/...``, ``~/pose``, ``~/poses``, TF."""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import Pose, PoseArray, PoseStamped, TransformStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import CameraInfo, Image
+
+from ...errors import ImageError, InputError
+from ...picture.depth import Camera, Depth, of_people, positions, without_people
+from ...picture.masks import instance_value, mask_of
+from ...picture.people.tracks import Person
+from ...picture.pipeline import Result
+from ...settings import Settings
+from ..calibration import scaled_calibration
+from ..messages import nanoseconds_of, to_depth
+from ..pairing import Pairing
+from ..subscriptions import FollowingSubscription
+from .base import Output, has_subscribers
+from .calibration import CalibrationInput
+
+try:
+    from tf2_msgs.msg import TFMessage
+    HAS_TF2_MSGS = True
+except ImportError:  # a robot has it by rosdep
+    HAS_TF2_MSGS = False
+
+__all__ = ['HAS_TF2_MSGS', 'DepthOutputs']
+
+_DEPTH = 5  # images that wait while a frame is segmented
+_NANOSECONDS = 1e9
+_UNTURNED = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}  # by camera.rotation
+_Position = tuple[float, float, float]
+
+
+class _Mask(NamedTuple):
+    """A mask of a camera's image as the camera took it, neither turned nor mirrored; of instances where positions are wanted."""
+
+    header: Any
+    people: list[Person]
+    values: NDArray[np.uint8]
+    settings: Settings
+
+
+class DepthOutputs(Output):
+    """
+    What a depth camera adds; ``depth/image`` is subscribed while any of it is wanted.
+
+    ``depth/image`` (16UC1 or 32FC1) is registered to the camera: same frame_id, same view, any size. Each depth image is paired
+    with the mask of the same stamp, else of the nearest within ``depth.slop``; without one it is dropped. ``~/depth/background``
+    and ``~/depth/people`` have its encoding, size and header; ``~/depth/camera_info`` is theirs. ``~/pose`` is the nearest of the
+    people who count, ``~/poses`` are all of them, in the camera's optical frame. With ``tf`` each is also a frame below the
+    camera's: ``NAMESPACE/person_ID``. Where people are replaced, nothing of people goes out.
+
+    :param settings: returns the settings as they are now.
+    """
+
+    def __init__(self, node: Node, on_demand: Callable[[], None], calibrations: CalibrationInput,
+                 settings: Callable[[], Settings]) -> None:
+        super().__init__(node, on_demand)
+        self._calibrations, self._settings = calibrations, settings
+        self._background = self._offer(Image, '~/depth/background')
+        self._people = self._offer(Image, '~/depth/people')
+        self._info = self._offer(CameraInfo, '~/depth/camera_info')
+        self._pose = self._offer(PoseStamped, '~/pose')
+        self._poses = self._offer(PoseArray, '~/poses')
+        self._tf: Publisher[Any] | None = None
+        self._subscription: FollowingSubscription | None = None
+        self._pairing = Pairing[Image, _Mask]()
+        self._dropped = 0  # by earlier subscriptions
+        self._reason = ''
+
+    # ---- what comes in
+
+    def follow(self, is_active: bool) -> None:
+        """Subscribe to depth, and to the camera's calibration, while they are wanted; offer TF where that is set."""
+        self._follow_tf()
+        is_needed = is_active and self.is_wanted
+        if is_needed and self._subscription is None:
+            self._subscription = FollowingSubscription(self._node, Image, 'depth/image', self._take_depth, _DEPTH)
+        elif not is_needed and self._subscription is not None:
+            self._subscription.close()
+            self._subscription, self._reason = None, ''
+            self._dropped, self._pairing = self._dropped + self._pairing.dropped, Pairing()
+        self._calibrations.listen(self, (lambda stamp, info: None) if is_needed and self._needs_calibration else None)
+
+    def _follow_tf(self) -> None:
+        is_wanted = self._settings().tf
+        if is_wanted and self._tf is None:
+            if HAS_TF2_MSGS:
+                self._tf = self._offer(TFMessage, '/tf')
+            else:
+                self._node.get_logger().warning('tf = True: no TF frames, for tf2_msgs is not installed', once=True)
+        elif not is_wanted and self._tf is not None:
+            self._publishers.remove(self._tf)
+            self._node.destroy_publisher(self._tf)
+            self._tf = None
+
+    @property
+    def _needs_calibration(self) -> bool:
+        return self._needs_positions or has_subscribers(self._info)
+
+    @property
+    def _needs_positions(self) -> bool:
+        return any(has_subscribers(each) for each in (self._pose, self._poses, self._tf) if each is not None)
+
+    def publish(self, header: Any, result: Result, settings: Settings) -> None:
+        """Take the mask of a frame, for the depth image that belongs to it."""
+        if self._subscription is None:
+            return
+        kind = 'instance' if self._needs_positions else 'binary'
+        values = mask_of(result.matte, result.people, kind, result.size, settings.hides_people)
+        if settings.flip:
+            values = cv2.flip(values, 1)
+        if settings.camera_rotation:
+            values = cv2.rotate(values, _UNTURNED[settings.camera_rotation])
+        mask = _Mask(header, [each for each in result.people if each.counts], values, settings)
+        self._complete(self._pairing.add_partner(nanoseconds_of(header), mask, round(settings.depth_slop * _NANOSECONDS)))
+
+    def _take_depth(self, message: Image) -> None:
+        slop = round(self._settings().depth_slop * _NANOSECONDS)
+        self._complete(self._pairing.add(nanoseconds_of(message.header), message, slop))
+
+    # ---- what goes out
+
+    def _complete(self, pairs: list[tuple[Image, _Mask]]) -> None:
+        for message, mask in pairs:
+            try:
+                self._publish_pair(message, mask)
+            except (ImageError, InputError) as error:
+                self._reason = f'depth image on {self._node.resolve_topic_name("depth/image")} not used: {error}'
+                self._pairing.dropped += 1
+            else:
+                self._reason = ''
+
+    def _publish_pair(self, message: Image, mask: _Mask) -> None:
+        if message.header.frame_id != mask.header.frame_id:
+            raise InputError(f'its frame_id is {message.header.frame_id!r}, that of the camera images is '
+                             f'{mask.header.frame_id!r}: depth must be registered to the camera')
+        depth, margin = to_depth(message), mask.settings.depth_margin
+        if has_subscribers(self._background):
+            self._background.publish(_like(message, without_people(depth, mask.values, margin)))
+        if has_subscribers(self._people) and not mask.settings.hides_people:
+            self._people.publish(_like(message, of_people(depth, mask.values, margin)))
+        info = self._calibration(message, mask) if self._needs_calibration else None
+        if info is not None and has_subscribers(self._info):
+            self._info.publish(info)
+        if info is not None and self._needs_positions and not mask.settings.hides_people:
+            camera = Camera(info.k[0], info.k[4], info.k[2], info.k[5])
+            found = positions(depth, mask.values, [instance_value(each.id) for each in mask.people], camera, margin)
+            self._publish_positions(message.header, {each.id: found[instance_value(each.id)] for each in mask.people
+                                                     if instance_value(each.id) in found})
+
+    def _calibration(self, message: Image, mask: _Mask) -> CameraInfo | None:
+        """Return the calibration of a depth image, which is the camera's at its size; None while the camera's is not there."""
+        info = self._calibrations.recent.nearest(nanoseconds_of(mask.header))
+        if info is None:
+            return None
+        size = mask.values.shape[1], mask.values.shape[0]
+        result: CameraInfo = scaled_calibration(info, size, (message.width, message.height))
+        result.header = message.header
+        return result
+
+    def _publish_positions(self, header: Any, found: dict[int, _Position]) -> None:
+        poses = {key: _pose(position) for key, position in found.items()}
+        if has_subscribers(self._poses):
+            self._poses.publish(PoseArray(header=header, poses=[*poses.values()]))
+        if has_subscribers(self._pose) and found:
+            nearest = min(found, key=lambda key: float(np.linalg.norm(found[key])))
+            self._pose.publish(PoseStamped(header=header, pose=poses[nearest]))
+        if self._tf is not None:
+            prefix = f'{self._node.get_namespace().strip("/")}/'.lstrip('/')
+            transforms = []
+            for key, (x, y, z) in found.items():
+                transform = TransformStamped(header=header, child_frame_id=f'{prefix}person_{key}')
+                transform.transform.translation.x, transform.transform.translation.y = x, y
+                transform.transform.translation.z = z
+                transforms.append(transform)
+            if transforms:
+                self._tf.publish(TFMessage(transforms=transforms))
+
+    @property
+    def problem(self) -> str:
+        """Why depth images are not used; empty where they are."""
+        return self._reason
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Depth images without a partner."""
+        return {'depth images without a mask': self._dropped + self._pairing.dropped} if self._subscription is not None else {}
+
+
+def _pose(position: _Position) -> Pose:
+    pose = Pose()
+    pose.position.x, pose.position.y, pose.position.z = position
+    return pose
+
+
+def _like(message: Image, depth: Depth) -> Image:
+    """Return a depth image with the header and encoding of another one."""
+    height, width = depth.shape
+    data = array.array('B')
+    data.frombytes(depth.tobytes())
+    return Image(header=message.header, height=height, width=width, encoding=message.encoding,
+                 is_bigendian=sys.byteorder == 'big', step=width * depth.itemsize, data=data)

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 self_segmentation contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What other nodes take: masks by taste, calibrations, depth, positions, detections; each by its own topic, types and stamps."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import TUTORIAL, unique
+from geometry_msgs.msg import PoseArray, PoseStamped
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from ros import Graph, Segmentation, message_of, picture_of
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Bool
+
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+WALL, PERSON = 4000, 2000  # millimetres
+TYPES = {'mask': Image, 'confidence': Image, 'camera_info': CameraInfo, 'mask/camera_info': CameraInfo, 'depth/background': Image,
+         'depth/people': Image, 'depth/camera_info': CameraInfo, 'pose': PoseStamped, 'poses': PoseArray}
+
+
+class Robot(Segmentation):
+    """A node whose camera has calibration and depth, and what comes of it."""
+
+    def __init__(self, graph: Graph, start, **parameters) -> None:
+        namespace = unique('robot')
+        program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **{'flip': 'false', **parameters})
+        super().__init__(graph, namespace, program, kinds=())
+        self.info_sender = graph.node.create_publisher(CameraInfo, f'/{namespace}/camera_info', 10)
+        self.depth_sender = graph.node.create_publisher(Image, f'/{namespace}/depth/image', 10)
+        self.messages: dict[str, list] = {}
+
+    def take(self, *topics: str) -> None:
+        """Subscribe, and wait until the node takes images."""
+        for topic in topics:
+            kept = self.messages[topic] = []
+            self.graph.node.create_subscription(TYPES[topic], f'{self.name}/{topic}', kept.append, 30)
+        self.wait_until(lambda: self._sender.get_subscription_count() == 1, 'the node to follow the demand')
+        if any(topic.startswith(('depth', 'pose')) for topic in topics):
+            self.wait_until(lambda: self.depth_sender.get_subscription_count(), 'the node to take depth')
+        if any('info' in topic or 'pose' in topic for topic in topics):
+            self.wait_until(lambda: self.info_sender.get_subscription_count(), 'the node to take the calibration')
+        for topic in topics:
+            self.wait_until(lambda topic=topic: self.graph.node.count_publishers(f'{self.name}/{topic}'), topic)
+
+    def see(self, picture: np.ndarray, info: CameraInfo | None = None, depth: np.ndarray | None = None) -> dict:
+        """Publish a picture, its calibration and its depth until all that is subscribed came with its stamp; return that, by topic."""
+        def came() -> dict:
+            return {topic: each for topic, kept in self.messages.items() for each in kept if each.header.stamp in stamps}
+
+        stamps, turn = [], 0
+        while len(came()) < len(self.messages):
+            if turn % 100 == 0:
+                message = self.send(message_of(picture))
+                stamps.append(message.header.stamp)
+                if info is not None:
+                    info.header = message.header
+                    self.info_sender.publish(info)
+                if depth is not None:
+                    self.depth_sender.publish(depth_message(depth, message.header))
+            turn += 1
+            assert turn < 6000, f'only {sorted(came())} came; the node said:\n{self.program.said}'
+            self.spin()
+        return came()
+
+
+def depth_message(depth: np.ndarray, header) -> Image:
+    encoding = '16UC1' if depth.dtype == np.uint16 else '32FC1'
+    return message_of(depth[..., None].view(np.uint8), encoding, header=header, width=depth.shape[1])
+
+
+def calibration(width: int, height: int) -> CameraInfo:
+    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
+    info.r = np.eye(3).ravel().tolist()
+    info.p = [500.0, 0.0, width / 2, 0.0, 0.0, 500.0, height / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+@pytest.fixture
+def robot(graph, start):
+    return lambda *topics, **parameters: _robot(graph, start, topics, parameters)
+
+
+def _robot(graph, start, topics, parameters) -> Robot:
+    node = Robot(graph, start, **parameters)
+    node.take(*topics)
+    return node
+
+
+def test_mask_of_classes_is_small_and_has_its_own_calibration(robot, astronaut):
+    node = robot('mask', 'confidence', 'camera_info', 'mask/camera_info', **{'mask__values': 'class', 'mask__width': 128})
+    height, width = astronaut.shape[:2]
+    came = node.see(astronaut, calibration(width, height))
+    mask, sure = picture_of(came['mask']), picture_of(came['confidence'])
+    assert mask.shape == sure.shape == (128, 128) and set(np.unique(mask)) == {0, 1} and 0.2 < mask.mean() < 0.8
+    assert sure.min() >= 127 and (sure[mask == 1] > 200).mean() > 0.8
+    assert (came['camera_info'].width, came['mask/camera_info'].width) == (width, 128)
+    assert came['mask/camera_info'].k[0] == pytest.approx(500 * 128 / width)
+    assert came['camera_info'].header.frame_id == came['mask'].header.frame_id == 'camera'
+
+
+def test_calibration_is_mirrored_with_the_picture(robot, astronaut):
+    node = robot('camera_info', flip='true')
+    height, width = astronaut.shape[:2]
+    info = calibration(width, height)
+    info.k[2] = 100.0
+    assert node.see(astronaut, info)['camera_info'].k[2] == pytest.approx(width - 1 - 100)
+
+
+@pytest.mark.parametrize('flip', ['false', 'true'])
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+def test_depth_is_split_into_background_and_people_as_the_camera_took_it(robot, astronaut, dtype, flip):
+    node = robot('depth/background', 'depth/people', 'depth/camera_info', 'pose', 'poses', flip=flip, people__detector='true')
+    height, width = astronaut.shape[:2]
+    depth = np.full((height // 2, width // 2), WALL, np.uint16)
+    depth[:, 40:180] = PERSON  # where the astronaut is
+    depth = depth if dtype == np.uint16 else (depth / 1000).astype(np.float32)
+    came = node.see(astronaut, calibration(width, height), depth)
+    background, people = (np.frombuffer(came[f'depth/{kind}'].data, dtype).reshape(depth.shape) for kind in ('background', 'people'))
+    known = [np.nan_to_num(each) > 0 for each in (background, people)]
+    assert not (known[0] & known[1]).any() and 0.2 < known[1].mean() < 0.8 and (~(known[0] | known[1])).mean() < 0.1
+    for each, there in zip((background, people), known):
+        assert np.array_equal(each[there], depth[there])
+    assert known[1][200, 100] and known[0][100, 250]  # not mirrored
+    assert came['depth/camera_info'].width == width // 2
+    z = came['pose'].pose.position.z
+    assert z == pytest.approx(2.0, abs=0.05) and came['poses'].poses[0].position.z == z
+    assert came['pose'].pose.position.x < 0  # the astronaut is left of the middle
+    assert {came[topic].header.frame_id for topic in came} == {'camera'}
+
+
+def test_presence_is_latched(robot, graph, astronaut):
+    node = robot('mask', people__detector='true')
+    kept = []
+    graph.node.create_subscription(Bool, f'{node.name}/presence', kept.append, LATCHED)
+    node.wait_until(lambda: graph.node.count_publishers(f'{node.name}/presence'), 'presence')
+    node.see(astronaut)
+    node.wait_until(lambda: kept, 'presence')
+    late = []
+    graph.node.create_subscription(Bool, f'{node.name}/presence', late.append, LATCHED)
+    node.wait_until(lambda: late, 'presence for a late subscriber')
+    assert kept[-1].data is late[-1].data is True
+
+
+@pytest.mark.parametrize('replace, value', [('background', 0), ('people', 255)])
+def test_frame_that_cannot_be_used_has_a_mask(robot, astronaut, replace, value):
+    node = robot('mask', mask__always='true', replace=replace, people__detector='true', background__type='color')
+    node.messages['mask'].clear()
+    broken = message_of(astronaut)
+    broken.encoding = 'nonsense'
+    sent = node.send(broken)
+    node.wait_until(lambda: any(each.header == sent.header for each in node.messages['mask']), 'a mask of the broken frame')
+    mask = picture_of(node.messages['mask'][-1])
+    assert mask.shape == astronaut.shape[:2] and (mask == value).all()
