@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import math
+import os
+import string
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from sensor_msgs.msg import CameraInfo
@@ -20,15 +23,17 @@ __all__ = ['read_camera_info']
 _MATRICES = {'camera_matrix': ('k', 9), 'rectification_matrix': ('r', 9), 'projection_matrix': ('p', 12)}
 
 
-def read_camera_info(url: str) -> CameraInfo:
+def read_camera_info(url: str, name: str) -> CameraInfo:
     """
     Return a calibration, with an empty header.
 
-    :param url: ``file://`` or ``package://NAME/`` and a path, or a path.
+    :param url: ``file://`` or ``package://NAME/`` and a path, or a path, as camera_info_manager takes it: ``${NAME}`` and
+        ``${ROS_HOME}`` are replaced, and ``%20`` is a space where there is a scheme.
+    :param name: of the camera, for ``${NAME}``.
     :raises InputError: it cannot be read, or has another form.
     """
     try:
-        document = load_yaml(_path(url))
+        document = load_yaml(_path(url, name))
         info = CameraInfo(width=_whole(document, 'image_width'), height=_whole(document, 'image_height'),
                           distortion_model=_text(document, 'distortion_model', 'plumb_bob'))
         info.d = _numbers(document, 'distortion_coefficients', None)
@@ -42,11 +47,22 @@ def read_camera_info(url: str) -> CameraInfo:
     return info
 
 
-def _path(url: str) -> Path:
-    if url.startswith('package://'):
-        package, _, below = url.removeprefix('package://').partition('/')
+def _path(url: str, name: str) -> Path:
+    values = {'NAME': name, 'ROS_HOME': os.environ.get('ROS_HOME') or str(Path.home() / '.ros')}
+    try:
+        text = string.Template(url).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f'it takes no variables but {", ".join(f"${{{each}}}" for each in values)}: {error}') from error
+    scheme, separator, path = text.partition('://')
+    if not separator:
+        return Path(text)
+    path = unquote(path)
+    if scheme == 'file':
+        return Path(path)
+    if scheme == 'package':
+        package, _, below = path.partition('/')
         return Path(get_package_share_directory(package)) / below
-    return Path(url.removeprefix('file://'))
+    raise ValueError(f'{scheme}:// is not known: it takes file:// and package://')
 
 
 def _whole(document: Any, name: str) -> int:

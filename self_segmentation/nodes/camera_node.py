@@ -62,10 +62,11 @@ class CameraNode(Node):
         self._fps = fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", limits=(0, 1000))
         self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
-        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
+        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://PACKAGE/PATH.yaml; ${ROS_HOME} '
+                                           'and ${NAME}, the name of the node, are replaced.')
         self._publisher = self._offer(Image, 'image_raw')
         self._writer = ImageWriter(Image(), 'bgr8')
-        self._info = read_camera_info(url) if url else None
+        self._info = read_camera_info(url, self.get_name()) if url else None
         if self._info is not None:
             self._info_publisher = self._offer(CameraInfo, 'camera_info')
         source = self._open()  # a file that is not there is said at once; a camera may come later

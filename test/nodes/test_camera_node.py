@@ -274,16 +274,25 @@ def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
     path = tmp_path / 'camera.yaml'
     path.write_text(text)
     with pytest.raises(InputError) as raised:
-        read_camera_info(str(path))
+        read_camera_info(str(path), 'camera')
     assert str(path) in str(raised.value) and part in str(raised.value)
 
 
 @pytest.mark.parametrize('url', ['/missing.yaml', 'file:///missing.yaml', 'file://', 'file:///', 'http://localhost/x.yaml', '\0',
-                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml'])
+                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml', 'file:///${HOME}/x.yaml', 'ftp://x/y.yaml'])
 def test_refuses_url_without_calibration_by_name(url):
     with pytest.raises(InputError, match='camera_info_url') as raised:
-        read_camera_info(url)
+        read_camera_info(url, 'camera')
     assert repr(url) in str(raised.value)
+
+
+@pytest.mark.parametrize('url', ['file://${ROS_HOME}/a b/camera.yaml', 'file://${ROS_HOME}/a%20b/${NAME}.yaml',
+                                 '${ROS_HOME}/a b/camera.yaml'])
+def test_reads_urls_as_camera_info_manager_does(tmp_path, monkeypatch, url):
+    monkeypatch.setenv('ROS_HOME', str(tmp_path))
+    (tmp_path / 'a b').mkdir()
+    (tmp_path / 'a b' / 'camera.yaml').write_text(CALIBRATION)
+    assert read_camera_info(url, 'camera').width == 512
 
 
 def test_publishes_phone_video_upright_after_rewind(graph, camera, tmp_path):
