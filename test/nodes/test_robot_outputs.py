@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from ros import Graph, Segmentation, message_of, picture_of
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 WALL, PERSON = 4000, 2000  # millimetres
@@ -152,3 +152,57 @@ def test_frame_that_cannot_be_used_has_a_mask(robot, astronaut, replace, value):
     node.wait_until(lambda: any(each.header == sent.header for each in node.messages['mask']), 'a mask of the broken frame')
     mask = picture_of(node.messages['mask'][-1])
     assert mask.shape == astronaut.shape[:2] and (mask == value).all()
+
+
+@pytest.mark.parametrize('fault, reason', [('encoding', 'is no depth'), ('frame_id', "its frame_id is 'other'"), ('step', 'step = 1')])
+def test_depth_that_does_not_fit_is_reported_once_and_masks_go_on(robot, graph, astronaut, fault, reason):
+    node = robot('mask', 'depth/background')
+    depth = node.messages.pop('depth/background')
+    wrong = depth_message(np.full((64, 64), WALL, np.uint16), Header())
+    for _ in range(3):
+        stamp = node.see(astronaut)['mask'].header.stamp
+        wrong.header.stamp, wrong.header.frame_id = stamp, 'camera'
+        if fault == 'encoding':
+            wrong.encoding = 'bgr8'
+        elif fault == 'step':
+            wrong.step = 1
+        else:
+            wrong.header.frame_id = 'other'
+        node.depth_sender.publish(wrong)
+    node.wait_until(lambda: reason in node.program.said, 'the complaint')
+    node.see(astronaut)
+    assert not depth and node.program.said.count(reason) == 1 and 'frame skipped' not in node.program.said
+
+
+def test_calibration_without_values_is_reported_once_and_pictures_go_on(robot, astronaut):
+    node = robot('mask', 'camera_info')
+    kept = node.messages.pop('camera_info')
+    for _ in range(3):
+        node.see(astronaut, CameraInfo(width=512, height=512))
+    node.wait_until(lambda: 'holds no calibration' in node.program.said, 'the complaint')
+    assert not kept and node.program.said.count('holds no calibration') == 1
+
+
+def test_zero_stamps_make_no_pair(robot, astronaut):
+    node = robot('mask', 'depth/background')
+    depth = node.messages.pop('depth/background')
+    message = message_of(astronaut)
+    message.header.frame_id = 'camera'
+    for _ in range(3):
+        node.depth_sender.publish(depth_message(np.full((64, 64), WALL, np.uint16), message.header))
+        node.messages['mask'].clear()
+        node.send(message)
+        node.wait_until(lambda: node.messages['mask'], 'a mask')
+    node.see(astronaut)
+    assert not depth
+
+
+def test_depth_of_people_is_never_shown_where_people_are_hidden(robot, astronaut):
+    node = robot('mask', 'depth/background', 'depth/people', 'poses', replace='people', people__detector='true')
+    people, poses = node.messages.pop('depth/people'), node.messages.pop('poses')
+    depth = np.full((128, 128), PERSON, np.uint16)
+    for _ in range(3):
+        came = node.see(astronaut, calibration(512, 512), depth)
+    background = np.frombuffer(came['depth/background'].data, np.uint16).reshape(depth.shape)
+    mask = picture_of(came['mask'])[2::4, 2::4]
+    assert mask.any() and not background[mask > 0].any() and not people and not poses
