@@ -279,7 +279,8 @@ def test_refuses_damaged_calibration_by_path(tmp_path, text, part):
 
 
 @pytest.mark.parametrize('url', ['/missing.yaml', 'file:///missing.yaml', 'file://', 'file:///', 'http://localhost/x.yaml', '\0',
-                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml', 'file:///${HOME}/x.yaml', 'ftp://x/y.yaml'])
+                                 'package://', 'package://no such/x.yaml', 'package://rclpy/missing.yaml', '~nobody/x.yaml',
+                                 'file:///${HOME}/x.yaml', 'ftp://x/y.yaml'])
 def test_refuses_url_without_calibration_by_name(url):
     with pytest.raises(InputError, match='camera_info_url') as raised:
         read_camera_info(url, 'camera')

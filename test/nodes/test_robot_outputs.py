@@ -43,7 +43,7 @@ class Robot(Segmentation):
             self.wait_until(lambda topic=topic: self.graph.node.count_publishers(f'{self.name}/{topic}'), topic)
 
     def see(self, picture: np.ndarray, info: CameraInfo | None = None, depth: np.ndarray | None = None) -> dict:
-        """Publish a picture, its calibration and its depth until all that is subscribed came with its stamp; return that, by topic."""
+        """Publish a picture, its calibration and its depth until all that is subscribed came of it; return that, by topic."""
         def came() -> dict:
             return {topic: each for topic, kept in self.messages.items() for each in kept if each.header.stamp in stamps}
 
@@ -116,7 +116,8 @@ def test_depth_is_split_into_background_and_people_as_the_camera_took_it(robot, 
     depth[:, 40:180] = PERSON  # where the astronaut is
     depth = depth if dtype == np.uint16 else (depth / 1000).astype(np.float32)
     came = node.see(astronaut, calibration(width, height), depth)
-    background, people = (np.frombuffer(came[f'depth/{kind}'].data, dtype).reshape(depth.shape) for kind in ('background', 'people'))
+    background, people = (np.frombuffer(came[topic].data, dtype).reshape(depth.shape)
+                          for topic in ('depth/background', 'depth/people'))
     known = [np.nan_to_num(each) > 0 for each in (background, people)]
     assert not (known[0] & known[1]).any() and 0.2 < known[1].mean() < 0.8 and (~(known[0] | known[1])).mean() < 0.1
     for each, there in zip((background, people), known):
@@ -154,7 +155,8 @@ def test_frame_that_cannot_be_used_has_a_mask(robot, astronaut, replace, value):
     assert mask.shape == astronaut.shape[:2] and (mask == value).all()
 
 
-@pytest.mark.parametrize('fault, reason', [('encoding', 'is no depth'), ('frame_id', "its frame_id is 'other'"), ('step', 'step = 1')])
+@pytest.mark.parametrize('fault, reason', [('encoding', 'is no depth'), ('frame_id', "its frame_id is 'other'"),
+                                           ('step', 'step = 1')])
 def test_depth_that_does_not_fit_is_reported_once_and_masks_go_on(robot, graph, astronaut, fault, reason):
     node = robot('mask', 'depth/background')
     depth = node.messages.pop('depth/background')
