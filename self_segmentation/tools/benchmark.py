@@ -15,13 +15,14 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import argparse
 import functools
 import importlib.util
+import itertools
 import json
 import os
 import platform
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,13 @@ from ..picture.pipeline import channels_of
 from ..resources import data_path
 from ..settings import Settings, read_yaml
 from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
+from .reference import markdown_table
 
 __all__ = ['tutorial_lines', 'main']
 
 _INFERENCE, _DETECTION = 'inference alone', 'one detection'
 _TUTORIAL, _DEFAULT = "the tutorial's lines", 'our default'
+_CAMERA = 640, 480
 _SIZES = ((640, 480), (1280, 720), (1920, 1080))
 _SCALING = ((1, (640, 480)), (1, (1280, 720)), (1, (1920, 1080)), (1, (3840, 2160)), (2, (640, 480)), (4, (640, 480)),
             (2, (1280, 720)))
@@ -79,7 +82,7 @@ def _configuration(name: str) -> Settings:
 def measure_pipelines(frames: int) -> dict[str, Any]:
     """Return, by size, the p50 and p95 in milliseconds of everything that is compared, the ratios, and the stages."""
     model = read_model('general')
-    models = {_on(runtime.title, _INFERENCE): Segmenter(model, runtime.name) for runtime in installed_runtimes()}
+    models = {f'{_INFERENCE}, {runtime.title}': Segmenter(model, runtime.name) for runtime in installed_runtimes()}
     default = _configuration('segmentation')
     media = {'background.image': str(data_path('demo', 'background.jpg')),
              'background.video': str(data_path('demo', 'sample.mp4'))}
@@ -94,10 +97,6 @@ def measure_pipelines(frames: int) -> dict[str, Any]:
         results = {f'{size[0]}x{size[1]}': _measure_size(size, frames, models, pipelines, bar) for size in _SIZES}
     _close(*models.values(), *pipelines.values())
     return results
-
-
-def _on(title: str, what: str) -> str:
-    return f'{what}, {title}'
 
 
 def _close(*loaded: Any) -> None:
@@ -116,7 +115,7 @@ def _full_size(model: Segmenter) -> Callable[[Any], Any]:
 def _measure_size(size: tuple[int, int], frames: int, models: dict[str, Segmenter], pipelines: dict[str, Pipeline],
                   bar: tqdm[Any]) -> dict[str, Any]:
     images = sample_frames(size, PERSON_FRAMES[:60])
-    inference = _on(choose_runtime('auto').title, _INFERENCE)
+    inference = f'{_INFERENCE}, {choose_runtime("auto").title}'
     small = cv2.cvtColor(cv2.resize(images[0], models[inference].size), cv2.COLOR_BGR2RGB)
     full_size = _full_size(models[inference])
     alpha = np.empty(images[0].shape[:2], np.uint8)
@@ -173,15 +172,15 @@ def measure_cpu(blocks: int) -> dict[str, float]:
     assert assets.detector is not None  # the default has one
     model = Segmenter(assets.model)
     runtimes = installed_runtimes()
-    segmenters = {_on(each.title, _INFERENCE): Segmenter(assets.model, each.name) for each in runtimes}
-    detectors = {_on(each.title, _DETECTION): PersonDetector(assets.detector, each.name) for each in runtimes}
-    videos = {name: _Video(settings, numbers) for name, numbers in _SHOWN.items()}
-    frame = sample_frames(_Video.SIZE, PERSON_FRAMES[:1])[0]
+    segmenters = {f'{_INFERENCE}, {each.title}': Segmenter(assets.model, each.name) for each in runtimes}
+    detectors = {f'{_DETECTION}, {each.title}': PersonDetector(assets.detector, each.name) for each in runtimes}
+    pipelines = {name: Pipeline(settings) for name in _SHOWN}
+    frame = sample_frames(_CAMERA, PERSON_FRAMES[:1])[0]
     small = cv2.cvtColor(cv2.resize(frame, model.size), cv2.COLOR_BGR2RGB)
     compared: dict[str, tuple[int, Callable[[], object]]] = {
         **{name: (_INFERENCES, functools.partial(each.probability, small)) for name, each in segmenters.items()},
         **{name: (_DETECTIONS, functools.partial(each.detect, frame)) for name, each in detectors.items()},
-        **{name: (_BLOCK, video.show) for name, video in videos.items()}}
+        **{name: (_BLOCK, _camera(pipeline, _SHOWN[name])) for name, pipeline in pipelines.items()}}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # as in our processes
     for _, work in compared.values():
@@ -193,34 +192,20 @@ def measure_cpu(blocks: int) -> dict[str, float]:
             inferences.append(_cpu_seconds(_INFERENCES, lambda: model.probability(small)))
             ratios[name].append(_cpu_seconds(count, work) / inferences[-1])
     cv2.setNumThreads(threads)
-    _close(model, *segmenters.values(), *detectors.values(), *videos.values())
+    _close(model, *segmenters.values(), *detectors.values(), *pipelines.values())
     return {'inference_ms': 1e3 * float(np.median(inferences)), **_medians(ratios)}
 
 
-class _Video:
-    """The sample as from a camera at 30 Hz, repeated, and a pipeline for it."""
-
-    SIZE = 640, 480
-
-    def __init__(self, settings: Settings, numbers: Sequence[int]) -> None:
-        sample = sample_frames(self.SIZE, range(max(numbers) + 1))
-        dice = np.random.default_rng(0)
-        noise = [dice.normal(0, _NOISE, sample[0].shape).astype(np.int16) for _ in range(8)]
-        self._frames = [cv2.add(sample[numbers[index % len(numbers)]], noise[index % len(noise)], dtype=cv2.CV_8U)
-                        for index in range(max(len(numbers), len(noise)))]
-        self._pipeline = Pipeline(settings)
-        self._out, self._alpha = np.empty_like(sample[0]), np.empty(sample[0].shape[:2], np.uint8)
-        self._number = 0
-
-    def show(self) -> None:
-        """Segment the next frame."""
-        self._pipeline.process(self._frames[self._number % len(self._frames)], stamp=self._number / 30, composite=self._out,
-                               alpha=self._alpha, mask=False)
-        self._number += 1
-
-    def close(self) -> None:
-        """Free the models."""
-        self._pipeline.close()
+def _camera(pipeline: Pipeline, numbers: Sequence[int]) -> Callable[[], object]:
+    """Return a function that segments the next of these frames of the sample, which repeat as from a camera at 30 Hz."""
+    sample = sample_frames(_CAMERA, range(max(numbers) + 1))
+    dice = np.random.default_rng(0)
+    noise = [dice.normal(0, _NOISE, sample[0].shape).astype(np.int16) for _ in range(8)]
+    frames = itertools.cycle([cv2.add(sample[numbers[index % len(numbers)]], noise[index % len(noise)], dtype=cv2.CV_8U)
+                              for index in range(max(len(numbers), len(noise)))])
+    stamps = itertools.count(0, 1 / 30)
+    out, alpha = np.empty_like(sample[0]), np.empty(sample[0].shape[:2], np.uint8)
+    return lambda: pipeline.process(next(frames), stamp=next(stamps), composite=out, alpha=alpha, mask=False)
 
 
 def _cpu_seconds(count: int, work: Callable[[], object]) -> float:
@@ -231,27 +216,22 @@ def _cpu_seconds(count: int, work: Callable[[], object]) -> float:
     return (time.process_time() - start) / count
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    head = [*head]
-    return ['', f'| {" | ".join(head)} |', '|---' * len(head) + '|', *(f'| {" | ".join(row)} |' for row in rows)]
-
-
 def _pipeline_tables(results: dict[str, Any]) -> list[str]:
     first = next(iter(results.values()))
     pipelines = ([name, *(f"{r['p50_ms'][name]:.1f} / {r['p95_ms'][name]:.1f} ({r['times_faster_than_tutorial'][name]:.1f}x, "
                           f"{r['times_inference'][name]:.2f})" for r in results.values())] for name in first['p50_ms'])
     stages = ([name, *(f"{r['stages_p50_ms'][name]:.2f}" for r in results.values())] for name in first['stages_p50_ms'])
-    return [*_table(['p50 / p95 in ms (speed over the tutorial, cost in inferences)', *results], pipelines),
-            *_table(['stages of our default, p50 in ms', *results], stages)]
+    return [*markdown_table(['p50 / p95 in ms (speed over the tutorial, cost in inferences)', *results], pipelines),
+            '', *markdown_table(['stages of our default, p50 in ms', *results], stages)]
 
 
 def _cpu_table(cpu: dict[str, float]) -> list[str]:
     head = f"CPU time, 640x480 at 30 Hz, all threads; an inference takes {cpu['inference_ms']:.1f} ms"
-    return _table([head, 'inferences'], ([name, f'{value:.2f}'] for name, value in cpu.items() if name != 'inference_ms'))
+    return markdown_table([head, 'inferences'], ([name, f'{value:.2f}'] for name, value in cpu.items() if name != 'inference_ms'))
 
 
 def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
-    return _table(['the node, 1280x720 at 30 Hz', ''], {
+    return markdown_table(['the node, 1280x720 at 30 Hz', ''], {
         'images out of frames in': f"{100 * node['out_of_in']:.1f} % ({node['received']} of {node['sent_meanwhile']})",
         'latency, camera stamp to image received, p50 / p95': f"{node['latency_p50_ms']:.1f} / {node['latency_p95_ms']:.1f} ms",
         'node process, one subscriber': f"{node['cores']:.2f} cores",
@@ -264,7 +244,7 @@ def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
 
 
 def _scaling_table(rows: list[dict[str, Any]]) -> list[str]:
-    return _table(['cameras', 'size', 'images a second, all together', 'p95 latency', 'cores, one node'], (
+    return markdown_table(['cameras', 'size', 'images a second, all together', 'p95 latency', 'cores, one node'], (
         [str(row['cameras']), f"{row['size'][0]}x{row['size'][1]}", f"{row['hz']:.1f}",
          f"{row['latency_p95_ms']:.0f} ms" if 'latency_p95_ms' in row else '-', f"{row['cores']:.2f}"] for row in rows))
 
@@ -311,7 +291,8 @@ def main(args: list[str] | None = None) -> int:
         print('The node is left out: there is no ROS (rclpy) here.', file=sys.stderr)
         options.no_graph = True
     results: dict[str, Any] = {'machine': _machine(), 'pipelines': measure_pipelines(options.frames)}
-    _print([results['machine'], *_pipeline_tables(results['pipelines'])])
+    print(results['machine'])
+    _print(_pipeline_tables(results['pipelines']))
     results['cpu'] = measure_cpu(max(1, options.frames // 30))
     _print(_cpu_table(results['cpu']))
     if not options.no_graph:
@@ -335,4 +316,4 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _print(lines: list[str]) -> None:
-    print('\n'.join(lines), flush=True)
+    print('', *lines, sep='\n', flush=True)

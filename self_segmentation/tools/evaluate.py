@@ -42,6 +42,7 @@ from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
 from .before_after import captioned, grid
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
+from .reference import markdown_table
 
 __all__ = ['main']
 
@@ -290,11 +291,9 @@ def _tables(results: dict[str, Any], all_names: list[str]) -> Iterator[str]:
         else:
             rows = [(head, results[part], each) for head, each in form.items()]
         names = [name for name in all_names if name in rows[0][1]]
-        yield from (title, '', '| ' + ' | '.join(['', *names]) + ' |', '|---' * (len(names) + 1) + '|')
-        for head, figures, each in rows:
-            cells = (each.format(**figures[name], entering=_entering(figures[name])) for name in names)
-            yield '| ' + ' | '.join([head, *cells]) + ' |'
-        yield ''
+        yield from (title, '', *markdown_table(['', *names], (
+            [head, *(each.format(**figures[name], entering=_entering(figures[name])) for name in names)]
+            for head, figures, each in rows)), '')
 
 
 def _entering(figures: dict[str, Any]) -> str:
