@@ -129,8 +129,7 @@ def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[st
 
 def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(args)
+    options = _parser().parse_args(args)
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
     logging.basicConfig(handlers=[handler])
@@ -235,7 +234,8 @@ class _Run:
             self.done += 1
             self._write(frame, result)
             self._bar.update()
-            if self._window and result.composite is not None and not self._window.show(result.composite, _until(self._due)):
+            wait = max(1, round(1e3 * (self._due - time.monotonic())))  # milliseconds
+            if self._window and result.composite is not None and not self._window.show(result.composite, wait):
                 break
         if self._window and self.source.count == 1:
             while not stop and self._window.poll(50):
@@ -320,11 +320,6 @@ def _identity(path: Path) -> tuple[Any, ...]:
         return status.st_dev, status.st_ino
     except FileNotFoundError:
         return (path.resolve(),)
-
-
-def _until(due: float) -> int:
-    """Return the milliseconds until a time, at least 1."""
-    return max(1, round(1e3 * (due - time.monotonic())))
 
 
 def _writers(options: argparse.Namespace, source: Source, settings: Settings) -> dict[str, Writer]:

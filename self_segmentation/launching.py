@@ -97,11 +97,13 @@ def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
                 values[name] = arguments[name].value(name, arguments[name].default)
     if problems and strict:
         raise SettingsError(problems)
-    lines = [LogLine('error', f'{problem}. People are hidden (replace: people), to be safe.') if name in _COVERING else
-             LogLine('info', f'{problem}. It is ignored: the including launch file may use {name} for something else.')
-             for name, problem in problems.items()]
-    if {*_COVERING} & problems.keys():
-        settings.update(_COVERED)
+    lines = []
+    for name, problem in problems.items():
+        if name in _COVERING:
+            settings.update(_COVERED)
+            lines.append(LogLine('error', f'{problem}. People are hidden (replace: people), to be safe.'))
+        else:
+            lines.append(LogLine('info', f'{problem}. It is ignored: the including launch file may mean something else.'))
     imply_type(settings)
     return values, settings, lines
 

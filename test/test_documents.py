@@ -98,7 +98,7 @@ def test_named_targets_programs_and_arguments_exist():
     targets = set(re.findall(r'^\.PHONY: (.*)$', read(ROOT / 'Makefile'), re.MULTILINE)[0].split())
     assert not {each for each in found_in_code(r'(?:^|[\s&;])make ([a-z][\w-]*)') if each[1] not in targets}
     setup, launch = read(ROOT / 'setup.py'), read(ROOT / 'launch' / 'segment.launch.py')
-    assert not {each for each in found_in_code(r'ros2 run self_segmentation (\w+)') if f'{each[1]} = ' not in setup}
+    assert not {each for each in found_in_code(r'ros2 run self_segmentation (\w+)') if repr(each[1]) not in setup}
     for name, module in found_in_code(r'python3 -m (self_segmentation[\w.]*)'):
         place = ROOT.joinpath(*module.split('.'))
         assert place.with_suffix('.py').exists() or (place / '__main__.py').exists(), (name, module)
