@@ -116,7 +116,7 @@ def test_containers_start_installed_programs_and_keep_what_they_save():
     assert 'PATH=/ws/install/self_segmentation/lib/self_segmentation:$PATH' in dockerfile
     for service in services.values():
         program, *arguments = service['command']
-        assert f"f'{program} = " in setup  # not ros2 run, which passes no signal on
+        assert repr(program) in setup  # not ros2 run, which passes no signal on
         for name in re.findall(r'(\S+):=', ' '.join(arguments)):
             assert f"'{name}'" in read(ROOT / 'self_segmentation' / 'nodes' / f'{program}.py'), name
         assert all(re.search(r'\b\d+\b', group) for group in service.get('group_add', []))  # a name is the image's own
