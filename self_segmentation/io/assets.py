@@ -11,22 +11,21 @@ from pathlib import Path
 
 from ..errors import BackgroundError, DetectorError, ImageError, InputError, LibraryMissingError, ModelError
 from ..picture.arrays import Array
-from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
+from ..picture.backgrounds import NO_MEDIA, Medium, VideoBackground, close_videos
 from ..picture.models.segmenter import EXPECTED, is_known
 from ..picture.models.types import ModelFile
 from ..picture.pipeline import Assets
 from ..resources import data_path, read_file
 from ..settings import Settings
-from .decoding import decode_file
+from .decoding import MAX_FILE_BYTES, decode_file
 from .image_files import is_animated
-from .video_backgrounds import LARGEST_SIDE, open_animation, open_video
+from .video_backgrounds import open_animation, open_video
 
 __all__ = ['MODELS', 'closed_if_refused', 'load_assets', 'model_path', 'read_model']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
 _DETECTOR = 'efficientdet_lite0.tflite'
 _LARGEST_MODEL = 64 << 20  # bytes; the largest of ours has 4.6 MB
-_LARGEST_IMAGE = 256 << 20  # bytes
 
 
 def load_assets(settings: Settings, old: Assets | None = None, before: Settings | None = None,
@@ -57,13 +56,13 @@ def load_assets(settings: Settings, old: Assets | None = None, before: Settings 
 
 
 @contextlib.contextmanager
-def closed_if_refused(*opened: Array | Film | LivePicture | None) -> Iterator[list[Array | Film | LivePicture | None]]:
-    """Close films if the block fails: those that are given, and those that are added to the list."""
-    films = [*opened]
+def closed_if_refused(*media: Medium) -> Iterator[list[Medium]]:
+    """Close videos if the block fails: those that are given, and those that are added to the list."""
+    opened = [*media]
     try:
-        yield films
+        yield opened
     except BaseException:
-        close_films(films)
+        close_videos(opened)
         raise
 
 
@@ -101,13 +100,13 @@ def _read_detector(settings: Settings) -> ModelFile | None:
                             'people.detector to false') from error
 
 
-def _read_background_image(settings: Settings) -> Array | Film | None:
+def _read_background_image(settings: Settings) -> Array | VideoBackground | None:
     name = settings.background_image
     if not name:
         return None
     try:
-        content = read_file(name, _LARGEST_IMAGE)
-        if is_animated(io.BytesIO(content), LARGEST_SIDE):
+        content = read_file(name, MAX_FILE_BYTES)
+        if is_animated(io.BytesIO(content)):
             return open_animation(content, name)
         return decode_file(content, what=f'background {name!r}')
     except (OSError, ImageError, InputError) as error:
@@ -115,7 +114,7 @@ def _read_background_image(settings: Settings) -> Array | Film | None:
         raise _refused(settings, 'image', f'{reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
 
-def _open_background_video(settings: Settings) -> Film | None:
+def _open_background_video(settings: Settings) -> VideoBackground | None:
     if not settings.background_video:
         return None
     try:
@@ -127,6 +126,6 @@ def _open_background_video(settings: Settings) -> Film | None:
 def _refused(settings: Settings, kind: str, reason: str) -> BackgroundError:
     """Return the error of a file: it comes from its own setting, and from ``background.type`` where that shows it."""
     name = f'background.{kind}'
-    error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r} {reason}')
+    error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r}: {reason}')
     error.settings = (name, 'background.type') if settings.background_type == kind else (name,)
     return error

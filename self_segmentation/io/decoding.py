@@ -27,11 +27,13 @@ from PIL import ImageCms
 from ..errors import ImageError
 from ..picture.arrays import Array
 
-__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'PNG_BEGIN', 'decode', 'decode_file', 'kind_of',
-           'open_picture', 'upright']
+__all__ = ['MAX_FILE_BYTES', 'MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'PNG_BEGIN', 'decode', 'decode_file',
+           'kind_of', 'open_picture', 'upright']
 
-MAX_SIDE = 8192  # pixels that a side of a frame may have, so that a damaged header cannot take all memory
-MAX_FILE_SIDE = 16384  # pixels, of an image file
+# What an image may measure at most, so that a damaged header cannot take all memory.
+MAX_SIDE = 8192  # pixels of a side: of a message, and of a background, which stays in memory
+MAX_FILE_SIDE = 16384  # pixels of a side: of a file that is processed
+MAX_FILE_BYTES = 1 << 30  # of the file itself
 # What Pillow raises for damaged files.
 PILLOW_ERRORS = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
                  SyntaxError, TypeError, ValueError, struct.error, zlib.error, PIL.Image.DecompressionBombError)
@@ -269,7 +271,7 @@ def _in_srgb(image: PIL.Image.Image, profile: bytes, what: str) -> PIL.Image.Ima
 
 def _first_jpeg(data: bytes, width: int, height: int) -> bytes:
     """
-    Return the first image of a JPEG file: telephones put a film or more images behind it.
+    Return the first image of a JPEG file: telephones put a video or more images behind it.
 
     :raises ImageError: it says that it is far larger than its bytes can be, or would take far too long.
     """

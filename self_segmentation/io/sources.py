@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, OutputError, UnavailableError
-from ..resources import as_path
+from ..resources import as_path, read_file
 from ..settings import TUNABLES
+from .decoding import MAX_FILE_BYTES
 from .frames import ArrivalTimes, Frame, Source, SourceKind, plausible_fps
-from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
+from .image_files import AnimatedImage, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
@@ -152,7 +153,12 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
         raise InputError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
         return Video(path, color)
-    return Animation(path, color) if is_animated(path) else PictureFiles([path], color)
+    if not is_animated(path):
+        return PictureFiles([path], color)
+    try:
+        return AnimatedImage(read_file(path, MAX_FILE_BYTES), f'animated image {str(path)!r}', color)
+    except OSError as error:
+        raise InputError(f'animated image {str(path)!r} {error.strerror}') from error
 
 
 def open_pictures(places: Sequence[str], color: tuple[int, ...] = _BACKGROUND_COLOR) -> Source:  # type: ignore[assignment]

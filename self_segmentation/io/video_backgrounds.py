@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import threading
 from collections import deque
@@ -13,26 +12,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, InputError, SelfSegmentationError
-from ..picture.arrays import flattened
+from ..errors import InputError, SelfSegmentationError
 from ..picture.backgrounds import Fitting, fitted
-from ..resources import as_path
+from ..resources import Closing, as_path
 from ..settings import Settings
-from .decoding import PILLOW_ERRORS, open_picture, upright
+from .decoding import MAX_SIDE
 from .frames import Frame, Source, SourceKind
-from .image_files import begin_of, delay_of
+from .image_files import AnimatedImage
 from .sources import open_source
 
-__all__ = ['LARGEST_SIDE', 'VideoBackground', 'open_animation', 'open_video']
+__all__ = ['PlayedVideo', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
 _USUAL_DURATION = 1 / 25  # seconds, where a file does not say
-LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
 _LARGEST_STEP = 2.0  # seconds that the video goes on between two moments, at most: more is a jump, or a long pause
-_COLOR = Settings.background_color  # behind what is transparent
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +40,7 @@ class _Picture(NamedTuple):
     duration: float
 
 
-class VideoBackground:
+class PlayedVideo(Closing):
     """
     A video behind the people, repeated without end. A thread decodes and fits a few pictures ahead.
 
@@ -53,7 +48,7 @@ class VideoBackground:
 
     :param source: a video, which :meth:`close` closes.
     :param what: which one it is, for the log.
-    :raises InputError: it has no first picture, or one of more than 4096 pixels a side.
+    :raises InputError: it has no first picture, or one that is too large.
     """
 
     def __init__(self, source: Source, what: str = 'the background') -> None:
@@ -69,7 +64,7 @@ class VideoBackground:
         self._thread: threading.Thread | None = None
 
     def picture(self, moment: float, fitting: Fitting) -> NDArray[np.uint8]:
-        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.Film`."""
+        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.VideoBackground`."""
         with self._condition:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._play, name='background', daemon=True)
@@ -136,7 +131,7 @@ class VideoBackground:
                     frame = self._checked(frame)
             except SelfSegmentationError as error:
                 frame = None
-                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: it {error}'
+                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: {error}'
                 if not is_logged:
                     _log.warning(problem)
             if frame is not None:
@@ -155,48 +150,14 @@ class VideoBackground:
     @staticmethod
     def _checked(frame: Frame | None) -> Frame:
         if frame is None:
-            raise InputError('has no picture')
-        if max(frame.pixels.shape) > LARGEST_SIDE:
+            raise InputError('it has no picture')
+        if max(frame.pixels.shape) > MAX_SIDE:
             height, width = frame.pixels.shape[:2]
-            raise InputError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
+            raise InputError(f'it has pictures of {width}x{height}: each side must be 1 to {MAX_SIDE}')
         return frame
 
 
-class _Animation(Source):
-    """An animated image: its pictures are decoded one after the other, however many there are."""
-
-    kind = SourceKind.VIDEO
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._index = content, 0
-        self._image = self._opened()
-
-    def read(self) -> Frame | None:
-        index, self._index = self._index, self._index + 1
-        try:
-            self._image.seek(begin_of(self._image) + index)
-            pixels = flattened(upright(self._image), _COLOR)
-        except EOFError:
-            return None
-        except PILLOW_ERRORS as error:
-            raise InputError(f'is damaged at picture {index}: {error}') from error
-        return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
-
-    def rewind(self) -> None:
-        self._image.close()
-        self._index, self._image = 0, self._opened()
-
-    def _opened(self) -> PIL.Image.Image:
-        try:
-            return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
-        except ImageError as error:
-            raise InputError(str(error)) from error
-
-    def close(self) -> None:
-        self._image.close()
-
-
-def open_animation(content: bytes, name: str) -> VideoBackground:
+def open_animation(content: bytes, name: str) -> PlayedVideo:
     """
     Return an animated image as a background.
 
@@ -204,10 +165,10 @@ def open_animation(content: bytes, name: str) -> VideoBackground:
     :param name: of the file, for the log.
     :raises InputError: it cannot be read.
     """
-    return _shown(_Animation(content), name)
+    return _shown(AnimatedImage(content, 'the image', Settings.background_color), name)
 
 
-def open_video(name: str) -> VideoBackground:
+def open_video(name: str) -> PlayedVideo:
     """
     Return a video file as a background.
 
@@ -224,12 +185,12 @@ def open_video(name: str) -> VideoBackground:
     return _shown(open_source(str(path.absolute())), name)
 
 
-def _shown(source: Source, name: str) -> VideoBackground:
+def _shown(source: Source, name: str) -> PlayedVideo:
     """Return a source as a background; close it if it cannot be one."""
     with contextlib.ExitStack() as closing:
         closing.enter_context(source)
         if source.kind != SourceKind.VIDEO:
             raise InputError('is not a video')
-        background = VideoBackground(source, f'background {name!r}')
+        background = PlayedVideo(source, f'background {name!r}')
         closing.pop_all()
         return background

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from ..settings import LEAST_TO_HIDE, Settings
 from .arrays import Array, flattened
 
-__all__ = ['BACKGROUNDS', 'Background', 'Film', 'Fitting', 'LivePicture', 'Media', 'NO_MEDIA', 'close_films', 'film_of', 'fitted']
+__all__ = ['BACKGROUNDS', 'Background', 'Fitting', 'LivePicture', 'Media', 'Medium', 'NO_MEDIA', 'VideoBackground',
+           'close_videos', 'fitted', 'video_of']
 
 _SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
 _LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
@@ -32,9 +34,9 @@ class Fitting(NamedTuple):
     bars: tuple[int, ...]
 
 
-class Film(Protocol):
+class VideoBackground(Protocol):
     """
-    Pictures that follow each other at their own pace, without end.
+    A video that plays at its own pace, again and again.
 
     ``problem`` tells why it stands still; it is empty while it plays.
     """
@@ -43,9 +45,9 @@ class Film(Protocol):
 
     def picture(self, moment: float, fitting: Fitting) -> Array:
         """
-        Return the picture of a moment, at once; it stays the film's own.
+        Return the picture of a moment, at once: read it, do not write to it.
 
-        :param moment: seconds, of any beginning; a jump is no jump in the film, which goes on by 2 s at most.
+        :param moment: seconds, of any beginning. The video goes on by 2 s at most, also where the moment jumps.
         :returns: (height, width, 3) uint8, blue green red.
         """
 
@@ -76,20 +78,21 @@ class Media(NamedTuple):
     """
     What can be shown in the place of something: the content of the files that settings name, and the picture of a topic.
 
-    ``image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, then it stands on ``background.color``, or a film;
-    ``video`` a film; ``live`` the picture of ``~/background``; each None where there is none.
+    ``image`` (h, w, 3) uint8 blue green red, (h, w, 4) with alpha, which stands on ``background.color``, or an animated image;
+    ``video``; ``live`` the picture of ``~/background``; each None where there is none.
     """
 
-    image: Array | Film | None = None
-    video: Film | None = None
+    image: Array | VideoBackground | None = None
+    video: VideoBackground | None = None
     live: LivePicture | None = None
 
 
 NO_MEDIA = Media()
+Medium: TypeAlias = 'Array | VideoBackground | LivePicture | None'
 
 
-def close_films(media: Iterable[Array | Film | LivePicture | None]) -> None:
-    """Close the films among media; the others have nothing to close."""
+def close_videos(media: Iterable[Medium]) -> None:
+    """Close the videos among media."""
     for each in media:
         if each is not None and not isinstance(each, (np.ndarray, LivePicture)):
             each.close()
@@ -142,38 +145,29 @@ class _Fitted:
         return self._image
 
 
-class Image:
-    """An image, fitted to the frame, or a film that stands under ``background.image``."""
+class File:
+    """
+    The content of the file of ``background.image`` or ``background.video``: an image, fitted to the frame, or a video.
 
-    def __init__(self) -> None:
-        self._fitted = _Fitted()
+    :param kind: ``image`` or ``video``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind, self._fitted = kind, _Fitted()
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """
-        Return the image at the frame's size, or the film's picture of the moment.
+        Return the image at the frame's size, or the video's picture of the moment.
 
         :raises ValueError: the media have none.
         """
-        content = media.image
+        content = _content(self._kind, media)
         if content is None:
-            raise _missing('image', settings.background_image)
+            name = getattr(settings, f'background_{self._kind}')
+            raise ValueError(f'background.type = {self._kind!r} needs the content of background.{self._kind} = {name!r}')
         if isinstance(content, np.ndarray):
             return self._fitted.of(content, frame, settings)
         return content.picture(moment, _fitting(frame, settings))
-
-
-class Video:
-    """A film, at its own pace."""
-
-    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
-        """
-        Return the film's picture of the moment.
-
-        :raises ValueError: the media have none.
-        """
-        if media.video is None:
-            raise _missing('video', settings.background_video)
-        return media.video.picture(moment, _fitting(frame, settings))
 
 
 class Blur:
@@ -286,20 +280,21 @@ class CleanPlate:
 
 
 BACKGROUNDS: dict[str, Callable[[], Background]] = {
-    'color': Color, 'image': Image, 'blur': Blur, 'pixelate': Pixelate, 'video': Video, 'topic': Live,
-    'transparent': Color,  # of which the composite takes nothing but its absence
+    'color': Color, 'image': partial(File, 'image'), 'video': partial(File, 'video'),
+    'blur': Blur, 'pixelate': Pixelate, 'topic': Live,
+    'transparent': Color,  # the composite takes nothing of it
     'clean_plate': CleanPlate, 'none': Unchanged,
 }
 
 
-def film_of(settings: Settings, media: Media) -> Film | None:
-    """Return the film that the settings show; None where they show none."""
-    shown = getattr(media, settings.background_type, None) if settings.background_type in ('image', 'video') else None
+def video_of(settings: Settings, media: Media) -> VideoBackground | None:
+    """Return the video that the settings show; None where they show none."""
+    shown = _content(settings.background_type, media)
     return None if isinstance(shown, np.ndarray) else shown
 
 
-def _missing(kind: str, name: str) -> ValueError:
-    return ValueError(f'background.type = {kind!r} needs the content of background.{kind} = {name!r}')
+def _content(kind: str, media: Media) -> Array | VideoBackground | None:
+    return media.image if kind == 'image' else media.video if kind == 'video' else None
 
 
 def _fitting(frame: Array, settings: Settings) -> Fitting:

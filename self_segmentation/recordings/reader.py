@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from ..errors import DamagedInputError, InputError
-from ..io.image_files import say_passed_over
+from ..io.image_files import warn_of_others
 from ..resources import Closing, read_file
 from .files import (
     ROS1_ENDING,
@@ -32,7 +32,6 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _LOGGER = logging.getLogger('self_segmentation.files')
 _INPUT_ENDINGS = ('.mcap', '.db3', ZSTD_ENDING, ROS1_ENDING)  # those of ROS 1 are refused, with what to do
 _BESIDE = re.compile(r'\.db3-(wal|shm|journal)$', re.I)  # SQLite's own
-_SHOWN = 5  # names in a line
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
 
@@ -69,8 +68,8 @@ def recordings_in(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
     recordings = [entry for entry in entries if _may_be_one(entry)]
-    say_passed_over(path, [entry for entry in entries if entry not in recordings and not _BESIDE.search(entry.name)],
-                    f'no .mcap, no .db3 and no folder with a {_METADATA}', _SHOWN)
+    warn_of_others(path, [entry for entry in entries if entry not in recordings and not _BESIDE.search(entry.name)],
+                   f'no .mcap, no .db3 and no folder with a {_METADATA}')
     return recordings
 
 
@@ -146,7 +145,7 @@ class Recording(Closing):
         if names and further:
             _LOGGER.warning('recording %r: %s does not name %s, which %s read too', str(self.path), _METADATA, ', '.join(further),
                             'is' if len(further) == 1 else 'are')
-        say_passed_over(self.path, others, f'not named by {_METADATA}', _SHOWN)
+        warn_of_others(self.path, others, f'not named by {_METADATA}')
         return [self.path / name for name in files.values()]
 
     def _connect(self) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What one sends to a colleague: before and after side by side, with names, as a film and as one picture."""
+"""What one sends to a colleague: before and after side by side, with names, as a video and as one picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..io.writers import ImageFile, VideoFile
 
 __all__ = ['BeforeAfter', 'captioned', 'grid']
 
-_WIDEST = 960, 640  # pixels of a half of the film, of a cell of the picture
+_WIDEST = 960, 640  # pixels of a half of the video, of a cell of the picture
 _GAP = 8  # white pixels between two
 _FONT, _LINE = cv2.FONT_HERSHEY_DUPLEX, 22  # pixels that its capitals are high at scale 1
 _CAPTION_HEIGHT, _TITLE_HEIGHT = 0.035, 0.05  # of the picture's
@@ -72,7 +72,7 @@ def _joined(pictures: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint
 
 
 def _scaled(picture: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
-    """Return a picture no wider than that, and even in both directions, as the colours of a film that everything plays are."""
+    """Return a picture no wider than that, and even in both directions, as the colours of a video that everything plays are."""
     factor = min(widest / picture.shape[1], 1)
     width, height = (max(2 * round(factor * size / 2), 2) for size in picture.shape[1::-1])
     if (height, width) == picture.shape[:2]:
@@ -84,15 +84,15 @@ class BeforeAfter:
     """
     Writes ``output.mp4`` frame by frame, and ``output.png`` when it is closed: of each name the best pair, before above after.
 
-    In the film each name is a title first, then a caption.
+    In the video each name is a title first, then a caption.
 
     :param folder: where they go.
     :param names: in the order of the picture's columns.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.film, self.picture = folder / 'output.mp4', folder / 'output.png'
-        self._video = VideoFile(self.film, UNKNOWN_FPS)
+        self.video, self.picture = folder / 'output.mp4', folder / 'output.png'
+        self._writer = VideoFile(self.video, UNKNOWN_FPS)
         self._best: dict[str, tuple[Any, NDArray[np.uint8], NDArray[np.uint8]] | None] = dict.fromkeys(names)
         self._first: float | None = None
         self._name, self._since = '', 0.0  # what was written last, and from which stamp on
@@ -100,7 +100,7 @@ class BeforeAfter:
     def add(self, before: NDArray[np.uint8], after: NDArray[np.uint8], stamp: float, name: str,
             title_seconds: float) -> None:
         """
-        Append a pair to the film.
+        Append a pair to the video.
 
         :param before: (h, w, 3) uint8 blue green red; ``after`` alike.
         :param stamp: seconds, on any clock.
@@ -114,7 +114,7 @@ class BeforeAfter:
             self._name, self._since = name, stamp
         label = _titled if stamp - self._since < title_seconds else captioned
         halves = captioned(_scaled(before, _WIDEST[0]), _BEFORE), label(_scaled(after, _WIDEST[0]), name)
-        self._video.write(name, grid([halves]), max(stamp - self._first, 0.0))
+        self._writer.write(name, grid([halves]), max(stamp - self._first, 0.0))
 
     def offer(self, before: NDArray[np.uint8], after: NDArray[np.uint8], name: str, rank: Any) -> None:
         """Take a pair for the picture, if its rank is above that of what there is under this name."""
@@ -124,11 +124,11 @@ class BeforeAfter:
 
     def close(self) -> bool:
         """
-        Finish the film and write the picture; return whether there is anything in them.
+        Finish the video and write the picture; return whether there is anything in them.
 
         :raises OutputError: one of them cannot be written.
         """
-        self._video.close()
+        self._writer.close()
         found = [(name, *best[1:]) for name, best in self._best.items() if best is not None]
         if found:
             cells = [(_scaled(before, _WIDEST[1]), captioned(_scaled(after, _WIDEST[1]), name)) for name, before, after in found]

@@ -140,7 +140,7 @@ class DemoNode(Node):
     Subscribes to what goes in and what comes out, records it, and changes the parameters by turns.
 
     :param seconds: how long it runs; None: until it is told to end at a terminal, else until each turn was shown.
-    :param folder: where film and picture go.
+    :param folder: where video and picture go.
     :param is_mirrored: whether the node mirrors what the camera sees.
     :param children: the processes that it shows.
     """
@@ -213,7 +213,7 @@ class DemoNode(Node):
 
     def finish(self) -> None:
         """
-        Finish the film and the picture.
+        Finish the video and the picture.
 
         :raises OutputError: they cannot be written.
         """
@@ -221,7 +221,7 @@ class DemoNode(Node):
         for kept in (self._inputs, self._pairs, self._people):
             kept.clear()
         if recorder is not None and recorder.close():
-            self._screen.line(f'before and after: {recorder.film} and {recorder.picture}')
+            self._screen.line(f'before and after: {recorder.video} and {recorder.picture}')
 
     # ---- what is shown
 
@@ -291,7 +291,7 @@ class DemoNode(Node):
         self._latencies.clear()
 
     def destroy_node(self) -> None:
-        """Finish the film and the picture, then the node."""
+        """Finish the video and the picture, then the node."""
         try:
             self.finish()
         except SelfSegmentationError as error:
