@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that settings name, read: the models, and what moves or stands behind people."""
+"""Reads the files that settings name: models, background image and video."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def load_assets(settings: Settings, old: Assets | None = None, before: Settings 
     """
     Read the files that settings name.
 
-    :param old: assets, of which those stay that the settings still name.
+    :param old: assets in use. They stay as far as the settings still name them.
     :param before: the settings of the old assets; None reads all.
-    :param named: settings that were given again: a background's file among them is read again, even under the same name.
+    :param named: settings that were given again: a background's file is then read again, even under the same name.
     :raises ModelError: the model file cannot be read.
-    :raises BackgroundError: the background image or video cannot be read; raised when it is set, not when it is first shown.
+    :raises BackgroundError: the background image or video cannot be read.
     """
     def is_new(attribute: str, name: str) -> bool:
         return before is None or name in named or getattr(settings, attribute) != getattr(before, attribute)
@@ -57,7 +57,7 @@ def load_assets(settings: Settings, old: Assets | None = None, before: Settings 
 
 @contextlib.contextmanager
 def closed_if_refused(*media: Medium) -> Iterator[list[Medium]]:
-    """Close videos if the block fails: those that are given, and those that are added to the list."""
+    """If the block fails, close the videos among the media and those that were added to the list."""
     opened = [*media]
     try:
         yield opened
@@ -71,7 +71,7 @@ def read_model(model: str) -> ModelFile:
     Read the file of a model.
 
     :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
-    :raises ModelError: it cannot be read, or is not the file that the name stands for.
+    :raises ModelError: it cannot be read, or the file of a name is another one.
     """
     path = model_path(model)
     try:
@@ -124,7 +124,7 @@ def _open_background_video(settings: Settings) -> VideoBackground | None:
 
 
 def _refused(settings: Settings, kind: str, reason: str) -> BackgroundError:
-    """Return the error of a file: it comes from its own setting, and from ``background.type`` where that shows it."""
+    """Return the error of a file. It belongs to its own setting, and to ``background.type`` if that shows it."""
     name = f'background.{kind}'
     error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r}: {reason}')
     error.settings = (name, 'background.type') if settings.background_type == kind else (name,)

@@ -33,7 +33,7 @@ _TAKEN = 'PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF'
 
 
 def picture_kind(path: Path) -> str:
-    """Return what format of images a file has by its content, as Pillow names it; nothing where it is no image."""
+    """Return Pillow's name of a file's image format, by its content; '' if it is no image."""
     try:
         with path.open('rb') as file:
             return kind_of(file.read(_HEAD))
@@ -43,9 +43,9 @@ def picture_kind(path: Path) -> str:
 
 def pictures_of(folder: Path) -> list[Path]:
     """
-    Return a folder's images, by name. What is hidden (a Mac's ``._`` files too) is passed over; what is no image is named.
+    Return a folder's images, by name. Hidden files are skipped; other files are logged.
 
-    :raises InputError: there is none, or the folder cannot be read.
+    :raises InputError: it has no image, or cannot be read.
     """
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and not file.is_dir())
@@ -60,9 +60,9 @@ def pictures_of(folder: Path) -> list[Path]:
 
 def chosen_pictures(files: Sequence[Path]) -> list[Path]:
     """
-    Return those of several files that are images, each once. What is none is named.
+    Return those of several files that are images, each once; other files are logged.
 
-    :raises InputError: there is none, or two have one name.
+    :raises InputError: no file is an image, or two have one name.
     """
     files = list(dict.fromkeys(files))
     pictures = [file for file in files if _may_be_picture(file) or not _is_there(file)]
@@ -78,10 +78,9 @@ def chosen_pictures(files: Sequence[Path]) -> list[Path]:
 
 
 def _may_be_picture(file: Path) -> bool:
-    """Return whether a file is an image by content or name; a link to nothing is reported when it is read, a pipe is none."""
-    if file.suffix.lower() in _IMAGE_ENDINGS and (file.is_file() or not file.exists()):
-        return True
-    return file.is_file() and bool(picture_kind(file))
+    """Return whether a file is an image by content or name; a broken link with such a name is reported when it is read."""
+    is_named_so = file.suffix.lower() in _IMAGE_ENDINGS
+    return (is_named_so or bool(picture_kind(file))) if file.is_file() else is_named_so and not file.exists()
 
 
 def _is_there(file: Path) -> bool:
@@ -105,20 +104,19 @@ class PictureFiles(Source):
     kind = SourceKind.IMAGES
 
     def __init__(self, files: list[Path], color: tuple[int, ...]) -> None:
-        self.files, self._color, self._index = tuple(files), color, 0
-        self._last: tuple[Path, NDArray[np.uint8]] | None = None
+        self.files, self.count, self._color, self._index = tuple(files), len(files), color, 0
+        self._last: tuple[Path, NDArray[np.uint8]] | None = None  # a looped single image is read once
         stems = Counter(file.stem for file in files)
         names = {file.name for file in files}
         self._names = [file.stem if stems[file.stem] == 1 and file.stem not in names else file.name  # a.jpg, a.png, a.jpg.png
                        for file in files]
-        self.count = len(files)
 
     def read(self) -> Frame | None:
         """Read the next file."""
         if self._index == len(self.files):
             return None
         path, self._index = self.files[self._index], self._index + 1
-        if self._last is None or self._last[0] != path:  # a looped single image is read once
+        if self._last is None or self._last[0] != path:
             try:
                 content = read_file(path, MAX_FILE_BYTES)
                 pixels = flattened(decode_file(content, MAX_FILE_SIDE, f'image {str(path)!r}'), self._color)

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Backgrounds that move: a video or an animated image, decoded beside the pipeline and played over and over."""
+"""Videos and animated images behind people, decoded beside the pipeline and repeated."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
@@ -26,13 +25,13 @@ from .sources import open_source
 __all__ = ['PlayedVideo', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
-_USUAL_DURATION = 1 / 25  # seconds, where a file does not say
-_LARGEST_STEP = 2.0  # seconds that the video goes on between two moments, at most: more is a jump, or a long pause
+_USUAL_DURATION = 1 / 25  # seconds of a picture, if the file has no times
+_LARGEST_STEP = 2.0  # seconds that the video advances between two moments at most: more is a jump, or a long pause
 _log = logging.getLogger(__name__)
 
 
 class _Picture(NamedTuple):
-    """A picture as it is shown, the same before it was fitted, and for how many seconds it is shown."""
+    """A picture fitted to the frame, the original, and for how many seconds it is shown."""
 
     fitted: NDArray[np.uint8]
     fitting: Fitting
@@ -47,7 +46,7 @@ class PlayedVideo(Closing):
     A damaged video restarts at the damaged picture. If decoding is too slow, the video is slow, not the camera.
 
     :param source: a video, which :meth:`close` closes.
-    :param what: which one it is, for the log.
+    :param what: its name in the log.
     :raises InputError: it has no first picture, or one that is too large.
     """
 
@@ -58,7 +57,7 @@ class PlayedVideo(Closing):
         self._shown: _Picture | None = None
         self._fitting: Fitting | None = None
         self._moment: float | None = None
-        self._step = self._left = 0.0  # seconds: between the last two moments; for which the picture is shown yet
+        self._step = self._left = 0.0  # seconds: between the last two moments; until the next picture
         self._closed = False
         self.problem = ''
         self._thread: threading.Thread | None = None
@@ -78,7 +77,7 @@ class PlayedVideo(Closing):
             while self._left <= 0 and self._ready:
                 shown = self._ready.popleft()
                 self._left += shown.duration
-            self._left = max(self._left, 0.0)  # else it runs after what the decoder could not do in time
+            self._left = max(self._left, 0.0)  # a late decoder delays the video
             if shown.fitting != fitting:
                 shown = self._fit(shown.original, fitting, shown.duration)
             self._shown = shown
@@ -98,7 +97,7 @@ class PlayedVideo(Closing):
     def _play(self) -> None:
         try:
             self._decode()
-        except Exception as error:  # whatever a decoder raises is reported; the last picture stays
+        except Exception as error:  # the last picture stays
             self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
             _log.error(self.problem, exc_info=error)
 
@@ -107,7 +106,7 @@ class PlayedVideo(Closing):
         for frame in self._frames():
             duration += frame.duration or _USUAL_DURATION
             with self._condition:
-                if duration < self._step / 2:  # faster than the camera: most of its pictures are never seen
+                if duration < self._step / 2:  # faster than the camera: most pictures would never be seen
                     continue
                 self._condition.wait_for(lambda: self._closed or len(self._ready) < _AHEAD)
                 fitting = self._fitting
@@ -119,7 +118,7 @@ class PlayedVideo(Closing):
                 self._ready.append(ready)
 
     def _frames(self) -> Iterator[Frame]:
-        """Yield the pictures after the first one, and then all, over and over, as far as they can be read."""
+        """Yield the pictures after the first one, then all of them again and again, as far as they can be read."""
         count, problem = 1, ''
         while not self._closed:
             frame = None
@@ -158,13 +157,7 @@ class PlayedVideo(Closing):
 
 
 def open_animation(content: bytes, name: str) -> PlayedVideo:
-    """
-    Return an animated image as a background.
-
-    :param content: of the file.
-    :param name: of the file, for the log.
-    :raises InputError: it cannot be read.
-    """
+    """Return the content of an animated image as a background. :raises InputError: it cannot be read."""
     return _shown(AnimatedImage(content, 'the image', Settings.background_color), name)
 
 
@@ -187,10 +180,10 @@ def open_video(name: str) -> PlayedVideo:
 
 def _shown(source: Source, name: str) -> PlayedVideo:
     """Return a source as a background; close it if it cannot be one."""
-    with contextlib.ExitStack() as closing:
-        closing.enter_context(source)
+    try:
         if source.kind != SourceKind.VIDEO:
             raise InputError('is not a video')
-        background = PlayedVideo(source, f'background {name!r}')
-        closing.pop_all()
-        return background
+        return PlayedVideo(source, f'background {name!r}')
+    except BaseException:
+        source.close()
+        raise

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is put in the place of the background, or of people: one small class each, behind one protocol and one registry."""
+"""What replaces the background, or people: a small class each, with one protocol and one registry."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .arrays import Array, flattened
 __all__ = ['BACKGROUNDS', 'Background', 'Fitting', 'LivePicture', 'Media', 'Medium', 'NO_MEDIA', 'VideoBackground',
            'close_videos', 'fitted', 'video_of']
 
-_SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
-_LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
-_CLEAR = 0.9  # fraction of a cell that the background must show before it may change the cell
+_SILENCE = 2.0  # seconds after which a topic's last picture is too old
+_LARGEST = 2  # pixels: least deviation of a blur at its reduced size; more looks the same
+_CLEAR = 0.9  # fraction of a cell in which the background must be visible before the cell changes
 _NOISE = 3.0  # grey levels by which the mean of a cell changes while the camera is at rest
-_QUIET = 15  # frames for which a place must show nobody before it is taken for what stands behind people
+_QUIET = 15  # frames for which a place must show nobody before it is learnt
 _PLATE = 128  # cells of the clean plate's memory, across and down
 
 
@@ -38,7 +38,7 @@ class VideoBackground(Protocol):
     """
     A video that plays at its own pace, again and again.
 
-    ``problem`` tells why it stands still; it is empty while it plays.
+    ``problem`` tells why it stands still; '' while it plays.
     """
 
     problem: str
@@ -63,12 +63,12 @@ class LivePicture:
         self._came = 0.0
 
     def show(self, image: Array) -> None:
-        """Take the newest picture, (h, w, 3) uint8 blue green red. It is read until the next one comes."""
+        """Take the newest picture, (h, w, 3) uint8 blue green red. Do not write to it before the next one."""
         self._image, self._came = image, time.monotonic()
 
     @property
     def image(self) -> Array | None:
-        """The newest picture; None until one came, and where none came for 2 s."""
+        """The newest picture; None before the first one, and 2 s after the last one."""
         if time.monotonic() - self._came > _SILENCE:
             self._image = None  # memory
         return self._image
@@ -76,10 +76,10 @@ class LivePicture:
 
 class Media(NamedTuple):
     """
-    What can be shown in the place of something: the content of the files that settings name, and the picture of a topic.
+    The content of the files that settings name, and the picture of a topic.
 
     ``image`` (h, w, 3) uint8 blue green red, (h, w, 4) with alpha, which stands on ``background.color``, or an animated image;
-    ``video``; ``live`` the picture of ``~/background``; each None where there is none.
+    ``video``; ``live`` the picture of ``~/background``; each may be None.
     """
 
     image: Array | VideoBackground | None = None
@@ -99,7 +99,7 @@ def close_videos(media: Iterable[Medium]) -> None:
 
 
 class Background(Protocol):
-    """Gives the picture behind people, or the one that hides them. It holds what it remembers of one scene."""
+    """Gives the picture behind people, or the one that hides them. It remembers one scene."""
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """
@@ -108,9 +108,9 @@ class Background(Protocol):
         :param frame: (height, width, 3) uint8, blue green red.
         :param alpha: (height, width) uint8, 255 where people are; None for nobody.
         :param moment: when the frame was taken, in seconds.
-        :param settings: of this frame; ``background.*`` and ``replace`` count.
+        :param settings: of this frame; ``background.*`` and ``replace`` are used.
         :param media: the content of the files that they name.
-        :returns: an array like the frame, which stays the background's own: read it, do not write to it.
+        :returns: an array like the frame: read it, do not write to it.
         """
 
 
@@ -172,7 +172,7 @@ class File:
 
 class Blur:
     """
-    The camera picture, blurred. Where people stay, only the background is blurred into it, so that they have no halo.
+    The camera picture, blurred. If people stay, only the background is blurred, so they have no halo.
 
     Normalized convolution (Knutsson, Westin 1993), at a fraction of the size.
     """
@@ -198,7 +198,7 @@ class Blur:
 
 
 class Pixelate:
-    """The camera picture in cells, which stay as they are while the camera and what is behind people is at rest."""
+    """The camera picture in cells, which do not change while camera and background are at rest."""
 
     def __init__(self) -> None:
         self._cells: Array = np.empty((0, 0, 3), np.float32)
@@ -226,7 +226,7 @@ class Pixelate:
 
 
 class Live:
-    """The newest picture of a topic; the colour while there is none."""
+    """The newest picture of a topic, or the colour."""
 
     def __init__(self) -> None:
         self._color, self._fitted = Color(), _Fitted()
@@ -249,9 +249,9 @@ class Unchanged:
 
 class CleanPlate:
     """
-    What stands behind people, as it was last seen; the colour where that never was.
+    The background behind people, as it was last seen; the colour where it was never seen.
 
-    A place is taken once it has shown nobody for half a second of a video: somebody who comes is found in less.
+    A place is learnt after it has shown nobody for half a second of a video: a new person is found sooner.
     """
 
     def __init__(self) -> None:
@@ -261,7 +261,7 @@ class CleanPlate:
         self._quiet: Array = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
-        """Return what was learnt so far, this frame included."""
+        """Return what was learnt, this frame included."""
         if self._plate.shape != frame.shape:
             self._plate, self._unknown = np.empty(frame.shape, np.uint8), np.full(frame.shape[:2], 255, np.uint8)
             self._quiet[:] = 0
@@ -307,8 +307,8 @@ def fitted(image: Array, size: tuple[int, int], fit: str, bars: tuple[int, ...] 
 
     :param image: (h, w, 3) uint8.
     :param size: (width, height) in pixels.
-    :param fit: ``cover`` fills the size and crops the middle, ``contain`` shows all of the image between
-        bars, ``stretch`` distorts it, ``tile`` repeats it at its own size from the upper left corner on.
+    :param fit: ``cover`` fills the size and crops the image, ``contain`` shows all of it between bars, ``stretch`` distorts it,
+        ``tile`` repeats it at its own size from the upper left corner on.
     :param bars: the bars' colour, in the image's colour order.
     :returns: (height, width, 3) uint8.
     """
@@ -341,8 +341,8 @@ def _reduced(frame: Array, alpha: Array | None, factor: float) -> tuple[Array, A
     Return a frame at a fraction of its size, and where it shows nobody.
 
     :param alpha: (height, width) uint8, or None.
-    :param factor: by which it may be made smaller at most; it is halved, which is several times faster than any other size.
-    :returns: (h, w, 3) float32 0..255, and (h, w) float32, 1 where alpha is 0 and so it is beside, else 0; None without alpha.
+    :param factor: by which it is reduced at most, in halves: several times faster than other factors.
+    :returns: (h, w, 3) float32 0..255; (h, w) float32, 1 where alpha and its neighbours are 0, else 0, or None without alpha.
     """
     while factor >= 2 and min(frame.shape[:2]) >= 2:
         size, factor = (frame.shape[1] // 2, frame.shape[0] // 2), factor / 2

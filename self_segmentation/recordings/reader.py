@@ -20,6 +20,7 @@ from .files import (
     ZSTD_ENDING,
     RecordingFile,
     begins_as_recording,
+    connection_of,
     is_ros2,
     library_errors,
     reason_of,
@@ -114,7 +115,7 @@ class Recording(Closing):
         except library_errors() as error:
             self.close()
             raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
-        if not any(file.connections for file in self._files):
+        if not any(file.storage.connections for file in self._files):
             reason = self.damage or 'has no topics'
             self.close()
             raise InputError(f'recording {str(path)!r} {reason}')
@@ -156,7 +157,7 @@ class Recording(Closing):
         self._numbers: list[dict[int, tuple[Any, ...]]] = []
         for file in self._files:
             keys = {}
-            for each in file.connections:
+            for each in file.storage.connections:
                 known = described.get((each.topic, each.msgtype))
                 if known is not None and is_ros2(each):
                     each = each._replace(digest=each.digest or known.digest, ext=each.ext._replace(
@@ -179,16 +180,12 @@ class Recording(Closing):
 
     def _described(self) -> Iterator[Any]:
         """Yield a connection without messages for each topic that the metadata describes."""
-        from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
-        from rosbags.rosbag2.metadata import parse_qos
-
         for each in self._information.get('topics_with_message_count') or ():
             try:
                 topic = each['topic_metadata']
-                yield Connection(0, topic['name'], topic['type'], MessageDefinition(MessageDefinitionFormat.NONE, ''),
-                                 topic.get('type_description_hash') or '', 0,
-                                 ConnectionExtRosbag2(topic.get('serialization_format') or 'cdr',
-                                                      parse_qos(topic.get('offered_qos_profiles') or [])), None)
+                yield connection_of(0, topic['name'], topic['type'], digest=topic.get('type_description_hash') or '',
+                                    encoding=topic.get('serialization_format') or 'cdr',
+                                    qos=topic.get('offered_qos_profiles') or [])
             except library_errors() as error:
                 _LOGGER.warning('recording %r: a topic in %s cannot be read: %s', str(self.path), _METADATA, reason_of(error))
 
@@ -201,13 +198,13 @@ class Recording(Closing):
         return found and f'is not whole: {found}'
 
     @property
-    def _first(self) -> RecordingFile:
-        return next((file for file in self._files if file.connections), self._files[0])
+    def _storage(self) -> Any:
+        return next(file.storage for file in self._files if file.storage.connections)
 
     @property
     def storage(self) -> str:
         """What its files are: ``mcap`` or ``sqlite3``."""
-        return self._first.storage
+        return str(self._storage.name)
 
     @property
     def compression_mode(self) -> str:
@@ -224,18 +221,18 @@ class Recording(Closing):
     @property
     def has_compressed_chunks(self) -> bool:
         """Whether it is an MCAP file that is compressed in itself."""
-        return self._first.has_compressed_chunks
+        return bool(self._storage.is_compressed)
 
     @property
     def version(self) -> Literal[8, 9]:
         """The version of its metadata, as far as it is known: 9 writes QoS in words, as Jazzy does, 8 in numbers."""
         version = self._information.get('version')
-        return 9 if (version >= 9 if isinstance(version, int) else self._first.has_qos_in_words) else 8
+        return 9 if (version >= 9 if isinstance(version, int) else self._storage.has_qos_in_words) else 8
 
     @property
     def undefined(self) -> list[str]:
         """Types whose definition its files lack, though they have definitions."""
-        return sorted({msgtype for file in self._files for msgtype in file.undefined})
+        return sorted(set[str]().union(*(file.storage.undefined for file in self._files)))
 
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         """

@@ -57,7 +57,7 @@ def check_output(path: Path, is_folder: bool) -> None:
 
 
 class _McapStorage:
-    """What rosbags' writer writes MCAP files by: the library mcap, which takes channels of every kind, and attachments."""
+    """Writes MCAP files for rosbags' writer, with the library mcap: it takes channels of every kind, and attachments."""
 
     def __init__(self, path: Path, compression: Any) -> None:
         from mcap.writer import CompressionType, Writer
@@ -65,13 +65,13 @@ class _McapStorage:
 
         self.path = path / f'{path.name}.mcap'
         self._file = self.path.open('xb')
-        self._schemas, self._channels = dict[tuple[str, str, bytes], int](), dict[int, int]()
+        self._schemas, self._channels = dict[tuple[Any, ...], int](), dict[int, int]()
         self._writer: Any = Writer(self._file, compression=CompressionType.ZSTD if compression == CompressionMode.STORAGE
                                    else CompressionType.NONE)
         self._writer.start('ros2', 'self_segmentation')
 
-    def _schema(self, name: str, encoding: str, data: bytes) -> int:
-        key = (name, encoding, data)
+    def _schema(self, *key: Any) -> int:
+        """Return the number of a schema, of which ``key`` is name, encoding and content."""
         if key not in self._schemas:
             self._schemas[key] = self._writer.register_schema(*key)
         return self._schemas[key]
@@ -179,7 +179,8 @@ class RecordingWriter:
                               'another --output') from error
         self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
         _refuse_overwriting(self._path)  # by a program that has just finished
-        _empty(folder)  # what a program left that was killed
+        for rest in folder.iterdir():  # what a killed program left
+            shutil.rmtree(rest)
         if not re.search('[#?%]', str(folder)):
             return folder
         # rosbags makes a URI of the path, in which these have a meaning.
@@ -282,14 +283,6 @@ class RecordingWriter:
 def _refuse_overwriting(path: Path) -> None:
     if is_there(path):
         raise WrongOutputError(f'recording {str(path)!r} exists already: give another --output, or remove it')
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
 
 
 def remove_partial(path: Path) -> None:
