@@ -157,9 +157,9 @@ class AnimatedImage(Source):
     kind = SourceKind.VIDEO
 
     def __init__(self, content: bytes, what: str, color: tuple[int, ...]) -> None:
-        self._what, self._color, self._index, self._stamp = what, color, 0, 0.0
+        self._content, self._what, self._color = content, what, color
         try:
-            self._image = open_picture(io.BytesIO(content))
+            self._open()
             # A PNG may have a picture before the first one, for programs that show no animations.
             self._begin = int(bool(getattr(self._image, 'default_image', False)))
             self.count = getattr(self._image, 'n_frames', 1) - self._begin
@@ -182,9 +182,13 @@ class AnimatedImage(Source):
         self._stamp += delay
         return Frame(pixels, f'{index:05d}', index, stamp, delay)
 
+    def _open(self) -> None:
+        self._image, self._index, self._stamp = open_picture(io.BytesIO(self._content)), 0, 0.0
+
     def rewind(self) -> None:
-        """Start again at the first one."""
-        self._index, self._stamp = 0, 0.0
+        """Open it again: after damage, a decoder may not find back."""
+        self._image.close()
+        self._open()
 
     def close(self) -> None:
         """Free the memory of its decoder."""

@@ -51,7 +51,11 @@ class PlayedVideo(Closing):
     """
 
     def __init__(self, source: Source, what: str = 'the background') -> None:
-        self._source, self._what, self._first = source, what, self._checked(source.read())
+        self._source, self._what = source, what
+        first = self._read()
+        if first is None:
+            raise InputError('it has no picture')
+        self._first = first
         self._condition = threading.Condition()  # guards all below
         self._ready: deque[_Picture] = deque()
         self._shown: _Picture | None = None
@@ -125,11 +129,8 @@ class PlayedVideo(Closing):
             try:
                 if count == 0:
                     self._source.rewind()
-                frame = self._source.read()
-                if frame is not None:
-                    frame = self._checked(frame)
+                frame = self._read()
             except SelfSegmentationError as error:
-                frame = None
                 is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: {error}'
                 if not is_logged:
                     _log.warning(problem)
@@ -146,11 +147,9 @@ class PlayedVideo(Closing):
     def _fit(pixels: NDArray[np.uint8], fitting: Fitting, duration: float) -> _Picture:
         return _Picture(fitted(pixels, *fitting), fitting, pixels, duration)
 
-    @staticmethod
-    def _checked(frame: Frame | None) -> Frame:
-        if frame is None:
-            raise InputError('it has no picture')
-        if max(frame.pixels.shape) > MAX_SIDE:
+    def _read(self) -> Frame | None:
+        frame = self._source.read()
+        if frame is not None and max(frame.pixels.shape) > MAX_SIDE:
             height, width = frame.pixels.shape[:2]
             raise InputError(f'it has pictures of {width}x{height}: each side must be 1 to {MAX_SIDE}')
         return frame

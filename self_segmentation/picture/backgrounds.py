@@ -134,14 +134,13 @@ class _Fitted:
 
     def __init__(self) -> None:
         self._source: Array | None = None
-        self._made: tuple[Any, ...] = ()
+        self._fitting: Fitting | None = None
         self._image: Array = np.empty((0, 0, 3), np.uint8)
 
-    def of(self, source: Array, frame: Array, settings: Settings) -> Array:
-        asked = frame.shape, settings.background_fit, settings.background_color
-        if self._source is not source or self._made != asked:
-            self._source, self._made = source, asked
-            self._image = fitted(flattened(source, settings.background_color), *_fitting(frame, settings))
+    def of(self, source: Array, fitting: Fitting) -> Array:
+        if self._source is not source or self._fitting != fitting:
+            self._source, self._fitting = source, fitting
+            self._image = fitted(flattened(source, fitting.bars[::-1]), *fitting)
         return self._image
 
 
@@ -166,7 +165,7 @@ class File:
             name = getattr(settings, f'background_{self._kind}')
             raise ValueError(f'background.type = {self._kind!r} needs the content of background.{self._kind} = {name!r}')
         if isinstance(content, np.ndarray):
-            return self._fitted.of(content, frame, settings)
+            return self._fitted.of(content, _fitting(frame, settings))
         return content.picture(moment, _fitting(frame, settings))
 
 
@@ -236,7 +235,7 @@ class Live:
         image = None if media.live is None else media.live.image
         if image is None:
             return self._color.behind(frame, alpha, moment, settings, media)
-        return self._fitted.of(image, frame, settings)
+        return self._fitted.of(image, _fitting(frame, settings))
 
 
 class Unchanged:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import shutil
@@ -28,7 +29,7 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 _MCAP, _SQLITE, _ZSTD, _ROS1 = b'\x89MCAP0\r\n', b'SQLite format 3\0', b'\x28\xb5\x2f\xfd', b'#ROSBAG V'
 ENDINGS = ('.mcap', '.db3')
 ZSTD_ENDING, ROS1_ENDING = '.zstd', '.bag'
-_BESIDE = ('-wal', '-journal')  # what SQLite has not taken in yet, or is to undo
+_BESIDE = ('-wal', '-journal')  # what SQLite has not written to the database yet, or has to undo
 _CDR = 'cdr'  # how ROS 2 encodes messages; the first byte of one is zero
 _QOS = 'offered_qos_profiles'
 
@@ -41,7 +42,7 @@ class Origin(NamedTuple):
 
 
 def zstd_module() -> Any:
-    """Return Python's module for zstd, or what takes its place before Python 3.14."""
+    """Return Python's module for zstd, or its backport before Python 3.14."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -78,7 +79,7 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error says, or its name where it says nothing."""
+    """Return the text of an error, or the name of its class."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
@@ -170,7 +171,7 @@ class RecordingFile(Closing):
         self.storage = storage
 
     def _scratch(self) -> Path:
-        """Return a folder for temporary files: nothing is written where the recording lies, which may be read-only."""
+        """Return a folder for temporary files: the recording's own may be read-only."""
         return Path(self._closing.enter_context(TemporaryDirectory(prefix='self_segmentation_')))
 
     def _decompressed(self) -> Path:
@@ -185,9 +186,9 @@ class RecordingFile(Closing):
 
     def _with_what_lies_beside(self, place: Path) -> Path:
         """
-        Return a database with what lies in its ``-wal`` or ``-journal``.
+        Return a database with what is in its ``-wal`` or ``-journal``, which a killed recorder leaves.
 
-        A recorder that was killed leaves one. SQLite takes it in only where it may write, so a copy is opened.
+        SQLite has to write for that, so it gets a copy.
         """
         real = place.resolve()  # SQLite looks there, too
         beside = [path for path in (real.with_name(real.name + ending) for ending in _BESIDE)
@@ -221,7 +222,7 @@ class RecordingFile(Closing):
             self._damages.append(f'has {broken} messages that cannot be decompressed')
 
     def extras(self) -> Iterator[Any]:
-        """Yield the attachments and metadata records of an MCAP file, as its library gives them."""
+        """Yield an MCAP file's attachments, and metadata records but rosbag2's own, as the library mcap gives them."""
         try:
             yield from self.storage.extras()
         except self._errors as error:
@@ -258,7 +259,7 @@ def connection_of(number: int, topic: str, msgtype: str, definition: tuple[str, 
 
 
 class _Database(_Storage):
-    """A file of SQLite. Nothing of it is written: where it is opened so that SQLite could, it is a copy."""
+    """A file of SQLite, opened read-only, or a temporary copy."""
 
     name = 'sqlite3'
 
@@ -314,9 +315,9 @@ class _Database(_Storage):
 
 class _Mcap(_Storage):
     """
-    An MCAP file, of which the end is used where it is whole: it says where the messages are.
+    An MCAP file. Its end has an index of the messages.
 
-    Without it the file is read from its begin, in its own order, to where it is cut off.
+    Without a whole end, the file is read from its begin, in its own order, as far as it goes.
     """
 
     name, has_definitions = 'mcap', True
@@ -325,7 +326,7 @@ class _Mcap(_Storage):
         super().__init__(damages)
         self._file = path.open('rb')
         self._indexed: Any = None  # reader of a file with a whole end
-        self._told = 0  # messages, as its end counts them
+        self._counted = 0  # messages, by its end
 
     def close(self) -> None:
         self._file.close()
@@ -340,8 +341,8 @@ class _Mcap(_Storage):
             summary = reader.get_summary()
         except library_errors() as error:
             _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # reported where it is read from its begin
-        if summary is not None and _says_all(summary):
-            self._indexed, self._told = reader, summary.statistics.message_count
+        if summary is not None and _is_complete(summary):
+            self._indexed, self._counted = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
             self.is_compressed = any(each.compression for each in summary.chunk_indexes)
         else:
@@ -354,7 +355,7 @@ class _Mcap(_Storage):
                 elif isinstance(record, Message):
                     counts[record.channel_id] = counts.get(record.channel_id, 0) + 1
                 elif isinstance(record, Statistics):
-                    self._told = record.message_count
+                    self._counted = record.message_count
         for channel in channels.values():
             self._add(schemas.get(channel.schema_id), channel, counts.pop(channel.id, 0))
         if counts:
@@ -408,21 +409,20 @@ class _Mcap(_Storage):
             if message.channel_id in by_number:
                 yield by_number[message.channel_id], message.log_time, message.data
                 count += 1
-        if count < self._told:
-            self.damages.append(f'has {count} of the {self._told} messages that its end counts')
+        if count < self._counted:
+            self.damages.append(f'has {count} of the {self._counted} messages that its end counts')
 
     def extras(self) -> Iterator[Any]:
         from mcap.records import Attachment, Metadata
 
-        if self._indexed is None:
-            yield from (record for record in self._records() if isinstance(record, (Attachment, Metadata)))
-        else:
-            yield from self._indexed.iter_metadata()
-            yield from self._indexed.iter_attachments()
+        for record in self._records() if self._indexed is None else itertools.chain(self._indexed.iter_metadata(),
+                                                                                    self._indexed.iter_attachments()):
+            if isinstance(record, Attachment) or (isinstance(record, Metadata) and record.name != 'rosbag2'):
+                yield record
 
 
-def _says_all(summary: Any) -> bool:
-    """Return whether the end of an MCAP file says all that is needed; parts of it may be left out."""
+def _is_complete(summary: Any) -> bool:
+    """Return whether the end of an MCAP file is complete; parts of it are optional."""
     counted, ids = summary.statistics, {0, *summary.schemas}
     return (counted is not None and len(summary.chunk_indexes) == counted.chunk_count > 0
             and sum(counted.channel_message_counts.values()) == counted.message_count

@@ -38,7 +38,7 @@ _LARGEST_METADATA = 16 << 20  # bytes
 
 
 def is_recording(path: Path) -> bool:
-    """Return whether a path is a recording or a folder of recordings, by what is in it."""
+    """Return whether a path is a recording or a folder of recordings, by its content."""
     try:
         if path.is_dir():
             return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
@@ -56,9 +56,9 @@ def _may_be_one(entry: Path) -> bool:
 
 def recordings_in(path: Path) -> list[Path]:
     """
-    Return the recordings of a folder of them, by name; nothing where the path is one recording itself.
+    Return the recordings in a folder, by name; an empty list if the path is one recording itself.
 
-    What is hidden is passed over; what else is none is reported by name.
+    Hidden files are skipped; other files are logged.
 
     :raises InputError: it cannot be read.
     """
@@ -76,7 +76,7 @@ def recordings_in(path: Path) -> list[Path]:
 
 def output_names(recordings: list[Path]) -> list[str]:
     """
-    Return the names of what becomes of the recordings of a folder: their own, without ``.zstd``.
+    Return the names of the results for the recordings of a folder: their own, without ``.zstd``.
 
     :raises InputError: two would have one name.
     """
@@ -94,11 +94,10 @@ def _without_zstd(name: str) -> str:
 
 class Recording(Closing):
     """
-    A recording, opened.
+    A recording, opened. Its files tell what is in it; ``metadata.yaml`` adds what they lack.
 
-    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.files.is_ros2`
-    tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say. ``definitions``: by the number
-    of a connection, all that the files have of its type, which may not be the same.
+    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), numbered anew; ``definitions``: by the number of a connection,
+    all definitions of its type in the files, which may differ.
 
     :raises InputError: nothing of it can be read.
     """
@@ -121,7 +120,7 @@ class Recording(Closing):
             raise InputError(f'recording {str(path)!r} {reason}')
 
     def _listed(self) -> list[Path]:
-        """Return the files of a folder: those that its metadata names, and further ones that are numbered as they are."""
+        """Return the files of a folder: those in its metadata, and others whose names differ only in the number."""
         names = list[str]()
         try:
             information = yaml.safe_load(read_file(self.path / _METADATA, _LARGEST_METADATA))['rosbag2_bagfile_information']
@@ -150,7 +149,7 @@ class Recording(Closing):
         return [self.path / name for name in files.values()]
 
     def _connect(self) -> None:
-        """Join the connections of the files, and what the metadata says of their topics."""
+        """Join the connections of the files and of the metadata."""
         described = {(each.topic, each.msgtype): each for each in self._described()}
         joined: dict[tuple[Any, ...], Any] = {}
         definitions: dict[tuple[Any, ...], set[Any]] = {}
@@ -208,7 +207,7 @@ class Recording(Closing):
 
     @property
     def compression_mode(self) -> str:
-        """The mode of its compression: ``file``, ``message`` or ``none``. Messages of files alone are not looked into."""
+        """The mode of its compression in the metadata: ``file``, ``message`` or ``none``."""
         mode = str(self._information.get('compression_mode') or 'none').lower()
         return mode if mode in ('file', 'message') else 'none'
 
@@ -225,7 +224,7 @@ class Recording(Closing):
 
     @property
     def version(self) -> Literal[8, 9]:
-        """The version of its metadata, as far as it is known: 9 writes QoS in words, as Jazzy does, 8 in numbers."""
+        """The version of its metadata: 9 writes QoS in words, as in Jazzy, 8 in numbers."""
         version = self._information.get('version')
         return 9 if (version >= 9 if isinstance(version, int) else self._storage.has_qos_in_words) else 8
 
@@ -238,21 +237,21 @@ class Recording(Closing):
         """
         Yield connection, time in nanoseconds and content of every message, by time.
 
-        :raises DamagedInputError: at the end, where something of it is damaged or cut off.
+        :raises DamagedInputError: after them, if something is damaged or cut off.
         """
         count = 0
         for file, connections in zip(self._files, self._numbers):
             for connection, time, data in file.messages():
                 yield connections[connection.id], time, data
                 count += 1
-        told = self._information.get('message_count')
-        if isinstance(told, int) and count < told and not self.damage:
-            self._damages.append(f'{_METADATA} counts {told} messages')
+        expected = self._information.get('message_count')
+        if isinstance(expected, int) and count < expected and not self.damage:
+            self._damages.append(f'{_METADATA} counts {expected} messages')
         if self.damage:
             raise DamagedInputError(f'recording {str(self.path)!r} {self.damage}; {count} messages could be read')
 
     def extras(self) -> Iterator[Any]:
-        """Yield what MCAP files have beside messages: attachments and records of metadata, as the library mcap gives them."""
+        """Yield the attachments and metadata records of MCAP files, as the library mcap gives them."""
         for file in self._files:
             yield from file.extras()
 

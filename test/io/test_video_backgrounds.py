@@ -152,6 +152,24 @@ def test_plays_animated_image(tmp_path, kind):
     pipeline.close()
 
 
+@pytest.mark.parametrize('kind', ['GIF', 'PNG'])
+def test_plays_damaged_animation_again_and_again_as_far_as_it_goes(kind, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    images, file = [PIL.Image.fromarray(each) for each in noise], io.BytesIO()
+    images[0].save(file, kind, save_all=True, append_images=images[1:], duration=100)
+    content = bytearray(file.getvalue())
+    hole = int(len(content) * 0.6)
+    content[hole:hole + 200] = bytes(200)
+    player, seen = open_animation(bytes(content), 'x'), []
+    for tick in range(9):
+        seen.append(player.picture(0.1 * tick + 0.01 * (tick > 0), FITTING).tobytes())
+        wait_until(lambda: waits(player), 'the pictures ahead')
+    assert seen[:3] * 3 == seen and len({*seen}) == 3 and not player.problem
+    [line] = [record.message for record in caplog.records]
+    assert line.startswith("background 'x' ends at its picture 3: the image is damaged: 3 of ")
+    player.close()
+
+
 @pytest.mark.slow
 def test_opens_gif_of_10000_pictures_at_once():
     content = animation(10000, 'GIF')
