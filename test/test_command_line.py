@@ -616,7 +616,7 @@ def test_raw_photograph_is_refused_and_stops_no_folder(run, folder, tmp_path):
 
 
 @pytest.mark.processes
-def test_camera_that_is_slower_than_it_says_gives_film_of_its_own_length(tmp_path):
+def test_camera_that_is_slower_than_it_says_gives_video_of_its_own_length(tmp_path):
     """Forty frames at 20 Hz from one that says 60 Hz."""
     code = """
 import sys, time

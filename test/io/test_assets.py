@@ -15,7 +15,7 @@ from self_segmentation.io.assets import model_path
 from self_segmentation.picture.models.runtimes import installed_runtimes
 from self_segmentation.settings import Settings
 
-FILM = {'background.type': 'video', 'background.video': str(SAMPLE)}
+VIDEO = {'background.type': 'video', 'background.video': str(SAMPLE)}
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def files(tmp_path) -> dict[str, str]:
     (tmp_path / 'bad.tflite').write_bytes(model_path('general').read_bytes()[:100_000])
     (tmp_path / 'text').write_text('none')
     images = [PIL.Image.fromarray(np.full((12, 16, 3), grey, np.uint8)) for grey in (10, 200)]
-    images[0].save(tmp_path / 'film.gif', save_all=True, append_images=images[1:], duration=100)
-    return {name: str(tmp_path / name) for name in ('bad.tflite', 'text', 'film.gif')}
+    images[0].save(tmp_path / 'video.gif', save_all=True, append_images=images[1:], duration=100)
+    return {name: str(tmp_path / name) for name in ('bad.tflite', 'text', 'video.gif')}
 
 
 def is_open() -> tuple[int, int]:
@@ -38,16 +38,16 @@ def nothing_stays_open(before: tuple[int, int]) -> None:
     wait_until(lambda: all(now <= then for now, then in zip(is_open(), before)), f'{before} files and threads to be left open')
 
 
-REFUSED = [({**FILM, 'model': 'bad.tflite'}, ModelError),
-           ({**FILM, 'background.image': 'text'}, BackgroundError),
-           ({'background.type': 'image', 'background.image': 'film.gif', 'background.video': 'text'}, BackgroundError),
-           ({'model': 'landscape', **FILM, 'background.video': 'text'}, BackgroundError)]
+REFUSED = [({**VIDEO, 'model': 'bad.tflite'}, ModelError),
+           ({**VIDEO, 'background.image': 'text'}, BackgroundError),
+           ({'background.type': 'image', 'background.image': 'video.gif', 'background.video': 'text'}, BackgroundError),
+           ({'model': 'landscape', **VIDEO, 'background.video': 'text'}, BackgroundError)]
 
 
 @pytest.mark.parametrize('changes, error', REFUSED, ids=['model', 'image', 'video', 'model and video'])
 def test_refused_settings_leave_nothing_open(files, changes, error, astronaut):
     changes = {name: files.get(value, value) for name, value in changes.items()}
-    pipeline = Pipeline(Settings().updated(FILM))
+    pipeline = Pipeline(Settings().updated(VIDEO))
     pipeline.process(astronaut)
     gc.collect()  # what other tests left
     before, old = is_open(), pipeline.assets
