@@ -46,7 +46,7 @@ demo:
 
 test:
 	$(SET_UP) demo test
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check:
 	$(SET_UP) demo test lint
