@@ -11,16 +11,12 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import threading
 import time
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import ExitCode, InputError, SelfSegmentationError, masked
@@ -30,7 +26,8 @@ from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from .camera_info import read_camera_info
 from .lifetime import log_warnings, run
 from .messages import ImageWriter
-from .parameters import fixed_parameter, wrong_qos_named
+from .parameters import fixed_parameter
+from .topics import offer
 
 __all__ = ['CameraNode', 'main']
 
@@ -63,19 +60,14 @@ class CameraNode(Node):
         self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
         url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://NAME/PATH.yaml.')
-        self._publisher = self._offer(Image, 'image_raw')
+        self._publisher = offer(self, Image, 'image_raw', depth=2)
         self._writer = ImageWriter(Image(), 'bgr8')
         self._info = read_camera_info(url) if url else None
         if self._info is not None:
-            self._info_publisher = self._offer(CameraInfo, 'camera_info')
+            self._info_publisher = offer(self, CameraInfo, 'camera_info', depth=2)
         source = self._open()  # a file that is not there is said at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), name='camera', daemon=True)
         self._thread.start()
-
-    def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
-        with wrong_qos_named(self, topic):
-            return self.create_publisher(message_type, topic, QoSProfile(depth=2),
-                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _open(self) -> Source | None:
         try:

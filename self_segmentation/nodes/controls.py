@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
 from ..errors import ImageError, SelfSegmentationError, SettingsError
 from ..io.writers import Folder
-from .inputs import bit_depth, latest_only
+from .inputs import bit_depth
 from .messages import to_bgr
-from .parameters import wrong_qos_named
+from .topics import subscribe
 
 __all__ = ['BackgroundInput', 'offer_controls', 'save']
 
@@ -49,10 +48,7 @@ class BackgroundInput:
                 node.get_logger().error(f'picture on ~/background skipped: {problems[0]}', throttle_duration_sec=_REPEAT_INTERVAL)
 
         self._node, depth = node, bit_depth(node, node.resolve_topic_name('~/background'))
-        with wrong_qos_named(node, '~/background'):
-            self._subscription = node.create_subscription(
-                Image, '~/background', on_message,
-                latest_only(), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._subscription = subscribe(node, Image, '~/background', on_message)
         self.topic = self._subscription.topic_name
 
     @property

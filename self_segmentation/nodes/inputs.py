@@ -11,31 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from .messages import BitDepth, compressed_to_bgr, to_bgr
-from .parameters import wrong_qos_named
+from .topics import HAS_MESSAGE_INFO, subscribe
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
-
-__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'Origin', 'bit_depth', 'latest_only']
+__all__ = ['Decode', 'Input', 'Origin', 'bit_depth']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 #: The publisher of a message, and the number that it gave it: it counts all that it sends. None where that is not known.
 Origin = tuple[bytes, int] | None
-# Humble's callbacks get the message only.
-HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
-
-
-def latest_only() -> QoSProfile:
-    """Return the QoS of images that are taken as they come: best effort, the latest one. New each time: rclpy writes into it."""
-    return QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
 def bit_depth(node: Node, topic: str) -> BitDepth:
@@ -71,19 +56,9 @@ class Input:
         def on_numbered_message(message: Any, info: Any) -> None:
             on_frame(message, decode, _origin(node, topic, info))
 
-        def subscribe(**events: Any) -> Subscription[Any]:
-            return node.create_subscription(
-                message_type, topic, on_numbered_message if HAS_MESSAGE_INFO else on_message,
-                latest_only(),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(), **events)
-
         self._node, self.transport, self.topic, self.message_type = node, transport, topic, message_type
-        with wrong_qos_named(node, topic):
-            try:
-                self._subscription = subscribe(
-                    event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
-            except UnsupportedEventTypeError:  # not every middleware counts them
-                self._subscription = subscribe()
+        callback = on_numbered_message if HAS_MESSAGE_INFO else on_message
+        self._subscription = subscribe(node, message_type, topic, callback, on_lost)
 
     def close(self) -> None:
         """End the subscription."""

@@ -49,20 +49,8 @@ _PLANAR = 'nv24'  # below the image a plane of two bytes of colour a pixel, whos
 _BT601 = np.array([[1.164, 2.018, 0, -1.164 * 16 - 2.018 * 128],  # of y, u, v, 1: blue green red, as OpenCV converts nv12
                    [1.164, -0.391, -0.813, -1.164 * 16 + 1.204 * 128],
                    [1.164, 0, 1.596, -1.164 * 16 - 1.596 * 128]])
-_DEEP: dict[str, tuple[int, int | None]] = {  # of 16 bits; values a pixel, conversion to bgr8 once they have 8
-    'mono16': (1, cv2.COLOR_GRAY2BGR),
-    'bgr16': (3, None),
-    'rgb16': (3, cv2.COLOR_RGB2BGR),
-    'bgra16': (4, cv2.COLOR_BGRA2BGR),
-    'rgba16': (4, cv2.COLOR_RGBA2BGR),
-    '16UC1': (1, cv2.COLOR_GRAY2BGR),
-    '16UC3': (3, None),
-    '16UC4': (4, cv2.COLOR_BGRA2BGR),
-    'bayer_rggb16': (1, cv2.COLOR_BayerBG2BGR),
-    'bayer_bggr16': (1, cv2.COLOR_BayerRG2BGR),
-    'bayer_gbrg16': (1, cv2.COLOR_BayerGR2BGR),
-    'bayer_grbg16': (1, cv2.COLOR_BayerGB2BGR),
-}
+# With 16 bits, such as mono16; values a pixel, conversion to bgr8 once they have 8
+_DEEP = {name.replace('8', '16'): form for name, form in ENCODINGS.items() if '8' in name}
 _DEPTHS = (10, 12, 14, 16)  # bits that cameras use of 16
 _STREAMED = ('JPEG', 'PNG')
 _PNG_BITS = 24  # where a PNG has its number of bits

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import json
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -21,9 +20,9 @@ from ..errors import SelfSegmentationError, SettingsError, masked
 from ..settings import TUNABLES, Settings, Tunable, unknown_name
 from .kept_cover import KeptCover
 
-__all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown', 'wrong_qos_named']
+__all__ = ['QOS_OVERRIDES', 'SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown']
 
-_DECLARED_LATER = 'qos_overrides.'
+QOS_OVERRIDES = 'qos_overrides.'  # declared when a topic is made
 _CHANGE = 'a parameter change'
 _START = 'the start-up parameters'
 Built = TypeVar('Built')
@@ -242,24 +241,8 @@ def report_unknown(node: Node) -> None:
     """Log what a node was given at its start and does not know, with the nearest names that it knows."""
     known = [*node.get_parameters_by_prefix('')]
     for name in given_at_start(node):
-        if not node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
+        if not node.has_parameter(name) and not name.startswith(QOS_OVERRIDES):
             node.get_logger().error(f'{unknown_name(name, _START, known)}; it is ignored')
-
-
-@contextlib.contextmanager
-def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
-    """
-    Report which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
-
-    :raises SettingsError: with rclpy's own reason.
-    """
-    try:
-        yield
-    except Exception as error:
-        name = f'{_DECLARED_LATER}{node.resolve_topic_name(topic)}'
-        if not any(given.startswith(f'{name}.') for given in given_at_start(node)):
-            raise  # nothing that was set: trouble with the middleware
-        raise SettingsError({name: f'{name} is not allowed: {error}'}) from error
 
 
 def _ros(value: Any) -> Any:

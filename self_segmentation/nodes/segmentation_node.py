@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,9 @@ from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, log_warnings, run
 from .messages import seconds_of, stamp_of
-from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
+from .outputs import OUTPUTS, Output
 from .parameters import SettingsParameters
+from .topics import HAS_MATCHED_EVENTS
 
 __all__ = ['SegmentationNode', 'main']
 
@@ -44,24 +45,22 @@ _CAMERAS, _BY_TURNS = 30, 5  # frames whose cameras are remembered; changes amon
 _DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
-_Arguments = ParamSpec('_Arguments')
-_Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
+_Transition = Callable[..., TransitionCallbackReturn]
 
 
-def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
-    """Log what goes wrong in a transition: rclpy goes on to on_error without a word."""
+def _logged(transition: _Transition) -> _Transition:
+    """Log the error of a transition, which rclpy does not, and keep it."""
     @functools.wraps(transition)
-    def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
+    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            return transition(node, *args, **named)
+            return transition(node, state)
         except SelfSegmentationError as error:
-            node._fail(error)
-            node.get_logger().error(str(error))
-            raise
+            node._failure, reason = error, str(error)
         except Exception as error:
-            node._fail(SelfSegmentationError(f'{type(error).__name__}: {error}'))
-            node.get_logger().error(masked(traceback.format_exc()))
-            raise
+            node._failure, reason = SelfSegmentationError(f'{type(error).__name__}: {error}'), masked(traceback.format_exc())
+        node._counts.fail(str(node._failure))
+        node.get_logger().error(f'{transition.__name__} failed: {reason}')
+        return TransitionCallbackReturn.ERROR
     return logged
 
 
@@ -130,14 +129,8 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and offer the outputs."""
-        try:
-            self._pipeline = self._tuning.built(Pipeline)
-            self._outputs = make_outputs(self, self._follow_demand)
-        except SelfSegmentationError as error:
-            self._fail(error)
-            self.get_logger().error(f'cannot be configured: {error}')
-            self.on_cleanup(state)
-            return TransitionCallbackReturn.FAILURE
+        self._pipeline = self._tuning.built(Pipeline)
+        self._outputs = [make(self, self._follow_demand) for make in OUTPUTS]
         settings = self._tuning.settings
         self.get_logger().info(f'configured: model {settings.model}, background {settings.background_type}; results on '
                                + ', '.join(output.topic for output in self._outputs))
@@ -177,17 +170,11 @@ class SegmentationNode(LifecycleNode):
 
     on_shutdown = on_error = on_cleanup
 
-    def _fail(self, error: SelfSegmentationError) -> None:
-        self._failure = error
-        self._counts.fail(str(error))
-
     def destroy_node(self) -> None:
         """Free the model, then the node."""
         if self._pipeline is not None:
             self._pipeline.close()
         super().destroy_node()
-        # rclpy's own, and private: what it keeps of the state machine leaves the participant's 64 MiB in /dev/shm otherwise.
-        self._state_machine.destroy_when_not_in_use()
 
     # ---- settings and demand
 

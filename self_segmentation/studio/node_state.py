@@ -20,7 +20,7 @@ from rclpy.subscription import Subscription
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from std_msgs.msg import String
 
-from ..nodes.inputs import latest_only
+from ..nodes.topics import latest_only
 from .node_parameters import NodeParameters, Requests, plain
 from .picture_stream import Pictures, Topic
 

@@ -18,8 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 from ..io.decoding import PNG_BEGIN
-from ..nodes.inputs import latest_only
 from ..nodes.messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
+from ..nodes.topics import latest_only
 
 __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
