@@ -7,7 +7,7 @@ from __future__ import annotations
 import array
 import json
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..errors import SelfSegmentationError, SettingsError, masked
-from ..settings import TUNABLES, Settings, Tunable, unknown_name
+from ..settings import TUNABLES, Settings, Tunable, Value, unknown_name
 from .kept_cover import KeptCover
 
 __all__ = ['QOS_OVERRIDES', 'SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown']
@@ -72,24 +72,20 @@ class SettingsParameters:
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)
 
-    def _log_start_up_problems(self, problems: Mapping[str, str]) -> None:
-        for name, reason in problems.items():
-            fallback = TUNABLES[name].fallback if name in TUNABLES else None
-            instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
-            self._node.get_logger().error(f'{reason}; going on with {instead}')
-
     def _declare(self) -> Settings:
         values = self._kept.at_start({name: value for name, value in given_at_start(self._node).items() if name in TUNABLES})
-        problems: dict[str, str] = {}
         while True:  # without the wrong ones, the rest may still not fit together
             try:
                 settings = Settings().updated(values, _START)
                 break
             except SettingsError as error:
-                problems.update(error.problems)
-                values = {name: value for name, value in values.items() if name not in error.problems}
-                values |= {name: TUNABLES[name].fallback for name in error.problems if TUNABLES[name].fallback is not None}
-        self._log_start_up_problems(problems)
+                for name, reason in error.problems.items():
+                    values.pop(name, None)
+                    fallback = TUNABLES[name].fallback if name in TUNABLES else None
+                    if fallback is not None:
+                        values[name] = fallback
+                    instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
+                    self._node.get_logger().error(f'{reason}; going on with {instead}')
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
         return settings
@@ -208,27 +204,21 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     return described
 
 
-def fixed_parameter(node: Node, name: str, default: Any, text: str, limits: tuple[float, float] | None = None) -> Any:
+def fixed_parameter(node: Node, name: str, default: Value, text: str,
+                    limits: tuple[float | None, float | None] = (None, None)) -> Any:
     """
     Declare a parameter that is fixed from the node's start on, and return its value.
 
     :param limits: least and greatest of a number.
     :raises SettingsError: naming the value and what is allowed.
     """
-    kind = type(default)
-    if kind is str:
-        allowed = 'text'
-    elif kind is bool:
-        allowed = 'true or false'
-    else:
-        allowed = 'a {}number from {:g} to {:g}'.format('whole ' if kind is int else '', *(limits or ()))
-    described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
-    value = node.declare_parameter(name, default, described).value
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
-    if type(fitting) is not kind or (limits is not None and not limits[0] <= fitting <= limits[1]):
-        raise SettingsError({name: f'{node.get_name()}: {name} = {value!r} is not allowed: it takes {allowed}'})
-    return fitting
+    tunable = Tunable(name, name, default, text, minimum=limits[0], maximum=limits[1])
+    described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=tunable.allowed)
+    value: Any = node.declare_parameter(name, default, described).value
+    try:
+        return tunable.checked(str(value) if isinstance(default, str) else value)
+    except ValueError as error:
+        raise SettingsError({name: f'{node.get_name()}: {error}'}) from error
 
 
 def given_at_start(node: Node) -> dict[str, Any]:
