@@ -19,12 +19,12 @@ from .topics import HAS_MESSAGE_INFO, subscribe
 __all__ = ['Decode', 'Input', 'Origin', 'bit_depth']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
-#: The publisher of a message, and the number that it gave it: it counts all that it sends. None where that is not known.
+#: The publisher of a message, and the publisher's number for it; None if they are not known.
 Origin = tuple[bytes, int] | None
 
 
 def bit_depth(node: Node, topic: str) -> BitDepth:
-    """Return the bit depth of a topic's images of 16 bits, which is logged when it is found."""
+    """Return the bit depth of a topic's images of 16 bits. Each change is logged."""
     return BitDepth(lambda bits, brightest: node.get_logger().info(
         f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
 
@@ -36,14 +36,14 @@ class Input:
     :param transport: ``raw`` or ``compressed``; ``topics`` has the topic of each.
     :param on_frame: takes a message, the function that decodes it, and where it comes from.
     :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
-    :raises SelfSegmentationError: a QoS override is not allowed.
+    :raises SettingsError: a QoS override is not allowed.
     """
 
     def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, Origin], None],
                  on_lost: Callable[[int], None]) -> None:
-        # What is called back refers to nothing here: in a circle the pipeline's memory would wait for the garbage collector.
+        # The callbacks do not refer to self: in a circle the pipeline's memory would wait for the garbage collector.
         raw = node.resolve_topic_name('image_raw')
-        self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # as image_transport names it, after a remap of image_raw
+        self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # image_transport's name
         topic, message_type = self.topics[transport], Image
         convert: Callable[..., NDArray[np.uint8]] = to_bgr
         if transport == 'compressed':
@@ -71,5 +71,5 @@ def _origin(node: Node, topic: str, info: Mapping[str, Any]) -> Origin:
         return None
     if publisher is not None:
         return bytes(publisher['data']), number
-    publishers = node.get_publishers_info_by_topic(topic)  # Jazzy does not say whose number it is
+    publishers = node.get_publishers_info_by_topic(topic)  # Jazzy does not tell the publisher
     return (bytes(publishers[0].endpoint_gid), number) if len(publishers) == 1 else None

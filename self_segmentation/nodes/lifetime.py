@@ -3,9 +3,9 @@
 """
 How each node's process starts and ends.
 
-It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
-those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes may send anything.
-A process that no message reaches any more exits with 1, so that it is started again.
+It starts on a read-only file system, too. SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it. A process that no message reaches any
+more exits with 1, so that it is started again.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop o
 _SPIN_TIMEOUT = 0.2  # seconds after which a signal is noticed at the latest: the executor waits without running Python
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _REPEAT_INTERVAL = 30.0  # seconds between two log lines of one failure
-_MOST_FAILURES = 100  # that are told from each other
-_LONGEST_REASON = 500  # characters in the log: a reason may repeat a foreign text
-_END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
+_MOST_FAILURES = 100  # that are remembered
+_LONGEST_REASON = 500  # characters in the log
+_END_PATIENCE = 20  # seconds for the middleware's end: Fast DDS can hang (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
@@ -95,7 +95,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 def _spin(make_node: Callable[[], Node], args: list[str]) -> int:
-    """Make a node, spin it until it ends, and free it; return the exit code."""
+    """Make a node, spin it until it ends, and free it. Return the exit code."""
     stop = note_signals()  # a launch file's Ctrl-C arrives twice; the second one must not interrupt the cleaning up
     node: Node | None = None
     executor: SingleThreadedExecutor | None = None
@@ -128,7 +128,7 @@ def _spin(make_node: Callable[[], Node], args: list[str]) -> int:
         return ExitCode.WILL_FAIL_AGAIN
     finally:
         code = ExitCode.FAILED if failed_threads or lost_ports else getattr(node, 'exit_code', ExitCode.DONE)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while no Python runs
         signal.alarm(_END_PATIENCE)
         if executor is not None:
             executor.shutdown(timeout_sec=0)
@@ -156,7 +156,7 @@ def _serve(executor: Executor, node: Node) -> None:
     error = handler.exception()
     if error is None:
         return
-    # What fails before its callback, in rclpy itself, holds up all others for ever.
+    # An error in rclpy itself, before the callback, would come again for ever.
     if isinstance(error, SelfSegmentationError) or (entity is not None and not executor.can_execute(entity)):
         raise error
     what = 'a callback failed'
@@ -190,7 +190,7 @@ def log_failure(node: Node, what: str, error: Exception) -> None:
 
 
 def _log_failing_threads() -> list[str]:
-    """Log what ends a thread unexpectedly; return the list that its name comes into: what it did, nothing does any more."""
+    """Log unexpected exceptions that end threads; return the list of the threads' names, which grows."""
     failed: list[str] = []
 
     def log(end: threading.ExceptHookArgs) -> None:
@@ -206,19 +206,18 @@ def _log_failing_threads() -> list[str]:
 
 
 class _RosHandler(logging.Handler):
-    """Logs warnings as a node's."""
+    """Logs records as a node's warnings."""
 
     def __init__(self, node: Node) -> None:
         super().__init__(logging.WARNING)
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a line."""
-        self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
+        self._logger.warning(masked(self.format(record)))
 
 
 def log_warnings(node: Node) -> None:
-    """Have a node log what the package warns of."""
+    """Let a node log the package's warnings."""
     logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 
@@ -226,7 +225,7 @@ def _start_ros(args: list[str]) -> None:
     """
     Start ROS in an environment in which large images arrive.
 
-    :raises SelfSegmentationError: an argument or the environment is wrong; ROS's own reason names the file and the line.
+    :raises SelfSegmentationError: an argument or the environment is wrong.
     """
     added, _ = fast_dds_environment(os.environ)
     os.environ.update(added)
@@ -264,11 +263,11 @@ def _explained(reason: str) -> SelfSegmentationError:
 
 
 def _report_unused_files(node: Node, args: list[str]) -> None:
-    """Log which parameter files of the command line have nothing for a node: ROS leaves it at its defaults."""
+    """Log which parameter files of the command line have nothing for a node."""
     taken = given_at_start(node)
     for flag, path in zip(args, args[1:]):
         if flag == '--params-file':
-            with contextlib.suppress(SettingsError):  # a file of other nodes, larger than ours may be
+            with contextlib.suppress(SettingsError):  # a file of other nodes may be too large
                 if reason := no_section_for(node.get_fully_qualified_name(), path, taken):
                     node.get_logger().warning(reason)
 
@@ -289,7 +288,7 @@ async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any,
 
 
 def _log_folder_problem() -> str:
-    """Return why ROS cannot write its log file, nothing if it can: it would give up."""
+    """Return why ROS cannot write its log file, which ends its start; empty if it can."""
     place = os.environ.get('ROS_LOG_DIR') or f'{os.environ.get("ROS_HOME") or "~/.ros"}/log'
     home = os.environ.get('HOME', '')
     folder = Path(home + place[1:] if place.startswith('~') and home else place)  # as ROS takes it

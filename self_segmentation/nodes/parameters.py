@@ -30,16 +30,14 @@ Built = TypeVar('Built')
 
 class SettingsParameters:
     """
-    Keeps the settings, the node's parameters and what is built from them the same thing.
+    The settings and the node's parameters, which are always the same.
 
-    People who were to be hidden before a restart stay hidden (:class:`~self_segmentation.nodes.kept_cover.KeptCover`).
-    What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused. rclpy's own services
-    refuse a whole number or a text such as 3e-05 for a float, change the description of what they refuse, and end the node where
-    a type is unknown: theirs are answered here.
+    Wrong start-up values are logged and replaced by their defaults; wrong changes are refused. Hidden people stay hidden after a
+    restart (:class:`~self_segmentation.nodes.kept_cover.KeptCover`). The services that set parameters are answered here: those of
+    rclpy refuse a whole number or a text such as 3e-05 for a float, and end the node at an unknown type.
 
-    :param node: on which the parameters are declared.
-    :param apply: called with the names that were given once :attr:`settings` are the new ones. Where it raises
-        SelfSegmentationError the change is refused, and it is called once more, with no names and the old settings.
+    :param apply: called with the changed names when :attr:`settings` are the new ones. If it raises SelfSegmentationError the
+        change is refused, and it is called again with no names and the old settings.
     """
 
     def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
@@ -56,9 +54,9 @@ class SettingsParameters:
 
     def built(self, build: Callable[[Settings], Built]) -> Built:
         """
-        Return what ``build`` makes of the settings; start-up values that cannot be had are replaced by their defaults and logged.
+        Return what ``build`` makes of the settings. Start-up values that it refuses are logged and replaced by their defaults.
 
-        :raises SelfSegmentationError: not even the defaults can be had, or what was set since the start cannot.
+        :raises SelfSegmentationError: it refuses a default, or a value that was set since the start.
         """
         try:
             return build(self.settings)
@@ -100,7 +98,7 @@ class SettingsParameters:
         try:
             self.settings = before.updated(changes, _CHANGE)
             self._apply(changes)
-        except Exception as error:  # SelfSegmentationError, or what nobody expects: all is as it was
+        except Exception as error:  # SelfSegmentationError, or an unexpected one: nothing changes
             self.settings = before
             self._apply(())
             if isinstance(error, SelfSegmentationError):
@@ -118,7 +116,7 @@ class SettingsParameters:
         return response
 
     def _on_set_request(self, request: Any, response: Any) -> Any:
-        """Set each by itself, in whatever order they fit together: a background's type may stand before its image."""
+        """Set each parameter alone, in any order that works: a background's type may stand before its image."""
         response.results = [self._set(request.parameters)] * len(request.parameters)
         left = [] if response.results and response.results[0].successful else [*enumerate(request.parameters)]
         while left:
@@ -151,9 +149,9 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+        Return the parameters of a request in the settings' own types.
 
-        So what ``ros2 param dump`` wrote may be loaded again.
+        Read-only ones that stay the same are left out, so that a file of ``ros2 param dump`` can be loaded.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -190,8 +188,8 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     """
     Return the ROS description of a tunable.
 
-    Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise. Unit, what is allowed and the default, which
-    have no fields, stand in ``additional_constraints``.
+    Ranges of floats have no step: rqt_reconfigure would refuse values of its own slider. ``additional_constraints`` has the unit,
+    what is allowed and the default.
     """
     constraints = [tunable.unit, tunable.allowed, f'default {json.dumps(tunable.default)}']
     described = ParameterDescriptor(name=tunable.name, description=tunable.text, read_only=tunable.read_only,
@@ -223,12 +221,12 @@ def fixed_parameter(node: Node, name: str, default: Value, text: str,
 
 def given_at_start(node: Node) -> dict[str, Any]:
     """Return the parameters that a node was given when it started, by name."""
-    # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
+    # rclpy silently drops those that are not declared; the attribute exists from Humble to Rolling.
     return {name: _plain(parameter.value) for name, parameter in getattr(node, '_parameter_overrides', {}).items()}
 
 
 def report_unknown(node: Node) -> None:
-    """Log what a node was given at its start and does not know, with the nearest names that it knows."""
+    """Log unknown start-up parameters, with the nearest known names."""
     known = [*node.get_parameters_by_prefix('')]
     for name in given_at_start(node):
         if not node.has_parameter(name) and not name.startswith(QOS_OVERRIDES):
@@ -240,5 +238,5 @@ def _ros(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of rclpy's as Python shows it to people: a list is no array."""
+    """Return a value of rclpy with lists in place of arrays."""
     return value.tolist() if isinstance(value, array.array) else value

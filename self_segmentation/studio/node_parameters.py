@@ -183,10 +183,6 @@ class NodeParameters:
 
     # ---- parameters
 
-    @property
-    def _is_loading(self) -> bool:
-        return self._requests.are_open(*_LOADING)
-
     def load(self) -> None:
         """Ask for all parameters, their descriptions and values."""
         def failed(_reason: str) -> None:
@@ -232,13 +228,14 @@ class NodeParameters:
 
     def follow(self, event: ParameterEvent) -> None:
         """Take an event of the node's parameters."""
+        is_loading = self._requests.are_open(*_LOADING)
         if any(each.name not in self.parameters for each in event.new_parameters) or event.deleted_parameters:
-            if self._is_loading:
+            if is_loading:
                 self._is_outdated = True
             elif self.is_known:
                 self.load()  # it was started again, or has other parameters
         values = {changed.name: changed.value for changed in (*event.new_parameters, *event.changed_parameters)}
-        if self._is_loading:
+        if is_loading or self._requests.are_open(*_LOADING):
             self._changed.update(values)
         self._take(values, self._on_change)
 
@@ -374,7 +371,7 @@ def parameter_message(name: str, kind: str, value: Any) -> ParameterMessage:
             raise ValueError('it cannot be changed here')
         if not kind.endswith('s'):
             given: Any = _item(kind, value)
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             given = [_item(kind[:-1], each) for each in value]
         else:
             raise ValueError('it takes a list')

@@ -116,16 +116,16 @@ def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = Non
     :param message: sensor_msgs/Image or CompressedImage.
     :raises ImageError: it cannot be shown.
     """
-    if hasattr(message, 'format') and not has_16_bits(message):
+    if not hasattr(message, 'format'):
+        pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
+    elif has_16_bits(message):  # a browser would show the upper 8
+        pixels = compressed_to_bgr(message, depth)
+    else:
         data = bytes(message.data)
         if not data.startswith(_BEGINS) or len(data) > _LARGEST:
             raise ImageError(f'a compressed image of format = {message.format[:100]!r} and {len(data)} bytes came in: '
                              f'JPEG or PNG of at most {_LARGEST} bytes is shown')
         return data
-    if hasattr(message, 'format'):  # of 16 bits: a browser would show the upper 8
-        pixels = compressed_to_bgr(message, depth)
-    else:
-        pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
     step = -(-pixels.shape[1] // width)
     if step > 1:
         size = max(pixels.shape[1] // step, 1), max(pixels.shape[0] // step, 1)

@@ -223,12 +223,8 @@ class StudioNode(Node):
 def _presets() -> dict[str, dict[str, Any]]:
     """Return the package's presets (looks): the values of all parameters that change the picture."""
     usual = {name: tunable.default for name, tunable in TUNABLES.items() if not (tunable.node or tunable.read_only)}
-
-    def values(look: str) -> dict[str, Any]:
-        own = {name: value for name, value in read_yaml(look_file(look)).items() if name in usual}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in {**usual, **own}.items()}
-
-    return {look: values(look) for look in LOOKS}
+    own = {look: read_yaml(look_file(look)) for look in LOOKS}
+    return {look: {name: own[look].get(name, default) for name, default in usual.items()} for look in LOOKS}
 
 
 def main(args: list[str] | None = None) -> int:
