@@ -228,14 +228,13 @@ class NodeParameters:
 
     def follow(self, event: ParameterEvent) -> None:
         """Take an event of the node's parameters."""
-        is_loading = self._requests.are_open(*_LOADING)
         if any(each.name not in self.parameters for each in event.new_parameters) or event.deleted_parameters:
-            if is_loading:
+            if self._requests.are_open(*_LOADING):
                 self._is_outdated = True
             elif self.is_known:
                 self.load()  # it was started again, or has other parameters
         values = {changed.name: changed.value for changed in (*event.new_parameters, *event.changed_parameters)}
-        if is_loading or self._requests.are_open(*_LOADING):
+        if self._requests.are_open(*_LOADING):
             self._changed.update(values)
         self._take(values, self._on_change)
 
