@@ -236,7 +236,7 @@ class SegmentationNode(LifecycleNode):
     def _serve(self, pipeline: Pipeline, message: Any, decode: Decode, origin: Origin) -> None:
         begin = time.perf_counter()
         stamp = seconds_of(stamp_of(message.header))
-        self._counts.arrive(origin)
+        self._counts.arrive(stamp, origin)
         try:
             wanted = [each for each in self._outputs if each.is_wanted and (each.follows_pause or not self._paused)]
             if self._paused and self._last is not None:
