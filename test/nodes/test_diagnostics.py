@@ -18,7 +18,7 @@ from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
-from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
+from self_segmentation.nodes.topics import HAS_MESSAGE_INFO
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
