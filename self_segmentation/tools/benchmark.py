@@ -39,7 +39,7 @@ from ..picture.models.segmenter import Segmenter
 from ..picture.pipeline import channels_of
 from ..resources import data_path
 from ..settings import Settings, read_yaml
-from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, measure_results, sample_frames
+from .benchmark_graph import ENCODINGS, PERSON_FRAMES, measure_graph, measure_messages, measure_results, sample_frames
 from .reference import markdown_table
 
 __all__ = ['tutorial_lines', 'main']
@@ -238,8 +238,8 @@ def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
         'node process, no subscribers, camera running': f"{100 * node['idle_cores']:.2f} % of a core",
         'memory (RSS), slope': f"{node['rss_mb']:.0f} MB, {node['rss_slope_mb_min']:+.2f} MB/min",
         'start of the process to the first image': f"{node['started']['first_image_s']:.1f} s",
-        'CPU to receive one image, DDS included': f"{messages['receive_ms']:.1f} ms",
-        'CPU to publish one image, DDS included': f"{messages['publish_ms']:.1f} ms",
+        **{f'CPU to publish and to receive one {encoding} image, DDS included':
+           f"{each['publish_ms']:.1f} and {each['receive_ms']:.1f} ms" for encoding, each in messages.items()},
     }.items())
 
 
@@ -302,7 +302,7 @@ def main(args: list[str] | None = None) -> int:
     _print(_cpu_table(results['cpu']))
     if not options.no_graph:
         with tqdm(total=4, desc='the node', disable=None) as bar:
-            results['messages'] = measure_messages((1280, 720))
+            results['messages'] = {each: measure_messages((1280, 720), each) for each in ENCODINGS}
             bar.update()
             results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)
             bar.update()

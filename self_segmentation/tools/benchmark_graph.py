@@ -33,14 +33,15 @@ from ..io.sources import open_source
 from ..middleware import image_environment
 from ..resources import data_path
 
-__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'measure_results', 'process',
-           'sample_frames']
+__all__ = ['ENCODINGS', 'PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'measure_results',
+           'process', 'sample_frames']
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
 _ME = 'self_segmentation.tools.benchmark_graph'
 _START = 4.0  # seconds until the node has started and its first frames are served
 _DISTANCE = 2000  # millimetres, of all pixels of the depth camera
+ENCODINGS = {'mono8': 1, 'nv12': 1.5, 'yuv422_yuy2': 2, 'bgr8': 3}  # bytes a pixel
 PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 
@@ -70,15 +71,21 @@ def feed(options: argparse.Namespace) -> dict[str, Any]:
     depth = Image(width=options.width, height=options.height, encoding='16UC1', step=2 * options.width,
                   data=array.array('B', pixels.tobytes()))
     frames = sample_frames((options.width, options.height), PERSON_FRAMES[:20])
+    step = int(options.width * ENCODINGS[options.encoding])
+    empty = Image(width=options.width, height=options.height, encoding=options.encoding, step=step,
+                  data=array.array('B', bytes(step * options.height)))
     writer = ImageWriter(Image(), 'bgr8')
     sent, cpu, due = 0, time.process_time(), time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
         while options.seconds is None or sent < options.seconds * options.fps:
-            np.copyto(writer.pixels(options.width, options.height), frames[sent % len(frames)])
-            writer.message.header.stamp = node.get_clock().now().to_msg()
-            publisher.publish(writer.message)
+            message = empty
+            if options.encoding == 'bgr8':
+                np.copyto(writer.pixels(options.width, options.height), frames[sent % len(frames)])
+                message = writer.message
+            message.header.stamp = node.get_clock().now().to_msg()
+            publisher.publish(message)
             if depth_publisher is not None:
-                depth.header = writer.message.header
+                depth.header = message.header
                 depth_publisher.publish(depth)
             sent += 1
             due += 1 / options.fps
@@ -261,11 +268,12 @@ def measure_results(size: tuple[int, int], seconds: float, rounds: int = 3) -> d
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
-def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict[str, Any]:
+def measure_messages(size: tuple[int, int], encoding: str = 'bgr8', seconds: float = 5.0) -> dict[str, Any]:
     """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
     environment()
     with process(_ME, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
-            process(_ME, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
+            process(_ME, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6),
+                    '--encoding', encoding) as feeder:
         received, sent = _result(listener), _result(feeder)
     return {'publish_ms': sent['cpu_ms'], 'receive_ms': received['cpu_ms'], 'latency_p50_ms': received.get('latency_p50_ms')}
 
@@ -284,6 +292,7 @@ def main() -> int:
     parser.add_argument('--seconds', type=float)
     parser.add_argument('--settle', type=float, default=2.0)
     parser.add_argument('--depth', action='store_true')
+    parser.add_argument('--encoding', choices=ENCODINGS, default='bgr8')
     options = parser.parse_args()
     keep_large_buffers()
     print(json.dumps(feed(options) if options.role == 'feed' else listen(options)), flush=True)
