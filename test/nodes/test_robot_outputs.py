@@ -156,6 +156,17 @@ def test_people_are_tf_frames(robot, graph, astronaut):
     assert transform.transform.translation.z == pytest.approx(came['poses'].poses[0].position.z)
 
 
+def test_missing_depth_is_logged_once(robot, astronaut):
+    node = robot('mask', 'pose')
+    node.messages.pop('pose')
+    small = np.ascontiguousarray(astronaut[::4, ::4])
+    while 'no depth images on' not in node.program.said:
+        node.see(small)
+    for _ in range(5):
+        node.see(small)
+    assert node.program.said.count('no depth images on') == 1
+
+
 def test_presence_is_latched(robot, graph, astronaut):
     node = robot('mask', people__detector='true')
     kept = []

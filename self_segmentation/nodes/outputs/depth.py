@@ -38,6 +38,7 @@ except ImportError:  # a robot has it by rosdep
 
 __all__ = ['HAS_TF2_MSGS', 'DepthOutputs']
 
+_WITHOUT_DEPTH = 30  # masks without any depth image after which that is logged
 _DEPTH = 5  # images that wait while a frame is segmented
 _NANOSECONDS = 1e9
 _UNTURNED = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}  # by camera.rotation
@@ -79,6 +80,7 @@ class DepthOutputs(Output):
         self._subscription: FollowingSubscription | None = None
         self._pairing = Pairing[Image, _Mask]()
         self._dropped = 0  # by earlier subscriptions
+        self._alone = 0  # masks since the last depth image
         self._reason = ''
 
     # ---- what comes in
@@ -91,7 +93,7 @@ class DepthOutputs(Output):
             self._subscription = FollowingSubscription(self._node, Image, 'depth/image', self._take_depth, _DEPTH)
         elif not is_needed and self._subscription is not None:
             self._subscription.close()
-            self._subscription, self._reason = None, ''
+            self._subscription, self._reason, self._alone = None, '', 0
             self._dropped, self._pairing = self._dropped + self._pairing.dropped, Pairing()
         self._calibrations.listen(self, (lambda stamp, info: None) if is_needed and self._needs_calibration else None)
 
@@ -119,6 +121,10 @@ class DepthOutputs(Output):
         """Take the mask of a frame, for the depth image that belongs to it."""
         if self._subscription is None:
             return
+        self._alone += 1
+        if self._alone == _WITHOUT_DEPTH:
+            self._node.get_logger().info(f'no depth images on {self._subscription.topic}: {self.topic} and all that needs depth '
+                                         'stay silent')
         kind = 'instance' if self._needs_positions else 'binary'
         values = mask_of(result.matte, result.people, kind, result.size, settings.hides_people)
         if settings.flip:
@@ -129,7 +135,7 @@ class DepthOutputs(Output):
         self._complete(self._pairing.add_partner(nanoseconds_of(header), mask, round(settings.depth_slop * _NANOSECONDS)))
 
     def _take_depth(self, message: Image) -> None:
-        slop = round(self._settings().depth_slop * _NANOSECONDS)
+        slop, self._alone = round(self._settings().depth_slop * _NANOSECONDS), 0
         self._complete(self._pairing.add(nanoseconds_of(message.header), message, slop))
 
     # ---- what goes out
