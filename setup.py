@@ -9,16 +9,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = 'self_segmentation'
-PROGRAMS = [
-    f'benchmark = {NAME}.programs:benchmark',
-    f'camera_node = {NAME}.programs:camera_node',
-    f'evaluate = {NAME}.programs:evaluate',
-    f'segmentation_node = {NAME}.programs:segmentation_node',
-    f'self_segmentation = {NAME}.programs:self_segmentation',
-    f'studio_node = {NAME}.programs:studio_node',
-    f'viewer_node = {NAME}.programs:viewer_node',
-]
-if not {'install', 'develop'} & set(sys.argv):  # colcon's, into lib/self_segmentation; a wheel's programs go to everybody's bin
+PROGRAMS = [f'{each} = {NAME}.programs:{each}' for each in (
+    'benchmark', 'camera_node', 'evaluate', 'segmentation_node', 'self_segmentation', 'studio_node', 'viewer_node')]
+if not {'install', 'develop'} & set(sys.argv):  # a wheel's programs share a folder with others
     PROGRAMS = [program if program.startswith(NAME) else f'{NAME}-{program}' for program in PROGRAMS]
 
 setup(

@@ -29,23 +29,23 @@ PACKAGE = 'self_segmentation'
 RESPAWN_DELAY = 2.0  # seconds
 
 ARGUMENTS = {
-    'camera': Argument('usb_cam', 'Camera driver; opencv is our own and takes files too, none starts no camera.',
+    'camera': Argument('usb_cam', 'Camera driver; opencv is our own and reads files too; none starts no camera.',
                        words('usb_cam', 'v4l2_camera', 'camera_ros', 'opencv', 'none')),
     'video_device': Argument('/dev/video0', 'The camera: a device such as /dev/video0; for camera:=opencv also a number, a '
                                             'video, a picture or a folder of them; for camera:=camera_ros its number or name.'),
-    'image_topic': Argument('image_raw', 'Topic of the camera images, which the camera publishes and the node subscribes.'),
+    'image_topic': Argument('image_raw', 'Topic of the camera images.'),
     'params_file': Argument(str(data_path('config', 'segmentation.yaml')),
-                            "YAML with the node's parameters; a relative path is looked for in the package's share folder too."),
-    'look': Argument('', 'Settings that go together, which win over params_file; arguments of their own win over them.',
+                            "YAML with the node's parameters; a relative path may also lie in the package's share folder."),
+    'look': Argument('', 'Preset; it wins over params_file, and arguments for single settings win over it.',
                      words(*LOOKS)),
     'namespace': Argument('', 'Namespace of all nodes.'),
-    'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as params_file says.', BOOLEANS),
-    'log_level': Argument('', 'What camera and node say; empty: as usual.', words('debug', 'info', 'warn', 'error', 'fatal')),
-    'respawn': Argument('true', 'Whether camera, node and viewer are started again, after 2 s, when they fail: not when their '
-                                'arguments, settings or files are wrong.', BOOLEANS),
+    'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as in params_file.', BOOLEANS),
+    'log_level': Argument('', 'Log level of camera and node; empty: default.', words('debug', 'info', 'warn', 'error', 'fatal')),
+    'respawn': Argument('true', 'Start camera, node and viewer again 2 s after a failure, unless their arguments, settings or '
+                                'files are wrong.', BOOLEANS),
     'viewer': Argument('rqt', 'rqt_image_view, a plain window, the studio (a web page), or none.',
                        words('rqt', 'window', 'web', 'none')),
-    'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0 for all of this machine, with a token that is in the log.'),
+    'web_host': Argument('127.0.0.1', 'Address of the studio; 0.0.0.0: all of this machine, with a token that is logged.'),
     'web_port': Argument('8080', 'Port of the studio.'),
 }
 
@@ -53,16 +53,16 @@ ARGUMENTS = {
 def declarations() -> list:
     """Return the declarations of all arguments."""
     own = {name: (each.default, f'{each.text} Takes {each.allowed}.') for name, each in ARGUMENTS.items()}
-    settings = {each.name: ('', f'{each.text} Takes {each.allowed}; empty: as params_file says.') for each in TUNABLES.values()}
+    settings = {each.name: ('', f'{each.text} Takes {each.allowed}; empty: as in params_file.') for each in TUNABLES.values()}
     return [DeclareLaunchArgument(name, default_value=default, description=text)
             for name, (default, text) in {**own, **settings}.items()]
 
 
 def own_node(name: str, executable: str, respawn: bool, ends_launch: bool, **more) -> list:
     """
-    Return what starts a node of this package: again after a failure that may pass, and never after one that cannot.
+    Return the actions that start a node of this package, and start it again after a failure that may pass.
 
-    :param ends_launch: whether the latter ends the launch, or is logged while the other nodes run on.
+    :param ends_launch: whether any other failure ends the launch; otherwise it is logged, and the other nodes run on.
     """
     last_line = ''
 
@@ -88,7 +88,7 @@ def own_node(name: str, executable: str, respawn: bool, ends_launch: bool, **mor
 
 def camera_actions(driver: str, device: str, topic: str, environment: Mapping, clock: dict, respawn: bool, is_direct: bool,
                    common: dict) -> list:
-    """Return what starts the camera."""
+    """Return the actions that start the camera."""
     drivers = {
         'usb_cam': ('usb_cam_node_exe', {'video_device': device}),
         'v4l2_camera': ('v4l2_camera_node', {'video_device': device}),
@@ -97,9 +97,9 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
     }
     if driver == 'none':
         return []
-    said = []
+    log = []
     if driver != 'opencv' and (problem := launching.find_program(driver, drivers[driver][0])):
-        said = [LogInfo(msg=f"The camera driver {problem}. This package's own is used, as with camera:=opencv.")]
+        log = [LogInfo(msg=f"The camera driver {problem}. This package's own is used, as with camera:=opencv.")]
         driver = 'opencv'
     executable, own = drivers[driver]
     names = {'image_raw': topic, 'image_raw/compressed': f'{topic}/compressed',
@@ -107,17 +107,17 @@ def camera_actions(driver: str, device: str, topic: str, environment: Mapping, c
     remappings = [(private + name, to) for name, to in names.items() for private in ('', '~/')]  # camera_ros has private ones
     common = {**common, 'parameters': [*filter(None, (own, clock))], 'remappings': remappings}
     if driver == 'opencv':
-        return [*said, *own_node('camera', executable, respawn, is_direct, **common)]
-    added, sentence = image_environment(environment)  # our own nodes see to their environment themselves
+        return [*log, *own_node('camera', executable, respawn, is_direct, **common)]
+    added, sentence = image_environment(environment)  # our own nodes set their environment themselves
     return [LogInfo(msg=sentence), Node(package=driver, executable=executable, name='camera', output='screen', respawn=respawn,
                                         respawn_delay=RESPAWN_DELAY, additional_env=added, **common)]
 
 
 def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str, respawn: bool) -> list:
     """
-    Return what starts the viewer, on the fully resolved topic: rqt ignores namespaces and remaps.
+    Return the actions that start the viewer.
 
-    A viewer that cannot run ends nothing else.
+    :param topic: fully resolved: rqt ignores namespaces and remaps.
     """
     if viewer == 'none':
         return []
@@ -135,7 +135,7 @@ def viewer_actions(viewer: str, topic: str, namespace: str, host: str, port: str
 
 
 def setup(context: LaunchContext) -> list:
-    """Return what is started, now that the arguments are known; what ends the launch, with the reason, where they are wrong."""
+    """Return the actions for the arguments; if they are wrong, those that end the launch with the reason."""
     try:
         return actions(context)
     except SettingsError as error:
@@ -144,7 +144,7 @@ def setup(context: LaunchContext) -> list:
 
 def actions(context: LaunchContext) -> list:
     """
-    Return what is started.
+    Return the actions that start everything.
 
     :raises SettingsError: naming the arguments that are wrong.
     """
@@ -152,15 +152,15 @@ def actions(context: LaunchContext) -> list:
     texts = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *TUNABLES)}
     if is_direct:
         launching.refuse_unknown(context.argv, texts)
-    given, settings, said = launching.read_arguments(ARGUMENTS, texts, strict=is_direct)
+    given, settings, lines = launching.read_arguments(ARGUMENTS, texts, strict=is_direct)
     for executable in ('camera_node', 'segmentation_node', 'studio_node', 'viewer_node'):
         if problem := launching.find_program(PACKAGE, executable):
             raise SettingsError({PACKAGE: problem})
     inherited = context.launch_configurations
     if not is_direct:
-        said += launching.cover_misspelt(inherited, ARGUMENTS, settings)
-    for each in said:
-        getattr(get_logger(PACKAGE), each.level)(each.text)
+        lines += launching.cover_misspelt(inherited, ARGUMENTS, settings)
+    for level, text in lines:
+        getattr(get_logger(PACKAGE), level)(text)
     namespace = launching.join_namespaces(inherited.get('ros_namespace', ''), given['namespace'])
     remaps = [*inherited.get('ros_remaps', []), ('image_raw', given['image_topic'])]
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
@@ -171,7 +171,7 @@ def actions(context: LaunchContext) -> list:
 
     def common(name: str) -> dict:
         logger = f'{namespace}/{name}'.strip('/').replace('/', '.')
-        level = ['--log-level', f'{logger}:={given["log_level"]}'] if given['log_level'] else []  # not that of ROS itself
+        level = ['--log-level', f'{logger}:={given["log_level"]}'] if given['log_level'] else []  # not for ROS's own loggers
         return {'namespace': namespace, 'ros_arguments': level}
 
     return [
@@ -185,5 +185,5 @@ def actions(context: LaunchContext) -> list:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the launch description; what it declares stays in it, as the parent may go on with names that are the same."""
+    """Return the launch description; its group keeps its arguments from a parent that uses the same names."""
     return LaunchDescription([GroupAction([*declarations(), OpaqueFunction(function=setup)])])

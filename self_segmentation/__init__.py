@@ -11,8 +11,8 @@ A picture of its own::
     with Pipeline(background_type='blur') as pipeline:
         composite = pipeline.process(cv2.imread('photo.jpg'), still=True).composite
 
-The frames of a camera are given one after the other, without ``still``; each second camera gets a :class:`Video` of its own. What
-is named here stays; all else may change with any version. Importing the package itself is cheap: no OpenCV, no MediaPipe, no ROS.
+Give the frames of a camera one after the other, without ``still``, and each further camera a :class:`Video` of its own. The names
+here are stable; all others may change with any version. Importing the package is cheap: no OpenCV, no MediaPipe, no ROS.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ROOMS = {'Pipeline': 'library', 'Result': 'picture.pipeline', 'SelfSegmentation
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and not before; the version stands in package.xml."""
+    """Import a name when it is first used; the version stands in package.xml."""
     if name in _ROOMS:
         return getattr(importlib.import_module(f'{__package__}.{_ROOMS[name]}'), name)
     if name != '__version__':

@@ -44,7 +44,7 @@ _OUTPUTS = ('output', 'mask', 'alpha')
 
 
 class _Parser(argparse.ArgumentParser):
-    """Masks the passwords of addresses in what it reports."""
+    """Masks the passwords of addresses in its errors."""
 
     def error(self, message: str) -> NoReturn:
         super().error(masked(message))
@@ -58,7 +58,7 @@ class _Formatter(logging.Formatter):
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Short: with all options in it, it would hide the reason of an error.
+    # Short: a usage with all options would hide the reason of an error.
     usage = '%(prog)s [INPUT ...] [--output FILE|DIR] [--mask DIR] [--alpha DIR] [--help] [option ...]'
     parser = _Parser(prog='self_segmentation', description=__doc__, usage=usage,
                      epilog='For example: self_segmentation photo.jpg --output out.png')
@@ -70,24 +70,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--mask', metavar='DIR', help='write the masks, 0 or 255, as PNG files')
     parser.add_argument('--alpha', metavar='DIR', help='write the soft mattes, 0 to 255, as PNG files')
     parser.add_argument('--no-window', action='store_true', help='show no window, even where there is a display')
-    parser.add_argument('--look', choices=LOOKS, help='settings that go together; those of --config and options win over them')
+    parser.add_argument('--look', choices=LOOKS, help='preset; --config and other options win over it')
     parser.add_argument('--config', metavar='FILE', help="the node's YAML; options given here win over it")
-    _add_recording_options(parser)
-    add_setting_options(parser)
-    return parser
-
-
-def _add_recording_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('recordings', 'The input may be a rosbag2 recording (.mcap, .db3 or a folder), or a folder '
                                                     'of them; --output is one too.')
     group.add_argument('--topic', default='', help='the image topic (default: the only one)')
     group.add_argument('--add', dest='in_place', action='store_false', default=False,
-                       help='add /segmentation/output, mask and alpha to what is there (default)')
-    group.add_argument('--in-place', action='store_true', help='put the composite in the place of the images of the topic')
+                       help='add the topics /segmentation/output, mask and alpha (default)')
+    group.add_argument('--in-place', action='store_true', help='replace the images of the topic by the composite')
     group.add_argument('--keep', metavar='TOPIC', action='append', default=[],
-                       help='a topic to keep although people are covered and it may show them; may be given again')
-    group.add_argument('--resume', action='store_true', help='do not make again what is there already')
+                       help='keep a topic that may show people, although they are covered; may be repeated')
+    group.add_argument('--resume', action='store_true', help='skip recordings whose result exists')
     group.add_argument('--workers', type=int, default=2, help='processes for a folder of recordings (default: 2)')
+    add_setting_options(parser)
+    return parser
 
 
 def add_setting_options(parser: argparse.ArgumentParser) -> None:
@@ -119,29 +115,25 @@ def _reader(tunable: Tunable) -> Callable[[str], Value]:
 
 def settings_from_options(options: argparse.Namespace) -> tuple[Settings, set[str]]:
     """
-    Return the settings that the options ask for, and the names of those that were given.
+    Return the settings of ``--look``, ``--config`` and the options, and the names of those that were given.
 
-    :raises SettingsError: a value in the configuration or on the command line is wrong.
+    :raises SettingsError: a name or a value in the configuration or on the command line is wrong.
     """
-    configured = {**(read_yaml(look_file(options.look)) if options.look else {}),
-                  **(read_yaml(options.config) if options.config else {})}
     given = {name: value for name, value in vars(options).items() if name in TUNABLES}
     imply_type(given)
-    both = {**configured, **given}  # checked together: an option may mend what the file leaves open
-    unknown = {name: value for name, value in configured.items() if name not in TUNABLES}
-    if unknown:
-        Settings().updated(unknown, options.config)
-    return Settings().updated(both, f'{options.config} or the command line' if options.config else 'the command line'), set(both)
+    files = filter(None, (look_file(options.look) if options.look else None, options.config))
+    both = {name: value for values in (*map(read_yaml, files), given) for name, value in values.items()}
+    # Checked together: an option may complete the file.
+    return Settings().updated(both, f'{options.config} or the command line' if options.config else 'the command line'), {*both}
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(args)
+    options = _parser().parse_args(args)
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter('self_segmentation: %(message)s'))
     logging.basicConfig(handlers=[handler])
-    stop = note_signals()  # what was written until then is finished
+    stop = note_signals()  # files are finished after a signal
     try:
         settings, given = settings_from_options(options)
         return int(_run(options, settings, 'flip' in given, stop))
@@ -156,7 +148,7 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, stop
     from .io.sources import is_camera, is_stream, keep_pipe
     from .recordings.reader import is_recording
 
-    cv2.setNumThreads(1)  # more take a tenth more CPU for the same time
+    cv2.setNumThreads(1)  # more threads take a tenth more CPU for the same time
     place, is_one = options.input[0], len(options.input) == 1
     keep_pipe(place, stop)
     if stop:
@@ -175,9 +167,9 @@ def _run(options: argparse.Namespace, settings: Settings, flip_given: bool, stop
 
 def _open(options: argparse.Namespace, settings: Settings, opened: contextlib.ExitStack) -> _Run:
     """
-    Open everything that the options name.
+    Open the source, the pipeline, the writers and the window.
 
-    :param opened: closes it.
+    :param opened: closes them.
     :raises SelfSegmentationError: something cannot be opened, or there is nothing to do.
     """
     from .io.progress import tqdm
@@ -189,7 +181,7 @@ def _open(options: argparse.Namespace, settings: Settings, opened: contextlib.Ex
     place, is_one = options.input[0], len(options.input) == 1
     no_window = 'not wanted' if options.no_window else why_no_window()
     pipeline = None
-    if is_one and (is_stream(place) or is_camera(place)):  # what comes from there does not wait while models are loaded
+    if is_one and (is_stream(place) or is_camera(place)):  # it does not wait while models are loaded
         pipeline = opened.enter_context(Pipeline(settings))
         with contextlib.suppress(LibraryMissingError):
             av_for(place)
@@ -211,7 +203,7 @@ def _open(options: argparse.Namespace, settings: Settings, opened: contextlib.Ex
 
 class _Run:
     """
-    The frames of a source, through the pipeline to writers and a window.
+    Takes the frames of a source through the pipeline to writers and a window.
 
     ``done`` counts frames, ``failures`` the images of a folder that could not be read or written.
     """
@@ -225,7 +217,7 @@ class _Run:
         self._pipeline, self._writers, self._window, self._bar = pipeline, writers, window, bar
         self._are_images = source.kind == SourceKind.IMAGES
         is_video = source.kind in (SourceKind.VIDEO, SourceKind.STREAM)
-        self._is_paced = is_video and not (source.is_live or writers)  # it is watched: at its own speed
+        self._is_paced = is_video and not (source.is_live or writers)  # a window shows it at its own speed
         self._due, self._usual = 0.0, 1 / UNKNOWN_FPS  # seconds
         before = pipeline.settings.privacy_before if pipeline.settings.hides_people else 0.0
         looks_ahead = before and writers and source.kind == SourceKind.VIDEO
@@ -233,7 +225,7 @@ class _Run:
 
     @property
     def is_stopped_early(self) -> bool:
-        """Whether something was to be written of more frames than were processed."""
+        """Whether frames are missing in the output."""
         return bool(self._writers and self.source.count and self.done < self.source.count)
 
     def process(self, stop: list[int]) -> None:
@@ -242,19 +234,20 @@ class _Run:
             self.done += 1
             self._write(frame, result)
             self._bar.update()
-            if self._window and result.composite is not None and not self._window.show(result.composite, _until(self._due)):
+            wait = max(1, round(1e3 * (self._due - time.monotonic())))  # milliseconds
+            if self._window and result.composite is not None and not self._window.show(result.composite, wait):
                 break
         if self._window and self.source.count == 1:
             while not stop and self._window.poll(50):
                 pass
 
     def _results(self, stop: list[int]) -> Iterator[tuple[Frame, Result]]:
-        """Yield each frame with what was made of it; at a stop nothing of those that still wait."""
+        """Yield each frame with its result; after a stop none of the frames that still wait."""
         ahead, damage = self._ahead, None
         try:
             for number, frame in enumerate(self._frames(stop)):
                 if not number:
-                    for writer in self._writers.values():  # all, before the first one is written
+                    for writer in self._writers.values():  # all, before anything is written
                         writer.claim(shared=self.source.count == 1)
                 if self._is_paced:
                     self._due = max(self._due + (frame.duration or self._usual), time.monotonic())
@@ -263,7 +256,7 @@ class _Run:
                     continue
                 result = self._pipeline.process(frame.pixels, stamp=frame.stamp, composite=False, mask=False)
                 yield from map(self._completed, ahead.add(frame, frame.pixels, result, frame.stamp))
-        except DamagedInputError as error:  # all frames that are whole came before
+        except DamagedInputError as error:  # all whole frames came before
             damage = error
         if ahead is not None and not stop:
             yield from map(self._completed, ahead.flush())
@@ -296,9 +289,9 @@ class _Run:
 
     def _leave_out(self, error: SelfSegmentationError) -> None:
         """
-        Report an image of several that cannot be used; the others may be better.
+        Report an image that cannot be used, if it is one of several.
 
-        :raises SelfSegmentationError: the error, where there is one image, or a video.
+        :raises SelfSegmentationError: the error, for a single image or a video.
         """
         if not self._are_images or self.source.count == 1:
             raise error
@@ -313,7 +306,7 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, stop: list[
         raise WrongOutputError(f'recording {options.input[0]}: give --output, an .mcap or .db3 file or a folder; masks and '
                                'alphas are topics in it')
     place, output = as_path(options.input[0]), as_path(options.output)
-    with contextlib.suppress(OSError, RuntimeError, ValueError):  # reported where it is read or written
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # reading or writing reports it
         if _identity(output) == _identity(place):
             raise WrongOutputError(f'--output {output} is the input itself: it would be lost')
     choice = Choice(options.topic, options.in_place, tuple(options.keep), options.resume, options.workers)
@@ -321,7 +314,7 @@ def _run_recordings(options: argparse.Namespace, settings: Settings, stop: list[
 
 
 def _identity(path: Path) -> tuple[Any, ...]:
-    """Return what is the same for two names of one file, or of one that is not there yet."""
+    """Return the same value for all names of a file, which need not exist."""
     try:
         status = path.stat()
         return status.st_dev, status.st_ino
@@ -329,17 +322,14 @@ def _identity(path: Path) -> tuple[Any, ...]:
         return (path.resolve(),)
 
 
-def _until(due: float) -> int:
-    """Return the milliseconds until then, at least 1."""
-    return max(1, round(1e3 * (due - time.monotonic())))
-
-
 def _writers(options: argparse.Namespace, source: Source, settings: Settings) -> dict[str, Writer]:
     """
-    Return what to write to, by the name of the result.
+    Return the writers, by the name of the result.
 
     :raises WrongOutputError: a place cannot be used.
     """
+    from .io.writers import Folder
+
     paths = {name: as_path(value) for name, value in vars(options).items() if name in _OUTPUTS and value}
     _check_places(paths, _inputs(options, source, settings), source)
     has_alpha = settings.background_type == 'transparent'
@@ -348,14 +338,16 @@ def _writers(options: argparse.Namespace, source: Source, settings: Settings) ->
         if name == 'output':
             is_turned = settings.camera_rotation in (90, 270)
             writers['composite'] = _composite_writer(path, options.input, source, has_alpha, is_turned)
+        elif _written_as(path, has_alpha) == 'folder':
+            writers[name] = Folder(path)
         else:
-            writers[name] = _folder_writer(name, path, has_alpha)
+            raise WrongOutputError(f'--{name} {path}: give a folder, for PNG files')
     _warn_of_losses(writers, source)
     return writers
 
 
 def _inputs(options: argparse.Namespace, source: Source, settings: Settings) -> dict[tuple[Any, ...], str]:
-    """Return what each file that is read is, by its identity."""
+    """Return the files that are read: their identity and what they are."""
     from .io.assets import model_path
 
     read = {'the input': [*options.input, *source.files], '--config': [options.config], '--model': [model_path(settings.model)],
@@ -363,16 +355,16 @@ def _inputs(options: argparse.Namespace, source: Source, settings: Settings) -> 
     inputs: dict[tuple[Any, ...], str] = {}
     for what, files in read.items():
         for file in filter(None, files):
-            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is read
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # reading refuses it
                 inputs.setdefault(_identity(as_path(file)), what)
     return inputs
 
 
 def _check_places(paths: dict[str, Path], inputs: dict[tuple[Any, ...], str], source: Source) -> None:
     """
-    Check that nothing that is read would be lost, and that no two results have one place.
+    Check that no input would be overwritten, and that no two results have one place.
 
-    :raises WrongOutputError: so it would be, or a path cannot be looked at.
+    :raises WrongOutputError: one would be, two have, or a path cannot be used.
     """
     places = []
     for name, path in paths.items():
@@ -383,11 +375,11 @@ def _check_places(paths: dict[str, Path], inputs: dict[tuple[Any, ...], str], so
             if path.is_dir():
                 written += [path / f'{each}.png' for file in source.files for each in (file.stem, file.name)]
             places.append(_identity(path))
-        except (OSError, RuntimeError, ValueError) as error:  # a place that may not be looked at, a loop of links
+        except (OSError, RuntimeError, ValueError) as error:  # no permission, a loop of links
             reason = getattr(error, 'strerror', None) or error
             raise WrongOutputError(f'--{name} {str(path)!r} cannot be used: {reason}') from error
         for file in written:
-            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it is refused where it is written
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # writing refuses it
                 if lost := inputs.get(_identity(file)):
                     raise WrongOutputError(f'--{name} {path} is {lost} itself: it would be lost')
     if len(set(places)) < len(places):
@@ -395,7 +387,7 @@ def _check_places(paths: dict[str, Path], inputs: dict[tuple[Any, ...], str], so
 
 
 def _written_as(path: Path, has_alpha: bool) -> str:
-    """Return what is written under a path: ``folder``, ``video`` or ``image``; nothing for a file of another kind."""
+    """Return the kind of output: ``folder``, ``video`` or ``image``; empty for a file of another kind."""
     from .io.writers import ALPHA_ENDINGS, IMAGE_ENDINGS, VIDEO_ENDINGS, is_file_ending
 
     ending = path.suffix.lower()
@@ -406,14 +398,6 @@ def _written_as(path: Path, has_alpha: bool) -> str:
     if ending in VIDEO_ENDINGS or (has_alpha and ending in ALPHA_ENDINGS):
         return 'video'
     return '' if is_file_ending(ending) else 'folder'  # so results_v1.2 is one
-
-
-def _folder_writer(name: str, path: Path, has_alpha: bool) -> Writer:
-    from .io.writers import Folder
-
-    if _written_as(path, has_alpha) != 'folder':
-        raise WrongOutputError(f'--{name} {path}: give a folder, for PNG files')
-    return Folder(path)
 
 
 def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: bool, is_turned: bool) -> Writer:
@@ -442,7 +426,7 @@ def _composite_writer(path: Path, inputs: list[str], source: Source, has_alpha: 
 
 
 def _warn_of_losses(writers: Mapping[str, Writer], source: Source) -> None:
-    """Log what of a video image files do not have."""
+    """Log the parts of a video that image files cannot hold."""
     from .io.writers import VideoFile
 
     if not writers or isinstance(writers.get('composite'), VideoFile):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, and with which exit code. Every message names the bad value, where it came from and what is allowed."""
+"""Errors and their exit codes. Every message names the wrong value, its origin and what is allowed."""
 
 import enum
 import re
@@ -10,7 +10,7 @@ __all__ = ['BackgroundError', 'DamagedInputError', 'DetectorError', 'DisplayErro
            'SettingsError', 'UnavailableError', 'WrongOutputError', 'masked']
 
 _HIDDEN = '***'
-# An address in a text: to the closing quote where it is quoted, as a password may hold spaces, else to the next space.
+# An address in a text: up to its closing quote, as a password may hold spaces, or without quotes up to the next space.
 _ADDRESS = re.compile(r"""(?P<quote>['"])?(?P<scheme>[A-Za-z][\w+.-]*:/+)(?P<rest>(?(quote)(?:\\.|(?!(?P=quote)).)*|\S+))""")
 _BARE = re.compile(r"""(?<![^\s'"(=])(?P<user>[^\s'":/@]+):(?![/=])\S+@(?=[\w\[])""")  # user:password@host, without a scheme
 _VALUE = re.compile(r'=[^&;]+')  # of a query; some cameras have user=...&password=... in the path
@@ -24,16 +24,16 @@ class ExitCode(enum.IntEnum):
     after a signal, not after 0 or 2.
     """
 
-    DONE = 0  # finished, or told to end (SIGINT, SIGTERM, SIGHUP)
-    FAILED = 1  # may succeed when it is tried again, or the result is not whole
-    WILL_FAIL_AGAIN = 2  # until somebody changes an argument, a setting or a file
+    DONE = 0  # finished, or ended by SIGINT, SIGTERM or SIGHUP
+    FAILED = 1  # may succeed at another try, or the result is not complete
+    WILL_FAIL_AGAIN = 2  # until an argument, a setting or a file changes
 
 
 def masked(text: str) -> str:
     """
-    Return a text with the passwords hidden in all addresses that it holds: ``rtsp://admin:***@10.0.0.5/stream?token=***``.
+    Return a text with the passwords of all addresses hidden: ``rtsp://admin:***@10.0.0.5/stream?token=***``.
 
-    It rather hides too much: all between the first colon and the last @, and all values behind an equals sign.
+    In doubt it hides too much: everything between the first colon and the last @, and every value after an equals sign.
     """
     text = _ADDRESS.sub(lambda found: f'{found["quote"] or ""}{found["scheme"]}{_without_secrets(found["rest"])}', text)
     return _BARE.sub(rf'\g<user>:{_HIDDEN}@', text)
@@ -45,7 +45,7 @@ def _without_secrets(rest: str) -> str:
     user, colon, _ = before.partition(':')
     if colon:
         begin, rest = f'{user}:{_HIDDEN}@', after
-    elif at and not re.search('[/?#]', before):  # a token in the place of user and password; else a path has the @
+    elif at and not re.search('[/?#]', before):  # a token instead of user and password; otherwise the @ is in a path
         begin, rest = f'{_HIDDEN}@', after
     else:
         begin = ''
@@ -54,9 +54,9 @@ def _without_secrets(rest: str) -> str:
 
 class SelfSegmentationError(Exception):
     """
-    Anything this package reports about its input. Passwords in addresses are masked in every message.
+    The base of this package's errors. Passwords in addresses are masked in every message.
 
-    ``settings`` names the settings it came from, if any; ``exit_code`` is that of a program that ends because of it.
+    ``settings`` names the settings that caused it; ``exit_code`` is that of a program that ends because of it.
     """
 
     settings: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class SettingsError(SelfSegmentationError, ValueError):
     """
     One or more settings are wrong.
 
-    ``problems`` maps the setting's name to the reason it was refused.
+    ``problems`` maps the name of each to the reason.
     """
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
@@ -95,17 +95,17 @@ class DetectorError(ModelError):
 
 
 class LibraryMissingError(SelfSegmentationError):
-    """A library that is needed is not installed, too old, or lacks a part."""
+    """A library is not installed, too old, or lacks a part."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
 
 
 class RuntimeMissingError(LibraryMissingError):
-    """The runtime that was asked for is not there; no other takes its place, for it might send what must not be sent."""
+    """The chosen runtime is not installed. No other replaces it: it might send usage data."""
 
 
 class BackgroundError(SelfSegmentationError):
-    """A background's file cannot be read; ``settings`` names the setting it came from, and ``background.type`` if it is shown."""
+    """A background's file cannot be read; ``settings`` names its setting, and ``background.type`` if it is shown."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
 
@@ -115,19 +115,19 @@ class ImageError(SelfSegmentationError, ValueError):
 
 
 class InputError(SelfSegmentationError):
-    """A camera, video, image, folder or recording cannot be read: it is not there, or is not what it should be."""
+    """A camera, video, image, folder or recording cannot be read: it does not exist, or is of another kind."""
 
     exit_code = ExitCode.WILL_FAIL_AGAIN
 
 
 class UnavailableError(InputError):
-    """A camera or stream gives nothing now; it may later."""
+    """A camera or stream gives no images now; it may later."""
 
     exit_code = ExitCode.FAILED
 
 
 class DamagedInputError(InputError):
-    """A part of a video or recording cannot be read; what can be read was."""
+    """A part of a video or recording cannot be read; everything else was read."""
 
     exit_code = ExitCode.FAILED
 

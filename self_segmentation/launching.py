@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the launch file decides: its arguments as values, files, programs and names found, and what follows a program's end.
+What the launch file decides: values of arguments, paths of files and programs, names, and what follows a program's end.
 
-ROS is imported by the functions alone that need it.
+Only the functions that need ROS import it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from .resources import data_path
 from .settings import TUNABLES, Value, imply_type, no_section_for
 
-__all__ = ['Argument', 'After', 'Said', 'after_exit', 'cover_misspelt', 'ending', 'find_file', 'find_program',
+__all__ = ['Argument', 'After', 'LogLine', 'after_exit', 'cover_misspelt', 'ending', 'find_file', 'find_program',
            'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped', 'unused', 'words']
 
 _PACKAGE = 'self_segmentation'
 _NAMESPACE = re.compile(r'(/[A-Za-z_]\w*)+|/', re.ASCII)
 _SHELL_SIGNALS = 128  # a shell's exit code of a program that a signal ended is larger
 _OF_LAUNCH_ITSELF = ('emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'sigkill_timeout', 'sigterm_timeout')
-_OF_LAUNCH_ROS = 'ros_namespace'  # which it keeps among the arguments
-_COVERING = ('look', 'replace')  # may say that people are hidden
+_OF_LAUNCH_ROS = 'ros_namespace'  # an argument that launch_ros makes
+_COVERING = ('look', 'replace')  # arguments that can hide people
 _COVERED = {'replace': 'people'}
 _NEARLY, _PERHAPS = 0.8, 0.6  # difflib's ratio of a misspelt name; loop, replay and camera_name lie between
 
 
 class Argument(NamedTuple):
-    """A launch argument: its default, what it is for, and the values by the words for them, in lower case; none: any text."""
+    """A launch argument: its default, its description, and its values by their names in lower case; without choices: any text."""
 
     default: str
     text: str
@@ -46,7 +46,7 @@ class Argument(NamedTuple):
 
     def value(self, name: str, text: str) -> Any:
         """
-        Return what a text stands for; an empty one that is the default is None.
+        Return the value that a text stands for; None for an empty text that is the default.
 
         :raises ValueError: naming the argument, the text and what is allowed.
         """
@@ -59,8 +59,8 @@ class Argument(NamedTuple):
         return self.choices[text.lower()]
 
 
-class Said(NamedTuple):
-    """What is to be logged, and the name of launch's logging method for it: ``info``, ``warning`` or ``error``."""
+class LogLine(NamedTuple):
+    """A line for the log, and its level: ``info``, ``warning`` or ``error``."""
 
     level: str
     text: str
@@ -72,14 +72,14 @@ def words(*names: str) -> dict[str, str]:
 
 
 def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
-                   strict: bool) -> tuple[dict[str, Any], dict[str, Value], list[Said]]:
+                   strict: bool) -> tuple[dict[str, Any], dict[str, Value], list[LogLine]]:
     """
-    Return the values of the arguments, the settings that were given, and what is to be said.
+    Return the values of the arguments, the settings that were given, and lines for the log.
 
-    :param arguments: by name; all others in ``texts`` are settings, where an empty text means: as the parameter file says.
-    :param strict: whether a value that is not allowed is an error; else it is said and left out. A launch file that is included
-        inherits all arguments of its parent, and one of the same name may mean something else there. A wrong ``look`` or
-        ``replace`` may have been to hide people: they are hidden, and it is an error line.
+    :param arguments: by name; all others in ``texts`` are settings, where an empty text leaves the value to the parameter file.
+    :param strict: whether a wrong value is an error; else it is logged and ignored. A launch file that is included inherits all
+        arguments of its parent, and one of the same name may mean something else there. A wrong ``look`` or ``replace`` may have
+        been meant to hide people: then they are hidden, and the line is an error.
     :raises SettingsError: naming all values that are not allowed.
     """
     values: dict[str, Any] = {}
@@ -97,25 +97,27 @@ def read_arguments(arguments: Mapping[str, Argument], texts: Mapping[str, str],
                 values[name] = arguments[name].value(name, arguments[name].default)
     if problems and strict:
         raise SettingsError(problems)
-    said = [Said('error', f'{problem}. People are hidden (replace: people), to be safe.') if name in _COVERING else
-            Said('info', f'{problem}. It is ignored, as if the launch file that includes this one meant its own {name}.')
-            for name, problem in problems.items()]
-    if {*_COVERING} & problems.keys():
-        settings.update(_COVERED)
+    lines = []
+    for name, problem in problems.items():
+        if name in _COVERING:
+            settings.update(_COVERED)
+            lines.append(LogLine('error', f'{problem}. People are hidden (replace: people), to be safe.'))
+        else:
+            lines.append(LogLine('info', f'{problem}. It is ignored: the including launch file may mean something else.'))
     imply_type(settings)
-    return values, settings, said
+    return values, settings, lines
 
 
-def cover_misspelt(inherited: Mapping[str, Any], arguments: Mapping[str, Argument], settings: dict[str, Value]) -> list[Said]:
+def cover_misspelt(inherited: Mapping[str, Any], arguments: Mapping[str, Argument], settings: dict[str, Value]) -> list[LogLine]:
     """
-    Return what is to be said of inherited arguments that are nearly ones of this launch file; foreign ones are no concern of it.
+    Return warnings of inherited arguments whose names are nearly those of this launch file; all others are ignored.
 
-    One that is nearly ``look`` or ``replace`` may have been to hide people: ``settings`` hide them then.
+    If the name is nearly ``look`` or ``replace``, people may have to be hidden: ``settings`` hide them then.
 
-    :param inherited: launch's configurations, of which texts are arguments.
-    :param arguments: this launch file's own, by name; the settings belong to them.
+    :param inherited: launch's configurations; those that are texts are arguments.
+    :param arguments: those of this launch file, by name, without the settings.
     """
-    known, said = {*arguments, *TUNABLES}, []
+    known, lines = {*arguments, *TUNABLES}, []
     choices = {name: arguments[name].choices if name in arguments else TUNABLES[name].choices or () for name in _COVERING}
     for name, text in inherited.items():
         if name in known or name == _OF_LAUNCH_ROS or not isinstance(text, str):
@@ -129,16 +131,16 @@ def cover_misspelt(inherited: Mapping[str, Any], arguments: Mapping[str, Argumen
         if near[0] in _COVERING:
             settings.update(_COVERED)
             sentence += ' People are hidden (replace: people) until it has another name.'
-        said.append(Said('warning', masked(sentence)))
-    return said
+        lines.append(LogLine('warning', masked(sentence)))
+    return lines
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     """
-    Raise for arguments ``name:=value`` that the launch file does not declare: launch drops them without a word.
+    Raise for arguments ``name:=value`` that the launch file does not declare: launch ignores them silently.
 
     :param known: the names that it declares.
-    :raises SettingsError: naming all of them, with the nearest known name each.
+    :raises SettingsError: naming all of them, each with the nearest known name.
     """
     problems = {}
     for name in (each.partition(':=')[0] for each in given):
@@ -152,14 +154,14 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
 
 def is_started_directly(context: Any, file: str | Path) -> bool:
     """
-    Return whether this very file is all that launch was told to start, as by ``ros2 launch``; else another one includes it.
+    Return whether ``ros2 launch`` starts this file and nothing else; otherwise another launch file includes it.
 
-    :param context: launch's own, while what it was told to start is visited.
+    :param context: launch's context, during its start.
     """
     from launch.actions import IncludeLaunchDescription
     from launch.events import IncludeLaunchDescription as Started
 
-    event = getattr(context.locals, 'event', None)  # none of this kind later on, as in a timer's actions
+    event = getattr(context.locals, 'event', None)  # of another kind later, as in a timer's actions
     entities = event.launch_description.entities if isinstance(event, Started) else []
     return [Path(each.launch_description_source.location).resolve() for each in entities
             if isinstance(each, IncludeLaunchDescription)] == [Path(file).resolve()] and len(entities) == 1
@@ -169,7 +171,7 @@ def find_file(text: str) -> Path:
     """
     Return the path of a parameter file: as it is, or from the package's share folder.
 
-    :raises SettingsError: it is in neither; the message says where it was looked for.
+    :raises SettingsError: it is in neither; the message names both places.
     """
     path = Path(text).expanduser()
     places = dict.fromkeys((Path.cwd() / path, data_path() / path))  # an absolute path is itself in both
@@ -180,7 +182,7 @@ def find_file(text: str) -> Path:
 
 
 def unused(path: Path, node: str) -> str:
-    """Return what to report where a parameter file has nothing for a node; empty where it has, or where the node reports more."""
+    """Return what to report if a parameter file has nothing for a node; empty if the node itself reports the file."""
     try:
         return no_section_for(node, path)
     except SettingsError:
@@ -189,9 +191,9 @@ def unused(path: Path, node: str) -> str:
 
 def find_program(package: str, name: str) -> str:
     """
-    Return why launch would not find a package's program: launch then leaves what it started before without a parent.
+    Return why launch would not find a package's program. Launch would end, and leave running what it started before.
 
-    :returns: a sentence with what to install; empty where the program is there.
+    :returns: a sentence with what to install; empty if the program is there.
     """
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
@@ -205,7 +207,7 @@ def find_program(package: str, name: str) -> str:
 
 
 class After(NamedTuple):
-    """What follows a program's end: whether it is started again, and if not, why it would fail again; empty: it was done."""
+    """What follows a program's end: whether it is started again, and otherwise why it would fail again; empty: it was done."""
 
     is_restarted: bool
     reason: str = ''
@@ -215,8 +217,8 @@ def after_exit(code: int, name: str, last_line: str = '') -> After:
     """
     Return what follows the end of one of this package's programs (:class:`~self_segmentation.errors.ExitCode`).
 
-    It is started again after a failure that may pass, and after a signal. A code that is none of ours, such as that of a
-    middleware that is not installed, does not pass.
+    It is started again after a failure that may pass, and after a signal. It is not after a code of somebody else, such as that
+    of a middleware that is not installed.
 
     :param code: negative for a signal.
     :param last_line: what the program reported last.
@@ -233,8 +235,8 @@ def ending(reason: str) -> list[Any]:
     """
     Return the actions that end the launch with an error line and exit code 1.
 
-    They raise while an event is handled: launch then ends all that runs. What an action raises when it is first visited would
-    leave running, without a parent, what stands before it.
+    They raise while an event is handled: launch then ends all nodes. An action that raises at its first visit would leave the
+    nodes before it running.
     """
     from launch.actions import EmitEvent, OpaqueFunction, RegisterEventHandler
     from launch.event import Event
@@ -250,9 +252,9 @@ def ending(reason: str) -> list[Any]:
 
 def join_namespaces(outer: str, given: str) -> str:
     """
-    Return the absolute namespace that ``given`` means inside ``outer``; what ``outer`` ends with already is not added again.
+    Return the absolute namespace of ``given`` inside ``outer``; if ``outer`` ends with ``given``, it is not added again.
 
-    A parent that pushes its own argument ``namespace`` and then includes the launch file hands on that argument, too.
+    That happens when a parent pushes its own argument ``namespace``, which the launch file then inherits too.
 
     :raises SettingsError: ``given`` is no namespace.
     """
@@ -269,9 +271,9 @@ def join_namespaces(outer: str, given: str) -> str:
 
 def remapped(name: str, rules: Iterable[tuple[str, str]], namespace: str, node: str) -> str:
     """
-    Return the topic that a node uses for a name: of the rules the first that fits, as in ROS itself.
+    Return the topic that a node uses for a name: the first rule that fits counts, as in ROS itself.
 
-    :param rules: (from, to), names of any form; later ones do not act on the result.
+    :param rules: (from, to), names of any form; no rule acts on the result of another.
     :param namespace: absolute.
     """
     def full(each: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The library's face: a pipeline that reads the files that settings name."""
+"""The pipeline of the Python library; it reads the files that settings name."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ class Pipeline(pipeline.Pipeline):
         with Pipeline(background_type='blur') as pipeline:
             composite = pipeline.process(frame).composite
 
-    ``settings`` and ``video`` are what :meth:`process` takes where it is given none: one camera needs no others. Settings may be
-    replaced at any time.
+    :meth:`process` uses ``settings`` and ``video`` by default: one camera needs no others. Settings may be replaced at any time.
 
-    :param settings: all of them; the defaults where none are given.
+    :param settings: by default all defaults.
     :param changes: settings by name, ``_`` for the dot: ``edge_filter='bilateral'``.
     :raises SettingsError: a setting is unknown, or its value is not allowed.
     :raises ModelError: a model cannot be loaded.
@@ -51,7 +50,7 @@ class Pipeline(pipeline.Pipeline):
 
     @property
     def settings(self) -> Settings:
-        """What :meth:`process` takes where it is given none. Setting it reads the files that it names: see :meth:`read`."""
+        """The default for :meth:`process`. Setting it reads the files that it names: see :meth:`read`."""
         return self._settings
 
     @settings.setter
@@ -61,9 +60,9 @@ class Pipeline(pipeline.Pipeline):
 
     def read(self, settings: Settings, named: Collection[str] = ()) -> None:
         """
-        Read the files that settings name and that are not in use yet; when they cannot be had, the old ones stay in use.
+        Read the files that settings name and that are not in use yet. After an error the old ones stay in use.
 
-        :param named: settings that were given again: a background's file among them is read again, even under the same name.
+        :param named: settings that were set again: the file of a background among them is read again.
         :raises SettingsError: the runtime is another one.
         :raises ModelError: the model cannot be loaded.
         :raises BackgroundError: the background image or video cannot be read.
@@ -88,8 +87,8 @@ class Pipeline(pipeline.Pipeline):
 
         See :meth:`self_segmentation.picture.pipeline.Pipeline.process`.
 
-        :param settings: of this frame; ``self.settings`` where none are given.
-        :param video: the memory of the frames before; ``self.video`` where none is given.
+        :param settings: of this frame; by default ``self.settings``.
+        :param video: the memory of the frames before; by default ``self.video``.
         """
         settings, video = settings or self.settings, video or self.video
         self.read(settings)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's data (models, config) lies, in a source tree as in an install space; how files are read."""
+"""The place of the package's data (models, config), in a source tree or installed; reading of files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _Closing = TypeVar('_Closing', bound='Closing')
 
 
 class Closing:
-    """What has to be closed: ``with`` does it."""
+    """Something to close: ``with`` does it."""
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free its resources."""
 
     def __enter__(self: _Closing) -> _Closing:
         """Return itself."""
@@ -36,10 +36,10 @@ def data_path(*parts: str) -> Path:
     """
     Return the path of a file below the package's share folder.
 
-    Looks beside the package (source tree, ``colcon build --symlink-install``) and then for
-    ``share/self_segmentation`` above it (install space), so it needs neither ROS nor a sourced shell.
+    It is beside the package (source tree, ``colcon build --symlink-install``) or in ``share/self_segmentation`` above it
+    (installed). So it needs neither ROS nor a sourced shell.
 
-    :raises FileNotFoundError: neither is there: the package is not installed whole.
+    :raises FileNotFoundError: the package is not completely installed.
     """
     module = Path(__file__).resolve()
     candidates = [module.parent.parent, *(up / 'share' / _PACKAGE for up in module.parents)]
@@ -50,23 +50,23 @@ def data_path(*parts: str) -> Path:
 
 
 def as_path(place: str | Path) -> Path:
-    """Return the path of a file that a user named: ``~`` is the home folder, and ``file://`` may stand before it."""
+    """Return the path of a file that a user gave: it may begin with ``~`` for the home folder, or with ``file://``."""
     if isinstance(place, str) and place[:7].lower() == 'file://':
         host, slash, rest = place[7:].partition('/')  # not urlsplit: a # or ? in it is part of the name
         host = '' if host.lower() == 'localhost' else host  # file://clip.mp4 is a file of the current folder
         place = unquote(host + slash + rest, errors='surrogateescape')
     try:
         return Path(place).expanduser()
-    except RuntimeError:  # there is no such home: a file may have that name, as for a shell
+    except RuntimeError:  # no such user: a file may have that name, as in a shell
         return Path(place)
 
 
 def read_file(path: str | Path, most: int) -> bytes:
     """
-    Return the content of a regular file; a pipe, which would block, a device, which has no end, and a folder are refused.
+    Return the content of a regular file. Pipes would block and devices have no end: both are refused.
 
     :param most: bytes it may have.
-    :raises OSError: with the reason, a half sentence, as ``strerror``.
+    :raises OSError: with the reason as ``strerror``, to follow the file's name.
     """
     try:
         descriptor = os.open(as_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Every tunable, once: name, type, default, range or choices, unit and one sentence.
+Every setting, once: name, type, default, range or choices, unit and a short text.
 
 ROS parameters, command-line options, the shipped YAML and the table of docs/parameters.md all come from here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import logging
@@ -26,39 +27,39 @@ __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Se
            'look_file', 'no_section_for', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
-LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # settings that go together, each a file
+LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # presets, each a file
 _GROUPS = ('background', 'camera', 'depth', 'edge', 'mask', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')
-_OF_ROS = ('use_sim_time', 'start_type_description_service')  # what ROS declares for every node
+_OF_ROS = ('use_sim_time', 'start_type_description_service')  # parameters that ROS declares for every node
 _LARGEST_YAML = 128 << 10  # bytes; config/segmentation.yaml has 5 kB
 _MOST_NAMES = 1000  # in a YAML
 _LONGEST = 500  # characters of a value in a message
 _MOST_LISTED = 5  # names in a message
-_NEAREST = 3  # names that are offered for one that is unknown
+_NEAREST = 3  # known names in the message for an unknown one
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?', re.ASCII)
 _COLOR = re.compile(r'\s*[\[(]?\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*[\])]?\s*', re.ASCII)
 _HEX_COLOR = re.compile(r'\s*#([0-9a-fA-F]{6})\s*', re.ASCII)
 _LOGGER = logging.getLogger('self_segmentation.settings')
 Value = bool | int | float | str | tuple[int, ...]
-LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills it has 7 cells then, one across a room less than one
-_FOREIGN = ('image', 'video', 'topic')  # types before which a line of the old background shows most
-SHOWS_PEOPLE = ('none', 'topic')  # types that may show what replace = people must not
+LEAST_TO_HIDE = 0.15  # fraction of the frame's height: a face that fills the frame has 7 cells, a far one less than one
+_FOREIGN = ('image', 'video', 'topic')  # types before which the old background shows most at the edge
+SHOWS_PEOPLE = ('none', 'topic')  # types that may show the people that replace = people hides
 _HIDING = ('replace', ('people',))
+_OF_FRAME = "fraction of the frame's height"
 _GUIDED, _BILATERALS = ('edge.filter', ('guided',)), ('edge.filter', ('bilateral', 'joint_bilateral'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Tunable:
     """
-    One thing that can be tuned.
+    One setting.
 
-    ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is
-    that of ``default``; a tuple is a colour, three integers red, green, blue in 0..255. ``node`` is true for what means
-    something to the ROS node only, ``read_only`` for what is decided when it starts. ``fallback`` is taken at start-up in
-    the place of a value that is wrong, where that is not the default. ``step`` is that between two allowed values of a whole
-    number. ``file`` is ``read`` or ``written`` where the value is a
-    path. ``acts_with`` is another setting's name, and the values of that with which this one has an effect.
+    ``name`` is the dotted ROS parameter name, ``attribute`` the field of :class:`Settings`. The type is that of ``default``; a
+    tuple is a colour, three integers red, green, blue in 0..255. ``node``: only the ROS node has it. ``read_only``: it is fixed
+    when the node starts. ``fallback`` replaces a wrong value at start-up; by default that is ``default``. ``step`` lies between
+    two allowed whole numbers. ``file`` is ``read`` or ``written`` if the value is a path. ``acts_with`` is the name of another
+    setting and its values with which this one has an effect.
     """
 
     name: str
@@ -99,14 +100,14 @@ class Tunable:
         """
         Return ``value`` in the tunable's own type.
 
-        An integer is taken for a float, as is a text such as 3e-05, which YAML does not take for a number. A colour is any
-        sequence of three integers, or a text: ``0,128,0``, ``[0, 128, 0]`` or ``#008000``.
+        A float may be an integer, or a text such as 3e-05, which YAML does not read as a number. A colour is a sequence of three
+        integers, or a text: ``0,128,0``, ``[0, 128, 0]`` or ``#008000``.
 
         :raises ValueError: naming the value, its origin and what is allowed.
         """
         kind = type(self.default)
         fitting: Value = value
-        is_number = type(value) is int and self._is_within_limits(value)  # none of more digits than a float takes
+        is_number = type(value) is int and self._is_within_limits(value)  # so it fits into a float
         if kind is float and (is_number or (isinstance(value, str) and _NUMBER.fullmatch(value))):
             fitting = float(value)
         elif kind is tuple and isinstance(value, str):
@@ -129,13 +130,11 @@ class Tunable:
         """
         kind: type = type(self.default)
         value: Any = text
-        try:
-            if kind is bool:
-                value = BOOLEANS.get(text.lower(), text)
-            elif kind is not tuple:
+        if kind is bool:
+            value = BOOLEANS.get(text.lower(), text)
+        elif kind is not tuple:
+            with contextlib.suppress(ValueError):  # the message shows the text itself
                 value = kind(text)
-        except ValueError:
-            pass  # the text itself is no allowed value, and that is what the message shows
         return self.checked(value, origin)
 
     def _fits(self, value: Any) -> bool:
@@ -155,7 +154,7 @@ class Tunable:
 
 
 def _color(text: str) -> Value:
-    """Return the three numbers of a colour's text; of what is none, the text."""
+    """Return the three numbers of a colour's text, or a text that is no colour."""
     if found := _HEX_COLOR.fullmatch(text):
         return tuple(bytes.fromhex(found[1]))
     found = _COLOR.fullmatch(text)
@@ -163,10 +162,10 @@ def _color(text: str) -> Value:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as it stands in a message: of a very long one, its ends."""
+    """Return a value for a message; of a very long one only its ends."""
     try:
         text = masked(repr(value))
-    except ValueError:  # Python writes no whole number of more than 4300 digits
+    except ValueError:  # Python prints no integer of more than 4300 digits
         text = 'a number of very many digits'
     return _cut(text)
 
@@ -175,132 +174,118 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST // 2]} ... {text[-_LONGEST // 2:]}'
 
 
-def _tunable(default: Value, text: str, **more: Any) -> Any:
-    return dataclasses.field(default=default, metadata={'text': text, **more})
+def _tunable(default: Value, text: str, limits: tuple[float, float] | None = None, unit: str = '', **more: Any) -> Any:
+    minimum, maximum = limits or (None, None)
+    more |= {'text': text, 'unit': unit, 'minimum': minimum, 'maximum': maximum}
+    return dataclasses.field(default=default, metadata=more)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """
-    All settings of the pipeline, checked as a whole, never changed in place.
+    All settings of the pipeline; immutable.
 
-    :raises SettingsError: naming every value that is wrong and what is allowed.
+    :raises SettingsError: naming every wrong value and what is allowed, or values that exclude each other.
     """
 
-    model: str = _tunable('general', 'Which model: general (256x256), landscape (256x144, faster), or the path of '
-                                     'another selfie segmentation .tflite file.', file='read')
-    runtime: str = _tunable('auto', 'What runs the models; auto takes LiteRT, or MediaPipe where LiteRT cannot be used.',
+    model: str = _tunable('general', 'Segmentation model: general (256x256), landscape (256x144, faster), or the path of a '
+                                     'selfie segmentation .tflite file.', file='read')
+    runtime: str = _tunable('auto', 'Library that runs the models. auto: LiteRT, or MediaPipe where LiteRT cannot be used.',
                             choices=('auto', 'litert', 'mediapipe'), read_only=True)
-    flip: bool = _tunable(True, 'Mirror the picture left to right, as a mirror shows it.')
-    threshold: float = _tunable(0.5, 'Keep what is more likely than this to be a person; smaller keeps more edge.',
-                                unit='probability', minimum=0.0, maximum=1.0)
-    softness: float = _tunable(0.5, 'Width of the soft edge around the threshold; 0 cuts hard, 1 uses every probability.',
-                               minimum=0.0, maximum=1.0)
-    replace: str = _tunable('background', 'What is replaced: the background, so that people stay, or people, so that the room '
-                                          'stays and nobody is seen in it.', choices=('background', 'people'), fallback='people')
-    image_transport: str = _tunable('raw', 'How the camera images come: raw (sensor_msgs/Image on image_raw) or compressed '
-                                           '(JPEG or PNG, sensor_msgs/CompressedImage on image_raw/compressed).',
+    flip: bool = _tunable(True, 'Mirror the picture left to right.')
+    threshold: float = _tunable(0.5, 'Pixels with a higher probability are people. Smaller values keep more of the edge.',
+                                (0.0, 1.0), 'probability')
+    softness: float = _tunable(0.5, 'Width of the soft edge around the threshold: 0 cuts hard, 1 uses every probability.',
+                               (0.0, 1.0))
+    replace: str = _tunable('background', 'What to replace: background keeps people, people hides them.',
+                            choices=('background', 'people'), fallback='people')
+    image_transport: str = _tunable('raw', 'Camera images: raw (sensor_msgs/Image on image_raw) or compressed (JPEG or PNG, '
+                                           'sensor_msgs/CompressedImage on image_raw/compressed).',
                                     choices=('raw', 'compressed'), node=True)
     mask_values: str = _tunable('binary', 'Values of ~/mask: binary (0, 255), class (0 background, 1 person) or instance (0 '
                                           'background, else the id of the person modulo 254, plus 1).',
                                 choices=('binary', 'class', 'instance'), node=True)
-    mask_width: int = _tunable(0, 'Width of ~/mask and ~/confidence; 0 is that of the picture.', unit='pixels', minimum=0,
-                               maximum=16384, node=True)
+    mask_width: int = _tunable(0, 'Width of ~/mask and ~/confidence; 0: that of the picture.', (0, 8192), 'pixels', node=True)
     mask_always: bool = _tunable(False, 'Publish a mask also for a frame that cannot be used: empty, or full where people are '
-                                        'replaced.', node=True)
-    depth_slop: float = _tunable(0.03, 'How far the stamps of a depth image and of a camera image may be apart.', unit='seconds',
-                                 minimum=0.0, maximum=1.0, node=True)
-    depth_margin: int = _tunable(3, "Width of the border at people's edges that neither depth image keeps.",
-                                 unit='pixels of the depth image', minimum=0, maximum=50, node=True)
+                                        'hidden.', node=True)
+    depth_slop: float = _tunable(0.03, 'Largest difference of the stamps of a depth image and its camera image.', (0.0, 1.0),
+                                 'seconds', node=True)
+    depth_margin: int = _tunable(3, "Border at people's edges without depth in both depth images.", (0, 50),
+                                 'pixels of the depth image', node=True)
     tf: bool = _tunable(False, 'Publish a TF frame person_ID for each person whose depth is known.', node=True)
-    jpeg_quality: int = _tunable(90, 'Quality of ~/output/compressed.', minimum=1, maximum=100, node=True)
-    autostart: bool = _tunable(True, 'Whether the node configures and activates itself at its start; without it a lifecycle '
-                                     'manager does.', node=True, read_only=True)
-    save_dir: str = _tunable('~/self_segmentation', 'Folder in which ~/save writes its PNG files.', node=True, file='written')
-    camera_rotation: int = _tunable(0, 'Turn the picture clockwise before anything else, and with it all results; 180 for a '
-                                       'camera that hangs upside down.', unit='degrees', minimum=0, maximum=270, step=90)
-    people_detector: bool = _tunable(True, 'Look for people with a person detector and segment only where they are; without '
-                                           'it the model always sees the full frame, as in the MediaPipe tutorial.')
-    people_score: float = _tunable(0.25, 'Score from which one look of the detector is enough; who scores less is looked at '
-                                         'again from close up.', minimum=0.08, maximum=0.95)
-    people_interval: int = _tunable(4, 'Frames between two looks of the detector while the image changes where nobody is '
-                                       'known; eight times as many while it does not, fifteen times where somebody is known.',
-                                    unit='frames', minimum=2, maximum=100)
-    people_who: str = _tunable('all', 'Who counts: everybody, the largest person, or the one nearest to the middle of the frame; '
-                                      'the others are background.', choices=('all', 'largest', 'central'))
-    people_smallest: float = _tunable(0.03, 'Height of a person who counts, at least.', unit="fraction of the frame's height",
-                                      minimum=0.0, maximum=1.0)
-    people_most: int = _tunable(3, 'Inferences of the segmentation model for a frame of a video, at most: where people stand in '
-                                   'more places, these take turns.', minimum=1, maximum=16)
-    roi_margin: float = _tunable(0.15, 'Room around a person in the region of interest.',
-                                 unit="fraction of the person's longer side", minimum=0.05, maximum=0.5)
-    temporal_smoothing: float = _tunable(0.7, 'Weight of the last mask where nothing moves; 0 is off.', unit='weight',
-                                         minimum=0.0, maximum=0.95)
-    temporal_hysteresis: float = _tunable(0.25, 'How far beyond the threshold a pixel that does not move must go to change '
-                                                'sides; 0 is off.', unit='probability', minimum=0.0, maximum=0.4)
-    temporal_motion_threshold: float = _tunable(6.0, 'A change from frame to frame up to this is noise, and from twice this on '
-                                                     'motion.', unit='grey levels', minimum=1.0, maximum=64.0)
-    temporal_background_penalty: float = _tunable(0.45, 'Taken from the probability of a pixel that looks like the background '
-                                                        'seen there before; 0 is off.', unit='probability',
-                                                  minimum=0.0, maximum=1.0)
-    temporal_hold_time: float = _tunable(1.5, 'How long a person whom the model loses is kept while something still stands '
-                                              'before the known background; 0 is off.', unit='seconds',
-                                         minimum=0.0, maximum=10.0)
-    edge_filter: str = _tunable('guided', 'How the edge of the mask is smoothed; guided and joint_bilateral follow the edges '
-                                          'of the picture.', choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
-    edge_radius: int = _tunable(1, 'Reach of the guided filter.', unit="steps of 4 pixels of the model's map",
-                                minimum=1, maximum=8, acts_with=_GUIDED)
-    edge_epsilon: float = _tunable(1.4, 'Regularisation of the guided filter: edges of the image fainter than this do not '
-                                        'hold the edge of the mask.', unit='grey levels', minimum=0.25, maximum=80.0,
-                                  acts_with=_GUIDED)
-    edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', unit='pixels of the frame', minimum=1, maximum=49,
-                                  acts_with=_BILATERALS)
-    edge_sigma_space: float = _tunable(4.0, 'How far the bilateral filters reach.', unit='pixels of the frame',
-                                       minimum=0.1, maximum=200.0, acts_with=_BILATERALS)
-    edge_sigma_mask: float = _tunable(0.1, 'How different in the mask two pixels may be and still be smoothed together '
-                                           '(bilateral).', unit='probability', minimum=0.001, maximum=1000.0,
-                                      acts_with=('edge.filter', ('bilateral',)))
-    edge_sigma_color: float = _tunable(12.0, 'How different in the picture two pixels may be and still be smoothed '
-                                             'together (joint_bilateral).', unit='grey levels', minimum=0.1, maximum=1000.0,
+    jpeg_quality: int = _tunable(90, 'JPEG quality of ~/output/compressed.', (1, 100), node=True)
+    autostart: bool = _tunable(True, 'Configure and activate the node at its start. false: a lifecycle manager does it.',
+                               node=True, read_only=True)
+    save_dir: str = _tunable('~/self_segmentation', 'Folder for the PNG files of ~/save.', node=True, file='written')
+    camera_rotation: int = _tunable(0, 'Turn the picture and all results clockwise; 180 for a camera that hangs upside down.',
+                                    (0, 270), 'degrees', step=90)
+    people_detector: bool = _tunable(True, 'Find people with a person detector and segment only where they are. false: segment '
+                                           'the full frame, as in the MediaPipe tutorial.')
+    people_score: float = _tunable(0.25, 'Detections with a lower score are checked again on an enlarged crop.', (0.08, 0.95))
+    people_interval: int = _tunable(4, 'Frames between detections while the image changes away from known people. Otherwise 8 '
+                                       'times as many, or 15 times with people in view.', (2, 100), 'frames')
+    people_who: str = _tunable('all', 'Which people count: all, the largest, or the one nearest to the middle of the frame. The '
+                                      'others are background.', choices=('all', 'largest', 'central'))
+    people_smallest: float = _tunable(0.03, 'Smallest height of a person who counts.', (0.0, 1.0), _OF_FRAME)
+    people_most: int = _tunable(3, 'Most inferences of the segmentation model for a video frame. Where people stand in more '
+                                   'places, the places take turns.', (1, 16))
+    roi_margin: float = _tunable(0.15, 'Margin around a person in the region of interest.', (0.05, 0.5),
+                                 "fraction of the person's longer side")
+    temporal_smoothing: float = _tunable(0.7, 'Weight of the last mask where nothing moves; 0 is off.', (0.0, 0.95), 'weight')
+    temporal_hysteresis: float = _tunable(0.25, 'How far a still pixel must pass the threshold to change sides; 0 is off.',
+                                          (0.0, 0.4), 'probability')
+    temporal_motion_threshold: float = _tunable(6.0, 'Changes between frames up to this are noise; from twice this on they are '
+                                                     'motion.', (1.0, 64.0), 'grey levels')
+    temporal_background_penalty: float = _tunable(0.45, 'Subtracted from the probability of a pixel that looks like the known '
+                                                        'background; 0 is off.', (0.0, 1.0), 'probability')
+    temporal_hold_time: float = _tunable(1.5, 'How long a person stays after the model lost them, while something stands before '
+                                              'the known background; 0 is off.', (0.0, 10.0), 'seconds')
+    edge_filter: str = _tunable('guided', 'Smooths the edge of the mask; guided and joint_bilateral follow edges of the picture.',
+                                choices=('none', 'guided', 'bilateral', 'joint_bilateral'))
+    edge_radius: int = _tunable(1, 'Radius of the guided filter.', (1, 8), "steps of 4 pixels of the model's map",
+                                acts_with=_GUIDED)
+    edge_epsilon: float = _tunable(1.4, 'Regularisation of the guided filter: fainter edges of the image do not hold the edge of '
+                                        'the mask.', (0.25, 80.0), 'grey levels', acts_with=_GUIDED)
+    edge_diameter: int = _tunable(9, 'Diameter of the bilateral filters.', (1, 49), 'pixels of the frame', acts_with=_BILATERALS)
+    edge_sigma_space: float = _tunable(4.0, 'Standard deviation of the bilateral filters in space.', (0.1, 200.0),
+                                       'pixels of the frame', acts_with=_BILATERALS)
+    edge_sigma_mask: float = _tunable(0.1, 'How much pixels may differ in the mask and still be smoothed together (bilateral).',
+                                      (0.001, 1000.0), 'probability', acts_with=('edge.filter', ('bilateral',)))
+    edge_sigma_color: float = _tunable(12.0, 'How much pixels may differ in the picture and still be smoothed together '
+                                             '(joint_bilateral).', (0.1, 1000.0), 'grey levels',
                                        acts_with=('edge.filter', ('joint_bilateral',)))
-    edge_preset: bool = _tunable(True, 'Take the old background out of the edge as if edge.decontaminate were 1, where an image, '
-                                       'a video or a topic is put behind and it is 0.')
-    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is taken out of the colours of the edge, of the '
-                                              'hair above all; 0 is off.', minimum=0.0, maximum=1.0)
-    edge_light_wrap: float = _tunable(0.0, "How much of the new background's light falls on the edge; 0 is off.",
-                                      minimum=0.0, maximum=1.0)
-    background_type: str = _tunable('color', 'What is put in the place of the background, or of people.',
-                                    choices=('color', 'image', 'blur', 'pixelate', 'video', 'topic', 'transparent', 'clean_plate',
-                                             'none'))
-    background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, of the bars beside an image that is '
-                                                                  'fitted with contain, and of what has no other yet.',
+    edge_preset: bool = _tunable(True, 'Act as if edge.decontaminate were 1 where it is 0 and the background is an image, a '
+                                       'video or a topic.')
+    edge_decontaminate: float = _tunable(0.0, 'How much of the old background is removed from the colours of the edge; 0 is off.',
+                                         (0.0, 1.0))
+    edge_light_wrap: float = _tunable(0.0, 'How much light of the new background falls on the edge; 0 is off.', (0.0, 1.0))
+    background_type: str = _tunable('color', 'What replaces the background, or people.', choices=(
+        'color', 'image', 'blur', 'pixelate', 'video', 'topic', 'transparent', 'clean_plate', 'none'))
+    background_color: tuple[int, ...] = _tunable((192, 192, 192), 'Colour of the background, of the bars with background.fit '
+                                                                  'contain, and of places without another colour yet.',
                                                  unit='red, green, blue')
-    background_image: str = _tunable('', 'Path of the image that background.type image shows; an animated GIF or WebP plays.',
+    background_image: str = _tunable('', 'Path of the image for background.type image; an animated GIF or WebP plays.',
                                      file='read', acts_with=('background.type', ('image',)))
-    background_video: str = _tunable('', 'Path of the video that background.type video plays, over and over.',
-                                     file='read', acts_with=('background.type', ('video',)))
-    background_fit: str = _tunable('cover', 'How image, video and topic are fitted to the frame: cover fills it and crops, '
-                                            'contain shows all of it, stretch distorts, tile repeats it at its own size.',
-                                   choices=('cover', 'contain', 'stretch', 'tile'),
-                                   acts_with=('background.type', _FOREIGN))
-    background_blur: float = _tunable(0.025, 'Standard deviation of background.type blur; at least '
-                                             f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
-                                      minimum=0.002, maximum=0.5, acts_with=('background.type', ('blur',)))
-    background_cell: float = _tunable(0.04, 'Side of the cells of background.type pixelate; at least '
-                                            f'{LEAST_TO_HIDE} where people are replaced.', unit="fraction of the frame's height",
-                                      minimum=0.005, maximum=1.0, acts_with=('background.type', ('pixelate',)))
-    privacy_margin: float = _tunable(0.03, 'What is covered around people where people are replaced.',
-                                     unit="fraction of the person's height", minimum=0.0, maximum=0.5, acts_with=_HIDING)
-    privacy_proof: float = _tunable(30.0, 'How long something that differs from the known scene, or a place not known yet, must '
-                                          'not move, where people are replaced, until the detector may prove that it is nobody.',
-                                    unit='seconds', minimum=5.0, maximum=600.0, acts_with=_HIDING)
-    privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person was last seen there, where people are '
-                                        'replaced.', unit='seconds', minimum=0.0, maximum=10.0, acts_with=_HIDING)
-    privacy_before: float = _tunable(1.0, 'How long before a person is found a place is covered already, where people are '
-                                          'replaced in a video file or a recording; 0 is off.', unit='seconds', minimum=0.0,
-                                     maximum=10.0, acts_with=_HIDING)
-    privacy_delay: float = _tunable(0.0, 'The same for the node, which publishes each frame that much later; 0 is off.',
-                                    unit='seconds', minimum=0.0, maximum=3.0, node=True, acts_with=_HIDING)
+    background_video: str = _tunable('', 'Path of the video for background.type video; it is repeated.', file='read',
+                                     acts_with=('background.type', ('video',)))
+    background_fit: str = _tunable('cover', 'How image, video and topic fill the frame: cover crops, contain shows all, stretch '
+                                            'distorts, tile repeats them at their own size.',
+                                   choices=('cover', 'contain', 'stretch', 'tile'), acts_with=('background.type', _FOREIGN))
+    background_blur: float = _tunable(0.025, f'Standard deviation of blur; at least {LEAST_TO_HIDE} where people are replaced.',
+                                      (0.002, 0.5), _OF_FRAME, acts_with=('background.type', ('blur',)))
+    background_cell: float = _tunable(0.04, f'Side of a cell of pixelate; at least {LEAST_TO_HIDE} where people are replaced.',
+                                      (0.005, 1.0), _OF_FRAME, acts_with=('background.type', ('pixelate',)))
+    privacy_margin: float = _tunable(0.03, 'Margin that is covered around people who are replaced.', (0.0, 0.5),
+                                     "fraction of the person's height", acts_with=_HIDING)
+    privacy_proof: float = _tunable(30.0, 'Where people are replaced, something new or an unknown place stays covered this long '
+                                          'without motion. Then the detector may prove that it is nobody.',
+                                    (5.0, 600.0), 'seconds', acts_with=_HIDING)
+    privacy_hold: float = _tunable(0.5, 'How long a place stays covered after a person who is replaced was last seen there.',
+                                   (0.0, 10.0), 'seconds', acts_with=_HIDING)
+    privacy_before: float = _tunable(1.0, 'How long a place is covered before a person is found there, where people are replaced '
+                                          'in a video file or a recording; 0 is off.', (0.0, 10.0), 'seconds', acts_with=_HIDING)
+    privacy_delay: float = _tunable(0.0, 'As privacy.before, for the node: it publishes each frame this much later; 0 is off.',
+                                    (0.0, 3.0), 'seconds', node=True, acts_with=_HIDING)
 
     @property
     def hides_people(self) -> bool:
@@ -308,13 +293,10 @@ class Settings:
         return self.replace == 'people'
 
     def __post_init__(self) -> None:
-        self._refuse({t.attribute: getattr(self, t.attribute) for t in TUNABLES.values()}, '')
-
-    def _refuse(self, values: Mapping[str, Any], origin: str) -> None:
         problems = {}
         for tunable in TUNABLES.values():
             try:
-                object.__setattr__(self, tunable.attribute, tunable.checked(values[tunable.attribute], origin))
+                object.__setattr__(self, tunable.attribute, tunable.checked(getattr(self, tunable.attribute)))
             except ValueError as error:
                 problems[tunable.name] = str(error)
         problems = problems or dict(self._conflicts())
@@ -322,24 +304,20 @@ class Settings:
             raise SettingsError(problems)
 
     def _conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield what does not fit together, by the setting that has to change."""
-        for kind, path in (('image', self.background_image), ('video', self.background_video)):
-            if self.background_type == kind and not path:
-                article = 'an' if kind == 'image' else 'a'
-                yield 'background.type', (f'background.type = {kind!r} needs background.{kind}, the path of {article} {kind}: '
-                                          'set that first')
-        if self.hides_people:
-            if self.background_type in SHOWS_PEOPLE:
-                yield 'background.type', (f'background.type = {self.background_type!r} may show the people whom replace = '
-                                          "'people' hides: it takes " + ', '.join(
-                                              kind for kind in TUNABLES['background.type'].choices if kind not in SHOWS_PEOPLE))
-            if not self.people_detector:
-                yield 'people.detector', ("people.detector = False does not go with replace = 'people', which needs the person "
-                                          'detector: it takes true')
+        """Yield values that exclude each other: the setting to change, and the reason."""
+        for kind, file in (('image', 'an image'), ('video', 'a video')):
+            if self.background_type == kind and not getattr(self, f'background_{kind}'):
+                yield 'background.type', f'background.type = {kind!r} needs background.{kind}, the path of {file}: set that first'
+        if self.hides_people and self.background_type in SHOWS_PEOPLE:
+            allowed = ', '.join(kind for kind in TUNABLES['background.type'].choices if kind not in SHOWS_PEOPLE)
+            yield 'background.type', (f"background.type = {self.background_type!r} may show the people that replace = 'people' "
+                                      f'hides: it takes {allowed}')
+        if self.hides_people and not self.people_detector:
+            yield 'people.detector', "people.detector = False is not allowed with replace = 'people': it takes true"
 
     @property
     def decontamination(self) -> float:
-        """What ``edge.decontaminate`` amounts to with the type of background that is set, 0..1."""
+        """The ``edge.decontaminate`` in use, 0..1: it depends on ``edge.preset`` and the background."""
         has_preset = self.edge_preset and self.background_type in _FOREIGN
         return self.edge_decontaminate or float(has_preset)
 
@@ -366,7 +344,7 @@ class Settings:
         return dataclasses.replace(self, **fields)
 
     def without_effect(self, names: Collection[str]) -> str:
-        """Return why none of these settings has an effect as the others are; empty where one has."""
+        """Return why none of these settings has an effect with the others as they are; empty if one has."""
         reasons = []
         for name in names:
             acts_with = TUNABLES[name].acts_with
@@ -390,7 +368,7 @@ def look_file(look: str) -> Path:
 
 
 def imply_type(values: dict[str, Any]) -> None:
-    """Set ``background.type`` where only the file of a background is given: what else would it be given for."""
+    """Set ``background.type`` where only the file of a background is given."""
     for kind in ('image', 'video'):
         if f'background.{kind}' in values:
             values.setdefault('background.type', kind)
@@ -422,14 +400,14 @@ TUNABLES: dict[str, Tunable] = {
 
 class _Loader(yaml.SafeLoader):
     """
-    YAML without aliases, as ROS 2 reads it: a few of them can stand for more values than any memory holds.
+    YAML without aliases, as ROS 2 reads it: a few aliases can expand to more values than the memory holds.
 
-    What PyYAML's constructors trip over, a date that is none or ``!!bool maybe``, is refused with its place.
+    Values on which PyYAML's constructors fail, such as ``!!bool maybe``, are refused with their place.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError('an alias (*name) stands there, which ROS 2 parameter files do not know')
+            raise yaml.YAMLError('an alias (*name) is not allowed in a ROS 2 parameter file')
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -461,9 +439,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a ROS 2 parameter file: ``NODE: ros__parameters: {name: value, group: {name: value}}``.
 
-    ``ros2 param dump`` writes it too. Names of nodes may be nested, as namespaces are. The sections of other nodes than ``/**``
-    and ``segmentation`` are passed over, and where none is ours, a line in the log says so. So is what belongs to ROS itself
-    (``use_sim_time``, ``qos_overrides``). Nothing is checked but the form; give the result to :meth:`Settings.updated`.
+    ``ros2 param dump`` writes it too. Names of nodes may be nested, as namespaces are. Sections for nodes other than ``/**`` and
+    ``segmentation`` are ignored; a file without one for us is logged. Parameters of ROS itself (``use_sim_time``,
+    ``qos_overrides``) are ignored too. Only the form is checked; :meth:`Settings.updated` checks the values.
 
     :returns: dotted name to value.
     :raises SettingsError: the file cannot be read or has another form.
@@ -490,11 +468,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def no_section_for(node: str, path: str | Path, taken: Collection[str] | None = None) -> str:
     """
-    Return what to report where no section of a ROS 2 parameter file is for a node: ROS leaves its parameters as they are.
+    Return what to report if no section of a ROS 2 parameter file is for a node: ROS then ignores the file.
 
     :param node: its full name. In a section's name ``*`` stands for one name and ``**`` for any number of them.
-    :param taken: the names of parameters that the node was given, if they are known.
-    :returns: a sentence; empty where a section is for the node.
+    :param taken: the names of the parameters that the node got, if they are known.
+    :returns: a sentence; empty if a section is for the node.
     :raises SettingsError: the file cannot be read.
     """
     names = []
@@ -515,7 +493,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _sections(tree: Any, node: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield each node of a parameter file with its parameters; with None where there are none, or where something else stands."""
+    """Yield each node of a parameter file with its section; None if it has no section."""
     if not isinstance(tree, dict) or not tree:
         yield node, None
         return

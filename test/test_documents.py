@@ -98,7 +98,7 @@ def test_named_targets_programs_and_arguments_exist():
     targets = set(re.findall(r'^\.PHONY: (.*)$', read(ROOT / 'Makefile'), re.MULTILINE)[0].split())
     assert not {each for each in found_in_code(r'(?:^|[\s&;])make ([a-z][\w-]*)') if each[1] not in targets}
     setup, launch = read(ROOT / 'setup.py'), read(ROOT / 'launch' / 'segment.launch.py')
-    assert not {each for each in found_in_code(r'ros2 run self_segmentation (\w+)') if f'{each[1]} = ' not in setup}
+    assert not {each for each in found_in_code(r'ros2 run self_segmentation (\w+)') if repr(each[1]) not in setup}
     for name, module in found_in_code(r'python3 -m (self_segmentation[\w.]*)'):
         place = ROOT.joinpath(*module.split('.'))
         assert place.with_suffix('.py').exists() or (place / '__main__.py').exists(), (name, module)
@@ -116,7 +116,7 @@ def test_containers_start_installed_programs_and_keep_what_they_save():
     assert 'PATH=/ws/install/self_segmentation/lib/self_segmentation:$PATH' in dockerfile
     for service in services.values():
         program, *arguments = service['command']
-        assert f"f'{program} = " in setup  # not ros2 run, which passes no signal on
+        assert repr(program) in setup  # not ros2 run, which passes no signal on
         for name in re.findall(r'(\S+):=', ' '.join(arguments)):
             assert f"'{name}'" in read(ROOT / 'self_segmentation' / 'nodes' / f'{program}.py'), name
         assert all(re.search(r'\b\d+\b', group) for group in service.get('group_add', []))  # a name is the image's own

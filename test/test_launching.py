@@ -19,7 +19,7 @@ from conftest import ROOT, TUTORIAL
 from self_segmentation.errors import ExitCode, SettingsError
 from self_segmentation.launching import (
     Argument,
-    Said,
+    LogLine,
     after_exit,
     cover_misspelt,
     find_file,
@@ -73,9 +73,9 @@ def test_foreign_parent_argument_is_reported_and_defaulted():
 @pytest.mark.parametrize('texts', [{'look': 'privat'}, {'replace': 'persons'}, {'replace': 'People'},
                                    {'look': 'left', 'replace': 'background'}, {'look': 'privacy', 'replace': 'all'}])
 def test_wrong_look_or_replace_of_parent_hides_people(texts):
-    _, settings, said = read_arguments(ARGUMENTS, {**texts, 'flip': 'on'}, strict=False)
+    _, settings, lines = read_arguments(ARGUMENTS, {**texts, 'flip': 'on'}, strict=False)
     assert settings == {'flip': True, 'replace': 'people'}
-    [(level, text)] = said
+    [(level, text)] = lines
     assert level == 'error' and 'is not allowed' in text and 'People are hidden' in text
     with pytest.raises(SettingsError):
         read_arguments(ARGUMENTS, texts, strict=True)
@@ -86,15 +86,15 @@ def test_wrong_look_or_replace_of_parent_hides_people(texts):
     ('repalce', 'people', 'replace'), ('replacement', 'people', 'replace'), ('replce', 'somebody', 'replace')])
 def test_parent_argument_that_is_nearly_look_or_replace_hides_people(name, text, meant):
     settings = {'replace': 'background', 'flip': True}
-    [(level, said)] = cover_misspelt({name: text}, ARGUMENTS, settings)
+    [(level, line)] = cover_misspelt({name: text}, ARGUMENTS, settings)
     assert settings == {'replace': 'people', 'flip': True} and level == 'warning'
-    assert said.startswith(f'{name} is not an argument of this launch file: did you mean {meant}? People are hidden')
+    assert line.startswith(f'{name} is not an argument of this launch file: did you mean {meant}? People are hidden')
 
 
 def test_parent_argument_that_is_nearly_ours_is_a_warning():
     settings = {'flip': True}
     assert cover_misspelt({'thresold': '0.3', 'use_sim_tme': 'true'}, ARGUMENTS, settings) == [
-        Said('warning', f'{name} is not an argument of this launch file: did you mean {meant}?')
+        LogLine('warning', f'{name} is not an argument of this launch file: did you mean {meant}?')
         for name, meant in (('thresold', 'threshold'), ('use_sim_tme', 'use_sim_time'))]
     assert settings == {'flip': True}
 
@@ -355,8 +355,8 @@ def test_starts_only_programs_that_are_there(segment, camera, programs):
     actions = segment.setup(context(segment, camera=camera, viewer='rqt'))
     assert [action.named['executable'] for action in actions if type(action).__name__ == 'Node'] == programs
     assert reason_of(actions) == ''
-    said = [action.named['msg'] for action in actions if type(action).__name__ == 'LogInfo']
-    assert any('usb_cam is not installed: sudo apt install' in each for each in said) == (camera == 'usb_cam')
+    logged = [action.named['msg'] for action in actions if type(action).__name__ == 'LogInfo']
+    assert any('usb_cam is not installed: sudo apt install' in each for each in logged) == (camera == 'usb_cam')
 
 
 @pytest.mark.parametrize('arguments, reason', [

@@ -62,7 +62,7 @@ class CameraNode(Node):
         self._fps = fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", limits=(0, 1000))
         self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
-        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://PACKAGE/PATH.yaml. It may hold '
+        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://PACKAGE/PATH.yaml; it may have '
                                            '${ROS_HOME} and ${NAME}, the name of the node.')
         self._publisher = self._offer(Image, 'image_raw')
         self._writer = ImageWriter(Image(), 'bgr8')

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['Array', 'flattened', 'least', 'most']
+__all__ = ['Array', 'flattened', 'least', 'most', 'over_checks']
+
+_CHECK, _CHECK_GREYS = 16, (245, 205)  # pixels of a square of the checkerboard, and its grey levels
 
 Array: TypeAlias = NDArray[Any]
 
@@ -40,3 +42,16 @@ def flattened(pixels: Array, color: tuple[int, ...]) -> Array:
     behind[:] = color[::-1]
     over = cv2.add(cv2.multiply(pixels[..., :3], alpha, scale=1 / 255), cv2.multiply(behind, 255 - alpha, scale=1 / 255))
     return np.asarray(over, np.uint8)
+
+
+def over_checks(image: Array, alpha: Array) -> Array:
+    """
+    Return an image over a checkerboard, which shows where it is transparent: (height, width, 3) uint8, blue green red.
+
+    :param image: (height, width, 3) uint8, blue green red.
+    :param alpha: (height, width) uint8.
+    """
+    y, x = np.ogrid[:alpha.shape[0], :alpha.shape[1]]
+    checks = np.array(_CHECK_GREYS, np.uint16)[(y // _CHECK + x // _CHECK) % 2, np.newaxis]
+    opacity = alpha[..., np.newaxis].astype(np.uint16)
+    return np.asarray((image * opacity + checks * (255 - opacity)) // 255, np.uint8)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
@@ -20,13 +19,13 @@ from ..errors import ImageError
 from ..io.decoding import PNG_BEGIN
 from ..nodes.inputs import latest_only
 from ..nodes.messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
+from ..picture.arrays import over_checks
 
 __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
 _MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go without before each is shown as it comes
 _LARGEST = 8 << 20  # bytes of an encoded picture
 _BEGINS = (b'\xff\xd8\xff', PNG_BEGIN)  # of what a browser is given as it is: JPEG, PNG
-_CHECK = 16  # pixels of a square of the pattern that stands for transparency
 
 
 class Topic(NamedTuple):
@@ -125,18 +124,11 @@ def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = Non
     if hasattr(message, 'format'):  # of 16 bits: a browser would show the upper 8
         pixels = compressed_to_bgr(message, depth)
     else:
-        pixels = _over_checks(message) if message.encoding in ('bgra8', 'rgba8') else to_bgr(message, depth)
+        pixels = to_bgr(message, depth)
+        if message.encoding in ('bgra8', 'rgba8'):
+            pixels = over_checks(pixels, alpha_of(message))
     step = -(-pixels.shape[1] // width)
     if step > 1:
         size = max(pixels.shape[1] // step, 1), max(pixels.shape[0] // step, 1)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     return bytes(cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
-
-
-def _over_checks(message: Any) -> NDArray[np.uint8]:
-    """Return a transparent image over the pattern that is known to stand for it: (height, width, 3) uint8, blue green red."""
-    image = to_bgr(message).astype(np.uint16)
-    alpha = alpha_of(message).astype(np.uint16)[..., np.newaxis]
-    y, x = np.ogrid[:message.height, :message.width]
-    checks = np.where((y // _CHECK + x // _CHECK) % 2, 205, 245).astype(np.uint16)[..., np.newaxis]
-    return ((image * alpha + checks * (255 - alpha)) // 255).astype(np.uint8)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What one sends to a colleague: before and after side by side, with names, as a film and as one picture."""
+"""Before and after side by side, with names, as a film and as one picture."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from ..io.writers import ImageFile, VideoFile
 __all__ = ['BeforeAfter', 'captioned', 'grid']
 
 _WIDEST = 960, 640  # pixels of a half of the film, of a cell of the picture
-_GAP = 8  # white pixels between two
-_FONT, _LINE = cv2.FONT_HERSHEY_DUPLEX, 22  # pixels that its capitals are high at scale 1
-_CAPTION_HEIGHT, _TITLE_HEIGHT = 0.035, 0.05  # of the picture's
-_BAND, _VEIL = 0.35, 0.5  # how much of the picture shines through behind a caption, and a title
+_GAP = 8  # white pixels between pictures
+_WHITE = (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_CAPTION_HEIGHT, _TITLE_HEIGHT = 0.035, 0.05  # fractions of the picture's
+_BAND, _VEIL = 0.35, 0.5  # brightness of the picture behind a caption, and behind a title
 _BEFORE = 'camera'
 
 
 def captioned(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """Return a copy of a picture, (h, w, 3) uint8 blue green red, with a text in its upper left corner, on a dark band."""
+    """Return a copy of a picture, (h, w, 3) uint8 blue green red, with a text on a dark band in its upper left corner."""
     made = picture.copy()
     scale, (width, height) = _text_size(text, picture.shape[0] * _CAPTION_HEIGHT)
     margin = round(0.7 * height)
     band = made[:height + 2 * margin, :width + 2 * margin]
     band[:] = cv2.convertScaleAbs(band, alpha=_BAND)
-    _write(made, text, (margin, height + margin), scale)
+    cv2.putText(made, text, (margin, height + margin), _FONT, scale, _WHITE, lineType=cv2.LINE_AA)
     return made
 
 
@@ -40,53 +41,37 @@ def _titled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """Return a darker picture with a text in its middle."""
     made = np.asarray(cv2.convertScaleAbs(picture, alpha=_VEIL), np.uint8)
     scale, (width, height) = _text_size(text, picture.shape[0] * _TITLE_HEIGHT)
-    _write(made, text, ((made.shape[1] - width) // 2, (made.shape[0] + height) // 2), scale)
+    corner = (made.shape[1] - width) // 2, (made.shape[0] + height) // 2
+    cv2.putText(made, text, corner, _FONT, scale, _WHITE, lineType=cv2.LINE_AA)
     return made
 
 
-def _text_size(text: str, height: float) -> tuple[float, tuple[int, int]]:
-    scale = max(height / _LINE, 0.4)
-    (width, height), _ = cv2.getTextSize(text, _FONT, scale, _thickness(scale))
-    return scale, (width, height)
-
-
-def _write(picture: NDArray[np.uint8], text: str, corner: tuple[int, int], scale: float) -> None:
-    cv2.putText(picture, text, corner, _FONT, scale, (255, 255, 255), _thickness(scale), cv2.LINE_AA)
-
-
-def _thickness(scale: float) -> int:
-    return max(round(1.3 * scale), 1)
+def _text_size(text: str, height: float) -> tuple[float, Sequence[int]]:
+    """Return the scale at which a text has a height in pixels, and its width and height."""
+    scale = max(cv2.getFontScaleFromHeight(_FONT, round(height)), 0.4)
+    return scale, cv2.getTextSize(text, _FONT, scale, 1)[0]
 
 
 def grid(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
     """Return pictures of one size as one, in rows, with white gaps between them."""
-    return _joined([_joined(row, 1) for row in rows], 0)
-
-
-def _joined(pictures: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
-    shape = list(pictures[0].shape)
-    shape[axis] = _GAP
-    gap = np.full(shape, 255, np.uint8)
-    parts = [part for picture in pictures for part in (gap, picture)]
-    return np.concatenate(parts[1:], axis)
+    made = [np.hstack([cv2.copyMakeBorder(picture, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT, value=_WHITE) for picture in row])
+            for row in rows]
+    return np.ascontiguousarray(np.vstack(made)[:-_GAP, :-_GAP], np.uint8)
 
 
 def _scaled(picture: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
-    """Return a picture no wider than that, and even in both directions, as the colours of a film that everything plays are."""
+    """Return a picture no wider than ``widest``, with even width and height: videos with other sizes do not play everywhere."""
     factor = min(widest / picture.shape[1], 1)
     width, height = (max(2 * round(factor * size / 2), 2) for size in picture.shape[1::-1])
-    if (height, width) == picture.shape[:2]:
-        return picture
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class BeforeAfter:
     """
-    Writes ``output.mp4`` frame by frame, and ``output.png`` when it is closed: of each name the best pair, before above after.
+    Writes ``output.mp4`` frame by frame, and ``output.png`` when it is closed.
 
-    In the film each name is a title first, then a caption.
+    In the film each name is a title first, then a caption. The picture has the best pair of each name, before above after.
 
-    :param folder: where they go.
     :param names: in the order of the picture's columns.
     """
 
@@ -95,7 +80,7 @@ class BeforeAfter:
         self._video = VideoFile(self.film, UNKNOWN_FPS)
         self._best: dict[str, tuple[Any, NDArray[np.uint8], NDArray[np.uint8]] | None] = dict.fromkeys(names)
         self._first: float | None = None
-        self._name, self._since = '', 0.0  # what was written last, and from which stamp on
+        self._name, self._since = '', 0.0  # the last name, and the stamp of its first frame
 
     def add(self, before: NDArray[np.uint8], after: NDArray[np.uint8], stamp: float, name: str,
             title_seconds: float) -> None:
@@ -104,7 +89,7 @@ class BeforeAfter:
 
         :param before: (h, w, 3) uint8 blue green red; ``after`` alike.
         :param stamp: seconds, on any clock.
-        :param name: what is written into ``after``.
+        :param name: the text in ``after``.
         :param title_seconds: how long a new name is a title.
         :raises OutputError: it cannot be written.
         """
@@ -117,14 +102,14 @@ class BeforeAfter:
         self._video.write(name, grid([halves]), max(stamp - self._first, 0.0))
 
     def offer(self, before: NDArray[np.uint8], after: NDArray[np.uint8], name: str, rank: Any) -> None:
-        """Take a pair for the picture, if its rank is above that of what there is under this name."""
+        """Keep a pair for the picture if its rank is the highest of this name."""
         best = self._best[name]
         if best is None or rank > best[0]:
             self._best[name] = rank, before, after
 
     def close(self) -> bool:
         """
-        Finish the film and write the picture; return whether there is anything in them.
+        Finish the film and write the picture; return whether any pair was added.
 
         :raises OutputError: one of them cannot be written.
         """

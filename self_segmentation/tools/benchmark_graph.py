@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The node over a real ROS graph: a feeder, the node and a listener, each a process of its own.
+The node in a real ROS graph: a feeder, the node and a listener, each a process of its own.
 
-``python3 -m self_segmentation.tools.benchmark_graph feed|listen ...`` are the feeder and the listener; each prints one line
-of JSON when it ends.
+``python3 -m self_segmentation.tools.benchmark_graph feed|listen ...`` are the feeder and the listener. Each prints its figures
+as one line of JSON when it ends.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -33,6 +34,7 @@ __all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_me
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
+_ME = 'self_segmentation.tools.benchmark_graph'
 PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 
@@ -72,7 +74,7 @@ def feed(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def listen(options: argparse.Namespace) -> dict[str, Any]:
-    """Receive images for a while; note the latencies."""
+    """Receive images for a while; measure the latencies."""
     import rclpy
     from rclpy.qos import QoSProfile, QoSReliabilityPolicy
     from sensor_msgs.msg import Image
@@ -81,34 +83,28 @@ def listen(options: argparse.Namespace) -> dict[str, Any]:
 
     rclpy.init()
     node = rclpy.create_node('listener', namespace=options.namespace)
-    latencies: list[float] = []
-    stamps: list[float] = []
-    first: list[float] = []
+    arrivals: list[tuple[float, float]] = []  # stamp and time, in seconds
+    node.create_subscription(Image, options.topic,
+                             lambda message: arrivals.append((seconds_of(stamp_of(message.header)), time.time())),
+                             QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT))
 
-    def on_image(message: Image) -> None:
-        now = time.time()
-        if not first:
-            first.append(now)
-        stamp = seconds_of(stamp_of(message.header))
-        stamps.append(stamp)
-        latencies.append(now - stamp)
+    def spin(seconds: float, until_image: bool = False) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not (until_image and arrivals):
+            rclpy.spin_once(node, timeout_sec=0.05)
 
-    node.create_subscription(Image, options.topic, on_image, QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT))
-    start = time.monotonic()
-    while not first and time.monotonic() - start < 30:
-        rclpy.spin_once(node, timeout_sec=0.05)
-    settled = time.monotonic() + options.settle
-    while time.monotonic() < settled:
-        rclpy.spin_once(node, timeout_sec=0.05)
-    stamps.clear()
-    latencies.clear()
-    cpu, end = time.process_time(), time.monotonic() + options.seconds
-    while time.monotonic() < end:
-        rclpy.spin_once(node, timeout_sec=0.05)
-    spent = time.process_time() - cpu
-    expected = (stamps[-1] - stamps[0]) * options.fps + 1 if len(stamps) > 1 else float('nan')
-    return {'first': first[0] if first else None, 'received': len(stamps), 'sent_meanwhile': round(expected, 1),
-            'hz': len(stamps) / options.seconds, 'cpu_ms': 1e3 * spent / max(len(stamps), 1),
+    spin(30, until_image=True)
+    first = arrivals[0][1] if arrivals else None
+    spin(options.settle)
+    arrivals.clear()
+    cpu = time.process_time()
+    spin(options.seconds)
+    cpu = time.process_time() - cpu
+    count = len(arrivals)
+    expected = (arrivals[-1][0] - arrivals[0][0]) * options.fps + 1 if count > 1 else math.nan
+    latencies = [now - stamp for stamp, now in arrivals]
+    return {'first': first, 'received': count, 'sent_meanwhile': round(expected, 1), 'hz': count / options.seconds,
+            'cpu_ms': 1e3 * cpu / max(count, 1),
             **({f'latency_p{q}_ms': 1e3 * float(np.percentile(latencies, q)) for q in (50, 95)} if latencies else {})}
 
 
@@ -130,12 +126,8 @@ class Usage:
         self._cpu, self._time = cpu, now
         return used
 
-    def rss_mb(self) -> float:
-        """Return the resident memory in megabytes."""
-        return self.memory_mb()[0]
-
     def memory_mb(self) -> tuple[float, float]:
-        """Return the resident memory in megabytes, and how much of it is shared with others: files and shared memory."""
+        """Return the resident memory in megabytes, and its part that is shared with others: files and shared memory."""
         _, resident, shared, *_ = (self._folder / 'statm').read_text().split()
         return int(resident) * _PAGE / 1e6, int(shared) * _PAGE / 1e6
 
@@ -143,12 +135,12 @@ class Usage:
 @contextlib.contextmanager
 def process(*command: str, log: IO[Any] | None = None) -> Iterator[subprocess.Popen[str]]:
     """
-    Run a module of the package as a process of its own, which is told to end by SIGINT and made to where it does not.
+    Run a module of the package as a process of its own; SIGINT ends it, and SIGKILL where that does not help.
 
-    It is in a session of its own, so that a terminal's Ctrl-C does not reach it.
+    It has a session of its own: a terminal's Ctrl-C does not reach it.
 
     :param command: the module's name and its arguments.
-    :param log: file for what it says on both channels; without it there is a pipe from its standard output.
+    :param log: file for its standard output and error; without it its standard output is a pipe.
     """
     child = subprocess.Popen([sys.executable, '-m', *command], stdout=log or subprocess.PIPE,
                              stderr=subprocess.STDOUT if log else subprocess.DEVNULL, text=True, start_new_session=True)
@@ -171,8 +163,8 @@ def _result(child: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def environment() -> None:
-    """Have what is started from here on be in a ROS graph of its own, in which large images arrive."""
-    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
+    """Give processes that are started from now on a ROS graph of their own, in which large images arrive."""
+    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # no other graph is seen
     os.environ.update(image_environment(os.environ)[0])
 
 
@@ -184,14 +176,13 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
     :returns: of the first node: rates, drops, latency, CPU, memory, seconds to the first image; ``hz`` summed over all.
     """
     environment()
-    me = 'self_segmentation.tools.benchmark_graph'
     with contextlib.ExitStack() as stack:
         begin = time.time()
         spaces = [f'/bench{index}' for index in range(cameras)]
         nodes = [stack.enter_context(process('self_segmentation.nodes.segmentation_node', '--ros-args', '-r', f'__ns:={space}',
                                              '--params-file', str(data_path('config', 'segmentation.yaml')))) for space in spaces]
         for space in spaces:
-            stack.enter_context(process(me, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
+            stack.enter_context(process(_ME, 'feed', '--namespace', space, '--width', str(size[0]), '--height', str(size[1]),
                                         '--fps', str(fps)))
         usage = Usage(nodes[0].pid)
         idle_cores = None
@@ -200,19 +191,21 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
             usage.cores()
             time.sleep(idle)
             idle_cores = usage.cores()
-        listeners = [stack.enter_context(process(me, 'listen', '--namespace', space, '--topic', 'segmentation/output',
+        listeners = [stack.enter_context(process(_ME, 'listen', '--namespace', space, '--topic', 'segmentation/output',
                                                  '--fps', str(fps), '--seconds', str(seconds))) for space in spaces]
         time.sleep(3)
         usage.cores()
         memory = []
         while listeners[0].poll() is None:
             time.sleep(0.5)
-            memory.append((time.monotonic(), usage.rss_mb()))
+            memory.append((time.monotonic(), usage.memory_mb()[0]))
         cores = usage.cores()
         results = [_result(listener) for listener in listeners]
     late = [(t, m) for t, m in memory if t - memory[0][0] > min(60, (memory[-1][0] - memory[0][0]) / 2)]
-    seconds_and_mb = np.array(late, np.float64)
-    slope = float(np.polyfit(seconds_and_mb[:, 0], seconds_and_mb[:, 1], 1)[0] * 60) if len(late) > 3 else 0.0
+    slope = 0.0
+    if len(late) > 3:
+        times, sizes = np.array(late, np.float64).T
+        slope = 60 * float(np.polyfit(times, sizes, 1)[0])
     first = results[0]
     return {**first, 'size': list(size), 'cameras': cameras, 'hz': sum(r['hz'] for r in results),
             'out_of_in': min(1.0, first['received'] / first['sent_meanwhile']), 'cores': cores, 'idle_cores': idle_cores,
@@ -223,9 +216,8 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
 def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict[str, Any]:
     """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
     environment()
-    me = 'self_segmentation.tools.benchmark_graph'
-    with process(me, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
-            process(me, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
+    with process(_ME, 'listen', '--topic', 'image_raw', '--seconds', str(seconds)) as listener, \
+            process(_ME, 'feed', '--width', str(size[0]), '--height', str(size[1]), '--seconds', str(seconds + 6)) as feeder:
         received, sent = _result(listener), _result(feeder)
     return {'publish_ms': sent['cpu_ms'], 'receive_ms': received['cpu_ms'], 'latency_p50_ms': received.get('latency_p50_ms')}
 

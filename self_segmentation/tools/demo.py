@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``make demo``: a real graph of camera_node, segmentation_node and studio_node, shown in turns and recorded from outside."""
+"""``make demo``: a real graph of camera_node, segmentation_node and studio_node, recorded while it shows what it can in turns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,53 +46,50 @@ from .tour import TURNS, Tour
 
 __all__ = ['main']
 
-_CHANGED = 'as set in the studio'  # the name after somebody changed a parameter
+_CHANGED = 'as set in the studio'  # the name after the user changed a parameter
 _REPORT_EVERY = 1.0, 5.0  # seconds, at a terminal and elsewhere
-_KEPT = 30  # frames that wait for what belongs to them
-_PATIENCE = 30.0  # seconds for the first image where nobody looks, and for a node to end
+_KEPT = 30  # frames that wait for their result and their people
+_PATIENCE = 30.0  # seconds for the first image without a terminal, and for a node to end
 _NODE = '/segmentation'
 _IMAGES = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 _Picture = NDArray[np.uint8]
 
 
 class _Screen:
-    """What the user sees: lines, and at a terminal, below them, one that is written over."""
+    """Prints lines, and at a terminal a status line below them that is overwritten."""
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdout.isatty() and not os.environ.get('CI')
         self.is_gone = False  # the other end of the pipe
         self._status = tqdm(bar_format='{desc}', disable=not self.is_terminal, file=sys.stdout, leave=False)
+        self.close = self._status.close
 
     def line(self, text: str, file: TextIO | None = None) -> None:
-        """Print a line; for any thread."""
+        """Print a line; from any thread."""
         file = file or sys.stdout
         try:
             tqdm.write(text, file=file)
             file.flush()
         except BrokenPipeError:
             self.is_gone = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # what is still to come fails no more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # later lines do not fail
 
     def status(self, text: str) -> None:
-        """Show how it goes."""
+        """Show the status line, or print it where there is no terminal."""
         if self.is_terminal:
             self._status.set_description_str(text[:shutil.get_terminal_size().columns - 1])
         else:
             self.line(text)
 
-    def close(self) -> None:
-        """Take the line that is written over away."""
-        self._status.close()
-
 
 class _Child:
-    """A node's process. What it writes is shown, without the log's stamps; its page's address is kept."""
+    """A node's process. Its output is printed without the log's stamps; the address of its page is kept."""
 
     def __init__(self, module: str, arguments: list[str], screen: _Screen) -> None:
         self.name, self.address = module.rpartition('.')[2], ''
         self._screen = screen
         command = [sys.executable, '-m', f'self_segmentation.{module}', '--ros-args', '--log-level', 'warn', *arguments]
-        # In a session of its own, so that a terminal's Ctrl-C reaches the demo alone, which then ends the others.
+        # In a session of its own: a terminal's Ctrl-C reaches the demo alone, which then ends the nodes.
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                                          env={**os.environ, 'RCUTILS_CONSOLE_OUTPUT_FORMAT': '{name}: {message}'})
         self._reading = threading.Thread(target=self._read, name=self.name, daemon=True)
@@ -109,24 +105,20 @@ class _Child:
                 self._screen.line(text, sys.stderr)
 
     @property
-    def end_reason(self) -> str:
-        """How it ended, in words; nothing while it runs."""
+    def end(self) -> tuple[str, ExitCode] | None:
+        """How it ended, in words, and the demo's exit code for it; None while it runs."""
         code = self._process.poll()
         if code is None:
-            return ''
-        return f'{self.name} ' + (f'was ended by {signal.Signals(-code).name}' if code < 0 else f'ended with exit code {code}')
+            return None
+        how = f'was ended by {signal.Signals(-code).name}' if code < 0 else f'ended with exit code {code}'
+        return f'{self.name} {how}', ExitCode.WILL_FAIL_AGAIN if code == ExitCode.WILL_FAIL_AGAIN else ExitCode.FAILED
 
-    @property
-    def will_fail_again(self) -> bool:
-        """Whether it ended for a reason that stays."""
-        return self._process.poll() == ExitCode.WILL_FAIL_AGAIN
-
-    def end(self) -> None:
-        """Have it end."""
-        self._process.terminate()  # silent at every moment of its start, which SIGINT is not
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()  # SIGINT would print a traceback while it starts
 
     def wait(self) -> None:
-        """Wait until it has ended, and all that it wrote is shown."""
+        """Wait until it has ended and its output is printed."""
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -137,16 +129,15 @@ class _Child:
 
 class DemoNode(Node):
     """
-    Subscribes to what goes in and what comes out, records it, and changes the parameters by turns.
+    Records the node's input and output, and changes its parameters in turns.
 
-    :param seconds: how long it runs; None: until it is told to end at a terminal, else until each turn was shown.
-    :param folder: where film and picture go.
-    :param is_mirrored: whether the node mirrors what the camera sees.
-    :param children: the processes that it shows.
+    :param seconds: how long it runs; None: until Ctrl-C at a terminal, else until each turn was shown.
+    :param folder: for film and picture.
+    :param is_mirrored: whether the node mirrors the camera's image.
+    :param children: the nodes' processes; the demo ends when one of them does.
     """
 
-    def __init__(self, seconds: float | None, folder: Path, is_mirrored: bool, children: Mapping[str, _Child],
-                 screen: _Screen) -> None:
+    def __init__(self, seconds: float | None, folder: Path, is_mirrored: bool, children: list[_Child], screen: _Screen) -> None:
         super().__init__('demo')
         self.ending, self.exit_code = threading.Event(), ExitCode.DONE
         self.images, self.address = 0, ''
@@ -156,10 +147,10 @@ class DemoNode(Node):
         self._recorder: BeforeAfter | None = BeforeAfter(folder, [*TURNS])
         self._inputs: deque[tuple[Stamp, _Picture]] = deque(maxlen=_KEPT)
         self._pairs: deque[tuple[Stamp, tuple[_Picture, _Picture, str]]] = deque(maxlen=_KEPT)
-        self._people: deque[tuple[Stamp, tuple[bool, float]]] = deque(maxlen=_KEPT)  # how well they are seen
+        self._people: deque[tuple[Stamp, tuple[bool, float]]] = deque(maxlen=_KEPT)  # their rank for the picture
         self._count = {'in': 0, 'out': 0}
         self._latencies: list[float] = []
-        self._name, self._since, self._is_asking = self.tour.name, 0.0, False  # what is shown, and from which stamp on
+        self._name, self._since, self._is_asking = self.tour.name, 0.0, False  # the turn that is shown, and its first stamp
         self.create_subscription(Image, 'image_raw', self._on_input, _IMAGES)
         self.create_subscription(Image, f'{_NODE}/output', self._on_output, _IMAGES)
         self.create_subscription(String, f'{_NODE}/people', self._on_people, 10)
@@ -193,7 +184,7 @@ class DemoNode(Node):
                 self._offer(stamp)
 
     def _on_people(self, message: String) -> None:
-        """Take note of how well people are seen: whole, large, in the middle."""
+        """Rank the frame for the picture: people who are whole, large and in the middle."""
         found = json.loads(message.data)
         width, height = found['width'], found['height']
         boxes = np.array([person['box'] for person in found['people']], np.float64).reshape(-1, 4)
@@ -206,7 +197,7 @@ class DemoNode(Node):
         self._offer(stamp)
 
     def _offer(self, stamp: Stamp) -> None:
-        """Offer a frame for the picture, once the images and the people in it are known."""
+        """Offer a frame for the picture once its images and its people are known."""
         pair, rank = dict(self._pairs).get(stamp), dict(self._people).get(stamp)
         if self._recorder is not None and pair is not None and rank is not None:
             self._recorder.offer(*pair, rank)
@@ -226,7 +217,7 @@ class DemoNode(Node):
     # ---- what is shown
 
     def _on_parameter_event(self, event: ParameterEvent) -> None:
-        """End the tour where it is not this node that changed something."""
+        """End the tour if the user changed a parameter."""
         if event.node == _NODE and event.changed_parameters and not self.tour.has_ended:
             values = {each.name: each.value.string_value for each in event.changed_parameters}
             self.tour.changed(values)
@@ -235,19 +226,16 @@ class DemoNode(Node):
                 self._screen.line(f'{", ".join(values)} changed: the tour ends, the picture is yours')
 
     def _show(self, name: str) -> None:
-        """Have the node show something else."""
-        values = TURNS[name]
-        self.tour.expect(values)
+        """Set the parameters of a turn."""
         self._is_asking = True
         request = SetParametersAtomically.Request(parameters=[
             ParameterMessage(name=key, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
-            for key, value in values.items()])
+            for key, value in TURNS[name].items()])
 
-        def take(answered: Any) -> None:
-            result = answered.result().result
+        def take(future: Any) -> None:
+            result = future.result().result
             self._is_asking, self._since = False, self.get_clock().now().nanoseconds * 1e-9
             if not result.successful:
-                self.tour.forget(values)
                 self._screen.line(f'{name}: refused: {result.reason}', sys.stderr)
             if not self.tour.has_ended:
                 self._name = name
@@ -256,10 +244,10 @@ class DemoNode(Node):
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for child in self._children.values():
-            if child.end_reason and not self.ending.is_set():
-                self._screen.line(f'{child.end_reason}: the demo ends', sys.stderr)
-                self.exit_code = ExitCode.WILL_FAIL_AGAIN if child.will_fail_again else ExitCode.FAILED
+        for child in self._children:
+            if child.end and not self.ending.is_set():
+                reason, self.exit_code = child.end
+                self._screen.line(f'{reason}: the demo ends', sys.stderr)
                 self.ending.set()
             if child.address and not self.address:
                 self.address = child.address
@@ -301,13 +289,12 @@ class DemoNode(Node):
 
 
 def _open_page(address: str) -> None:
-    """Open a page in the user's browser, where there is one or a desktop; without the terminal, which a browser of text takes."""
+    """Open a page in the user's browser, if there is a browser or a desktop; without the terminal, which a text browser takes."""
     if any(os.environ.get(name) for name in ('BROWSER', 'DISPLAY', 'WAYLAND_DISPLAY')):
         environment = {name: value for name, value in os.environ.items() if name != 'LD_LIBRARY_PATH'}  # ROS's, not a browser's
-        nothing = subprocess.DEVNULL
-        with contextlib.suppress(OSError):  # it has been printed
-            subprocess.Popen([sys.executable, '-S', '-m', 'webbrowser', address], env=environment, stdin=nothing, stdout=nothing,
-                             stderr=nothing, start_new_session=True)
+        with contextlib.suppress(OSError):  # the address has been printed
+            subprocess.Popen([sys.executable, '-S', '-m', 'webbrowser', address], env=environment, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _positive(text: str) -> float:
@@ -318,7 +305,7 @@ def _positive(text: str) -> float:
 
 
 def _device(camera: str) -> Path | None:
-    """Return the device that a number or a path stands for; nothing for a file."""
+    """Return the device of a number or a path; None for a file."""
     device = Path(f'/dev/video{camera}' if camera.isdigit() else camera)
     return device if device.is_relative_to('/dev') else None
 
@@ -336,30 +323,28 @@ def main(args: list[str] | None = None) -> int:
         print(f'camera {options.camera}: {device} does not exist (cameras here: {there}); without CAMERA the built-in sample is '
               'shown', file=sys.stderr)
         return ExitCode.WILL_FAIL_AGAIN
-    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # meets no other graph
-    ros_home = tempfile.TemporaryDirectory()
-    os.environ['ROS_HOME'] = ros_home.name  # what a node keeps of this tour is not for the user's own nodes
+    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # no other graph is seen
     screen = _Screen()
-    children: dict[str, _Child] = {}
+    children: list[_Child] = []
     nodes: list[DemoNode] = []
 
     def make_node() -> DemoNode:
-        # Not before signals are noted: one that came meanwhile would leave some of them behind.
-        for module, arguments in _commands(options.camera, device is not None).items():
-            children[module] = _Child(module, arguments, screen)
+        # After the signals are handled: one before would leave some nodes behind.
+        children.extend(_Child(*command, screen) for command in _commands(options.camera, device is not None))
         nodes.append(DemoNode(options.seconds, options.folder, device is not None, children, screen))
         return nodes[0]
 
     screen.line('Starting camera_node, segmentation_node and studio_node ...')
-    try:
-        code = run(make_node, [])
-    finally:
-        for child in children.values():
-            child.end()
-        for child in children.values():
-            child.wait()
-        screen.close()
-        ros_home.cleanup()
+    with tempfile.TemporaryDirectory() as ros_home:  # the user's own nodes take nothing over from the demo's
+        os.environ['ROS_HOME'] = ros_home
+        try:
+            code = run(make_node, [])
+        finally:
+            for child in children:
+                child.stop()
+            for child in children:
+                child.wait()
+            screen.close()
     if not nodes:
         return code
     [node] = nodes
@@ -371,18 +356,20 @@ def main(args: list[str] | None = None) -> int:
     return code or node.exit_code
 
 
-def _commands(camera: str, is_mirrored: bool) -> dict[str, list[str]]:
-    """Return the arguments of the nodes to start, by module."""
-    background = data_path('demo', 'backgrounds', 'china.jpg')
-    return {
-        'nodes.segmentation_node': ['--params-file', str(data_path('config', 'segmentation.yaml')),
-                                    '-p', 'background.type:=image',
-                                    '-p', f'background.image:={_yaml(background)}', '-p', f'flip:={str(is_mirrored).lower()}'],
-        'nodes.camera_node': ['-p', f'video_device:={_yaml(camera or data_path("demo", "sample.mp4"))}'],
-        'studio.studio_node': ['--log-level', 'studio:=info', '-p', f'node:={_NODE}'],  # at this level it logs its address
-    }
+def _commands(camera: str, is_mirrored: bool) -> list[tuple[str, list[str]]]:
+    """Return the modules of the nodes to start, and their arguments."""
+    def path(*parts: str) -> str:
+        return str(data_path(*parts))
+
+    return [
+        ('nodes.segmentation_node', ['--params-file', path('config', 'segmentation.yaml'), '-p', 'background.type:=image',
+                                     '-p', f'background.image:={_yaml(path("demo", "backgrounds", "china.jpg"))}',
+                                     '-p', f'flip:={str(is_mirrored).lower()}']),
+        ('nodes.camera_node', ['-p', f'video_device:={_yaml(camera or path("demo", "sample.mp4"))}']),
+        ('studio.studio_node', ['--log-level', 'studio:=info', '-p', f'node:={_NODE}']),  # it logs its address at this level
+    ]
 
 
-def _yaml(text: str | Path) -> str:
-    """Return a text as YAML, whatever stands in it: as ROS reads the value of a parameter."""
-    return json.dumps(str(text), ensure_ascii=False)
+def _yaml(text: str) -> str:
+    """Return a text as YAML, as ROS reads the value of a parameter."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Judge the masks against the truth: the tutorial, the default and any configuration given, side by side.
+Compare masks with the truth: the tutorial, the default and any configuration given, side by side.
 
 ``python3 -m self_segmentation.tools.evaluate DIR [--config FILE ...] [--json FILE] [--sheet FILE]``, where DIR has
 ``images/`` with ``masks/NAME.png``, ``empty/`` (nobody there), ``videos/NAME.mp4`` with ``NAME_mattes/%05d.png``, or
-``images/`` with ``people.json``; each part may be missing. A configuration that replaces people is judged by what it leaves
-visible of them, in the clips and in the people's images. A ``MANIFEST.tsv`` with the columns ``path`` and
-``ground_truth`` sorts the images. ``people.json`` has everybody's outline, by the image's name without its ending:
+``images/`` with ``people.json``; each part may be missing. A configuration that replaces people is judged by what stays
+visible of them, in the clips and in the images of people. A ``MANIFEST.tsv`` with the columns ``path`` and
+``ground_truth`` sorts the images. ``people.json`` has the outline of each person, by the image's name without its ending:
 ``{NAME: {"width": w, "height": h, "people": [{"bbox": [x, y, w, h], "counts": true, "segmentation": ...}]}}`` in COCO's
-forms; those who do not count need not be found, and with no people nobody is there.
+forms. A person with "counts": false need not be found. An empty list means that nobody is there.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if __name__ == '__main__':  # before the imports, which take seconds
 
 import argparse
 import csv
-import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,24 +37,41 @@ from ..io.progress import tqdm
 from ..io.sources import open_source
 from ..library import Pipeline
 from ..picture.matting.compositor import edge_corrected
-from ..picture.people.tracks import Person
 from ..picture.video import Video
 from ..resources import read_file
 from ..settings import Settings, look_file, read_yaml
+from .before_after import captioned, grid
 from .metrics import LeakTally, Mask, PeopleTally, boundary_iou, entries, flicker_still, ghost_lag, iou, outline, spill
+from .reference import markdown_table
 
 __all__ = ['main']
 
 _Image = NDArray[np.uint8]
 _LARGEST_JSON = 64 << 20  # bytes
-_WORST = 8
-_LEAK = ('{leak:.4f} / {worst:.3f}; {frames_above_1_percent} of {frames}; {people_above_10_percent} of {people}; {needless:.3f}')
+_WORST, _CELL = 8, (320, 240)  # cases of the sheet; pixels of a picture in it
 _SPILL_EVERY = 4  # frames
+_LEAK = '{leak:.4f} / {worst:.3f}; {frames_above_1_percent} of {frames}; {people_above_10_percent} of {people}; {needless:.3f}'
+_TABLES: tuple[tuple[str, str, str | dict[str, str]], ...] = (  # part, title; what each row shows, or all rows, by their heads
+    ('images', 'Images: IoU / boundary IoU', '{iou:.3f} / {boundary_iou:.3f}'),
+    ('empty', 'Nobody there: mean false area, images above 1 %', {'empty': '{false_area:.4f}, {above_1_percent} of {images}'}),
+    ('people', 'People: who is found, at least half of them', {
+        'found': '{people_found} of {people}', 'far, less than 0.3 of the height': '{far_found} of {far}',
+        'middle, less than 0.6': '{middle_found} of {middle}', 'near': '{near_found} of {near}', 'IoU': '{iou:.3f}',
+        'beside people, of the frame': '{beside:.3f}', 'nobody there: mean false area': '{false_area:.4f}',
+        'nobody there: images above 1 %': '{above_1_percent} of {empty}'}),
+    ('videos', 'Clips: IoU / boundary IoU / flicker where still, ghost lag in frames, inferences a frame',
+     '{iou:.3f} / {boundary_iou:.3f} / {flicker_still:.4f}, {ghost_lag}, {inferences_per_frame:.2f}'),
+    ('videos', 'Clips: colour of the old background just inside of the outline, grey levels: as seen / solved for',
+     '{spill:.1f} / {spill_solved:.1f}'),
+    ('videos', 'Clips: frames until half of a person who enters is covered, worst / mean of how many; ids of people',
+     '{entering}; {ids}'),
+    ('privacy', 'Nobody to be seen: of people left visible, mean / worst frame; frames with more than 1 %; people with more than '
+                '10 %; covered without need, of the frame', _LEAK),
+)
 
 
-@dataclasses.dataclass
-class _Case:
-    """One image, truth and what each configuration made of it, for the sheet."""
+class _Case(NamedTuple):
+    """An image, the truth, and the mask of each configuration, for the sheet."""
 
     name: str
     score: float
@@ -69,62 +86,61 @@ class _Judge:
         made = {name: Pipeline(settings.updated({'flip': False})) for name, settings in configurations.items()}
         self._hiding = {name: each for name, each in made.items() if each.settings.hides_people}
         self._pipelines = {name: each for name, each in made.items() if name not in self._hiding}
-        self._last = list(self._pipelines)[-1]
+        self._last = [*self._pipelines][-1]
         self.cases: list[_Case] = []
 
-    def _masks(self, frame: _Image) -> dict[str, Mask]:
-        return {name: _segment(pipeline, frame, still=True)[0] for name, pipeline in self._pipelines.items()}
-
-    def _keep(self, name: str, image: _Image, truth: Mask, found: dict[str, Mask]) -> None:
+    def _masks(self, name: str, frame: _Image, truth: Mask) -> dict[str, Mask]:
+        """Return the mask of each configuration; keep the case for the sheet."""
+        found = {}
+        for configuration, pipeline in self._pipelines.items():
+            mask = pipeline.process(frame, video=Video(), still=True, composite=False, alpha=False).mask
+            assert mask is not None  # it is wanted
+            found[configuration] = mask > 127
         last = _sized(found[self._last], truth)
-        self.cases.append(_Case(name, iou(last, truth) if truth.any() else 1 - float(last.mean()), image, truth, found))
+        self.cases.append(_Case(name, iou(last, truth) if truth.any() else 1 - float(last.mean()), frame, truth, found))
+        return found
 
     def images(self) -> dict[str, Any]:
         """Judge ``images/``: by kind of truth, the mean IoU and boundary IoU of each configuration."""
         kinds = _kinds(self._folder)
-        scores: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        scores: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
         for path in tqdm(_files(self._folder / 'images'), desc='images', disable=None):
             truth = _truth(self._folder / 'masks' / f'{path.stem}.png')
             if truth is None:
                 continue
-            frame = _image(path)
-            found = self._masks(frame)
-            for name, mask in found.items():
-                pair = (iou(_sized(mask, truth), truth), boundary_iou(_sized(mask, truth), truth))
-                for kind in ('all', kinds.get(path.stem)):
-                    if kind:
-                        scores.setdefault(kind, {}).setdefault(name, []).append(pair)
-            self._keep(path.stem, frame, truth, found)
+            for name, mask in self._masks(path.stem, _image(path), truth).items():
+                sized = _sized(mask, truth)
+                for kind in filter(None, ('all', kinds.get(path.stem))):
+                    scores[kind][name].append((iou(sized, truth), boundary_iou(sized, truth)))
         return {kind: {name: dict(zip(('iou', 'boundary_iou', 'images'), (*np.mean(pairs, axis=0).tolist(), len(pairs))))
                        for name, pairs in by_name.items()} for kind, by_name in scores.items()}
 
     def empty(self) -> dict[str, Any]:
         """Judge ``empty/``: the mean area of people who are not there."""
-        areas: dict[str, list[float]] = {}
+        areas: dict[str, list[float]] = defaultdict(list)
         for path in tqdm(_files(self._folder / 'empty'), desc='empty', disable=None):
             frame = _image(path)
-            found = self._masks(frame)
-            for name, mask in found.items():
-                areas.setdefault(name, []).append(float(mask.mean()))
-            self._keep(path.stem, frame, np.zeros(frame.shape[:2], bool), found)
+            for name, mask in self._masks(path.stem, frame, np.zeros(frame.shape[:2], bool)).items():
+                areas[name].append(float(mask.mean()))
         return {name: {'false_area': float(np.mean(values)), 'above_1_percent': sum(v > 0.01 for v in values),
                        'images': len(values)} for name, values in areas.items()}
 
-    def people(self) -> dict[str, Any]:
-        """Judge ``images/`` with ``people.json``: who is found, what is beside them, and what is there where nobody is."""
-        tallies = {name: PeopleTally() for name in self._pipelines}
+    def _images_of_people(self, title: str) -> Iterator[tuple[str, _Image, list[tuple[Mask, float | None]]]]:
+        """Yield each image that people.json names, with its people as :meth:`PeopleTally.add` takes them."""
         images = {path.stem: path for path in _files(self._folder / 'images')}
-        outlines = _people(self._folder / 'people.json')
-        for name, people in tqdm(outlines.items(), desc='people', disable=None):
+        for name, people in tqdm(_people(self._folder / 'people.json').items(), desc=title, disable=None):
             if name not in images:
                 raise InputError(f'{self._folder / "images"} has no image {name}, which people.json names')
-            frame = _image(images[name])
-            found = self._masks(frame)
-            for configuration, mask in found.items():
-                tallies[configuration].add(mask, [(_sized(pixels, mask), height) for pixels, height in people])
+            yield name, _image(images[name]), people
+
+    def people(self) -> dict[str, Any]:
+        """Judge ``images/`` with ``people.json``: who is found, what is beside them, and what is found where nobody is."""
+        tallies: dict[str, PeopleTally] = defaultdict(PeopleTally)
+        for name, frame, people in self._images_of_people('people'):
             everybody = np.logical_or.reduce([np.zeros(frame.shape[:2], bool), *(pixels for pixels, _ in people)])
-            self._keep(name, frame, everybody, found)
-        return {name: tally.figures() for name, tally in tallies.items()} if outlines else {}
+            for configuration, mask in self._masks(name, frame, everybody).items():
+                tallies[configuration].add(mask, [(_sized(pixels, mask), height) for pixels, height in people])
+        return {name: tally.figures() for name, tally in tallies.items()}
 
     def videos(self) -> dict[str, Any]:
         """Judge ``videos/`` with mattes: IoU, boundary IoU, flicker, ghost lag, who enters, ids and inferences a frame."""
@@ -132,57 +148,53 @@ class _Judge:
                 for path, mattes in _clips(self._folder / 'videos')}
 
     def _clip(self, path: Path, mattes: Path, name: str) -> dict[str, Any]:
-        pipeline = self._pipelines[name]
-        video = Video()
-        asked = pipeline.inferences
+        pipeline, video = self._pipelines[name], Video()
+        inferences, frames = pipeline.inferences, 0
         ids: set[int] = set()
         found: list[Mask] = []
         truths: list[Mask] = []
         spills: list[list[float]] = []
-        frames = 0
         with open_source(str(path)) as source, tqdm(total=source.count, desc=f'{path.stem} ({name})', disable=None) as bar:
             while frame := source.read():
                 result = pipeline.process(frame.pixels, video=video, composite=False)
                 assert result.alpha is not None and result.mask is not None  # they are wanted
-                mask, people = result.mask > 127, result.people
-                ids |= {person.id for person in people}
+                ids |= {person.id for person in result.people}
                 frames += 1
                 bar.update()
                 truth = _truth(mattes / f'{frame.index:05d}.png')
-                if truth is not None:
-                    found.append(_sized(mask, truth))
-                    truths.append(truth)
-                    if frame.index % _SPILL_EVERY == 0:
-                        person = _sized(truth, mask)
-                        solved = edge_corrected(frame.pixels, result.alpha, frame.pixels, 1.0, 0.0)
-                        spills.append([spill(colors, result.alpha, person) for colors in (frame.pixels, solved)])
+                if truth is None:
+                    continue
+                mask = result.mask > 127
+                found.append(_sized(mask, truth))
+                truths.append(truth)
+                if frame.index % _SPILL_EVERY == 0:
+                    solved = edge_corrected(frame.pixels, result.alpha, frame.pixels, 1.0, 0.0)
+                    person = _sized(truth, mask)
+                    spills.append([spill(colors, result.alpha, person) for colors in (frame.pixels, solved)])
         shown = [(f, t) for f, t in zip(found, truths) if t.any()]
-        with_outline = [pair for pair in spills if pair[0] == pair[0]] or [[math.nan, math.nan]]
+        with_outline = [pair for pair in spills if not math.isnan(pair[0])] or [[math.nan, math.nan]]
         left, solved_left = np.mean(with_outline, axis=0).tolist()
         return {'spill': left, 'spill_solved': solved_left, 'iou': float(np.mean([iou(f, t) for f, t in shown])),
                 'boundary_iou': float(np.mean([boundary_iou(f, t) for f, t in shown])),
                 'flicker_still': flicker_still(found, truths), 'ghost_lag': ghost_lag(found, truths),
                 'entries': entries(found, truths), 'ids': len(ids),
-                'inferences_per_frame': (pipeline.inferences - asked) / frames, 'frames': frames}
+                'inferences_per_frame': (pipeline.inferences - inferences) / frames, 'frames': frames}
 
     def privacy(self) -> dict[str, Any]:
-        """Judge what is left visible where people are replaced: in each clip from its first frame on, and in the people set."""
-        results: dict[str, dict[str, dict[str, float]]] = {}
-        for path, mattes in _clips(self._folder / 'videos') if self._hiding else ():
-            results[path.stem] = {name: self._leak(path, mattes, pipeline) for name, pipeline in self._hiding.items()}
-        tallies = {name: LeakTally() for name in self._hiding}
-        images = {path.stem: path for path in _files(self._folder / 'images')}
-        outlines = _people(self._folder / 'people.json') if self._hiding else {}
-        for image, people in tqdm(outlines.items(), desc='privacy', disable=None):
-            frame = _image(images[image])
-            sides = [[pixels for pixels, height in people if (height is None) == is_other] for is_other in (False, True)]
+        """Judge what stays visible where people are replaced: in the clips, from their first frame on, and in the images."""
+        if not self._hiding:
+            return {}
+        results = {path.stem: {name: self._leak(path, mattes, pipeline) for name, pipeline in self._hiding.items()}
+                   for path, mattes in _clips(self._folder / 'videos')}
+        tallies: dict[str, LeakTally] = defaultdict(LeakTally)
+        for _, frame, people in self._images_of_people('privacy'):
+            counted = [pixels for pixels, height in people if height is not None]
+            others = [pixels for pixels, height in people if height is None]
             for name, pipeline in self._hiding.items():
                 alpha = pipeline.process(frame, still=True, composite=False, mask=False).alpha
                 assert alpha is not None  # it is wanted
-                tallies[name].add(alpha, *sides)
-        if outlines:
-            results['people'] = {name: tally.figures() for name, tally in tallies.items()}
-        return results
+                tallies[name].add(alpha, counted, others)
+        return {**results, **({'people': {name: tally.figures() for name, tally in tallies.items()}} if tallies else {})}
 
     def _leak(self, path: Path, mattes: Path, pipeline: Pipeline) -> dict[str, float]:
         video, tally = Video(), LeakTally()
@@ -203,16 +215,10 @@ class _Judge:
         """Return the worst cases as one image: frame, truth, and the mask of each configuration laid over the frame."""
         rows = []
         for case in sorted(self.cases, key=lambda case: case.score)[:_WORST]:
-            cells = [case.image, _overlay(case.image, case.truth), *(_overlay(case.image, m) for m in case.found.values())]
-            labels = [f'{case.name} {case.score:.3f}', 'truth', *case.found]
-            rows.append(np.hstack([_labelled(cell, label) for cell, label in zip(cells, labels)]))
-        return np.vstack(rows)
-
-
-def _segment(pipeline: Pipeline, frame: _Image, still: bool) -> tuple[Mask, list[Person]]:
-    mask = np.empty(frame.shape[:2], np.uint8)
-    result = pipeline.process(frame, video=Video(), still=still, composite=False, alpha=False, mask=mask)
-    return mask > 127, result.people
+            cells = {f'{case.name} {case.score:.3f}': case.image, 'truth': _overlay(case.image, case.truth),
+                     **{name: _overlay(case.image, mask) for name, mask in case.found.items()}}
+            rows.append([captioned(np.asarray(cv2.resize(cell, _CELL), np.uint8), label) for label, cell in cells.items()])
+        return grid(rows)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -276,55 +282,23 @@ def _overlay(image: _Image, mask: Mask) -> _Image:
     return tinted
 
 
-def _labelled(image: _Image, label: str) -> _Image:
-    cell = np.asarray(cv2.resize(image, (320, 240)), np.uint8)
-    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(cell, label, (5, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, thickness, cv2.LINE_AA)
-    return cell
-
-
 def _tables(results: dict[str, Any], all_names: list[str]) -> Iterator[str]:
-    def table(title: str, *rows: tuple[str, dict[str, dict[str, Any]], Callable[[dict[str, Any]], str]]) -> Iterator[str]:
+    for part, title, form in _TABLES:
+        if not results[part]:
+            continue
+        if isinstance(form, str):
+            rows = [(head, figures, form) for head, figures in results[part].items()]
+        else:
+            rows = [(head, results[part], each) for head, each in form.items()]
         names = [name for name in all_names if name in rows[0][1]]
-        yield from (title, '', '| ' + ' | '.join(['', *names]) + ' |', '|---' * (len(names) + 1) + '|')
-        for head, figures, form in rows:
-            yield '| ' + ' | '.join([head, *(form(figures[name]) for name in names)]) + ' |'
-        yield ''
-
-    if images := results['images']:
-        yield from table('Images: IoU / boundary IoU',
-                         *((kind, figures, '{iou:.3f} / {boundary_iou:.3f}'.format_map) for kind, figures in images.items()))
-    if empty := results['empty']:
-        yield from table('Nobody there: mean false area, images above 1 %',
-                         ('empty', empty, '{false_area:.4f}, {above_1_percent} of {images}'.format_map))
-    if people := results['people']:
-        yield from table('People: who is found, at least half of them',
-                         ('found', people, '{people_found} of {people}'.format_map),
-                         ('far, less than 0.3 of the height', people, '{far_found} of {far}'.format_map),
-                         ('middle, less than 0.6', people, '{middle_found} of {middle}'.format_map),
-                         ('near', people, '{near_found} of {near}'.format_map),
-                         ('IoU', people, '{iou:.3f}'.format_map),
-                         ('beside people, of the frame', people, '{beside:.3f}'.format_map),
-                         ('nobody there: mean false area', people, '{false_area:.4f}'.format_map),
-                         ('nobody there: images above 1 %', people, '{above_1_percent} of {empty}'.format_map))
-    if videos := results['videos']:
-        form = '{iou:.3f} / {boundary_iou:.3f} / {flicker_still:.4f}, {ghost_lag}, {inferences_per_frame:.2f}'.format_map
-        yield from table('Clips: IoU / boundary IoU / flicker where still, ghost lag in frames, inferences a frame',
-                         *((clip, figures, form) for clip, figures in videos.items()))
-        yield from table('Clips: colour of the old background just inside of the outline, grey levels: as seen / solved for',
-                         *((clip, figures, '{spill:.1f} / {spill_solved:.1f}'.format_map) for clip, figures in videos.items()))
-        yield from table('Clips: frames until half of a person who enters is covered, worst / mean of how many; ids of people',
-                         *((clip, figures, _entering) for clip, figures in videos.items()))
-
-    if privacy := results['privacy']:
-        yield from table('Nobody to be seen: of people left visible, mean / worst frame; frames with more than 1 %; people with '
-                         'more than 10 %; covered without need, of the frame', *((part, figures, _LEAK.format_map)
-                                                                                  for part, figures in privacy.items()))
+        yield from (title, '', *markdown_table(['', *names], (
+            [head, *(each.format(**figures[name], entering=_entering(figures[name])) for name in names)]
+            for head, figures, each in rows)), '')
 
 
 def _entering(figures: dict[str, Any]) -> str:
-    delays, ids = figures['entries'], figures['ids']
-    return f'{max(delays)} / {np.mean(delays):.1f} of {len(delays)}; {ids}' if delays else f'-; {ids}'
+    delays = figures.get('entries')
+    return f'{max(delays)} / {np.mean(delays):.1f} of {len(delays)}' if delays else '-'
 
 
 def main(args: list[str] | None = None) -> int:

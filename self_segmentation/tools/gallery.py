@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,25 @@ from numpy.typing import NDArray
 from ..io.progress import tqdm
 from ..io.sources import open_source
 from ..library import Pipeline
+from ..picture.arrays import over_checks
 from ..resources import data_path
 from ..settings import LOOKS, Settings, look_file, read_yaml
 from .before_after import captioned, grid
 
 __all__ = ['main']
 
-_FRAME = 69  # somebody is at the table; the room was empty before, so that it is learnt
-_SHOWN = slice(150, 726)  # columns of the sample
+_FRAME = 69  # of the sample: somebody is at the table; the room was empty before, so it is known
+_COLUMNS = slice(150, 726)  # of the sample
 _CELL = 400, 300  # pixels
-_CHECKS = 12  # pixels of the pattern behind what is transparent
-_TYPES: tuple[dict[str, Any], ...] = (
-    *({'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'transparent')),
-    *({'replace': 'people', 'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'clean_plate')),
-)
+_BACKGROUNDS: dict[str, dict[str, Any]] = {
+    **{kind: {'background.type': kind} for kind in ('color', 'image', 'blur', 'pixelate', 'transparent')},
+    **{f'people: {kind}': {'replace': 'people', 'background.type': kind}
+       for kind in ('color', 'image', 'blur', 'pixelate', 'clean_plate')},
+}
 
 
-def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """Return what settings make of the sample, (h, w, 3) uint8 blue green red."""
+def _picture(label: str, values: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return the sample with these settings and a caption, (h, w, 3) uint8 blue green red."""
     files = {'background.image': str(data_path('demo', 'background.jpg')), 'flip': False}
     composite: NDArray[np.uint8] = np.empty(0, np.uint8)
     with (Pipeline(Settings().updated({**values, **files})) as pipeline,
@@ -42,35 +43,19 @@ def _picture(values: Mapping[str, Any]) -> NDArray[np.uint8]:
             result = pipeline.process(frame.pixels, stamp=frame.stamp)
             assert result.composite is not None  # it is wanted
             composite = result.composite
-    composite = composite[:, _SHOWN]
-    return composite if composite.shape[2] == 3 else _over_checks(composite)
-
-
-def _over_checks(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = cut_out.shape[:2]
-    rows, columns = np.mgrid[:height, :width] // _CHECKS
-    checks = np.where((rows + columns) % 2, 200, 240)[..., None]
-    fraction = cut_out[..., 3:] / 255
-    return np.asarray(cut_out[..., :3] * fraction + checks * (1 - fraction), np.uint8)
-
-
-def _sheet(cells: Iterable[tuple[str, Mapping[str, Any]]], columns: int, bar: tqdm[Any]) -> NDArray[np.uint8]:
-    made = []
-    for label, values in cells:
-        picture = cv2.resize(_picture(values), _CELL, interpolation=cv2.INTER_AREA)
-        made.append(captioned(np.asarray(picture, np.uint8), label))
-        bar.update()
-    return grid([made[start:start + columns] for start in range(0, len(made), columns)])
+    composite = composite[:, _COLUMNS]
+    if composite.shape[2] == 4:
+        composite = over_checks(composite[..., :3], composite[..., 3])
+    return captioned(np.asarray(cv2.resize(composite, _CELL, interpolation=cv2.INTER_AREA), np.uint8), label)
 
 
 def main() -> int:
     """Write ``looks.jpg`` and ``backgrounds.jpg`` to the folder that is given, or ``docs``."""
     folder = Path(*sys.argv[1:2] or ['docs'])
-    names = [' '.join(str(value).replace('people', 'people:') for value in values.values()) for values in _TYPES]
-    with tqdm(total=len(LOOKS) + len(_TYPES), desc='looks, backgrounds', unit='picture', disable=None) as bar:
-        looks = _sheet(((f'look: {look}', read_yaml(look_file(look))) for look in LOOKS), len(LOOKS), bar)
-        backgrounds = _sheet(zip(names, _TYPES), 5, bar)
-    for name, sheet in (('looks', looks), ('backgrounds', backgrounds)):
+    sheets = {'looks': {f'look: {look}': read_yaml(look_file(look)) for look in LOOKS}, 'backgrounds': _BACKGROUNDS}
+    for name, cells in sheets.items():
+        made = [_picture(*cell) for cell in tqdm(cells.items(), desc=name, unit='picture', disable=None)]
+        sheet = grid([made[start:start + 5] for start in range(0, len(made), 5)])
         cv2.imwrite(str(folder / f'{name}.jpg'), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
     return 0
 

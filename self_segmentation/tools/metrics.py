@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ _COVERED = 0.5  # fraction of a person in the mask from which they are found
 _SLACK = 4  # pixels around people in which the mask is not beside them
 _SEEN, _KNOWN_AGAIN = 0.01, 0.1  # fractions of a person left visible from which a frame, and a person, counts as a leak
 _BAND, _FURTHER_IN, _NEAR = 0.0065, (0.01, 0.024), 0.03  # fractions of the frame's height: inside of the outline; what is near
-_BANDS = {'far': (0.0, 0.3), 'middle': (0.3, 0.6), 'near': (0.6, math.inf)}  # fractions of the frame's height
+_BANDS = {'people': (0.0, math.inf), 'far': (0.0, 0.3), 'middle': (0.3, 0.6), 'near': (0.6, math.inf)}  # of the frame's height
 
 
 def iou(found: Mask, truth: Mask) -> float:
@@ -48,7 +48,7 @@ def _band(mask: Mask) -> Mask:
 
 
 def flicker_still(found: Sequence[Mask], truth: Sequence[Mask]) -> float:
-    """Return the area that changes from frame to frame where the truth does not, over the person's area; mean over the clip."""
+    """Return the area that changes where the truth does not, as a fraction of the person's area; mean over the clip."""
     fractions = []
     for before, now, truth_before, truth_now in zip(found, found[1:], truth, truth[1:]):
         moving = cv2.dilate((truth_now ^ truth_before).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -57,7 +57,7 @@ def flicker_still(found: Sequence[Mask], truth: Sequence[Mask]) -> float:
 
 
 def ghost_lag(found: Sequence[Mask], truth: Sequence[Mask]) -> int:
-    """Return by how many frames the mask's area comes behind the truth's, by cross-correlation."""
+    """Return the delay of the mask's area behind the truth's, in frames, by cross-correlation."""
     areas = [np.array([mask.mean() for mask in masks]) for masks in (found, truth)]
     if len(areas[0]) <= 2 * _LAGS or areas[1].std() < 1e-6:
         return 0
@@ -71,10 +71,9 @@ def ghost_lag(found: Sequence[Mask], truth: Sequence[Mask]) -> int:
 
 def entries(found: Sequence[Mask], truth: Sequence[Mask]) -> list[int]:
     """
-    Return, for each time that somebody enters, the frames until half of them is covered.
+    Return, for each person who enters, the frames until half of them is covered, or until they leave.
 
-    Somebody enters when the truth rises from below 1 % of the frame to above it. Where they leave uncovered, these are the frames
-    in which they were there.
+    Somebody enters when the truth rises from below 1 % of the frame to above it.
     """
     delays: list[int] = []
     since: int | None = None  # the frame in which somebody entered who is not covered yet
@@ -122,7 +121,7 @@ def spill(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], truth: Mask) -> f
 
 
 class LeakTally:
-    """What is left visible of people who must not be seen, over many frames, and what is covered without need."""
+    """What stays visible of people who must not be seen, over many frames, and what is covered without need."""
 
     def __init__(self) -> None:
         self._visible: list[float] = []
@@ -131,53 +130,45 @@ class LeakTally:
 
     def add(self, alpha: NDArray[np.uint8], people: Sequence[Mask], others: Sequence[Mask] = ()) -> None:
         """
-        Take one frame.
+        Add one frame.
 
         :param alpha: (h, w) uint8, 255 where the frame is covered; less is a leak.
-        :param people: the pixels of everybody who counts.
-        :param others: of those who need not be covered, but may.
+        :param people: the pixels of each person who counts.
+        :param others: of those who may be covered, but need not.
         """
-        visible = alpha < 255
-        fractions = [float(visible[pixels].mean()) for pixels in people if pixels.any()]
+        fractions = [float((alpha[pixels] < 255).mean()) for pixels in people if pixels.any()]
         self._visible += fractions
-        if fractions:
-            self._worst.append(max(fractions))
-        everybody = np.logical_or.reduce([np.zeros(alpha.shape, bool), *people, *others])
+        self._worst += [max(fractions)] if fractions else []
+        everybody = _union(alpha.shape, [*people, *others])
         self._needless.append(float(((alpha > 127) & ~everybody).mean()))
 
     def figures(self) -> dict[str, float]:
-        """Return the figures: fractions of people, frames with people and what of them shows too much, of the frame."""
+        """Return visible fractions of people, counts of people and of frames with people, and the fraction of frames covered."""
         return {'leak': _mean(self._visible), 'worst': max(self._worst, default=math.nan), 'frames': len(self._worst),
-                'frames_above_1_percent': sum(each > _SEEN for each in self._worst), 'people': len(self._visible),
-                'people_above_10_percent': sum(each > _KNOWN_AGAIN for each in self._visible),
-                'needless': _mean(self._needless)}
-
-
-class _Person(NamedTuple):
-    height: float  # fraction of the frame's
-    covered: float  # fraction of their pixels in the mask
+                'frames_above_1_percent': _above(_SEEN, self._worst), 'people': len(self._visible),
+                'people_above_10_percent': _above(_KNOWN_AGAIN, self._visible), 'needless': _mean(self._needless)}
 
 
 class PeopleTally:
-    """Whether everybody was found, and nobody where nobody is, over many images."""
+    """Which people were found, and what was found where nobody is, over many images."""
 
     def __init__(self) -> None:
-        self._people: list[_Person] = []
+        self._people: list[tuple[float, bool]] = []  # height as a fraction of the frame's, and whether they were found
         self._ious: list[float] = []
         self._beside: list[float] = []
         self._empty: list[float] = []
 
     def add(self, mask: Mask, people: Sequence[tuple[Mask, float | None]]) -> None:
         """
-        Take what was found in one image.
+        Add one image and its mask.
 
-        :param people: everybody's pixels, and their height as a fraction of the frame's; None for those who need not be found.
+        :param people: the pixels of each person, and their height as a fraction of the frame's; None: they need not be found.
         """
         if not people:
             self._empty.append(float(mask.mean()))
             return
-        everybody = np.logical_or.reduce([pixels for pixels, _ in people])
-        self._people += [_Person(height, float(mask[pixels].mean()) if pixels.any() else 0.0)
+        everybody = _union(mask.shape, [pixels for pixels, _ in people])
+        self._people += [(height, bool(pixels.any() and mask[pixels].mean() >= _COVERED))
                          for pixels, height in people if height is not None]
         around = cv2.dilate(everybody.astype(np.uint8), np.ones((2 * _SLACK + 1, 2 * _SLACK + 1), np.uint8)) > 0
         self._beside.append(float((mask & ~around).mean()))
@@ -185,17 +176,24 @@ class PeopleTally:
 
     def figures(self) -> dict[str, float]:
         """
-        Return the counts of people who were found and who there are, in all and by their height, and the means over the images.
+        Return how many people there are and were found, in all and by their height, and means over the images.
 
-        Without people, or without images of empty places, the figures of these are NaN.
+        A mean over no images is NaN.
         """
-        bands = {'people': (0.0, math.inf), **_BANDS}
         counts: dict[str, float] = {}
-        for name, (low, high) in bands.items():
-            those = [person for person in self._people if low <= person.height < high]
-            counts |= {name: len(those), f'{name}_found': sum(person.covered >= _COVERED for person in those)}
+        for name, (low, high) in _BANDS.items():
+            found = [is_found for height, is_found in self._people if low <= height < high]
+            counts |= {name: len(found), f'{name}_found': sum(found)}
         return {**counts, 'iou': _mean(self._ious), 'beside': _mean(self._beside), 'false_area': _mean(self._empty),
-                'above_1_percent': sum(area > 0.01 for area in self._empty), 'empty': len(self._empty)}
+                'above_1_percent': _above(0.01, self._empty), 'empty': len(self._empty)}
+
+
+def _union(shape: tuple[int, ...], masks: Sequence[Mask]) -> Mask:
+    return np.logical_or.reduce([np.zeros(shape, bool), *masks])
+
+
+def _above(limit: float, values: Sequence[float]) -> int:
+    return sum(value > limit for value in values)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the nodes may do in a graph that is secured by SROS 2: ``config/policy.xml``, made from the nodes as they run.
+What the nodes may do in a graph that is secured by SROS 2: ``config/policy.xml``, made from the running nodes.
 
-``python3 -m self_segmentation.tools.policy`` prints it, in the form of ``ros2 security generate_policy``. Give the ROS arguments
-that the nodes are started with (``--ros-args -r __ns:=/front -r image_raw:=camera/image``) for a policy with other names.
+``python3 -m self_segmentation.tools.policy`` prints it, in the form of ``ros2 security generate_policy``. For other names
+give the ROS arguments of the nodes (``--ros-args -r __ns:=/front -r image_raw:=camera/image``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HEAD = """\
   What each node may do in a graph that is secured by SROS 2, and nothing else. Made by `make reference`; docs/security.md says
   how it is used, and how it is made for other names.
 """
-# No camera is switched on, and nobody else's nodes are met.
+# No camera is switched on, and no other nodes are seen.
 _ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'video_device:=/dev/none']
 _ALONE = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}
 _PATIENCE = 30.0  # seconds
@@ -45,7 +45,7 @@ Interface = dict[tuple[str, str], set[str]]
 
 def interface(asker: Node, name: str, namespace: str) -> Interface:
     """
-    Return what a node has now: (``topic`` or ``service``, what it does with it) to full names.
+    Return what a node has now: (``topic`` or ``service``, the action) to full names.
 
     :param asker: a node of the same graph.
     """
@@ -57,7 +57,7 @@ def interface(asker: Node, name: str, namespace: str) -> Interface:
 
 
 def shortened(full: str, name: str, namespace: str) -> str:
-    """Return a name as it is written in the policy of a node: ``~/`` for its own, relative for its namespace's."""
+    """Return a name as in the policy of a node: ``~/`` for its own names, relative for names of its namespace."""
     above = namespace.rstrip('/') + '/'
     own = f'{above}{name}/'
     if full.startswith(own):
@@ -69,7 +69,7 @@ def shortened(full: str, name: str, namespace: str) -> str:
 
 def as_xml(nodes: dict[tuple[str, str], Interface]) -> str:
     """
-    Return a policy: each node may do what it has, in an enclave that is named as the node.
+    Return a policy: each node may use what it has, in an enclave with the node's name.
 
     :param nodes: (name, namespace) to what the node has.
     """
@@ -90,45 +90,40 @@ def as_xml(nodes: dict[tuple[str, str], Interface]) -> str:
 
 
 def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
-    """Start the nodes, want their results in each way that there is, and return all that they ever had."""
+    """Start the nodes, subscribe to a result with each transport and a background topic, and return all that they ever had."""
     rclpy.init(args=[*args, *_ARGUMENTS])
     nodes: list[Node] = []
     executor = SingleThreadedExecutor()
     has: dict[tuple[str, str], Interface] = defaultdict(lambda: defaultdict(set))
 
-    def look() -> int:
-        """Note what is there now; return how much is known."""
+    def note() -> int:
+        """Note what the nodes have now; return how much is new."""
+        new = 0
         for node in nodes[1:]:
             key = node.get_name(), node.get_namespace()
             for what, names in interface(nodes[0], *key).items():
+                new += len(names - has[key][what])
                 has[key][what] |= names
-        return sum(len(names) for each in has.values() for names in each.values())
+        return new
 
-    def knows_more_than(known: int) -> bool:
-        return look() > known
-
-    def spin_until(condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + _PATIENCE
-        while not condition():
-            if time.monotonic() > end:
-                raise TimeoutError('the nodes do not come up')
-            executor.spin_once(timeout_sec=0.1)
-
+    makers: list[Callable[[], Node]] = [functools.partial(Node, 'policy'), CameraNode, SegmentationNode]
     try:
-        makers: list[Callable[[], Node]] = [functools.partial(Node, 'policy'), CameraNode, SegmentationNode]
         for make in makers:
             nodes.append(make())
             executor.add_node(nodes[-1])
         asker, _, segmentation = nodes
         for node in nodes[1:]:
             node.set_parameters([Parameter('use_sim_time', value=True)])
-        known = look()
+        note()
         asker.create_subscription(Image, f'{segmentation.get_fully_qualified_name()}/output', lambda _: None, 1)
         transports = [('image_transport', each) for each in TUNABLES['image_transport'].choices]
         for name, value in (*transports, ('background.type', 'topic')):
             segmentation.set_parameters([Parameter(name, value=value)])
-            spin_until(functools.partial(knows_more_than, known))
-            known = look()
+            end = time.monotonic() + _PATIENCE
+            while not note():
+                if time.monotonic() > end:
+                    raise TimeoutError(f'the node shows nothing new with {name} = {value}')
+                executor.spin_once(timeout_sec=0.1)
     finally:
         for node in reversed(nodes):
             node.destroy_node()

@@ -1,22 +1,23 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The settings as text, for ``config/segmentation.yaml`` and ``docs/parameters.md``, so that neither is written by hand.
+The settings as text, for ``config/segmentation.yaml`` and ``docs/parameters.md``: neither is written by hand.
 
-``python3 -m self_segmentation.tools.reference yaml`` and ``... markdown`` print them, ``... renew FILE`` renews the table there.
+``python3 -m self_segmentation.tools.reference yaml`` and ``... markdown`` print them, ``... renew FILE`` renews the table in it.
 """
 
 from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
 
 from ..settings import TUNABLES, Tunable
 
-__all__ = ['as_markdown', 'as_yaml', 'main', 'renewed']
+__all__ = ['as_markdown', 'as_yaml', 'main', 'markdown_table', 'renewed']
 
 _BEGIN, _END = '<!-- settings: made by `make reference` -->\n', '<!-- end of settings -->\n'
 
@@ -24,8 +25,8 @@ _HEAD = """\
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The defaults, all of them: the best measured quality. Made by `make reference`; copy it and change what you like.
-# Every one can be changed while the node runs: ros2 param set /segmentation threshold 0.3
+# All defaults: the best measured quality. Made by `make reference`: change a copy.
+# Nearly all can be changed while the node runs: ros2 param set /segmentation threshold 0.3
 /**:
   ros__parameters:
 """
@@ -37,7 +38,7 @@ def _value(tunable: Tunable) -> str:
 
 
 def as_yaml() -> str:
-    """Return the defaults as a ROS 2 parameter file with what each means."""
+    """Return the defaults as a ROS 2 parameter file with comments."""
     lines, group = [_HEAD.rstrip('\n')], ''
     for tunable in TUNABLES.values():
         prefix, _, leaf = tunable.name.rpartition('.')
@@ -53,22 +54,25 @@ def as_yaml() -> str:
 
 def as_markdown() -> str:
     """Return the settings as a table."""
-    lines = ['| parameter | default | allowed | what it does |', '|---|---|---|---|']
-    for tunable in TUNABLES.values():
-        allowed = tunable.allowed + (f' ({tunable.unit})' if tunable.unit else '')
-        lines.append(f'| `{tunable.name}` | `{_value(tunable)}` | {allowed} | {tunable.text} |')
-    return '\n'.join(lines) + '\n'
+    rows = ((f'`{each.name}`', f'`{_value(each)}`', each.allowed + (f' ({each.unit})' if each.unit else ''), each.text)
+            for each in TUNABLES.values())
+    return '\n'.join(markdown_table(('parameter', 'default', 'allowed', 'what it does'), rows)) + '\n'
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a table."""
+    return [f'| {" | ".join(head)} |', '|---' * len(head) + '|', *(f'| {" | ".join(row)} |' for row in rows)]
 
 
 def renewed(text: str) -> str:
-    """Return a text with the table of settings between its two marks made anew."""
+    """Return a text with a new table of settings between its two marks."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return before + _BEGIN + as_markdown() + _END + after
 
 
 def main() -> int:
-    """Print the form that is asked for, or renew the table of a document."""
+    """Print the settings, or renew the table in a document."""
     match sys.argv[1:]:
         case ['yaml']:
             print(as_yaml(), end='')

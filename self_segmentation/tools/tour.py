@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows by turns, and when: no ROS, no clock of its own."""
+"""What the demo shows in turn, and when: no ROS, no clock of its own."""
 
 from __future__ import annotations
 
@@ -20,26 +20,25 @@ _LONGEST = 12.0  # seconds of a turn
 
 class Tour:
     """
-    The turns, over and over, until somebody else changes a parameter.
+    The turns, repeated until the user changes a parameter.
 
-    A turn is over after :attr:`longest`, or in its second half as soon as the people in it have left: the next one finds the room
-    empty, which it may have to learn.
+    A turn ends after :attr:`longest`. In its second half it ends as soon as people have left: the next one may have to learn the
+    empty room.
     """
 
     def __init__(self) -> None:
         self.longest = _LONGEST  # seconds
-        self.over = 0  # turns that are over; they go on when the tour has ended
+        self.over = 0  # turns that are over; they are counted on after the tour has ended
         self.has_ended = False
         self._start, self._has_people, self._have_left = math.inf, False, False
-        self._expected: list[Mapping[str, str]] = []  # own changes that are under way
 
     @property
     def name(self) -> str:
-        """Whose turn it is."""
+        """The name of the current turn."""
         return [*TURNS][self.over % len(TURNS)]
 
     def begin(self, now: float, left: float | None = None) -> None:
-        """Begin the first turn; ``left``: seconds that all turns have together, if there is a limit."""
+        """Begin the first turn; ``left``: seconds for all turns together, if there is a limit."""
         self._start = now
         if left is not None:
             self.longest = min(_LONGEST, max(left, 0.1) / len(TURNS))
@@ -58,17 +57,6 @@ class Tour:
             self.over += 1
         return is_over
 
-    def expect(self, values: Mapping[str, str]) -> None:
-        """Take note of a change that the tour itself has asked for."""
-        self._expected.append(values)
-
-    def forget(self, values: Mapping[str, str]) -> None:
-        """Expect a change no longer: it was refused."""
-        self._expected.remove(values)
-
     def changed(self, values: Mapping[str, str]) -> None:
-        """Take note of a change of parameters; one that is not expected ends the tour."""
-        if values in self._expected:
-            self._expected.remove(values)
-        else:
-            self.has_ended = True
+        """Take note of a change of parameters; the tour ends if it is not a turn."""
+        self.has_ended = self.has_ended or values not in TURNS.values()

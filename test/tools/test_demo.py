@@ -134,7 +134,7 @@ def test_wrong_seconds_are_refused(start, seconds):
 def demo_node(graph, start, tmp_path):
     """The demo's node beside a real segmentation node, and what both are told by the test; all in the root namespace."""
     start('segmentation_node', '--ros-args', '-p', 'flip:=false')
-    node = DemoNode(None, tmp_path, False, {}, _Screen())
+    node = DemoNode(None, tmp_path, False, [], _Screen())
     graph._executor.add_node(node)
     yield node
     graph._executor.remove_node(node)
@@ -176,7 +176,7 @@ def test_picture_shows_people_who_are_whole_in_the_middle(demo_node, tmp_path):
 
 
 def test_camera_is_mirrored_as_the_result_is(graph, tmp_path):
-    node = DemoNode(None, tmp_path, True, {}, _Screen())
+    node = DemoNode(None, tmp_path, True, [], _Screen())
     before, after = np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640, 3), np.uint8)
     before[:, :320], after[:, 320:] = 255, 255
     header = Header(stamp=Time(sec=1))
