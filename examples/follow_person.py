@@ -25,12 +25,14 @@ class FollowPerson(Node):
         self.create_timer(PATIENCE / 5, self.stop)
 
     def follow(self, message: PoseStamped) -> None:
+        """Drive towards a person, never backwards."""
         self.seen, place, command = monotonic(), message.pose.position, Twist()
         command.linear.x = min(max(0.5 * (place.z - DISTANCE), 0.0), FASTEST)
         command.angular.z = min(max(-atan2(place.x, place.z), -QUICKEST), QUICKEST)
         self.publisher.publish(command)
 
     def stop(self) -> None:
+        """Stop when no pose comes."""
         if monotonic() > self.seen + PATIENCE:
             self.publisher.publish(Twist())
 

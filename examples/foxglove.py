@@ -15,7 +15,7 @@ GREEN, BLACK = Color(r=0.0, g=1.0, b=0.0, a=1.0), Color(r=0.0, g=0.0, b=0.0, a=1
 
 
 class Annotations(Node):
-    """Draws."""
+    """Draws each person's box with id and score."""
 
     def __init__(self) -> None:
         super().__init__('annotations')
@@ -23,6 +23,7 @@ class Annotations(Node):
         self.create_subscription(Detection2DArray, 'segmentation/detections', self.draw, 1)
 
     def draw(self, message: Detection2DArray) -> None:
+        """Publish the boxes of a frame."""
         drawn, stamp = ImageAnnotations(), message.header.stamp
         for each in message.detections:
             middle, across, down = each.bbox.center.position, each.bbox.size_x / 2, each.bbox.size_y / 2

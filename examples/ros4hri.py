@@ -28,11 +28,13 @@ class Bodies(Node):
         self.create_subscription(TFMessage, '/tf', self.take_positions, 10)
 
     def publish(self, body: str, name: str, message) -> None:
+        """Publish on a topic of a body."""
         if (body, name) not in self.of_bodies:
             self.of_bodies[body, name] = self.create_publisher(type(message), f'/humans/bodies/{body}/{name}', 1)
         self.of_bodies[body, name].publish(message)
 
     def take_people(self, message: String) -> None:
+        """Publish the bodies of a frame, and close the topics of those who left."""
         frame = json.loads(message.data)
         width, height, (sec, nanosec) = frame['width'], frame['height'], frame['stamp']
         header = Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame['frame_id'])
@@ -41,12 +43,13 @@ class Bodies(Node):
         for body, each in ids.items():
             left, top, across, down = each['box']
             self.publish(body, 'roi', NormalizedRegionOfInterest2D(
-                header=header, xmin=left / width, ymin=top / height, xmax=(left + across) / width, ymax=(top + down) / height,
-                c=each['score']))
+                header=header, xmin=max(left / width, 0.0), ymin=max(top / height, 0.0), xmax=min((left + across) / width, 1.0),
+                ymax=min((top + down) / height, 1.0), c=each['score']))
         for key in [key for key in self.of_bodies if key[0] not in ids]:
             self.destroy_publisher(self.of_bodies.pop(key))
 
     def take_positions(self, message: TFMessage) -> None:
+        """Publish where bodies are."""
         for each in message.transforms:
             body = each.child_frame_id.rpartition('/')[2]
             if (body, 'roi') in self.of_bodies:

@@ -3,11 +3,11 @@
 """
 The segmentation node for another node of a robot, and that node where it is one program. Copy it to a package of yours.
 
-``consumer:=NAME`` takes ``config/consumers/NAME.yaml``. Another launch file starts the camera, which publishes CAMERA/color/image_raw,
-CAMERA/color/camera_info and CAMERA/depth/image_raw, registered to the colour camera. docs/robot.md has the topics.
+``consumer:=NAME`` takes ``config/consumers/NAME.yaml``. Another launch file starts the camera, which publishes ``color/image_raw``,
+``color/camera_info``, and ``depth/image_raw`` and ``depth/camera_info``, registered to the colour camera, below ``camera_name``.
 """
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import ComposableNodeContainer, Node, SetRemap
@@ -34,7 +34,7 @@ def points(depth: str, info: str, file: str) -> ComposableNodeContainer:
 
 
 def consumer_nodes(consumer: str, camera: str, file: str) -> list:
-    """Return the nodes of a consumer; none where Nav2's own launch file, or a viewer, is it."""
+    """Return the nodes of a consumer; none where Nav2's own launch file, a viewer or a file of examples/ starts it."""
     color, info = f'{camera}/color/image_raw', f'{camera}/color/camera_info'
     depth = f'{camera}/depth/image_raw'
     if consumer == 'nav2_semantic_layer':
@@ -61,10 +61,12 @@ def actions(context: LaunchContext) -> list:
     consumer, camera = (LaunchConfiguration(name).perform(context) for name in ('consumer', 'camera_name'))
     file = str(data_path('config', 'consumers', f'{consumer}.yaml'))
     return [
-        SetRemap('depth/image', f'{camera}/depth/image_raw'),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(data_path('launch', 'segment.launch.py'))), launch_arguments={
-            'camera': 'none', 'viewer': 'none', 'look': 'robot', 'params_file': file,
-            'image_topic': f'{camera}/color/image_raw'}.items()),
+        GroupAction([  # keeps the remap from the consumer
+            SetRemap('depth/image', f'{camera}/depth/image_raw'),
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(str(data_path('launch', 'segment.launch.py'))),
+                                     launch_arguments={'camera': 'none', 'viewer': 'none', 'look': 'robot', 'params_file': file,
+                                                       'image_topic': f'{camera}/color/image_raw'}.items()),
+        ]),
         *consumer_nodes(consumer, camera, file),
     ]
 
