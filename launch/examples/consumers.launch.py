@@ -3,8 +3,8 @@
 """
 The segmentation node for another node of a robot, and that node where it is one program. Copy it to a package of yours.
 
-``consumer:=NAME`` takes ``config/consumers/NAME.yaml``. Another launch file starts the camera, which publishes ``color/image_raw``,
-``color/camera_info``, and ``depth/image_raw`` and ``depth/camera_info``, registered to the colour camera, below ``camera_name``.
+``consumer:=NAME`` takes ``config/consumers/NAME.yaml``. Another launch file starts the camera, with ``color/image_raw``,
+``color/camera_info``, ``depth/image_raw`` and ``depth/camera_info`` below ``camera_name``; depth is registered to the colour camera.
 """
 
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
