@@ -37,6 +37,12 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE RMW_IMPLEMENTATION COLCON_PREFIX_PATH
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 export ROS_DISTRO := kilted
+# The messages that PyPI lacks (vision_msgs, tf2_msgs) and message_filters, where .ci/run has built them.
+ifneq ($(wildcard .interfaces/python/vision_msgs),)
+export PYTHONPATH := $(CURDIR)/.interfaces/python
+export LD_LIBRARY_PATH := $(CURDIR)/.interfaces/lib
+export AMENT_PREFIX_PATH := $(CURDIR)/.interfaces:$(CURDIR)/.venv
+endif
 
 .PHONY: demo test check lint coverage test-matrix fuzz bench pictures soak reference clean
 
@@ -46,7 +52,7 @@ demo:
 
 test:
 	$(SET_UP) demo test
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check:
 	$(SET_UP) demo test lint

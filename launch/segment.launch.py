@@ -22,7 +22,7 @@ from launch_ros.actions import Node
 import self_segmentation.launching as launching
 from launch import LaunchContext, LaunchDescription
 from self_segmentation.errors import SettingsError
-from self_segmentation.launching import Argument, words
+from self_segmentation.launching import CAMERAS, Argument, words
 from self_segmentation.middleware import image_environment
 from self_segmentation.resources import data_path
 from self_segmentation.settings import BOOLEANS, LOOKS, TUNABLES, look_file
@@ -35,6 +35,11 @@ ARGUMENTS = {
                        words('usb_cam', 'v4l2_camera', 'camera_ros', 'opencv', 'none')),
     'video_device': Argument('/dev/video0', 'The camera: a device such as /dev/video0; for camera:=opencv also a number, a '
                                             'video, a picture or a folder of them; for camera:=camera_ros its number or name.'),
+    'image_width': Argument('', "Width of the camera's images in pixels; empty: the driver's default.", number=int),
+    'image_height': Argument('', "Height of the camera's images in pixels; empty: the driver's default.", number=int),
+    'framerate': Argument('', "Images a second; empty: the driver's default.", number=float),
+    'frame_id': Argument('', "frame_id of the camera's images; empty: the driver's default."),
+    'camera_info_url': Argument('', 'Calibration of the camera: file:///PATH.yaml or package://PACKAGE/PATH.yaml.'),
     'image_topic': Argument('image_raw', 'Topic of the camera images.'),
     'params_file': Argument(str(data_path('config', 'segmentation.yaml')),
                             "YAML with the node's parameters; a relative path may also lie in the package's share folder."),
@@ -89,26 +94,28 @@ def own_node(name: str, executable: str, respawn: bool, ends_launch: bool, **mor
     return [RegisterEventHandler(OnProcessIO(target_action=node, on_stdout=on_output, on_stderr=on_output)), node]
 
 
-def camera_actions(driver: str, device: str, topic: str, environment: Mapping, clock: dict, respawn: bool, is_direct: bool,
-                   common: dict) -> list:
-    """Return the actions that start the camera."""
-    drivers = {
-        'usb_cam': ('usb_cam_node_exe', {'video_device': device}),
-        'v4l2_camera': ('v4l2_camera_node', {'video_device': device}),
-        'camera_ros': ('camera_node', {} if device == '/dev/video0' else {'camera': int(device) if device.isdigit() else device}),
-        'opencv': ('camera_node', {'video_device': device}),
-    }
+def camera_actions(given: Mapping, topic: str, environment: Mapping, parameters: list, is_direct: bool, common: dict) -> list:
+    """
+    Return the actions that start the camera.
+
+    :param given: the values of the arguments.
+    :param parameters: of a parameter file; arguments that are given win over them.
+    """
+    driver, respawn = given['camera'], given['respawn']
     if driver == 'none':
         return []
     log = []
-    if driver != 'opencv' and (problem := launching.find_program(driver, drivers[driver][0])):
+    if driver != 'opencv' and (problem := launching.find_program(driver, CAMERAS[driver].executable)):
         log = [LogInfo(msg=f"The camera driver {problem}. This package's own is used, as with camera:=opencv.")]
         driver = 'opencv'
-    executable, own = drivers[driver]
+    executable, own = CAMERAS[driver].executable, CAMERAS[driver].parameters(given)
+    is_default = given['video_device'] == ARGUMENTS['video_device'].default
+    default = {CAMERAS[driver].device: own.pop(CAMERAS[driver].device, '')} if is_default and driver != 'camera_ros' else {}
+    clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
     names = {'image_raw': topic, 'image_raw/compressed': f'{topic}/compressed',
              'camera_info': f'{topic.rpartition("/")[0]}/camera_info'}
     remappings = [(private + name, to) for name, to in names.items() for private in ('', '~/')]  # camera_ros has private ones
-    common = {**common, 'parameters': [*filter(None, (own, clock))], 'remappings': remappings}
+    common = {**common, 'parameters': [*filter(None, (default, *parameters, own, clock))], 'remappings': remappings}
     if driver == 'opencv':
         return [*log, *own_node('camera', executable, respawn, is_direct, **common)]
     added, sentence = image_environment(environment)  # our own nodes set their environment themselves
@@ -169,6 +176,7 @@ def actions(context: LaunchContext) -> list:
     topic, output = (launching.remapped(name, remaps, namespace, 'segmentation') for name in ('image_raw', '~/output'))
     parameter_file = launching.find_file(given['params_file'])
     problem = launching.unused(parameter_file, f'{namespace.rstrip("/")}/segmentation')
+    camera_files = launching.parameter_files(parameter_file, f'{namespace.rstrip("/")}/camera')
     look = str(look_file(given['look'])) if given['look'] else None
     clock = {} if given['use_sim_time'] is None else {'use_sim_time': given['use_sim_time']}
 
@@ -179,8 +187,8 @@ def actions(context: LaunchContext) -> list:
 
     return [
         *([LogInfo(msg=problem)] if problem else []),
-        *camera_actions(given['camera'], given['video_device'], topic, context.environment, clock, given['respawn'], is_direct,
-                        common('camera')),
+        *camera_actions(given, topic, context.environment, camera_files,
+                        is_direct, common('camera')),
         *own_node('segmentation', 'segmentation_node', given['respawn'], is_direct, remappings=[('image_raw', topic)],
                   parameters=[*filter(None, (parameter_file, look, settings, clock))], **common('segmentation')),
         *viewer_actions(given['viewer'], output, namespace, given['web_host'], given['web_port'], given['respawn']),

@@ -11,7 +11,7 @@ __all__ = ['BackgroundError', 'DamagedInputError', 'DetectorError', 'DisplayErro
 
 _HIDDEN = '***'
 # An address in a text: up to its closing quote, as a password may hold spaces, or without quotes up to the next space.
-_ADDRESS = re.compile(r"""(?P<quote>['"])?(?P<scheme>[A-Za-z][\w+.-]*:/+)(?P<rest>(?(quote)(?:\\.|(?!(?P=quote)).)*|\S+))""")
+_ADDRESS = re.compile(r"""(?P<quote>['"])?(?P<scheme>(?<![\w+.-])[\w+.-]+:/+)(?P<rest>(?(quote)(?:\\.|(?!(?P=quote)).)*|\S+))""")
 _BARE = re.compile(r"""(?<![^\s'"(=])(?P<user>[^\s'":/@]+):(?![/=])\S+@(?=[\w\[])""")  # user:password@host, without a scheme
 _VALUE = re.compile(r'=[^&;]+')  # of a query; some cameras have user=...&password=... in the path
 

@@ -8,19 +8,22 @@ Only the functions that need ROS import it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from .resources import data_path
-from .settings import TUNABLES, Value, imply_type, no_section_for
+from .settings import TUNABLES, Value, imply_type, names_node, no_section_for
 
-__all__ = ['Argument', 'After', 'LogLine', 'after_exit', 'cover_misspelt', 'ending', 'find_file', 'find_program',
-           'is_started_directly', 'join_namespaces', 'read_arguments', 'refuse_unknown', 'remapped', 'unused', 'words']
+__all__ = ['CAMERAS', 'After', 'Argument', 'Camera', 'LogLine', 'after_exit', 'cover_misspelt', 'ending', 'find_file',
+           'find_program', 'is_started_directly', 'join_namespaces', 'parameter_files', 'read_arguments', 'refuse_unknown',
+           'remapped', 'unused', 'words']
 
 _PACKAGE = 'self_segmentation'
 _NAMESPACE = re.compile(r'(/[A-Za-z_]\w*)+|/', re.ASCII)
@@ -29,19 +32,27 @@ _OF_LAUNCH_ITSELF = ('emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'si
 _OF_LAUNCH_ROS = 'ros_namespace'  # an argument that launch_ros makes
 _COVERING = ('look', 'replace')  # arguments that can hide people
 _COVERED = {'replace': 'people'}
+_LARGEST = 100_000  # of the numbers that launch arguments take
 _NEARLY, _PERHAPS = 0.8, 0.6  # difflib's ratio of a misspelt name; loop, replay and camera_name lie between
 
 
 class Argument(NamedTuple):
-    """A launch argument: its default, its description, and its values by their names in lower case; without choices: any text."""
+    """
+    A launch argument: its default, its description, and its values by their names in lower case.
+
+    Without choices it takes any text, or a number above 0 where ``number`` is ``int`` or ``float``.
+    """
 
     default: str
     text: str
     choices: Mapping[str, Any] = {}
+    number: type[int] | type[float] | None = None
 
     @property
     def allowed(self) -> str:
         """What may be given, in words."""
+        if self.number is not None:
+            return 'a whole number above 0' if self.number is int else 'a number above 0'
         return ', '.join(self.choices) or 'text'
 
     def value(self, name: str, text: str) -> Any:
@@ -50,13 +61,68 @@ class Argument(NamedTuple):
 
         :raises ValueError: naming the argument, the text and what is allowed.
         """
-        if not self.choices:
+        if self.number is None and not self.choices:
             return text
         if text == self.default == '':
             return None
+        if self.number is not None:
+            with contextlib.suppress(ValueError):
+                if 0 < (value := self.number(text)) < _LARGEST:
+                    return value
         if text.lower() not in self.choices:
             raise ValueError(masked(f'{name} = {text!r} is not allowed: it takes {self.allowed}'))
         return self.choices[text.lower()]
+
+
+class Camera(NamedTuple):
+    """A camera driver's package and executable, and the names of its parameters."""
+
+    package: str
+    executable: str
+    device: str = 'video_device'
+    width: str = 'image_width'
+    height: str = 'image_height'
+    framerate: str = 'framerate'
+    frame_id: str = 'frame_id'
+    size: str = ''  # of both sides in one, where a driver has that
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Return the driver's parameters.
+
+        :param given: the values of the launch arguments by name; None and empty texts leave them to the driver.
+        :raises SettingsError: an argument that this driver needs is missing.
+        """
+        device, width, height, rate = (given[name] for name in ('video_device', 'image_width', 'image_height', 'framerate'))
+        if self.size and (width is None) != (height is None):
+            missing = 'image_width' if width is None else 'image_height'
+            raise SettingsError({missing: f'{self.package} takes image_width and image_height together: give {missing} too'})
+        sizes = {self.size: [width, height]} if self.size else {self.width: width, self.height: height}
+        if self.device == 'camera':  # camera_ros: a number or a name, and the first camera without one
+            device = None if device.startswith('/dev/') else int(device) if device.isdecimal() else device
+        values = {self.device: device, **sizes, self.frame_id: given['frame_id'], 'camera_info_url': given['camera_info_url']}
+        if rate is not None:
+            values[self.framerate] = self._rate(rate)
+        return {name: value for name, value in values.items() if value not in (None, '', [None, None])}
+
+    def _rate(self, rate: float) -> Any:
+        if self.framerate == 'time_per_frame':  # seconds, as a fraction of whole numbers
+            images = Fraction(rate).limit_denominator(1000)
+            return [images.denominator, images.numerator]
+        if self.framerate == 'FrameDurationLimits':  # microseconds, least and most
+            return [round(1e6 / rate)] * 2
+        return rate
+
+
+# By the launch argument `camera`.
+CAMERAS = {
+    'usb_cam': Camera('usb_cam', 'usb_cam_node_exe'),
+    'v4l2_camera': Camera('v4l2_camera', 'v4l2_camera_node', size='image_size', framerate='time_per_frame',
+                          frame_id='camera_frame_id'),
+    'camera_ros': Camera('camera_ros', 'camera_node', device='camera', width='width', height='height',
+                         framerate='FrameDurationLimits'),
+    'opencv': Camera('self_segmentation', 'camera_node'),
+}
 
 
 class LogLine(NamedTuple):
@@ -187,6 +253,14 @@ def unused(path: Path, node: str) -> str:
         return no_section_for(node, path)
     except SettingsError:
         return ''
+
+
+def parameter_files(path: Path, node: str) -> list[Path]:
+    """Return the parameter file if it has a section that names a node (not ``/**``); else nothing."""
+    try:
+        return [path] if names_node(node, path) else []
+    except SettingsError:
+        return []
 
 
 def find_program(package: str, name: str) -> str:

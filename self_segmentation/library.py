@@ -11,7 +11,7 @@ from .errors import SettingsError
 from .io.assets import closed_if_refused, load_assets
 from .picture import pipeline
 from .picture.arrays import Array
-from .picture.backgrounds import LivePicture, film_of
+from .picture.backgrounds import LivePicture, video_of
 from .picture.pipeline import Result
 from .picture.video import Video
 from .settings import TUNABLES, Settings
@@ -96,6 +96,6 @@ class Pipeline(pipeline.Pipeline):
                                hide=hide)
 
     def background_problem(self, settings: Settings) -> str:
-        """Return why the film that settings show stands still; empty where it does not, or none is shown."""
-        film = film_of(settings, self.assets.media)
-        return '' if film is None else film.problem
+        """Return why the video that settings show stands still; empty where it plays, or none is shown."""
+        video = video_of(settings, self.assets.media)
+        return '' if video is None else video.problem

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What large images need of the middleware and of the C library."""
+"""Settings of the middleware and of the C library for large images."""
 
 from __future__ import annotations
 
@@ -31,24 +31,23 @@ _ADVICE = {
 
 def image_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """
-    Return the variables to add to the environment of a process that sends or takes images, and a sentence that says what they do.
+    Return the variables to add to the environment of a process with images, and a sentence about them for the log.
 
-    Those of :func:`fast_dds_environment`, and those that tell glibc what :func:`keep_large_buffers` tells it. Our own nodes need
-    neither: they do both themselves.
+    They do what :func:`fast_dds_environment` and :func:`keep_large_buffers` do, which our own nodes call themselves.
 
     :param environment: the variables that are set already; they win.
     """
-    added, said = fast_dds_environment(environment)
-    return {**{name: value for name, value in _KEEP_BUFFERS.items() if name not in environment}, **added}, said
+    added, message = fast_dds_environment(environment)
+    return {**{name: value for name, value in _KEEP_BUFFERS.items() if name not in environment}, **added}, message
 
 
 def fast_dds_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """
-    Return the variables that bring a Fast DDS profile for large images, and a sentence that says which.
+    Return the variables of a Fast DDS profile for large images, and a sentence about them for the log.
 
-    Fast DDS as it comes has a shared-memory segment of 512 kB and loses nearly every larger best-effort image. None are
-    returned where the user has a profile or another middleware. Whoever wants to stay on this machine (``ROS_LOCALHOST_ONLY``,
-    ``ROS_AUTOMATIC_DISCOVERY_RANGE``) gets a profile that does.
+    By default Fast DDS has a shared-memory segment of 512 kB and loses nearly every larger best-effort image. None are returned
+    if the user has a profile or another middleware. With ``ROS_LOCALHOST_ONLY`` or ``ROS_AUTOMATIC_DISCOVERY_RANGE`` the profile
+    stays on this machine, too.
 
     :param environment: the variables that are set already.
     """
@@ -81,12 +80,10 @@ def advice(rmw: str) -> str:
 
 def keep_large_buffers() -> None:
     """
-    Have glibc keep the megabyte buffers of images, instead of mapping and unmapping each: most of what a message costs.
+    Let glibc keep the megabyte buffers of images: to map and unmap each is most of what a message costs.
 
-    And have all threads share one heap: with one each, memory grows with every model that is loaded, until they are all full of
-    holes. To be called before there are other threads, which libraries start when they are imported.
-
-    The same as the ``MALLOC_`` variables of :func:`image_environment`. Does nothing where the C library is another one.
+    All threads share one heap: with one each, memory grows with every model that is loaded. Call it before libraries are
+    imported, which start threads. The ``MALLOC_`` variables of :func:`image_environment` do the same. glibc only.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:
@@ -97,7 +94,7 @@ def keep_large_buffers() -> None:
 
 
 def give_memory_back() -> None:
-    """Return the memory to the system that was kept because of :func:`keep_large_buffers`."""
+    """Return to the system what :func:`keep_large_buffers` made glibc keep."""
     malloc_trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if malloc_trim is not None:
         malloc_trim(0)
@@ -105,11 +102,11 @@ def give_memory_back() -> None:
 
 def ports_of(process: int | None = None) -> set[str]:
     """
-    Return the names of the ports in shared memory at which a process waits for messages: those that it has locked.
+    Return the names of the ports in shared memory that a process has locked: it waits there for messages.
 
-    Fast DDS also locks a port to which it sends, for a moment.
+    Fast DDS also locks a port for a moment when it sends.
 
-    :param process: its number; None: this one. Nothing is returned when it has ended, or where there is no /proc.
+    :param process: its number; None: this one. Without /proc, or after the process's end, nothing is returned.
     """
     names = set[str]()
     with contextlib.suppress(OSError):
@@ -122,10 +119,9 @@ def ports_of(process: int | None = None) -> set[str]:
 
 def lost_ports() -> set[str]:
     """
-    Return the ports at which this process waits, but which no other process can find any more.
+    Return the ports at which this process waits, but whose files are gone; nothing without /proc.
 
-    Fast DDS can remove the file of a port that is in use (docs/reliability.md). The process is still discovered, by UDP, but no
-    message of this machine reaches it. This only looks, in /proc; nothing is returned where there is none.
+    Fast DDS can remove the file of a port that is in use (docs/reliability.md). Then no message of this machine arrives.
     """
     try:
         maps = Path('/proc/self/maps').read_text(errors='replace')  # takes 3 ms
@@ -133,14 +129,13 @@ def lost_ports() -> set[str]:
         return set()
     found = _PORT_MAP.findall(maps)
     removed, there = ({name for name, is_removed in found if bool(is_removed) is wanted} for wanted in (True, False))
-    return ports_of() & removed - there  # who only sends to a port has its memory too, but keeps no lock
+    return ports_of() & removed - there  # a process that only sends to a port maps its memory, too, but keeps no lock
 
 
 class PortWatch:
     """
-    Checks now and then which ports are lost.
+    Checks periodically which ports are lost.
 
-    :param find: returns the names of those that are lost now.
     :param period: seconds between two checks.
     :param suspect_period: seconds to the next check after one that found some.
     """
@@ -150,7 +145,7 @@ class PortWatch:
         self._due, self._suspects = 0.0, set[str]()
 
     def lost(self) -> set[str]:
-        """Return the ports that two checks in a row missed: Fast DDS may just open one again. None between two checks."""
+        """Return the ports that two checks in a row found lost: Fast DDS may just open one again."""
         if time.monotonic() < self._due:
             return set()
         before, self._suspects = self._suspects, self._find()

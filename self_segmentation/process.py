@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How the package's programs start and end: SIGINT, SIGTERM and SIGHUP end them with exit code 0 and no traceback, at any moment.
+How the package's programs start and end.
 
-The exit codes are those of :class:`~self_segmentation.errors.ExitCode`.
-
-Imports nothing heavy, so that the signals are in hand before that is imported, which takes seconds.
+SIGINT, SIGTERM and SIGHUP end them with exit code 0 and no traceback, at any moment. The exit codes are those of
+:class:`~self_segmentation.errors.ExitCode`. Nothing heavy is imported here: signals are handled before that.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ __all__ = ['program']
 _ROS = {'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
         'std_srvs'}
 _LIBRARY_SETTINGS = {
-    'OPENBLAS_NUM_THREADS': '1',  # numpy's other threads have nothing to do, and cost a tenth of the start
-    'OPENCV_FFMPEG_LOGLEVEL': '-8',  # quiet: the errors of a camera that cannot be opened are reported by this package
+    'OPENBLAS_NUM_THREADS': '1',  # numpy's other threads cost a tenth of the start
+    'OPENCV_FFMPEG_LOGLEVEL': '-8',  # quiet: this package reports its errors
     'OPENCV_LOG_LEVEL': 'SILENT',
 }
 _NO_LIBRARY = ': cannot open shared object file'  # glibc's words
 
 
 class _Stderr(io.FileIO):
-    """Drops what cannot be written: a terminal that is gone, a closed pipe or a full disk is no reason to end."""
+    """Drops what cannot be written: a closed terminal or pipe, or a full disk, does not end the program."""
 
     def write(self, data: Any) -> int:
         try:
@@ -46,7 +45,7 @@ class _Stderr(io.FileIO):
 
 
 def _open_standard_files() -> None:
-    """Have something behind stdin, stdout and stderr, also where they were closed: the next file would take their place."""
+    """Open stdin, stdout and stderr if they are closed: the next file would take their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -59,7 +58,7 @@ def _open_standard_files() -> None:
 
 
 def _missing(error: ImportError) -> str:
-    """Return what this machine lacks and how to get it, in words; nothing where it is not known."""
+    """Return what this machine lacks and how to install it; empty if unknown."""
     name = str(error.name).partition('.')[0]
     if isinstance(error, ModuleNotFoundError) and name in _ROS:
         return (f'this program needs ROS 2, and there is no {name} for {sys.executable}: source /opt/ros/DISTRIBUTION/setup.bash '
@@ -73,10 +72,10 @@ def _missing(error: ImportError) -> str:
 
 def program(module: str, name: str = '', keeps_large_buffers: bool = False) -> Callable[[], int]:
     """
-    Return a program: a function that imports a module, runs its ``main()``, and ends the process with the exit code of that.
+    Return a program: a function that imports a module, runs its ``main()``, and ends the process with its exit code.
 
-    Until ``main`` handles them itself, signals end the process at once while the module is imported. Afterwards they raise
-    KeyboardInterrupt.
+    Signals end the process at once while the module is imported. Afterwards they raise KeyboardInterrupt, until ``main`` handles
+    them itself.
 
     :param module: its name within the package.
     :param name: for messages; that of the module by default.
@@ -85,7 +84,7 @@ def program(module: str, name: str = '', keeps_large_buffers: bool = False) -> C
     name = name or module.rpartition('.')[2]
 
     def run() -> int:
-        handle_signals(lambda _number, _frame: os._exit(0))  # nothing is there yet that has to be closed
+        handle_signals(lambda _number, _frame: os._exit(0))  # nothing is open yet
         _open_standard_files()
         if keeps_large_buffers:
             keep_large_buffers()
@@ -101,7 +100,7 @@ def program(module: str, name: str = '', keeps_large_buffers: bool = False) -> C
             if isinstance(error, ImportError) and (missing := _missing(error)):
                 print(f'{name}: error: {missing}', file=sys.stderr)
             else:
-                print(masked(traceback.format_exc()), end='', file=sys.stderr)  # Python itself would show passwords of addresses
+                print(masked(traceback.format_exc()), end='', file=sys.stderr)  # without passwords of addresses
             code = ExitCode.WILL_FAIL_AGAIN if isinstance(error, ImportError) else ExitCode.FAILED
         finally:
             ignore_signals()
@@ -110,7 +109,6 @@ def program(module: str, name: str = '', keeps_large_buffers: bool = False) -> C
             sys.stdout.flush()
         except OSError:  # a full disk, a pipe that was closed
             code = code or ExitCode.FAILED
-        # All is closed. Threads that are still in a camera driver's call, and what libraries do while the interpreter ends, have
-        # crashed or held up processes that were done.
+        # All is closed. Threads in a camera driver, and libraries at the interpreter's end, have crashed or held up processes.
         os._exit(code)
     return run

@@ -24,7 +24,7 @@ from .errors import SettingsError, masked
 from .resources import data_path, read_file
 
 __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Settings', 'Tunable', 'imply_type', 'load_yaml',
-           'look_file', 'no_section_for', 'read_yaml', 'unknown_name']
+           'look_file', 'names_node', 'no_section_for', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
 LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout', 'robot')  # presets, each a file
@@ -484,6 +484,18 @@ def no_section_for(node: str, path: str | Path, taken: Collection[str] | None = 
         names.append(str(name))
     return (f'parameter file {path}: nothing is taken from it: it is for {_listed(names)}, and this is {node}; '
             f'name the section {node} or /**')
+
+
+def names_node(node: str, path: str | Path) -> bool:
+    """
+    Return whether a ROS 2 parameter file has a section for a node by its name: not for any node, as ``/**``.
+
+    :param node: its full name.
+    :raises SettingsError: the file cannot be read.
+    """
+    name = node.rpartition('/')[2]
+    return any(section and each.rpartition('/')[2] == name and no_section_for(node, path) == ''
+               for each, section in _sections(load_yaml(path)))
 
 
 def _listed(names: list[str]) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a process is told to end: SIGINT, SIGTERM and SIGHUP."""
+"""The signals that end a process: SIGINT, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 
 __all__ = ['handle_signals', 'ignore_signals', 'note_signals']
 
-_OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup has it
+_OUTLIVES_TERMINAL = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # under nohup
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 def note_signals() -> list[int]:
-    """Interrupt nothing from now on; return the list that signals are noted in."""
-    noted: list[int] = []
-    handle_signals(lambda number, _frame: noted.append(number))
-    return noted
+    """Return a list that gets the numbers of all signals from now on; they interrupt nothing."""
+    received: list[int] = []
+    handle_signals(lambda number, _frame: received.append(number))
+    return received
 
 
 def ignore_signals() -> None:
-    """Ignore signals from now on: the interpreter brings the default back while it ends, and a second one would show."""
+    """Ignore signals from now on: at the interpreter's end a second one would show a traceback."""
     handle_signals(signal.SIG_IGN)
 
 
 def handle_signals(handler: Handler) -> None:
-    """Have SIGINT, SIGTERM and, unless the program was started by nohup, SIGHUP handled."""
+    """Handle SIGINT, SIGTERM and, unless nohup started the program, SIGHUP."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     if not _OUTLIVES_TERMINAL:

@@ -8,9 +8,11 @@ Where there is no ROS the tests that need it are left out, and the last lines of
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import faulthandler
 import functools
+import gc
 import importlib.util
 import itertools
 import os
@@ -56,6 +58,7 @@ ONE_PIXEL = [] if cv2.__version__ == '4.5.4' else [(1, 1)]  # Ubuntu 22.04's Ope
 _numbers = itertools.count(1)
 hypothesis.settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)  # no clock, no chance
 hypothesis.settings.load_profile('repeatable')
+cv2.setNumThreads(1)  # as in our programs: more take more CPU for the same time
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,7 +78,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config._uncaptured)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     reasons = [str(report.longrepr) for report in reports if report.failed]
-    if reasons and {'processes', 'slow'} & {mark.name for mark in item.iter_markers()}:
+    if reasons and takes_long(item):
         state = item.session._setupstate
         (getattr(state, 'teardown_all', None) or functools.partial(state.teardown_exact, None))()  # pytest 6; from 7 on
         item._initrequest()
@@ -112,11 +115,21 @@ def why_no_browser() -> str:
     return '' if importlib.util.find_spec('playwright') else 'pip install playwright'
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported and collected stays: hundreds of garbage collections need not look through it
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make check` leaves out."""
+    """Mark what `make check` leaves out. The files that have most of it come first: those that end last are short then."""
     for item in items:
         if {'shared_graph', 'start', 'start_shared'} & {*item.fixturenames}:
             item.add_marker('processes')
+    long = collections.Counter(item.module for item in items if takes_long(item))
+    items.sort(key=lambda item: -long[item.module])
+
+
+def takes_long(item: pytest.Item) -> bool:
+    return not {'processes', 'slow'}.isdisjoint(mark.name for mark in item.iter_markers())
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -379,6 +392,12 @@ def astronaut() -> np.ndarray:
 def sample() -> list[np.ndarray]:
     """The portrait's frames: 0 to 26 and 136 to 149 show an empty room, 45 to 118 the person."""
     return video_frames(SAMPLE)
+
+
+@pytest.fixture(scope='session')
+def small(sample) -> list[np.ndarray]:
+    """The portrait's frames at half their size: half the work, and enough for a person who is near."""
+    return [np.ascontiguousarray(frame[::2, ::2]) for frame in sample]
 
 
 @pytest.fixture(scope='session')

@@ -120,7 +120,7 @@ def test_loads_or_refuses_any_text_or_bytes(text):
 
 def test_refuses_many_names_or_long_value_briefly(tmp_path):
     path = tmp_path / 'many.yaml'
-    for body, most in ((''.join(f'    k{n}: 1\n' for n in range(1500)), 300), (f'    threshold: {"a" * 100000}\n', 2000)):
+    for body, most in ((''.join(f'    k{n}: 1\n' for n in range(1500)), 300), (f'    threshold: {"a" * 100_000}\n', 2000)):
         path.write_text('/**:\n  ros__parameters:\n' + body)
         with pytest.raises(SettingsError) as raised:
             Settings().updated(read_yaml(path))

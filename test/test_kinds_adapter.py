@@ -5,8 +5,8 @@
 import kinds_adapter
 
 
-def test_adapter_gives_mattes_and_boxes_of_a_new_video_each_time(sample):
-    frames = sample[55:64]
+def test_adapter_gives_mattes_and_boxes_of_a_new_video_each_time(small):
+    frames = small[55:64]
     segment, track = kinds_adapter.segmenter(['default', 'privacy']), kinds_adapter.tracker()
     first, again = segment(frames, 15.0), segment(frames, 15.0)
     assert [len(first[look]) for look in ('default', 'privacy')] == [len(frames)] * 2

@@ -18,6 +18,7 @@ from conftest import ROOT, TUTORIAL
 
 from self_segmentation.errors import ExitCode, SettingsError
 from self_segmentation.launching import (
+    CAMERAS,
     Argument,
     LogLine,
     after_exit,
@@ -79,6 +80,35 @@ def test_wrong_look_or_replace_of_parent_hides_people(texts):
     assert level == 'error' and 'is not allowed' in text and 'People are hidden' in text
     with pytest.raises(SettingsError):
         read_arguments(ARGUMENTS, texts, strict=True)
+
+
+GIVEN = {'video_device': '/dev/video2', 'image_width': 640, 'image_height': 480, 'framerate': 29.97, 'frame_id': 'head',
+         'camera_info_url': 'file:///a.yaml'}
+
+
+@pytest.mark.parametrize('driver, parameters', [
+    ('usb_cam', {'video_device': '/dev/video2', 'image_width': 640, 'image_height': 480, 'framerate': 29.97, 'frame_id': 'head'}),
+    ('opencv', {'video_device': '/dev/video2', 'image_width': 640, 'image_height': 480, 'framerate': 29.97, 'frame_id': 'head'}),
+    ('v4l2_camera', {'video_device': '/dev/video2', 'image_size': [640, 480], 'time_per_frame': [100, 2997],
+                     'camera_frame_id': 'head'}),
+    ('camera_ros', {'width': 640, 'height': 480, 'FrameDurationLimits': [33367, 33367], 'frame_id': 'head'})])
+def test_camera_arguments_have_the_names_of_each_driver(driver, parameters):
+    assert CAMERAS[driver].parameters(GIVEN) == {**parameters, 'camera_info_url': 'file:///a.yaml'}
+    nothing = {**dict.fromkeys(GIVEN), 'video_device': '/dev/video0', 'frame_id': '', 'camera_info_url': ''}
+    assert CAMERAS[driver].parameters(nothing).keys() <= {'video_device'}
+
+
+def test_v4l2_camera_needs_both_sides():
+    with pytest.raises(SettingsError, match='give image_height too'):
+        CAMERAS['v4l2_camera'].parameters({**GIVEN, 'image_height': None})
+
+
+@pytest.mark.parametrize('text', ['wide', '0', '-1', 'inf', 'nan', '1e9'])
+def test_refuses_numbers_that_are_none(text):
+    for number in (int, float):
+        with pytest.raises(ValueError, match='framerate = .* is not allowed: it takes a (whole )?number above 0'):
+            Argument('', '', number=number).value('framerate', text)
+    assert Argument('', '', number=float).value('framerate', '7.5') == 7.5 and Argument('', '', number=int).value('x', '') is None
 
 
 @pytest.mark.parametrize('name, text, meant', [
@@ -185,7 +215,8 @@ def test_readme_names_only_known_launch_arguments():
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
     named = {name for name in re.findall(r'([\w.]+):=', readme) if not name.startswith('__')}
     assert {'camera', 'autostart', 'image_transport'} <= named <= own_arguments().keys() | TUNABLES.keys()
-    table = re.findall(r'^\| `(\w+)`', readme.partition('launch argument')[2].partition('\n\n')[0], re.MULTILINE)
+    rows = re.findall(r'^\| (`.+?) \|', readme.partition('launch argument')[2].partition('\n\n')[0], re.MULTILINE)
+    table = re.findall(r'`(\w+)`', ' '.join(rows))
     assert set(table) == own_arguments().keys()
 
 
@@ -357,6 +388,19 @@ def test_starts_only_programs_that_are_there(segment, camera, programs):
     assert reason_of(actions) == ''
     logged = [action.named['msg'] for action in actions if type(action).__name__ == 'LogInfo']
     assert any('usb_cam is not installed: sudo apt install' in each for each in logged) == (camera == 'usb_cam')
+
+
+def test_camera_section_of_parameter_file_reaches_the_camera_and_arguments_win(segment, tmp_path):
+    (tmp_path / 'robot.yaml').write_text("""
+/**: {ros__parameters: {threshold: 0.3}}
+camera: {ros__parameters: {framerate: 5.0, video_device: /dev/video7}}
+""")
+    actions = segment.setup(context(segment, camera='opencv', params_file=str(tmp_path / 'robot.yaml'), image_width='320'))
+    assert node_of(actions, 'camera').named['parameters'] == [
+        {'video_device': '/dev/video0'}, tmp_path / 'robot.yaml', {'image_width': 320}]  # later ones win
+    (tmp_path / 'robot.yaml').write_text('/**: {ros__parameters: {threshold: 0.3}}')
+    actions = segment.setup(context(segment, camera='opencv', params_file=str(tmp_path / 'robot.yaml'), video_device='x.mp4'))
+    assert node_of(actions, 'camera').named['parameters'] == [{'video_device': 'x.mp4'}]
 
 
 @pytest.mark.parametrize('arguments, reason', [

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that settings name, read: the models, and what moves or stands behind people."""
+"""Reads the files that settings name: models, background image and video."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from pathlib import Path
 
 from ..errors import BackgroundError, DetectorError, ImageError, InputError, LibraryMissingError, ModelError
 from ..picture.arrays import Array
-from ..picture.backgrounds import NO_MEDIA, Film, LivePicture, close_films
+from ..picture.backgrounds import NO_MEDIA, Medium, VideoBackground, close_videos
 from ..picture.models.segmenter import EXPECTED, is_known
 from ..picture.models.types import ModelFile
 from ..picture.pipeline import Assets
 from ..resources import data_path, read_file
 from ..settings import Settings
-from .decoding import decode_file
+from .decoding import MAX_FILE_BYTES, decode_file
 from .image_files import is_animated
-from .video_backgrounds import LARGEST_SIDE, open_animation, open_video
+from .video_backgrounds import open_animation, open_video
 
 __all__ = ['MODELS', 'closed_if_refused', 'load_assets', 'model_path', 'read_model']
 
 MODELS = {'general': 'selfie_segmentation.tflite', 'landscape': 'selfie_segmentation_landscape.tflite'}
 _DETECTOR = 'efficientdet_lite0.tflite'
 _LARGEST_MODEL = 64 << 20  # bytes; the largest of ours has 4.6 MB
-_LARGEST_IMAGE = 256 << 20  # bytes
 
 
 def load_assets(settings: Settings, old: Assets | None = None, before: Settings | None = None,
@@ -34,11 +33,11 @@ def load_assets(settings: Settings, old: Assets | None = None, before: Settings 
     """
     Read the files that settings name.
 
-    :param old: assets, of which those stay that the settings still name.
+    :param old: assets in use. They stay as far as the settings still name them.
     :param before: the settings of the old assets; None reads all.
-    :param named: settings that were given again: a background's file among them is read again, even under the same name.
+    :param named: settings that were given again: a background's file is then read again, even under the same name.
     :raises ModelError: the model file cannot be read.
-    :raises BackgroundError: the background image or video cannot be read; raised when it is set, not when it is first shown.
+    :raises BackgroundError: the background image or video cannot be read.
     """
     def is_new(attribute: str, name: str) -> bool:
         return before is None or name in named or getattr(settings, attribute) != getattr(before, attribute)
@@ -57,13 +56,13 @@ def load_assets(settings: Settings, old: Assets | None = None, before: Settings 
 
 
 @contextlib.contextmanager
-def closed_if_refused(*opened: Array | Film | LivePicture | None) -> Iterator[list[Array | Film | LivePicture | None]]:
-    """Close films if the block fails: those that are given, and those that are added to the list."""
-    films = [*opened]
+def closed_if_refused(*media: Medium) -> Iterator[list[Medium]]:
+    """If the block fails, close the videos among the media and those that were added to the list."""
+    opened = [*media]
     try:
-        yield films
+        yield opened
     except BaseException:
-        close_films(films)
+        close_videos(opened)
         raise
 
 
@@ -72,7 +71,7 @@ def read_model(model: str) -> ModelFile:
     Read the file of a model.
 
     :param model: ``general``, ``landscape`` or the path of another selfie segmentation model.
-    :raises ModelError: it cannot be read, or is not the file that the name stands for.
+    :raises ModelError: it cannot be read, or the file of a name is another one.
     """
     path = model_path(model)
     try:
@@ -101,13 +100,13 @@ def _read_detector(settings: Settings) -> ModelFile | None:
                             'people.detector to false') from error
 
 
-def _read_background_image(settings: Settings) -> Array | Film | None:
+def _read_background_image(settings: Settings) -> Array | VideoBackground | None:
     name = settings.background_image
     if not name:
         return None
     try:
-        content = read_file(name, _LARGEST_IMAGE)
-        if is_animated(io.BytesIO(content), LARGEST_SIDE):
+        content = read_file(name, MAX_FILE_BYTES)
+        if is_animated(io.BytesIO(content)):
             return open_animation(content, name)
         return decode_file(content, what=f'background {name!r}')
     except (OSError, ImageError, InputError) as error:
@@ -115,7 +114,7 @@ def _read_background_image(settings: Settings) -> Array | Film | None:
         raise _refused(settings, 'image', f'{reason}: give the path of an image (PNG, JPEG, GIF, ...)') from error
 
 
-def _open_background_video(settings: Settings) -> Film | None:
+def _open_background_video(settings: Settings) -> VideoBackground | None:
     if not settings.background_video:
         return None
     try:
@@ -125,8 +124,8 @@ def _open_background_video(settings: Settings) -> Film | None:
 
 
 def _refused(settings: Settings, kind: str, reason: str) -> BackgroundError:
-    """Return the error of a file: it comes from its own setting, and from ``background.type`` where that shows it."""
+    """Return the error of a file. It belongs to its own setting, and to ``background.type`` if that shows it."""
     name = f'background.{kind}'
-    error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r} {reason}')
+    error = BackgroundError(f'{name} = {getattr(settings, name.replace(".", "_"))!r}: {reason}')
     error.settings = (name, 'background.type') if settings.background_type == kind else (name,)
     return error

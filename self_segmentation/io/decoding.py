@@ -1,14 +1,15 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Images of messages and of files to arrays: sizes are checked first, so that a hostile one costs neither memory nor time.
+Images of messages and of files to arrays. Sizes are checked first: a hostile image costs neither memory nor time.
 
-Messages go through OpenCV, which is fast; files through Pillow, which knows what people's files bring: which side is up, colour
-profiles, transparency, HEIC and AVIF.
+OpenCV decodes messages, because it is fast. Pillow decodes files: it knows orientation, colour profiles, transparency, HEIC and
+AVIF.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import re
@@ -23,21 +24,24 @@ import cv2
 import numpy as np
 import PIL.Image
 from PIL import ImageCms
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import ImageError
 from ..picture.arrays import Array
 
-__all__ = ['MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'PNG_BEGIN', 'decode', 'decode_file', 'kind_of',
-           'open_picture', 'upright']
+__all__ = ['MAX_FILE_BYTES', 'MAX_FILE_SIDE', 'MAX_SIDE', 'PILLOW_ERRORS', 'PNG_BEGIN', 'decode', 'decode_file',
+           'kind_of', 'open_picture', 'upright']
 
-MAX_SIDE = 8192  # pixels that a side of a frame may have, so that a damaged header cannot take all memory
-MAX_FILE_SIDE = 16384  # pixels, of an image file
+# What an image may measure at most, so that a damaged header cannot take all memory.
+MAX_SIDE = 8192  # pixels of a side: of a message, and of a background, which stays in memory
+MAX_FILE_SIDE = 16384  # pixels of a side: of a file that is processed
+MAX_FILE_BYTES = 1 << 30  # of the file itself
 # What Pillow raises for damaged files.
 PILLOW_ERRORS = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
                  SyntaxError, TypeError, ValueError, struct.error, zlib.error, PIL.Image.DecompressionBombError)
 _LOGGER = logging.getLogger('self_segmentation.files')
 _JPEG = ('JPEG', 'MPO')
-_MAX_PIXELS_PER_BYTE = 512  # of a JPEG: 64 pixels take a bit or more; what is missing would become grey
+_MAX_PIXELS_PER_BYTE = 512  # of a JPEG: 64 pixels take at least a bit; missing ones would be grey
 _MOST_SUB_IMAGES = 16  # of a TIFF: raw photographs have 1 to 4
 _MAX_SCANS = 100  # of a JPEG: progressive ones have about 10, and each costs as much time as the whole image
 _MARKER, _END = re.compile(rb'\xff[^\0\xff\xd0-\xd7]', re.DOTALL), b'\xff\xd9'  # of a JPEG; those left out stand in its pixels
@@ -54,7 +58,6 @@ _KINDS = {  # Pillow's name: how a file begins
 _TAKEN = tuple(kind for kind in _KINDS if kind != 'RAW')
 _READER = {'HEIF': 'pillow-heif', 'AVIF': "'pillow>=11.3'"}  # what reads those that not every Pillow reads
 _SUBFILE_TYPE, _PHOTOMETRIC, _SUB_IMAGES, _DNG_VERSION = 254, 262, 330, 50706  # TIFF tags
-_SHORT = 3  # the kind of a value of two bytes
 _PREVIEW = 1  # bit of the subfile type: a smaller version of another image in the file
 _SENSOR = (32803, 34892)  # photometric interpretations: a sensor's own values
 _Turn: Any = getattr(PIL.Image, 'Transpose', PIL.Image)  # Ubuntu 22.04's Pillow has the names in the module
@@ -67,21 +70,18 @@ _TURNED: dict[Any, Any] = {  # by its value: what puts the image right
 PIL.Image.MAX_IMAGE_PIXELS = MAX_FILE_SIDE ** 2  # each side is checked here, with more room than Pillow's 179 megapixels
 
 
-def decode(data: Any, formats: tuple[str, ...], max_side: int = MAX_SIDE, flags: int = cv2.IMREAD_COLOR) -> Array:
+def decode(data: Any, formats: tuple[str, ...], flags: int = cv2.IMREAD_COLOR) -> Array:
     """
     Return the image of an encoded message.
 
-    Its size is read first, so that a few kilobytes which say that they are a huge image take neither memory nor time.
-
     :param data: its bytes, or any buffer of them.
     :param formats: Pillow's names of the formats that are allowed.
-    :param max_side: what each side may measure, in pixels.
     :param flags: ``cv2.IMREAD_...``.
     :returns: (height, width, 3) uint8, blue green red.
     :raises ImageError: with the reason, a half sentence.
     """
     data = bytes(data)
-    with _opened(io.BytesIO(data), max_side, formats, f'is not an image ({", ".join(formats)})') as image:
+    with _opened(io.BytesIO(data), MAX_SIDE, formats, f'is not an image ({", ".join(formats)})') as image:
         kind, size = image.format, image.size
     if kind == 'PNG':
         data = _without_animation(data)
@@ -98,13 +98,10 @@ def decode(data: Any, formats: tuple[str, ...], max_side: int = MAX_SIDE, flags:
 
 def decode_file(data: bytes, max_side: int = MAX_SIDE, what: str = 'an image') -> Array:
     """
-    Return the image of a file as it is meant to be seen: the right way up, its colours in sRGB.
+    Return the first image of a file, the right way up, its colours in sRGB.
 
-    Of a Motion Photo, and where there are several images, it is the first one.
-
-    :param data: the content of the file.
     :param max_side: what each side may measure, in pixels.
-    :param what: which one it is, for the log.
+    :param what: its name in the log.
     :returns: (height, width, 3) uint8, blue green red; (height, width, 4), the last is alpha, where it has transparent parts.
     :raises ImageError: with the reason, a half sentence.
     """
@@ -118,16 +115,16 @@ def decode_file(data: bytes, max_side: int = MAX_SIDE, what: str = 'an image') -
 
 
 def kind_of(head: bytes) -> str:
-    """Return what format of images a file has whose first 64 bytes these are, as Pillow names it; nothing where it is none."""
+    """Return Pillow's name of an image format, by the first 64 bytes of a file; '' if it is no image."""
     return next((kind for kind, begin in _KINDS.items() if re.match(begin, head, re.DOTALL)), '')
 
 
 def open_picture(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> PIL.Image.Image:
     """
-    Open an image file: nothing but its header is read.
+    Open an image file; only its header is read.
 
     :param max_side: what each side may measure, in pixels.
-    :raises ImageError: with the reason, a half sentence: it is no image, too large, or of a kind that this machine cannot read.
+    :raises ImageError: with the reason, a half sentence: it is no image, too large, or of a format that cannot be read here.
     """
     if isinstance(file, Path):
         try:
@@ -158,38 +155,30 @@ def open_picture(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> PIL.Image.I
 
 def _is_raw(file: BinaryIO) -> bool:
     """Return whether a TIFF file is a raw photograph: Pillow shows its preview as if it were the photograph."""
+    def tags(at: int) -> ImageFileDirectory_v2:
+        directory = ImageFileDirectory_v2(head)
+        file.seek(at)
+        directory.load(file)
+        return directory
+
     try:
-        head = file.read(8)
-        order = '<' if head[:1] == b'I' else '>'
-        first = _tiff_tags(file, order, struct.unpack(f'{order}I', head[4:])[0])
-        count, place = first.get(_SUB_IMAGES, (0, 0))
-        places = [place]
-        if count > 1:
-            file.seek(place)
-            places = [*struct.unpack(f'{order}{min(count, _MOST_SUB_IMAGES)}I', file.read(4 * min(count, _MOST_SUB_IMAGES)))]
-        images = [first, *(_tiff_tags(file, order, at) for at in places[:count])]
-        return (_DNG_VERSION in first or bool(first.get(_SUBFILE_TYPE, (0, 0))[1] & _PREVIEW)
-                or any(each.get(_PHOTOMETRIC, (0, 0))[1] in _SENSOR for each in images))
-    except struct.error:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of damaged tags
+            head = file.read(8)
+            first = tags(ImageFileDirectory_v2(head).next)
+            below = np.atleast_1d(first.get(_SUB_IMAGES, ())).tolist()[:_MOST_SUB_IMAGES]
+            return (_DNG_VERSION in first or bool(first.get(_SUBFILE_TYPE, 0) & _PREVIEW)
+                    or any(each.get(_PHOTOMETRIC) in _SENSOR for each in (first, *map(tags, below))))
+    except PILLOW_ERRORS:
         return False  # cut off: Pillow tells
     finally:
         file.seek(0)
 
 
-def _tiff_tags(file: BinaryIO, order: str, at: int) -> dict[int, tuple[int, int]]:
-    """Return count and value, or its place, of each tag of an image in a TIFF file."""
-    file.seek(at)
-    entries = file.read(12 * struct.unpack(f'{order}H', file.read(2))[0])
-    tags = {}
-    for tag, kind, count, value in struct.iter_unpack(f'{order}HHI4s', entries[:len(entries) // 12 * 12]):
-        tags[tag] = count, struct.unpack(f'{order}H2x' if kind == _SHORT else f'{order}I', value)[0]
-    return tags
-
-
 def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...], problem: str) -> PIL.Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of damaged tags, which do not matter, and of sizes: the limit here is another
+            warnings.simplefilter('ignore')  # of damaged tags, and of sizes: the limit here is another
             image = PIL.Image.open(file, formats=formats)
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f'is too large an image ({error})') from error
@@ -204,22 +193,23 @@ def _opened(file: BinaryIO, max_side: int, formats: tuple[str, ...], problem: st
 
 def upright(image: PIL.Image.Image, what: str = 'an image') -> Array:
     """
-    Return an opened image as it is meant to be seen.
+    Return an opened image, the right way up, its colours in sRGB.
 
-    :param what: which one it is, for the log.
+    :param what: its name in the log.
     :returns: (height, width, 3) uint8, blue green red; (height, width, 4), the last is alpha, where it has transparent parts.
     :raises PILLOW_ERRORS: it is damaged.
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of damaged tags
         image.load()
-        turn = _turn(image)
-        profile = image.info.get('icc_profile')
         seen = _in_8_bits(image)
+        turn = None
+        with contextlib.suppress(*PILLOW_ERRORS):  # of damaged tags
+            turn = _TURNED.get(image.getexif().get(_ORIENTATION))
         if turn is not None:
             seen = seen.transpose(turn)
-    if profile:
-        seen = _in_srgb(seen, profile, what)
+    if image.info.get('icc_profile'):
+        seen = _in_srgb(seen, image.info['icc_profile'], what)
     has_alpha = 'A' in seen.getbands() or 'transparency' in seen.info
     mode = 'RGBA' if has_alpha else 'RGB'
     pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))  # convert() would copy it: much for 200 megapixels
@@ -228,16 +218,8 @@ def upright(image: PIL.Image.Image, what: str = 'an image') -> Array:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR if has_alpha else cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def _turn(image: PIL.Image.Image) -> Any:
-    """Return how a loaded image must be turned, None where it need not be: some are turned by Pillow itself."""
-    try:
-        return _TURNED.get(image.getexif().get(_ORIENTATION))
-    except PILLOW_ERRORS:  # damaged tags take nothing from the image
-        return None
-
-
 def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return it in a mode whose values are 0..255; ``convert`` would cut off what is brighter."""
+    """Return an image with values in 0..255; ``convert`` would clip brighter ones."""
     if image.mode.startswith('I'):
         values = np.asarray(image).astype(np.int64)
         return PIL.Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8))
@@ -249,7 +231,7 @@ def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _in_srgb(image: PIL.Image.Image, profile: bytes, what: str) -> PIL.Image.Image:
-    """Return an image of a colour profile in sRGB; as it is where the profile cannot be used."""
+    """Return an image in sRGB; unchanged if its colour profile cannot be used."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if 'srgb' in (ImageCms.getProfileDescription(source) or '').lower():
@@ -269,9 +251,9 @@ def _in_srgb(image: PIL.Image.Image, profile: bytes, what: str) -> PIL.Image.Ima
 
 def _first_jpeg(data: bytes, width: int, height: int) -> bytes:
     """
-    Return the first image of a JPEG file: telephones put a film or more images behind it.
+    Return the first image of a JPEG file: telephones put a video or more images behind it.
 
-    :raises ImageError: it says that it is far larger than its bytes can be, or would take far too long.
+    :raises ImageError: its size needs more bytes than it has, or it has too many scans.
     """
     at, scans = 2, 0
     while at + 4 <= len(data) and data[at] == 0xff and data[at + 1] != 0xd9:
@@ -284,7 +266,7 @@ def _first_jpeg(data: bytes, width: int, height: int) -> bytes:
             found = _MARKER.search(data, at)
             at = found.start() if found else len(data)
     first = data[:at + 2]
-    if first[at:] != _END:  # not as it should be: the decoder may find its way, and more in it
+    if first[at:] != _END:  # damaged: the decoder may still read it, and find more scans
         first, scans = data, data.count(b'\xff\xda')
     if width * height > _MAX_PIXELS_PER_BYTE * len(first) or scans > _MAX_SCANS:
         raise ImageError(f'is damaged: {width}x{height} pixels in {len(first)} bytes, {scans} scans')
@@ -293,10 +275,10 @@ def _first_jpeg(data: bytes, width: int, height: int) -> bytes:
 
 def _without_animation(png: bytes) -> bytes:
     """
-    Return a PNG with nothing in it but its image.
+    Return a PNG that has only its image.
 
-    OpenCV 4.11 and 4.12 end the process where the first image of an animation is damaged (opencv issue 27744), and take as
-    much memory as a truncated chunk says that it has bytes.
+    OpenCV 4.11 and 4.12 crash if the first image of an animation is damaged (opencv issue 27744). For a truncated chunk they
+    allocate the memory that its header names.
 
     :raises ImageError: it is truncated.
     """

@@ -36,9 +36,9 @@ class Frame:
     """
     A frame.
 
-    ``pixels`` (height, width, 3) uint8 blue green red, the right way up, ``name`` of its own, ``index`` from 0. Frames of videos,
-    streams and cameras have a ``stamp``, seconds since the first one, and a ``duration`` in seconds; images have None. The first
-    frame of a camera or live stream has no ``duration``.
+    ``pixels`` (height, width, 3) uint8 blue green red, the right way up; ``name`` of its own; ``index`` from 0; ``stamp`` seconds
+    since the first one; ``duration`` in seconds. Images have neither time. The first frame of a camera or live stream has no
+    ``duration``.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,16 +49,16 @@ class Frame:
 
 
 def plausible_fps(value: float | Fraction | None) -> float:
-    """Return the frames a second that a header says, 0 where that cannot be: missing, not a number, 0, or more than 1000."""
+    """Return the frames a second of a header; 0 if they are missing, not a number, or more than 1000."""
     fps = float(value or 0)
     return fps if 0 < fps <= _LARGEST_FPS else 0.0
 
 
 class ArrivalTimes:
     """
-    When the frames of a camera or live stream were taken, by the clock: what their headers say of times may be wrong.
+    When the frames of a camera or live stream were taken, by the clock: times in their headers may be wrong.
 
-    A stream's own times are kept while no frame has one that is before it arrived: they run evenly, the network does not.
+    A stream's own times are kept unless a frame has a time before it arrived: they run evenly, the network does not.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class ArrivalTimes:
 
     def next(self, own: float | None = None) -> tuple[float, float | None]:
         """
-        Return stamp and duration, in seconds, of the frame that arrives now; the duration is the time since the one before.
+        Return stamp and duration, in seconds, of the frame that arrives now. The duration is the time since the last one.
 
         :param own: seconds since the first frame, by the stream's own times; None where it has none.
         """
@@ -90,10 +90,9 @@ class Source(Closing):
     """
     Frames, one after the other. Made by :func:`~.sources.open_source`.
 
-    ``kind`` is one of :class:`SourceKind`, ``fps`` the frames a second of a camera or video (0 where it is not
-    known), ``count`` how many frames there are (None for a camera), ``pixel_aspect`` the width of a pixel by its height.
-    ``is_live`` tells whether its frames come in their own time.
-    ``sound`` is the video file, where it has any. ``files`` are the image files.
+    ``kind`` of :class:`SourceKind`; ``fps`` frames a second, 0 if unknown; ``count`` of frames, None if unknown; ``is_live``:
+    frames come at their own pace; ``pixel_aspect``: width of a pixel by its height; ``sound``: the video file, if it has sound;
+    ``files``: the image files.
     """
 
     kind: str
@@ -109,7 +108,7 @@ class Source(Closing):
         Return the next frame, None after the last.
 
         :raises UnavailableError: the camera or stream is gone.
-        :raises DamagedInputError: a video is damaged or cut off: raised at its end, after all frames that are whole.
+        :raises DamagedInputError: a video is damaged or cut off; raised after all frames that are whole.
         :raises InputError: an image cannot be read.
         """
         raise NotImplementedError

@@ -12,31 +12,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from ..errors import DamagedInputError, ImageError, InputError
 from ..picture.arrays import flattened
 from ..resources import read_file
-from .decoding import MAX_FILE_SIDE, MAX_SIDE, PILLOW_ERRORS, decode_file, kind_of, open_picture, upright
+from .decoding import MAX_FILE_BYTES, MAX_FILE_SIDE, PILLOW_ERRORS, decode_file, kind_of, open_picture, upright
 from .frames import Frame, Source, SourceKind
 
-__all__ = ['Animation', 'PictureFiles', 'begin_of', 'chosen_pictures', 'delay_of', 'is_animated', 'picture_kind', 'pictures_of',
-           'say_passed_over']
+__all__ = ['AnimatedImage', 'PictureFiles', 'chosen_pictures', 'is_animated', 'picture_kind', 'pictures_of', 'warn_of_others']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _IMAGE_ENDINGS = {'.avif', '.bmp', '.gif', '.heic', '.heif', '.jfif', '.jpe', '.jpeg', '.jpg', '.mpo', '.png', '.tif', '.tiff',
                   '.webp'}
-_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')  # an MPO's and a TIFF's other images are no film
+_ANIMATED = ('GIF', 'PNG', 'WEBP', 'AVIF')  # the images of an MPO or TIFF do not follow each other
 _HEAD = 64  # bytes that tell what a file is
-_LARGEST_FILE = 1 << 30  # bytes
 _SHORTEST_DELAY, _DEFAULT_DELAY = 0.02, 0.1  # seconds; browsers show a GIF's frame with a shorter delay, or none, for 0.1 s
-_SHOWN = 3  # names in a message
+_SHOWN = 5  # names in a line
 _TAKEN = 'PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC and AVIF'
 
 
 def picture_kind(path: Path) -> str:
-    """Return what format of images a file has by its content, as Pillow names it; nothing where it is no image."""
+    """Return Pillow's name of a file's image format, by its content; '' if it is no image."""
     try:
         with path.open('rb') as file:
             return kind_of(file.read(_HEAD))
@@ -46,9 +43,9 @@ def picture_kind(path: Path) -> str:
 
 def pictures_of(folder: Path) -> list[Path]:
     """
-    Return a folder's images, by name. What is hidden (a Mac's ``._`` files too) is passed over; what is no image is named.
+    Return a folder's images, by name. Hidden files are skipped; other files are logged.
 
-    :raises InputError: there is none, or the folder cannot be read.
+    :raises InputError: it has no image, or cannot be read.
     """
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith('.') and not file.is_dir())
@@ -57,15 +54,15 @@ def pictures_of(folder: Path) -> list[Path]:
     pictures = [file for file in files if _may_be_picture(file)]
     if not pictures:
         raise InputError(f'folder {str(folder)!r} has no image in it: it takes {_TAKEN} files')
-    say_passed_over(folder, sorted({*files} - {*pictures}), 'no image', _SHOWN)
+    warn_of_others(folder, sorted({*files} - {*pictures}), 'no image')
     return pictures
 
 
 def chosen_pictures(files: Sequence[Path]) -> list[Path]:
     """
-    Return those of several files that are images, each once. What is none is named.
+    Return those of several files that are images, each once; other files are logged.
 
-    :raises InputError: there is none, or two have one name.
+    :raises InputError: no file is an image, or two have one name.
     """
     files = list(dict.fromkeys(files))
     pictures = [file for file in files if _may_be_picture(file) or not _is_there(file)]
@@ -76,15 +73,14 @@ def chosen_pictures(files: Sequence[Path]) -> list[Path]:
     if double is not None:
         raise InputError(f'{str(double)!r} and {str(others[double.name])!r} have one name, and so would their results: give the '
                          'images of one folder at a time')
-    say_passed_over(None, [file for file in files if file not in pictures], 'no image', _SHOWN)
+    warn_of_others(None, [file for file in files if file not in pictures], 'no image')
     return pictures
 
 
 def _may_be_picture(file: Path) -> bool:
-    """Return whether a file is an image by content or name; a link to nothing is reported when it is read, a pipe is none."""
-    if file.suffix.lower() in _IMAGE_ENDINGS and (file.is_file() or not file.exists()):
-        return True
-    return file.is_file() and bool(picture_kind(file))
+    """Return whether a file is an image by content or name; a broken link with such a name is reported when it is read."""
+    is_named_so = file.suffix.lower() in _IMAGE_ENDINGS
+    return (is_named_so or bool(picture_kind(file))) if file.is_file() else is_named_so and not file.exists()
 
 
 def _is_there(file: Path) -> bool:
@@ -94,10 +90,10 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def say_passed_over(folder: Path | None, others: list[Path], what: str, shown: int) -> None:
-    """Warn of what lies in a folder, or was given as inputs, and is not taken, being ``what``, the first of it by name."""
+def warn_of_others(folder: Path | None, others: list[Path], what: str) -> None:
+    """Log which files of a folder, or of the inputs, are not taken: those that are ``what``."""
     if others:
-        names = ', '.join(repr(file.name) for file in others[:shown]) + (', ...' if len(others) > shown else '')
+        names = ', '.join([*(repr(file.name) for file in others[:_SHOWN]), *(['...'] if len(others) > _SHOWN else [])])
         place = 'the inputs' if folder is None else f'folder {str(folder)!r}'
         _LOGGER.warning('%s: passed over %d that %s %s: %s', place, len(others), 'is' if len(others) == 1 else 'are', what, names)
 
@@ -108,22 +104,21 @@ class PictureFiles(Source):
     kind = SourceKind.IMAGES
 
     def __init__(self, files: list[Path], color: tuple[int, ...]) -> None:
-        self.files, self._color, self._index = tuple(files), color, 0
-        self._last: tuple[Path, NDArray[np.uint8]] | None = None
+        self.files, self.count, self._color, self._index = tuple(files), len(files), color, 0
+        self._last: tuple[Path, NDArray[np.uint8]] | None = None  # a looped single image is read once
         stems = Counter(file.stem for file in files)
         names = {file.name for file in files}
         self._names = [file.stem if stems[file.stem] == 1 and file.stem not in names else file.name  # a.jpg, a.png, a.jpg.png
                        for file in files]
-        self.count = len(files)
 
     def read(self) -> Frame | None:
         """Read the next file."""
         if self._index == len(self.files):
             return None
         path, self._index = self.files[self._index], self._index + 1
-        if self._last is None or self._last[0] != path:  # a looped single image is read once
+        if self._last is None or self._last[0] != path:
             try:
-                content = read_file(path, _LARGEST_FILE)
+                content = read_file(path, MAX_FILE_BYTES)
                 pixels = flattened(decode_file(content, MAX_FILE_SIDE, f'image {str(path)!r}'), self._color)
             except (OSError, ImageError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
@@ -136,63 +131,44 @@ class PictureFiles(Source):
         self._index = 0
 
 
-def is_animated(file: BinaryIO | Path, max_side: int = MAX_SIDE) -> bool:
-    """
-    Return whether an image file is a film: a GIF, WebP, PNG or AVIF of several images.
-
-    :param max_side: what each side of a film may measure, in pixels.
-    """
+def is_animated(file: BinaryIO | Path) -> bool:
+    """Return whether an image file moves: a GIF, WebP, PNG or AVIF of several images, with sides up to :data:`MAX_SIDE`."""
     try:
-        image = open_picture(file, max_side)
+        image = open_picture(file)
     except (ImageError, *PILLOW_ERRORS):
         return False  # it is refused where it is read, with the reason
     with image:
         try:
             return image.format in _ANIMATED and bool(getattr(image, 'is_animated', False))
         except PILLOW_ERRORS:
-            return True  # likewise
+            return True  # this, too
 
 
-def begin_of(image: PIL.Image.Image) -> int:
-    """Return the number of an animation's first picture: a PNG may have one before it, for programs that show no animations."""
-    return int(bool(getattr(image, 'default_image', False)))
+class AnimatedImage(Source):
+    """
+    An animated image: a video whose frames have delays of their own. Frames are decoded one after the other.
 
-
-def delay_of(image: PIL.Image.Image) -> float:
-    """Return for how many seconds the present picture of an animated image is shown; it must be loaded, unless it is a GIF."""
-    delay = float(image.info.get('duration') or 0) / 1000
-    return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
-
-
-class Animation(Source):
-    """An animated image: a video whose frames have delays of their own."""
+    :param content: of the file.
+    :param what: its name in messages.
+    :param color: red, green, blue, 0..255: what is seen through transparent parts.
+    :raises InputError: it cannot be read.
+    """
 
     kind = SourceKind.VIDEO
 
-    def __init__(self, path: Path, color: tuple[int, ...]) -> None:
-        self._path, self._color, self._index = path, color, 0
+    def __init__(self, content: bytes, what: str, color: tuple[int, ...]) -> None:
+        self._content, self._what, self._color = content, what, color
         try:
-            self._image = open_picture(io.BytesIO(read_file(path, _LARGEST_FILE)), MAX_FILE_SIDE)
-            self._begin = begin_of(self._image)
-            delays = [self._delay(index) for index in range(self._begin, getattr(self._image, 'n_frames', 1))]
+            self._open()
+            # A PNG may have a picture before the first one, for programs that show no animations.
+            self._begin = int(bool(getattr(self._image, 'default_image', False)))
+            self.count = getattr(self._image, 'n_frames', 1) - self._begin
         except (ImageError, *PILLOW_ERRORS) as error:
-            raise InputError(f'{self._what} cannot be read: {error}') from error
-        self.count, self.fps = len(delays), len(delays) / sum(delays)
-        self._stamps = np.cumsum([0.0, *delays]).tolist()
-
-    @property
-    def _what(self) -> str:
-        return f'animated image {str(self._path)!r}'
-
-    def _delay(self, index: int) -> float:
-        self._image.seek(index)
-        if self._image.format != 'GIF':
-            self._image.load()  # Pillow learns only then how long it is shown
-        return delay_of(self._image)
+            raise InputError(f'{what} cannot be read: {error}') from error
 
     def read(self) -> Frame | None:
         """Decode the next image."""
-        index = self._index
+        index, stamp = self._index, self._stamp
         if index == self.count:
             return None
         self._index += 1
@@ -201,13 +177,19 @@ class Animation(Source):
             pixels = flattened(upright(self._image, self._what), self._color)
         except PILLOW_ERRORS as error:
             raise DamagedInputError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
-        stamp, end = self._stamps[index:index + 2]
-        return Frame(pixels, f'{index:05d}', index, stamp, end - stamp)
+        delay = float(self._image.info.get('duration') or 0) / 1000
+        delay = delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
+        self._stamp += delay
+        return Frame(pixels, f'{index:05d}', index, stamp, delay)
+
+    def _open(self) -> None:
+        self._image, self._index, self._stamp = open_picture(io.BytesIO(self._content)), 0, 0.0
 
     def rewind(self) -> None:
-        """Start again at the first one."""
-        self._index = 0
+        """Open it again: after damage, a decoder may not find back."""
+        self._image.close()
+        self._open()
 
     def close(self) -> None:
-        """Close the file."""
+        """Free the memory of its decoder."""
         self._image.close()

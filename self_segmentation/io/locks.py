@@ -21,19 +21,18 @@ _LOGGER = logging.getLogger('self_segmentation.files')
 
 def claim(path: Path, shared: bool = False) -> int:
     """
-    Open an output and lock it; return its file descriptor. Closing it, or the end of the process, gives the output back.
+    Open an output and lock it with ``flock``; return its file descriptor. Closing it, or the end of the process, frees it.
 
-    A file that is there keeps its content, one that is not is made; a folder must be there. Only regular files and folders are
-    locked. Locks are those of ``flock``, which a container sees as well.
+    A file keeps its content; a missing one is made. A folder must exist. Only regular files and folders are locked.
 
-    :param shared: whether others that claim it so, too, may have it at the same time.
+    :param shared: whether other programs may share the lock.
     :raises OutputError: another program writes to it.
     :raises OSError: it cannot be opened.
     """
     while True:
         descriptor = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT), 0o666)
         try:
-            _lock(path, descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            _lock(path, descriptor, shared)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(descriptor)):
                     return descriptor
@@ -45,7 +44,7 @@ def claim(path: Path, shared: bool = False) -> int:
 
 @contextlib.contextmanager
 def claimed(path: Path, shared: bool = False) -> Iterator[None]:
-    """Have an output locked, as :func:`claim` does, while the block runs."""
+    """Keep an output locked while the block runs: see :func:`claim`."""
     descriptor = claim(path, shared)
     try:
         yield
@@ -53,12 +52,12 @@ def claimed(path: Path, shared: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(path: Path, descriptor: int, kind: int) -> None:
+def _lock(path: Path, descriptor: int, shared: bool) -> None:
     mode = os.fstat(descriptor).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
     except BlockingIOError as error:
         raise OutputError(f'{path} is being written by another program: wait for its end, or give another output') from error
     except OSError as error:  # some network file systems know no locks

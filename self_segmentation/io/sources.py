@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, OutputError, UnavailableError
-from ..resources import as_path
+from ..resources import as_path, read_file
 from ..settings import TUNABLES
+from .decoding import MAX_FILE_BYTES
 from .frames import ArrivalTimes, Frame, Source, SourceKind, plausible_fps
-from .image_files import Animation, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
+from .image_files import AnimatedImage, PictureFiles, chosen_pictures, is_animated, picture_kind, pictures_of
 from .videos import Video
 
 __all__ = ['Frame', 'Source', 'SourceKind', 'is_camera', 'is_stream', 'keep_pipe', 'open_pictures', 'open_source']
@@ -43,10 +44,10 @@ class _Camera(Source):
         self._begin()
 
     def _begin(self) -> None:
-        self._capture, self._index, self._arrivals = self._open(), 0, ArrivalTimes()
+        self._capture, self._index, self._arrivals = self._opened(), 0, ArrivalTimes()
         self.fps = plausible_fps(self._capture.get(cv2.CAP_PROP_FPS))
 
-    def _open(self) -> cv2.VideoCapture:
+    def _opened(self) -> cv2.VideoCapture:
         try:
             str(self._place).encode()  # of other names OpenCV's FFmpeg ends the process
             capture = cv2.VideoCapture(self._place)
@@ -89,14 +90,18 @@ def is_camera(place: str) -> bool:
 
 def keep_pipe(place: str, stop: Sequence[object]) -> None:
     """
-    Read a pipe that this process was started with (``/dev/stdin``, or a shell's ``<(...)``) to its end, into a temporary file.
+    Replace a pipe of this process (``/dev/stdin``, or a shell's ``<(...)``) by a temporary file, which can be read twice.
 
-    The file takes the pipe's place, so that it can be read more than once. Other places stay as they are.
+    Other places stay as they are.
 
-    :param stop: not empty when it must end before that.
+    :param stop: not empty when it must end early.
     :raises OutputError: there is no room for it.
     """
-    if not place.startswith(_OWN_FILES) or not _is_pipe(place):
+    try:
+        mode = Path(place).stat().st_mode if place.startswith(_OWN_FILES) else 0
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return
     descriptor = 0 if place == '/dev/stdin' else int(place.rpartition('/')[2])
     try:
@@ -112,26 +117,16 @@ def keep_pipe(place: str, stop: Sequence[object]) -> None:
         raise OutputError(f'{place!r} cannot be kept in {tempfile.gettempdir()}: {error.strerror}') from error
 
 
-def _is_pipe(place: str) -> bool:
-    try:
-        mode = Path(place).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
 def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
                 color: tuple[int, ...] = _BACKGROUND_COLOR) -> Source:  # type: ignore[assignment]
     """
-    Open a source of frames. What a file is, its content tells, whatever its name.
+    Open a source of frames. A file's content tells what it is, not its name.
 
     :param place: a camera number or device (``0``, ``/dev/video0``), a video file, the address of a stream (``rtsp://``,
         ``http://``), an image, or a folder of images. A number is a camera unless a file or folder has that name.
-    :param width: which the camera is asked for, 0 for its own; files keep theirs.
-    :param height: likewise.
-    :param fps: likewise, frames a second.
+    :param width: and ``height`` in pixels, ``fps`` frames a second: asked of a camera; 0 for its own.
     :param color: red, green, blue, 0..255: what is seen through transparent parts of images and videos.
-    :raises InputError: there is no such file, or it is not what it should be.
+    :raises InputError: there is no such file, or it cannot be read.
     :raises UnavailableError: the camera or stream cannot be opened.
     """
     if is_stream(place):
@@ -152,14 +147,19 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
         raise InputError(f'{place!r} is not a regular file: {_PLACES}')
     if not picture_kind(path):
         return Video(path, color)
-    return Animation(path, color) if is_animated(path) else PictureFiles([path], color)
+    if not is_animated(path):
+        return PictureFiles([path], color)
+    try:
+        return AnimatedImage(read_file(path, MAX_FILE_BYTES), f'animated image {str(path)!r}', color)
+    except OSError as error:
+        raise InputError(f'animated image {str(path)!r} {error.strerror}') from error
 
 
 def open_pictures(places: Sequence[str], color: tuple[int, ...] = _BACKGROUND_COLOR) -> Source:  # type: ignore[assignment]
     """
-    Open several image files as if they lay in one folder. What is no image is passed over and named.
+    Open several image files as if they lay in one folder. Other files are logged.
 
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
-    :raises InputError: none is an image, or two have one name, which their results would have too.
+    :raises InputError: no file is an image, or two have one name, which their results would have too.
     """
     return PictureFiles(chosen_pictures([as_path(place) for place in places]), color)

@@ -1,11 +1,9 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Backgrounds that move: a video or an animated image, decoded beside the pipeline and played over and over."""
+"""Videos and animated images behind people, decoded beside the pipeline and repeated."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import threading
 from collections import deque
@@ -13,31 +11,27 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import ImageError, InputError, SelfSegmentationError
-from ..picture.arrays import flattened
+from ..errors import InputError, SelfSegmentationError
 from ..picture.backgrounds import Fitting, fitted
-from ..resources import as_path
+from ..resources import Closing, as_path
 from ..settings import Settings
-from .decoding import PILLOW_ERRORS, open_picture, upright
+from .decoding import MAX_SIDE
 from .frames import Frame, Source, SourceKind
-from .image_files import begin_of, delay_of
+from .image_files import AnimatedImage
 from .sources import open_source
 
-__all__ = ['LARGEST_SIDE', 'VideoBackground', 'open_animation', 'open_video']
+__all__ = ['PlayedVideo', 'open_animation', 'open_video']
 
 _AHEAD = 3  # pictures that are ready at most
-_USUAL_DURATION = 1 / 25  # seconds, where a file does not say
-LARGEST_SIDE = 4096  # pixels that a side of a picture may have: a few of them are kept
-_LARGEST_STEP = 2.0  # seconds that the video goes on between two moments, at most: more is a jump, or a long pause
-_COLOR = Settings.background_color  # behind what is transparent
+_USUAL_DURATION = 1 / 25  # seconds of a picture, if the file has no times
+_LARGEST_STEP = 2.0  # seconds that the video advances between two moments at most: more is a jump, or a long pause
 _log = logging.getLogger(__name__)
 
 
 class _Picture(NamedTuple):
-    """A picture as it is shown, the same before it was fitted, and for how many seconds it is shown."""
+    """A picture fitted to the frame, the original, and for how many seconds it is shown."""
 
     fitted: NDArray[np.uint8]
     fitting: Fitting
@@ -45,31 +39,35 @@ class _Picture(NamedTuple):
     duration: float
 
 
-class VideoBackground:
+class PlayedVideo(Closing):
     """
     A video behind the people, repeated without end. A thread decodes and fits a few pictures ahead.
 
     A damaged video restarts at the damaged picture. If decoding is too slow, the video is slow, not the camera.
 
     :param source: a video, which :meth:`close` closes.
-    :param what: which one it is, for the log.
-    :raises InputError: it has no first picture, or one of more than 4096 pixels a side.
+    :param what: its name in the log.
+    :raises InputError: it has no first picture, or one that is too large.
     """
 
     def __init__(self, source: Source, what: str = 'the background') -> None:
-        self._source, self._what, self._first = source, what, self._checked(source.read())
+        self._source, self._what = source, what
+        first = self._read()
+        if first is None:
+            raise InputError('it has no picture')
+        self._first = first
         self._condition = threading.Condition()  # guards all below
         self._ready: deque[_Picture] = deque()
         self._shown: _Picture | None = None
         self._fitting: Fitting | None = None
         self._moment: float | None = None
-        self._step = self._left = 0.0  # seconds: between the last two moments; for which the picture is shown yet
+        self._step = self._left = 0.0  # seconds: between the last two moments; until the next picture
         self._closed = False
         self.problem = ''
         self._thread: threading.Thread | None = None
 
     def picture(self, moment: float, fitting: Fitting) -> NDArray[np.uint8]:
-        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.Film`."""
+        """Return the picture of a moment, at once: see :class:`~self_segmentation.picture.backgrounds.VideoBackground`."""
         with self._condition:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._play, name='background', daemon=True)
@@ -83,7 +81,7 @@ class VideoBackground:
             while self._left <= 0 and self._ready:
                 shown = self._ready.popleft()
                 self._left += shown.duration
-            self._left = max(self._left, 0.0)  # else it runs after what the decoder could not do in time
+            self._left = max(self._left, 0.0)  # a late decoder delays the video
             if shown.fitting != fitting:
                 shown = self._fit(shown.original, fitting, shown.duration)
             self._shown = shown
@@ -103,7 +101,7 @@ class VideoBackground:
     def _play(self) -> None:
         try:
             self._decode()
-        except Exception as error:  # whatever a decoder raises is reported; the last picture stays
+        except Exception as error:  # the last picture stays
             self.problem = f'{self._what} stands still: {type(error).__name__}: {error}'
             _log.error(self.problem, exc_info=error)
 
@@ -112,7 +110,7 @@ class VideoBackground:
         for frame in self._frames():
             duration += frame.duration or _USUAL_DURATION
             with self._condition:
-                if duration < self._step / 2:  # faster than the camera: most of its pictures are never seen
+                if duration < self._step / 2:  # faster than the camera: most pictures would never be seen
                     continue
                 self._condition.wait_for(lambda: self._closed or len(self._ready) < _AHEAD)
                 fitting = self._fitting
@@ -124,19 +122,16 @@ class VideoBackground:
                 self._ready.append(ready)
 
     def _frames(self) -> Iterator[Frame]:
-        """Yield the pictures after the first one, and then all, over and over, as far as they can be read."""
+        """Yield the pictures after the first one, then all of them again and again, as far as they can be read."""
         count, problem = 1, ''
         while not self._closed:
             frame = None
             try:
                 if count == 0:
                     self._source.rewind()
-                frame = self._source.read()
-                if frame is not None:
-                    frame = self._checked(frame)
+                frame = self._read()
             except SelfSegmentationError as error:
-                frame = None
-                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: it {error}'
+                is_logged, problem = bool(problem), f'{self._what} ends at its picture {count}: {error}'
                 if not is_logged:
                     _log.warning(problem)
             if frame is not None:
@@ -152,62 +147,20 @@ class VideoBackground:
     def _fit(pixels: NDArray[np.uint8], fitting: Fitting, duration: float) -> _Picture:
         return _Picture(fitted(pixels, *fitting), fitting, pixels, duration)
 
-    @staticmethod
-    def _checked(frame: Frame | None) -> Frame:
-        if frame is None:
-            raise InputError('has no picture')
-        if max(frame.pixels.shape) > LARGEST_SIDE:
+    def _read(self) -> Frame | None:
+        frame = self._source.read()
+        if frame is not None and max(frame.pixels.shape) > MAX_SIDE:
             height, width = frame.pixels.shape[:2]
-            raise InputError(f'has pictures of {width}x{height}: each side must be 1 to {LARGEST_SIDE}')
+            raise InputError(f'it has pictures of {width}x{height}: each side must be 1 to {MAX_SIDE}')
         return frame
 
 
-class _Animation(Source):
-    """An animated image: its pictures are decoded one after the other, however many there are."""
-
-    kind = SourceKind.VIDEO
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._index = content, 0
-        self._image = self._opened()
-
-    def read(self) -> Frame | None:
-        index, self._index = self._index, self._index + 1
-        try:
-            self._image.seek(begin_of(self._image) + index)
-            pixels = flattened(upright(self._image), _COLOR)
-        except EOFError:
-            return None
-        except PILLOW_ERRORS as error:
-            raise InputError(f'is damaged at picture {index}: {error}') from error
-        return Frame(pixels, f'{index:05d}', index, None, delay_of(self._image))
-
-    def rewind(self) -> None:
-        self._image.close()
-        self._index, self._image = 0, self._opened()
-
-    def _opened(self) -> PIL.Image.Image:
-        try:
-            return open_picture(io.BytesIO(self._content), LARGEST_SIDE)
-        except ImageError as error:
-            raise InputError(str(error)) from error
-
-    def close(self) -> None:
-        self._image.close()
+def open_animation(content: bytes, name: str) -> PlayedVideo:
+    """Return the content of an animated image as a background. :raises InputError: it cannot be read."""
+    return _shown(AnimatedImage(content, 'the image', Settings.background_color), name)
 
 
-def open_animation(content: bytes, name: str) -> VideoBackground:
-    """
-    Return an animated image as a background.
-
-    :param content: of the file.
-    :param name: of the file, for the log.
-    :raises InputError: it cannot be read.
-    """
-    return _shown(_Animation(content), name)
-
-
-def open_video(name: str) -> VideoBackground:
+def open_video(name: str) -> PlayedVideo:
     """
     Return a video file as a background.
 
@@ -224,12 +177,12 @@ def open_video(name: str) -> VideoBackground:
     return _shown(open_source(str(path.absolute())), name)
 
 
-def _shown(source: Source, name: str) -> VideoBackground:
+def _shown(source: Source, name: str) -> PlayedVideo:
     """Return a source as a background; close it if it cannot be one."""
-    with contextlib.ExitStack() as closing:
-        closing.enter_context(source)
+    try:
         if source.kind != SourceKind.VIDEO:
             raise InputError('is not a video')
-        background = VideoBackground(source, f'background {name!r}')
-        closing.pop_all()
-        return background
+        return PlayedVideo(source, f'background {name!r}')
+    except BaseException:
+        source.close()
+        raise

@@ -28,14 +28,14 @@ __all__ = ['Sound', 'Video', 'av_for']
 _LOGGER = logging.getLogger('self_segmentation.files')
 _OLDEST = 15  # of PyAV's versions
 _TIMEOUT = 10.0  # seconds that a stream may take to open, or to send something
-_DELAY = 1.0  # seconds: a first frame that is later than that is not so by the decoder's delay
-_NEEDED = (b'moov', b'moof', b'mdat', b'RIFF')  # boxes and chunks that frames are in; what else follows may be anything
-_SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than it says: times are rounded
-_TS_DISCONT = 0x200  # FFmpeg's mark of a format whose times may begin anew
-_NO_TIMES = 0x80  # FFmpeg's mark of a format without times: it makes them up
-_BACK, _AHEAD = Fraction(1, 10), 10  # seconds that times may step without a joint: those of FFmpeg's own program
+_DELAY = 1.0  # seconds by which the decoder's delay may shift the first frame
+_NEEDED = (b'moov', b'moof', b'mdat', b'RIFF')  # boxes and chunks with frames; others may be cut off
+_SHORT = 0.2  # seconds (or two frames) by which a whole file may be shorter than its header tells: times are rounded
+_TS_DISCONT = 0x200  # FFmpeg's flag of a format whose times may start again
+_NO_TIMES = 0x80  # FFmpeg's flag of a format without times: FFmpeg invents them
+_BACK, _AHEAD = Fraction(1, 10), 10  # seconds that times may jump without a joint, as in the program ffmpeg
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg numbers them
-_UNTAGGED = 2  # matrix of a video that does not say, as FFmpeg numbers it
+_UNTAGGED = 2  # no colour matrix is given, as FFmpeg numbers it
 _ALPHA = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # FFmpeg's own decoders of these leave the alpha out
 
 
@@ -58,34 +58,30 @@ def av_for(what: str) -> Any:
 
 @dataclasses.dataclass
 class _Progress:
-    """
-    What was read of a file.
-
-    ``faults`` in it; ``begin`` and ``end`` of its packets, in seconds; ``is_lost``: no frame can be decoded until a key frame.
-    """
+    """What was read of a file."""
 
     faults: int = 0
-    begin: float = 0.0
+    begin: float = 0.0  # of its packets, in seconds
     end: float = 0.0
-    is_lost: bool = False
+    is_lost: bool = False  # no frame can be decoded until a key frame
 
 
 class Video(Source):
     """
     A video file, or a stream from the network.
 
+    ``time_base`` is the unit of its times, in seconds; ``has_ended`` whether all its frames were read.
+
     :param place: the path of a file, or the address of a stream.
     :param color: red, green, blue, 0..255: what is seen through transparent parts.
     :raises InputError: it is a file that is no video.
     :raises UnavailableError: the stream cannot be opened.
-
-    ``time_base`` is the unit of its times, in seconds, ``has_ended`` whether all its frames were read.
     """
 
     def __init__(self, place: Path | str, color: tuple[int, ...]) -> None:
         self.kind = SourceKind.STREAM if isinstance(place, str) else SourceKind.VIDEO
         self._place, self._color = place, color
-        self._said: set[str] = set()  # not again after a rewind
+        self._warned: set[str] = set()  # not again after a rewind
         self._av = av_for(f'{self.kind} {str(place)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._closing = contextlib.ExitStack()
@@ -98,9 +94,9 @@ class Video(Source):
     def _what(self) -> str:
         return f'{self.kind} {str(self._place)!r}'
 
-    def _warn_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+    def _warn_once(self, line: str, about: str = '') -> None:
+        if (about or line) not in self._warned:
+            self._warned.add(about or line)
             _LOGGER.warning('%s %s', self._what, line)
 
     def _open(self) -> None:
@@ -110,11 +106,11 @@ class Video(Source):
             self._decoder = self._decoder_of(self._stream)
             self._closing = closing.pop_all()
         stream, form = self._stream, self._container.format
-        self._decoder.thread_count = 1  # with more, frames come late, as many as threads, and FFmpeg may not tell their damage
+        self._decoder.thread_count = 1  # more delay the frames, one each, and FFmpeg may not report damage
         self.fps = plausible_fps(stream.average_rate or stream.guessed_rate)
         self._is_avi = form.name == 'avi'
         is_fragmented = 'mp4' in form.name and not stream.frames
-        declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 where it does not say
+        declared = max(self._container.duration or 0, 0) / self._av.time_base  # seconds; 0 if unknown
         self.is_live = self.kind == SourceKind.STREAM and not declared
         self._length = declared if stream.duration is None else float(stream.duration * stream.time_base)
         is_end = is_fragmented or form.name in ('matroska,webm', 'nut')  # not the length, where the video starts late
@@ -131,7 +127,7 @@ class Video(Source):
         self._has_times = not form.flags & _NO_TIMES
 
     def _chosen(self) -> Any:
-        """Return the video stream that FFmpeg's own program takes: the default one, else the largest; no cover, no thumbnails."""
+        """Return the video stream that the program ffmpeg takes: the default one, else the largest; no cover, no thumbnails."""
         disposition = self._av.stream.Disposition
         no_video = disposition.attached_pic | disposition.timed_thumbnails
         videos = [stream for stream in self._container.streams.video
@@ -156,7 +152,7 @@ class Video(Source):
         """
         Yield the decoded frames that are whole.
 
-        :raises DamagedInputError: at the end, if there was something that is not.
+        :raises DamagedInputError: after them, if the file is damaged or cut off.
         """
         is_cut_off = _is_cut_off(self._place) if isinstance(self._place, Path) else None
         progress, count = _Progress(faults=int(is_cut_off is True)), 0
@@ -165,19 +161,18 @@ class Video(Source):
                 count += 1
                 yield frame
         self.has_ended = True
-        # Where a format tells the file's size, a file of that size is whole: the length that it says may be that of a longer one.
+        # A file of the size that its format tells is whole: its header may tell the length of a longer one.
         missing = self._length - (progress.end - progress.begin) if is_cut_off is None else 0.0
         is_short = missing > max(_SHORT, 2 / (self.fps or UNKNOWN_FPS))
         if not count or (not self.is_live and (progress.faults or is_short)):
             of = f' of {self.count}' if self.count and self.count > count else ''
             raise DamagedInputError(f'{self._what} is damaged or cut off: {count}{of} frames could be read; get it again where '
                                     'it came from')
-        if self.kind == SourceKind.STREAM and 'ended' not in self._said:
-            self._said.add('ended')
-            _LOGGER.warning('%s has ended after %d frames', self._what, count)
+        if self.kind == SourceKind.STREAM:
+            self._warn_once(f'has ended after {count} frames', about='end')
 
     def _packets(self, progress: _Progress) -> Iterator[Any]:
-        """Yield the pictures' packets, with times that go on at joints; last None where the file cannot be read to its end."""
+        """Yield the packets of the pictures, with times that go on at joints; at last None if the rest cannot be read."""
         joints = _Joints(self._container)
         try:
             for packet in self._container.demux():
@@ -194,8 +189,8 @@ class Video(Source):
             yield None
 
     def _frames_of(self, packet: Any, progress: _Progress) -> list[Any]:
-        """Return the whole frames that a packet completes; of None, or an empty one, those that the decoder still holds."""
-        is_joined = self._container.format.name == 'mpegts'  # where FFmpeg takes the joint of two recordings for damage
+        """Return the whole frames that a packet completes; for None, or an empty packet, those that the decoder still holds."""
+        is_joined = self._container.format.name == 'mpegts'  # FFmpeg takes a joint of two recordings for damage
         is_damaged = packet is not None and packet.is_corrupt and not is_joined
         is_key = packet is not None and packet.is_keyframe
         progress.is_lost = is_damaged or (progress.is_lost and not is_key)
@@ -225,7 +220,7 @@ class Video(Source):
             self._warn_once('is interlaced: what moves looks like a comb; deinterlace it: ffmpeg -i INPUT -vf bwdif OUTPUT')
         unit = self.time_base
         index, self._index = self._index, self._index + 1
-        time = frame.dts if self._is_avi else frame.pts  # AVI has no times of presentation; those that FFmpeg makes up are wrong
+        time = frame.dts if self._is_avi else frame.pts  # AVI has no presentation times, and FFmpeg invents wrong ones
         if self._start is None:
             self._start = time or 0
         own = None if time is None else float((time - self._start) * unit)
@@ -243,11 +238,11 @@ class Video(Source):
         """Return the pixels of a decoded frame, the right way up."""
         has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.name == 'pal8'
         kind = 'bgra' if has_alpha else 'bgr24'
-        is_hd = frame.colorspace == _UNTAGGED and (frame.width >= 1280 or frame.height > 576)  # as mpv takes it; swscale does not
+        is_hd = frame.colorspace == _UNTAGGED and (frame.width >= 1280 or frame.height > 576)  # as in mpv; not in swscale
         pixels = self._reformatter.reformat(frame, format=kind, src_colorspace='ITU709' if is_hd else None,
                                             src_color_range=frame.color_range or None).to_ndarray()
         pixels = flattened(pixels, self._color)
-        side_data = self._av.sidedata.sidedata  # not frame.side_data: the two keep each other until the garbage collector runs
+        side_data = self._av.sidedata.sidedata  # not frame.side_data, which is a reference cycle
         matrix = side_data.SideDataContainer(frame).get(side_data.Type.DISPLAYMATRIX)
         if matrix is None:
             return pixels
@@ -260,7 +255,7 @@ class Video(Source):
         return pixels
 
     def open_sound(self) -> Sound | None:
-        """Return the sound from the first frame on, which must have been read; None where there is none."""
+        """Return the sound from the first frame on, which must have been read; None if there is no sound."""
         if self.sound is None:
             if self._container.streams.audio:
                 is_unknown = isinstance(self._place, Path)
@@ -275,7 +270,7 @@ class Video(Source):
         self._open()
 
     def close(self) -> None:
-        """Close the file or the connection; what FFmpeg has in memory for it is freed at once."""
+        """Close the file or the connection, and free FFmpeg's memory."""
         self._decoded.close()  # type: ignore[attr-defined]
         self._closing.close()
         self._container = self._stream = self._decoder = None
@@ -283,7 +278,7 @@ class Video(Source):
 
 class Sound:
     """
-    The sound of a video file as it is, packet by packet.
+    The sound of a video file, packet by packet, not decoded.
 
     :param start: seconds of the file that become 0.
     """
@@ -298,7 +293,7 @@ class Sound:
         self._next = self._read()
 
     def _read(self) -> Any:
-        """Return the next packet, with its new times; None after the last one that can be read."""
+        """Return the next packet, with new times; None after the last readable one."""
         try:
             for packet in self._packets:
                 if packet.dts is None or packet.pts is None:
@@ -310,12 +305,12 @@ class Sound:
                     packet.pts = max(packet.pts - self._offset, packet.dts)
                     return packet
         except self._av.FFmpegError as error:
-            _LOGGER.debug('sound: %s', error)  # the pictures' damage is said
+            _LOGGER.debug('sound: %s', error)  # the video reports the damage
         return None
 
     def is_taken_by(self, form: str) -> bool:
         """
-        Return whether a container takes it: tried, because what FFmpeg lists may still be refused, at its begin or its end.
+        Return whether a container takes it, by a trial: FFmpeg's lists are not enough.
 
         :param form: FFmpeg's name of the container.
         """
@@ -332,7 +327,7 @@ class Sound:
         return True
 
     def until(self, seconds: float) -> Iterator[Any]:
-        """Yield the packets that begin before then and were not yet given."""
+        """Yield the next packets that begin before that time."""
         while self._next is not None and float(self._next.pts * self.stream.time_base) < seconds:
             packet, self._next = self._next, self._read()
             yield packet
@@ -345,10 +340,9 @@ class Sound:
 
 class _Joints:
     """
-    The joints of a file or stream that was put together of several whose times begin anew: after one, the times go on.
+    The joints of a file or stream that was made of several, whose times start again: after a joint, the times go on.
 
-    FFmpeg says in which formats that is allowed, as transport streams may follow each other as they are. Sound and pictures are
-    moved together.
+    FFmpeg knows which formats allow that (transport streams). Sound and pictures are moved together.
     """
 
     def __init__(self, container: Any) -> None:
@@ -357,7 +351,7 @@ class _Joints:
         self._last: dict[int, tuple[Fraction, Fraction]] = {}  # begin and end of each stream's last packet, in seconds
 
     def mend(self, packet: Any) -> None:
-        """Move a packet's times by what the joints before it take. All packets must come here, in the order of the file."""
+        """Correct a packet's times for the joints before it. Call it for all packets, in the order of the file."""
         if not self._is_possible or packet.dts is None:
             return
         unit = packet.time_base
@@ -375,7 +369,7 @@ class _Joints:
 
 
 def _sound_of(container: Any, av: Any) -> Any:
-    """Return the sound that FFmpeg's own program takes, of those that it knows: the default one, else that of most channels."""
+    """Return the sound that the program ffmpeg takes: the default one, else the one with most channels."""
     sounds = [stream for stream in container.streams.audio if stream.codec_context is not None]
     default = av.stream.Disposition.default
     return max(sounds, default=None, key=lambda each: (bool(each.disposition & default), each.codec_context.channels))
@@ -383,9 +377,9 @@ def _sound_of(container: Any, av: Any) -> Any:
 
 def _is_cut_off(path: Path) -> bool | None:
     """
-    Return whether a file is shorter than it says itself: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not tell.
+    Return whether a file is shorter than its headers tell: MP4 and MOV, Matroska and WebM, AVI. FFmpeg does not report it.
 
-    Of other formats, and where the size is left open, it is None.
+    None for other formats, and for an open size.
     """
     length = path.stat().st_size
     with path.open('rb') as file:
@@ -411,7 +405,7 @@ def _is_cut_off(path: Path) -> bool | None:
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
-    """Read the size of an EBML element; None where it is left open."""
+    """Read the size of an EBML element; None for an open size."""
     first = file.read(1)[0]
     more = 8 - first.bit_length()
     value = int.from_bytes(bytes([first & (0x7f >> more)]) + file.read(more), 'big')
@@ -420,16 +414,16 @@ def _ebml_size(file: BinaryIO) -> int | None:
 
 def _opened(place: Path | str, what: str, av: Any, closing: contextlib.ExitStack) -> Any:
     """
-    Return PyAV's container of a file or stream. Files are opened by Python, which takes every name.
+    Return PyAV's container of a file or stream. Python opens files: it takes every name.
 
-    :param closing: what closes it.
+    :param closing: closes it.
     :raises InputError: the file cannot be opened, or is no video.
     :raises UnavailableError: the stream cannot be opened.
     """
     try:
         if isinstance(place, Path):
             raw = closing.enter_context(io.FileIO(place))
-            raw.name = ''  # type: ignore[misc]  # by its name alone FFmpeg takes a text for images, and opens others beside it
+            raw.name = ''  # type: ignore[misc]  # by the name, FFmpeg would take a text for images, and open other files
             container = av.open(io.BufferedReader(raw), metadata_errors='replace')
         else:
             options = {'rtsp_transport': 'tcp'} if place.lower().startswith('rtsp') else {}

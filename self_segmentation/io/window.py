@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The tutorial's window, where there is a display: OpenCV's, or pygame's where OpenCV has none (opencv-python-headless)."""
+"""The tutorial's window: OpenCV's, or pygame's if OpenCV has none (opencv-python-headless)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRIAL = 'from self_segmentation.io.window import Window; Window()'
 _TRIAL_TIME = 30.0  # seconds
 _END_KEYS = (ord('q'), 27)  # q, Esc
 _QT_NEEDS = 'SM', 'ICE'  # libraries of the system that the Qt in OpenCV's wheels loads
-_INVISIBLE = 'dummy', 'offscreen'  # SDL's drivers where no display answers
+_INVISIBLE = 'dummy', 'offscreen'  # SDL's drivers without a display
 _OF_SCREEN = 0.9  # how much of it a window takes at most
 _POLL_INTERVAL = 0.01  # seconds
 
@@ -36,7 +36,7 @@ def has_display() -> bool:
 
 
 def why_no_window() -> str:
-    """Return why no window can be shown, in words; nothing where one can."""
+    """Return why no window can be shown; '' if one can."""
     if not has_display():
         return 'there is no display (DISPLAY and WAYLAND_DISPLAY are not set)'
     if not _opencv_has_windows():
@@ -44,7 +44,7 @@ def why_no_window() -> str:
             _pygame()
         except ImportError as error:
             return f'this OpenCV has none (opencv-python-headless), and {error}: {sys.executable} -m pip install pygame-ce'
-    # In a process of its own: where the display does not answer, Qt ends it.
+    # In a process of its own: if the display does not answer, Qt ends it.
     try:
         tried = subprocess.run([sys.executable, '-c', _TRIAL], capture_output=True, text=True, errors='replace',
                                timeout=_TRIAL_TIME)
@@ -85,7 +85,7 @@ class Window(Closing):
 
     def show(self, frame: NDArray[np.uint8], milliseconds: int = 1) -> bool:
         """
-        Show a frame, (height, width, 3) uint8 blue green red; of (height, width, 4) the alpha is not seen.
+        Show a frame, (height, width, 3) uint8 blue green red, or (height, width, 4), whose alpha is ignored.
 
         :param milliseconds: how long at least, 1 or more.
         :returns: whether to go on: False after q, Esc or when the window was closed.

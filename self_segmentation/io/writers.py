@@ -37,15 +37,15 @@ VIDEO_ENDINGS = {'.mp4': 'mp4', '.mkv': 'matroska', '.mov': 'mov'}  # as FFmpeg 
 ALPHA_ENDINGS = ('.png', '.webp', '.tif', '.tiff', '.mkv', '.mov', '.webm')  # of files that take alpha
 _VP9 = 'libvpx-vp9', 'yuva420p', {'deadline': 'realtime', 'cpu-used': '8', 'crf': '24', 'b': '0'}
 _ALPHA_CODECS = {'.mov': ('prores_ks', 'yuva444p10le', {'profile': '4444'}), '.mkv': _VP9, '.webm': _VP9}
-_TIME_BASE = Fraction(1, 90000)  # seconds, where no video file says another: any rate and any variable one fits
-_CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # what everything plays; 18 is hardly told from the original
+_TIME_BASE = Fraction(1, 90000)  # seconds, without a video to copy it from: fits any rate
+_CODEC, _OPTIONS = 'libx264', {'preset': 'veryfast', 'crf': '18'}  # plays everywhere; 18 looks like the original
 _BT601 = 6  # as FFmpeg numbers it
 _MPEG_RANGE = 1
 _OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EILSEQ)  # what a file system has against a name
 
 
 class PictureError(OutputError):
-    """One picture cannot be written, because of its name or size; others can."""
+    """One picture cannot be written, because of its name or size; others may be."""
 
 
 def is_file_ending(ending: str) -> bool:
@@ -60,10 +60,9 @@ class Writer(Closing):
         """
         Keep other programs from writing to the same place until it is closed.
 
-        :param shared: whether others that claim a folder so, too, may write to it at the same time.
-        :raises OutputError: another program does, or it cannot be written.
+        :param shared: whether other programs may share a folder.
+        :raises OutputError: another program writes to it, or it cannot be written.
         """
-        raise NotImplementedError
 
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write one image, of a video with its time in seconds. :raises OutputError: it cannot be written."""
@@ -80,10 +79,10 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
         if not is_encoded:
             raise ValueError(f'{image.shape[1]}x{image.shape[0]} pixels are too many for {ending}')
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = claim(path)
+        file = os.fdopen(claim(path), 'wb')
         try:
-            with os.fdopen(descriptor, 'wb') as file:  # imwrite does not tell when the disk is full
-                _empty(descriptor)
+            with file:  # imwrite does not tell when the disk is full
+                _empty(file)
                 file.write(data.tobytes())
         except OSError:
             if path.is_file():  # a part of it, which looks whole
@@ -94,26 +93,20 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
         raise (PictureError if is_of_one else OutputError)(f'{path} cannot be written: {error}') from error
 
 
-def _empty(descriptor: int) -> None:
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.ftruncate(descriptor, 0)
+def _empty(file: BinaryIO) -> None:
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.truncate(0)
 
 
 class ImageFile(Writer):
-    """One image file; of several images the last stays."""
+    """One image file; of several images the last stays. It is claimed while it is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def claim(self, shared: bool = False) -> None:
-        """Nothing yet: it is written in a moment, and claimed for that one."""
-
     def write(self, name: str, image: NDArray[np.uint8], stamp: float | None = None, duration: float | None = None) -> None:
         """Write the image."""
         _write(self._path, image)
-
-    def close(self) -> None:
-        """Nothing to finish."""
 
 
 class Folder(Writer):
@@ -148,15 +141,14 @@ class VideoFile(Writer):
 
     H.264 in an ``.mp4``, ``.mkv`` or ``.mov``. Frames with alpha: VP9 in an ``.mkv`` or ``.webm``, ProRes 4444 in a ``.mov``.
 
-    :param fps: frames a second, where they come without times.
-    :param like: the video whose sound and whose pixels' shape are kept.
-    :param is_turned: whether the frames are those of the video turned by a quarter.
+    :param fps: frames a second, if they have no times.
+    :param like: the video whose sound and pixel aspect are kept.
+    :param is_turned: whether the frames are turned by a quarter.
     :raises LibraryMissingError: PyAV is not there.
     """
 
     def __init__(self, path: Path, fps: float, like: Source | None = None, is_turned: bool = False) -> None:
-        self._path, self._fps, self._like = path, fps, like
-        self._is_turned = is_turned
+        self._path, self._fps, self._like, self._is_turned = path, fps, like, is_turned
         self._av = av_for(f'video {str(path)!r}')
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._file: BinaryIO | None = None
@@ -174,13 +166,13 @@ class VideoFile(Writer):
         return OutputError(f'{self._path} cannot be written as a video ({reason}): is there room, and may you write there?')
 
     def claim(self, shared: bool = False) -> None:
-        """Open the file and keep other programs from writing to it; what is in it stays until the first frame."""
+        """Open the file and keep other programs from writing to it. Its content stays until the first frame."""
         if self._file is not None:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._is_new = not self._path.exists()
-            self._file = os.fdopen(claim(self._path), 'wb')  # by Python, which takes every name
+            self._file = os.fdopen(claim(self._path), 'wb')  # Python takes every name
         except OSError as error:
             raise self._error(error) from error
 
@@ -190,7 +182,7 @@ class VideoFile(Writer):
         self._shape = image.shape
         ending = self._path.suffix.lower()
         height, width, channels = image.shape
-        pixels = 'yuv444p' if height % 2 or width % 2 else 'yuv420p'  # whose colours are for pairs of pixels
+        pixels = 'yuv444p' if height % 2 or width % 2 else 'yuv420p'  # 420 needs pairs of pixels
         codec, pixels, more = _ALPHA_CODECS[ending] if channels == 4 else (_CODEC, pixels, _OPTIONS)
         with contextlib.ExitStack() as closing:
             container = self._av.open(self._file, 'w', format=VIDEO_ENDINGS.get(ending, ending[1:]))
@@ -210,7 +202,7 @@ class VideoFile(Writer):
             self._sound = self._like.open_sound() if isinstance(self._like, Video) else None
             if self._sound is not None:
                 self._add_sound(self._sound, container, _ALPHA_CODECS if channels == 4 else VIDEO_ENDINGS)
-            _empty(self._file.fileno())
+            _empty(self._file)
             closing.pop_all()
         self._container, self._stream = container, stream
 
@@ -263,7 +255,7 @@ class VideoFile(Writer):
         try:
             with self._file:
                 if self._container is not None:
-                    is_whole = isinstance(self._like, Video) and self._like.has_ended  # else its sound ends where it was stopped
+                    is_whole = isinstance(self._like, Video) and self._like.has_ended  # else the sound ends with the frames
                     self._mux(self._stream.encode(None), inf if is_whole else self._end)
                     self._container.close()
         except (self._av.FFmpegError, OSError, ValueError) as error:

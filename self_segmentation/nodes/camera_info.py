@@ -20,7 +20,8 @@ from ..settings import load_yaml
 
 __all__ = ['read_camera_info']
 
-_MATRICES = {'camera_matrix': ('k', 9), 'rectification_matrix': ('r', 9), 'projection_matrix': ('p', 12)}
+_MATRICES: dict[str, tuple[str, int | None]] = {'distortion_coefficients': ('d', None), 'camera_matrix': ('k', 9),
+                                                'rectification_matrix': ('r', 9), 'projection_matrix': ('p', 12)}
 
 
 def read_camera_info(url: str, name: str) -> CameraInfo:
@@ -34,14 +35,17 @@ def read_camera_info(url: str, name: str) -> CameraInfo:
     """
     try:
         document = load_yaml(_path(url, name))
-        info = CameraInfo(width=_whole(document, 'image_width'), height=_whole(document, 'image_height'),
-                          distortion_model=_text(document, 'distortion_model', 'plumb_bob'))
-        info.d = _numbers(document, 'distortion_coefficients', None)
+        model = document.get('distortion_model', 'plumb_bob')
+        if not isinstance(model, str):
+            raise TypeError(f'distortion_model = {model!r}: it takes text')
+        info = CameraInfo(distortion_model=model)
+        for key, field in (('image_width', 'width'), ('image_height', 'height')):
+            setattr(info, field, _whole(key, document[key]))
         for name, (field, count) in _MATRICES.items():
-            setattr(info, field, _numbers(document, name, count))
+            setattr(info, field, _numbers(name, document[name], count))
     except (SettingsError, PackageNotFoundError) as error:
         raise InputError(f'camera_info_url = {url!r}: {error}') from error
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f'camera_info_url = {url!r} is not a calibration as camera_calibration writes it: '
                          f'{type(error).__name__}: {error}') from error
     return info
@@ -65,27 +69,17 @@ def _path(url: str, name: str) -> Path:
     raise ValueError(f'{scheme}:// is not known: it takes file:// and package://')
 
 
-def _whole(document: Any, name: str) -> int:
-    value = document[name]
+def _whole(name: str, value: Any) -> int:
     if type(value) is not int or not 1 <= value <= MAX_SIDE:
         raise ValueError(f'{name} = {value!r}: it takes a whole number from 1 to {MAX_SIDE}')
     return value
 
 
-def _text(document: Any, name: str, default: str) -> str:
-    value = document.get(name, default)
-    if type(value) is not str:
-        raise TypeError(f'{name} = {value!r}: it takes text')
-    return value
-
-
-def _numbers(document: Any, name: str, count: int | None) -> list[float]:
+def _numbers(name: str, matrix: Any, count: int | None) -> list[float]:
     try:
-        values = [float(value) for value in document[name]['data']]
+        values = [float(value) for value in matrix['data']]
     except (ArithmeticError, TypeError, ValueError) as error:
         raise ValueError(f'{name}: {error}') from error
-    if count not in (None, len(values)):
-        raise ValueError(f'{name} has {len(values)} values and not {count}')
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f'{name} = {values}: it takes finite numbers')
+    if count not in (None, len(values)) or not all(map(math.isfinite, values)):
+        raise ValueError(f'{name} = {values}: it takes {count or "any number of"} finite numbers')
     return values

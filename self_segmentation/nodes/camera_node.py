@@ -11,16 +11,12 @@ if __name__ == '__main__':  # before the imports, which take seconds
 import functools
 import threading
 import time
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..errors import ExitCode, InputError, SelfSegmentationError, masked
@@ -30,21 +26,22 @@ from ..io.sources import Frame, Source, SourceKind, is_stream, open_source
 from .camera_info import read_camera_info
 from .lifetime import log_warnings, run
 from .messages import ImageWriter
-from .parameters import fixed_parameter, wrong_qos_named
+from .parameters import fixed_parameter
+from .topics import offer
 
 __all__ = ['CameraNode', 'main']
 
 _BACK_OFF = (0.5, 8.0)  # seconds before a lost camera is tried again: first, and at most
 _IMAGES_FPS = 10.0
-_LINGER = 0.5  # seconds from the last frame to the end: who takes it best-effort acknowledges nothing
+_LINGER = 0.5  # seconds from the last frame to the end: best-effort subscribers acknowledge nothing
 
 
 class CameraNode(Node):
     """
     Publishes ``image_raw`` (sensor_msgs/Image, bgr8) from a camera, a video, a stream, an image or a folder of images.
 
-    Where there is a calibration ``camera_info`` (sensor_msgs/CameraInfo) comes beside it. A camera that went away is opened
-    again; a file that is not looped ends the node.
+    With a calibration it also publishes ``camera_info`` (sensor_msgs/CameraInfo). A camera that went away is opened again; a file
+    that is not looped ends the node.
     """
 
     def __init__(self) -> None:
@@ -62,21 +59,16 @@ class CameraNode(Node):
         self._fps = fixed('framerate', 0.0, "Images a second; 0 is the camera's or the file's own rate.", limits=(0, 1000))
         self._loop = fixed('loop', True, 'Whether a file starts again at its end; without it the node ends there.')
         self._frame_id = fixed('frame_id', 'camera', 'The frame_id of every header.')
-        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://PACKAGE/PATH.yaml; it may have '
+        url = fixed('camera_info_url', '', 'Calibration to publish: file:///PATH.yaml or package://PACKAGE/PATH.yaml; may have '
                                            '${ROS_HOME} and ${NAME}, the name of the node.')
-        self._publisher = self._offer(Image, 'image_raw')
+        self._publisher = offer(self, Image, 'image_raw', depth=2)
         self._writer = ImageWriter(Image(), 'bgr8')
         self._info = read_camera_info(url, self.get_name()) if url else None
         if self._info is not None:
-            self._info_publisher = self._offer(CameraInfo, 'camera_info')
-        source = self._open()  # a file that is not there is said at once; a camera may come later
+            self._info_publisher = offer(self, CameraInfo, 'camera_info', depth=2)
+        source = self._open()  # a missing file ends the node at once; a camera may come later
         self._thread = threading.Thread(target=self._work, args=(source,), name='camera', daemon=True)
         self._thread.start()
-
-    def _offer(self, message_type: type, topic: str) -> Publisher[Any]:
-        with wrong_qos_named(self, topic):
-            return self.create_publisher(message_type, topic, QoSProfile(depth=2),
-                                         qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
     def _open(self) -> Source | None:
         try:
@@ -97,7 +89,7 @@ class CameraNode(Node):
         except SelfSegmentationError as error:
             self.get_logger().fatal(str(error))
             self.exit_code = error.exit_code
-        self.ending.set()  # not after what is unexpected: that ends the process as a failed thread
+        self.ending.set()  # not after an unexpected error, which ends the process as a failed thread
 
     def _publish_all(self, source: Source | None) -> None:
         wait, due = _BACK_OFF[0], time.monotonic()
@@ -157,23 +149,20 @@ class CameraNode(Node):
         if self.ending.is_set():
             return
         self._publisher.publish(self._writer.message)
-        if self._info is not None:
-            self._publish_info(self._info, size)
+        if self._info is not None and (self._info.width, self._info.height) == size:
+            self._info.header = header
+            self._info_publisher.publish(self._info)
+        elif self._info is not None:
+            calibrated = f'{self._info.width}x{self._info.height}'
+            self.get_logger().error(f'no camera_info: the calibration is for images of {calibrated} pixels, and these have '
+                                    '{}x{}'.format(*size), throttle_duration_sec=30.0)
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the width and height to publish; where one alone is set, the other one keeps the shape of the picture."""
+        """Return the width and height to publish. A single parameter keeps the picture's aspect ratio."""
         if not (self._width or self._height):
             return width, height
         return (self._width or min(max(round(width * self._height / height), 1), MAX_SIDE),
                 self._height or min(max(round(height * self._width / width), 1), MAX_SIDE))
-
-    def _publish_info(self, info: CameraInfo, size: tuple[int, int]) -> None:
-        if (info.width, info.height) != size:
-            self.get_logger().error(f'no camera_info: the calibration is for images of {info.width}x{info.height} pixels, and '
-                                    f'these have {size[0]}x{size[1]}', throttle_duration_sec=30.0)
-            return
-        info.header = self._writer.message.header
-        self._info_publisher.publish(info)
 
     def destroy_node(self) -> None:
         """End the reading thread, then the node."""

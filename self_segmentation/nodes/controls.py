@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What reaches the node while it runs beside parameters and frames: ``~/pause``, ``~/save``, pictures on ``~/background``."""
+"""The services ``~/pause`` and ``~/save``, and pictures on ``~/background``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..errors import ImageError, SelfSegmentationError, SettingsError
 from ..io.writers import Folder
 from .inputs import bit_depth
 from .messages import to_bgr
-from .subscriptions import FollowingSubscription
+from .topics import FollowingSubscription
 
 __all__ = ['BackgroundInput', 'offer_controls', 'save']
 
@@ -33,17 +33,17 @@ class BackgroundInput:
     A subscription of ``~/background``: as reliable as its publishers, depth 1, with QoS overrides.
 
     :param show: takes each picture, (h, w, 3) uint8 blue green red.
-    :raises SelfSegmentationError: a QoS override is not allowed.
+    :raises SettingsError: a QoS override is not allowed.
     """
 
     def __init__(self, node: Node, show: Callable[[NDArray[np.uint8]], object]) -> None:
-        problems = self._problems = deque[str](maxlen=1)  # not self: what is called back keeps nothing here alive
+        problems = self._problems = deque[str](maxlen=1)  # not self: the callback must not keep it alive
 
         def on_message(message: Any) -> None:
             try:
                 show(to_bgr(message, depth))
                 problems.clear()
-            except Exception as error:  # ImageError, and by version OpenCV's and NumPy's: /diagnostics names each
+            except Exception as error:  # ImageError, or an error of OpenCV or NumPy, by version
                 problems.append(str(error) if isinstance(error, ImageError) else f'{type(error).__name__}: {error}')
                 node.get_logger().error(f'picture on ~/background skipped: {problems[0]}', throttle_duration_sec=_REPEAT_INTERVAL)
 
@@ -53,7 +53,7 @@ class BackgroundInput:
 
     @property
     def problem(self) -> str:
-        """Why its last picture was skipped; empty where it was taken."""
+        """Why its last picture was skipped; empty if it was used."""
         return self._problems[0] if self._problems else ''
 
     def close(self) -> None:
@@ -65,8 +65,8 @@ def offer_controls(node: Node, pause: Callable[[bool], str], save: Callable[[], 
     """
     Offer the services ``~/pause`` and ``~/save``.
 
-    :param pause: takes whether to pause, and returns what became of it in words.
-    :param save: writes the last frame, or the next one, and returns the composite's path; raises SelfSegmentationError where none
+    :param pause: takes whether to pause, and returns the new state in words.
+    :param save: writes the last frame, or the next one, and returns the composite's path; raises SelfSegmentationError if none
         comes.
     """
     def on_pause(request: Any, response: Any) -> Any:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator has to know of a running node: once a second on ``/diagnostics``, and in the log."""
+"""Reports of a running node for its operator: once a second on ``/diagnostics``, and in the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MIN_LOG_INTERVAL = 1.0  # seconds between two lines of skipped frames that diff
 
 
 class Status(NamedTuple):
-    """What is reported: ``level`` is one of DiagnosticStatus.OK, WARN, ERROR, STALE; ``values`` figures by name."""
+    """A report: ``level`` is OK, WARN, ERROR or STALE of DiagnosticStatus; ``values`` are figures by name."""
 
     level: bytes
     message: str
@@ -54,7 +54,7 @@ class Diagnostics:
         self._advice = advice(get_rmw_implementation_identifier())
 
     def skip(self, reason: str) -> None:
-        """Note that a frame could not be used."""
+        """Count and log a frame that could not be used."""
         self._counts.skip(reason)
         interval = _REPEAT_INTERVAL if reason == self._last_skip else _MIN_LOG_INTERVAL
         if self._is_due('skip', interval):
@@ -68,11 +68,11 @@ class Diagnostics:
 
         :param inactive: the state of a node that does not serve; empty for one that does.
         :param source: the subscription of the camera, None while there is none.
-        :param coverage: fraction of the last frame that people cover, None where there was none.
-        :param people: how many people the last frame shows, None where nobody counts them.
-        :param runtime: what runs the models, None where there are none.
+        :param coverage: fraction of the last frame that people cover, None if there was none.
+        :param people: how many people the last frame shows, None if they are not counted.
+        :param runtime: what runs the models, None without a pipeline.
         :param others: what else is wrong, by kind.
-        :param remedy: what makes it faster, where it is too slow.
+        :param remedy: what makes the node faster.
         :param paused: whether the last picture is shown.
         """
         recent, values = self._counts.report()
@@ -87,12 +87,12 @@ class Diagnostics:
             if self._is_due(kind, math.inf if kind in _LOGGED_ONCE else _REPEAT_INTERVAL):
                 self._node.get_logger().warning(text)
         if runtime is not None and runtime.warning:
-            troubles['runtime'] = runtime.warning  # which was logged when it was chosen
+            troubles['runtime'] = runtime.warning  # logged when it was chosen
         level, message = self._state(inactive, source, recent, bool(troubles), paused)
         return Status(level, '; '.join((message, *troubles.values())), values)
 
     def _is_due(self, kind: str, interval: float) -> bool:
-        """Return whether something may be logged again, and note that it is."""
+        """Return whether a kind of line may be logged again; if so, it counts as logged."""
         now = time.monotonic()
         if now - self._logged.get(kind, -interval) < interval:
             return False
@@ -127,8 +127,7 @@ class Diagnostics:
                                'either one, and their outputs mix; start one with another name or namespace')
 
     def silence(self, source: Input, outputs: list[Output]) -> str:
-        """Return why no camera frames come, as far as the graph tells."""
-        own = {output.topic for output in outputs}
+        """Return why no camera frames come, judged by the graph."""
         begin = f'no camera frames on {source.topic} for {self._counts.silence:.0f} s'
         publishers = self._node.count_publishers(source.topic)
         if publishers:
@@ -137,8 +136,8 @@ class Diagnostics:
             if self._node.count_publishers(topic):
                 return f'{begin}: no publishers, but there are some on {topic}: set image_transport to {transport}'
         name = f'sensor_msgs/msg/{source.message_type.__name__}'
-        others = [topic for topic, types in self._node.get_topic_names_and_types()
-                  if name in types and topic not in own | {source.topic}]
+        own = {source.topic, *(output.topic for output in outputs)}
+        others = [topic for topic, types in self._node.get_topic_names_and_types() if name in types and topic not in own]
         return (f'{begin}: no publishers. Is the camera running, is the topic remapped? '
                 f'Topics of type {name}: {", ".join(others) or "none"}')
 
@@ -147,7 +146,7 @@ def what_helps(settings: Settings, size: tuple[int, int]) -> str:
     """
     Return what makes a node faster.
 
-    :param size: width and height of the camera's images, pixels; 0 where it is not known.
+    :param size: width and height of the camera's images, pixels; 0 if it is not known.
     """
     ways = []
     if size[1] > _SMALL:
@@ -165,12 +164,10 @@ def start_diagnostics(node: Node, status: Callable[[], Status], clock: Clock) ->
     """
     Report on ``/diagnostics`` (diagnostic_msgs/DiagnosticArray) once a second.
 
-    :param node: that reports. Its full name is in the report's: several cameras have nodes of one name.
-    :param status: how it is now.
-    :param clock: that the reports go by.
+    :param status: returns the present report.
     """
     publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
-    name = node.get_fully_qualified_name()
+    name = node.get_fully_qualified_name()  # several cameras have nodes of one name
 
     def publish() -> None:
         level, message, values = status()

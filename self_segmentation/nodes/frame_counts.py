@@ -155,9 +155,9 @@ class FrameCounts:
         self._used += self._end - self._latest
         self._cpu_between = time.thread_time()
 
-    def lose(self, total: int) -> None:
-        """Note how many frames the middleware lost so far."""
-        self.lost = total
+    def lose(self, more: int) -> None:
+        """Note that the middleware lost more frames."""
+        self.lost += more
 
     def fail(self, reason: str) -> None:
         """Note an error."""

@@ -1,22 +1,22 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""When the frames of a live video were taken: time is what passed, whatever their stamps say."""
+"""When the frames of a live video were taken, also if their stamps are wrong."""
 
 from __future__ import annotations
 
 __all__ = ['FrameTimes']
 
-_SETTLED = 5  # frames in a row after which stamps are no longer believed, or again
-_SLOWEST, _FASTEST = 1e-3, 100.0  # seconds of a bag's or a simulation's stamps in a second
-_BURST = 1.0  # seconds that stamps may advance in no time: frames that come late come at once
+_SETTLED = 5  # frames in a row after which stamps are no longer used, or used again
+_SLOWEST, _FASTEST = 1e-3, 100.0  # seconds that the stamps of a bag or a simulation may advance in a second
+_BURST = 1.0  # seconds that stamps may advance at once: delayed frames come together
 
 
 class FrameTimes:
     """
     The times of a video's frames: by their stamps while these advance, else by a clock.
 
-    Stamps may run faster or slower than the clock, as those of a bag do. One odd stamp is no time; after five in a row, equal,
-    decreasing or jumping, the clock counts, until five in a row advance.
+    Stamps may run faster or slower than the clock, as those of a bag do. A single odd stamp adds no time. After five in a row
+    that are equal, decrease or jump, the clock is used, until five in a row advance.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class FrameTimes:
         self.is_by_clock = False
         self.is_jump = False  # whether the last stamp jumped, back or ahead
         self._now: float | None = None
-        self._others = 0  # frames in a row that speak for the other way
+        self._others = 0  # frames in a row that ask for the other way
 
     def next(self, stamp: float, now: float) -> None:
         """

@@ -11,34 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from .messages import BitDepth, compressed_to_bgr, to_bgr
-from .subscriptions import FollowingSubscription
+from .topics import HAS_MESSAGE_INFO, FollowingSubscription
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
-
-__all__ = ['HAS_MESSAGE_INFO', 'Decode', 'Input', 'Origin', 'bit_depth', 'latest_only']
+__all__ = ['Decode', 'Input', 'Origin', 'bit_depth']
 
 Decode = Callable[[Any], NDArray[np.uint8]]
-#: The publisher of a message, and the number that it gave it: it counts all that it sends. None where that is not known.
+#: The publisher of a message, and the publisher's number for it; None if they are not known.
 Origin = tuple[bytes, int] | None
-# Humble's callbacks get the message only.
-HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
-
-
-def latest_only() -> QoSProfile:
-    """Return the QoS of images that are taken as they come: best effort, the latest one. New each time: rclpy writes into it."""
-    return QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
 def bit_depth(node: Node, topic: str) -> BitDepth:
-    """Return the bit depth of a topic's images of 16 bits, which is logged when it is found."""
+    """Return the bit depth of a topic's images of 16 bits. Each change is logged."""
     return BitDepth(lambda bits, brightest: node.get_logger().info(
         f'{topic} uses {bits} of 16 bits, by its brightest value so far, {brightest}'))
 
@@ -50,14 +36,14 @@ class Input:
     :param transport: ``raw`` or ``compressed``; ``topics`` has the topic of each.
     :param on_frame: takes a message, the function that decodes it, and where it comes from.
     :param on_lost: takes how many messages the middleware lost so far; never called where it does not count them.
-    :raises SelfSegmentationError: a QoS override is not allowed.
+    :raises SettingsError: a QoS override is not allowed.
     """
 
     def __init__(self, node: Node, transport: str, on_frame: Callable[[Any, Decode, Origin], None],
                  on_lost: Callable[[int], None]) -> None:
-        # What is called back refers to nothing here: in a circle the pipeline's memory would wait for the garbage collector.
+        # The callbacks do not refer to self: in a circle the pipeline's memory would wait for the garbage collector.
         raw = node.resolve_topic_name('image_raw')
-        self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # as image_transport names it, after a remap of image_raw
+        self.topics = {'raw': raw, 'compressed': f'{raw}/compressed'}  # image_transport's name
         topic, message_type = self.topics[transport], Image
         convert: Callable[..., NDArray[np.uint8]] = to_bgr
         if transport == 'compressed':
@@ -70,16 +56,9 @@ class Input:
         def on_numbered_message(message: Any, info: Any) -> None:
             on_frame(message, decode, _origin(node, topic, info))
 
-        def subscribe(**events: Any) -> FollowingSubscription:
-            callback = on_numbered_message if HAS_MESSAGE_INFO else on_message
-            return FollowingSubscription(node, message_type, topic, callback, **events)
-
         self.transport, self.topic, self.message_type = transport, topic, message_type
-        try:
-            self._subscription = subscribe(
-                event_callbacks=SubscriptionEventCallbacks(message_lost=lambda info: on_lost(info.total_count)))
-        except UnsupportedEventTypeError:  # not every middleware counts them
-            self._subscription = subscribe()
+        callback = on_numbered_message if HAS_MESSAGE_INFO else on_message
+        self._subscription = FollowingSubscription(node, message_type, topic, callback, on_lost=on_lost)
 
     def close(self) -> None:
         """End the subscription."""
@@ -92,5 +71,5 @@ def _origin(node: Node, topic: str, info: Mapping[str, Any]) -> Origin:
         return None
     if publisher is not None:
         return bytes(publisher['data']), number
-    publishers = node.get_publishers_info_by_topic(topic)  # Jazzy does not say whose number it is
+    publishers = node.get_publishers_info_by_topic(topic)  # Jazzy does not tell the publisher
     return (bytes(publishers[0].endpoint_gid), number) if len(publishers) == 1 else None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A node that was told to hide people while it ran hides them after a restart too, whatever the cause of that."""
+"""A node that was set to hide people while it ran hides them after a restart, too."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _WARNING_INTERVAL = 30.0  # seconds
 
 class KeptCover:
     """
-    Keeps ``replace`` = ``people`` in a state file while the node is told so, for its next start.
+    Keeps ``replace`` = ``people`` in a state file for the node's next start.
 
-    The file is ``ROS_HOME/self_segmentation/NAMESPACE.NODE.yaml``; ROS_HOME is ``~/.ros`` by default. That the file is there is
-    what counts: one that is damaged or cannot be read hides people too.
+    The file is ``ROS_HOME/self_segmentation/NAMESPACE.NODE.yaml``; ROS_HOME is ``~/.ros`` by default. A file that is damaged or
+    cannot be read hides people, too.
 
     :param node: its full name makes the file's.
     """
 
     def __init__(self, node: Node) -> None:
         self._node, self._name = node, node.get_fully_qualified_name()
-        self._path: Path | None = None  # where there is no home folder
+        self._path: Path | None = None  # without a home folder
         home = os.path.expanduser(os.environ.get('ROS_HOME') or '~/.ros')  # noqa: PTH111
         if not home.startswith('~'):
             name = self._name.strip('/').replace('/', '.')  # no name of ROS has a dot
@@ -41,7 +41,7 @@ class KeptCover:
 
     def at_start(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Return the start-up parameters with what was kept. A warning is logged where it is not what was given.
+        Return the start-up parameters with what was kept. A difference is logged as a warning.
 
         :param given: values by name.
         """
@@ -58,13 +58,13 @@ class KeptCover:
             problem = f', and what was kept cannot be read ({error})'
         if problem or given.get('replace') != 'people':
             self._node.get_logger().warning(
-                f'starts with replace = people, whatever its parameters are: it was told so before ({self._path}){problem}. '
+                f'starts with replace = people, whatever its parameters are: it was set so before ({self._path}){problem}. '
                 f'To end this: ros2 param set {self._name} replace background')
         return {**given, **_KEPT}
 
     def follow(self, changes: Mapping[str, Any]) -> None:
         """
-        Keep or forget ``replace`` after a change of parameters. A warning is logged where that fails.
+        Keep or forget ``replace`` after a change of parameters. A failure is logged as a warning.
 
         :param changes: the values that were taken, by name.
         """
@@ -92,7 +92,7 @@ class KeptCover:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         new = Path(f'{self._path}.new')
         with new.open('w', encoding='utf-8') as file:
-            file.write(f'# The node {self._name} was told to hide people, and does so when it starts again.\n'
+            file.write(f'# The node {self._name} was set to hide people, and does so when it starts again.\n'
                        f'# To end this: ros2 param set {self._name} replace background\nreplace: people\n')
             file.flush()
             os.fsync(file.fileno())

@@ -3,9 +3,9 @@
 """
 How each node's process starts and ends.
 
-It starts on a read-only file system too; SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
-those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it: other nodes may send anything.
-A process that no message reaches any more exits with 1, so that it is started again.
+It starts on a read-only file system, too. SIGINT, SIGTERM and SIGHUP end it with exit code 0 and no traceback. The exit codes are
+those of :class:`~self_segmentation.errors.ExitCode`. A callback that fails does not end it. A process that no message reaches any
+more exits with 1, so that it is started again.
 """
 
 from __future__ import annotations
@@ -24,21 +24,19 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import rclpy
-from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import Executor, ShutdownException, SingleThreadedExecutor, TimeoutException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..errors import ExitCode, SelfSegmentationError, SettingsError, masked
 from ..middleware import PortWatch, fast_dds_environment, give_memory_back
@@ -50,12 +48,12 @@ __all__ = ['STEADY', 'log_failure', 'log_warnings', 'run']
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop or jump
 
-_SPIN_TIMEOUT = 0.5  # seconds
+_SPIN_TIMEOUT = 0.2  # seconds after which a signal is noticed at the latest: the executor waits without running Python
 _HEAP_TRIM_PERIOD = 30.0  # seconds
 _REPEAT_INTERVAL = 30.0  # seconds between two log lines of one failure
-_MOST_FAILURES = 100  # that are told from each other
-_LONGEST_REASON = 500  # characters in the log: a reason may repeat a foreign text
-_END_PATIENCE = 20  # seconds for the middleware's own end, in which Fast DDS can lock up (docs/reliability.md)
+_MOST_FAILURES = 100  # that are remembered
+_LONGEST_REASON = 500  # characters in the log
+_END_PATIENCE = 20  # seconds for the middleware's end: Fast DDS can hang (docs/reliability.md)
 _NO_LOG_FILE = ['--ros-args', '--disable-external-lib-logs']
 _SOURCE_LINE = re.compile(r', at /?[\w./-]+\.c(pp)?:\d+')  # of ROS, in its messages
 _HINTS = {  # by a part of ROS's message
@@ -97,28 +95,27 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 def _spin(make_node: Callable[[], Node], args: list[str]) -> int:
-    """Make a node, spin it until it ends, and free it; return the exit code."""
-    told = note_signals()  # a launch file's Ctrl-C arrives twice, and the second one must not interrupt the cleaning up
+    """Make a node, spin it until it ends, and free it. Return the exit code."""
+    stop = note_signals()  # a launch file's Ctrl-C arrives twice; the second one must not interrupt the cleaning up
     node: Node | None = None
     executor: SingleThreadedExecutor | None = None
     failed_threads = _log_failing_threads()
     lost_ports = set[str]()
     try:
         _start_ros(args)
-        if told:
+        if stop:
             return ExitCode.DONE
         node = make_node()
         report_unknown(node)
         _report_unused_files(node, args)
         _guard_services(node)
-        # What an earlier model or a subscriber who left needed once is kept otherwise: see keep_large_buffers.
+        # Else keep_large_buffers keeps the memory of an earlier model.
         node.create_timer(_HEAP_TRIM_PERIOD, give_memory_back, clock=STEADY)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         ending, watch = getattr(node, 'ending', threading.Event()), PortWatch()
-        with _woken_by_signals(executor):
-            while not (told or ending.is_set() or failed_threads or (lost_ports := watch.lost())):
-                _serve(executor, node)
+        while not (stop or ending.is_set() or failed_threads or (lost_ports := watch.lost())):
+            _serve(executor, node)
         if lost_ports:
             node.get_logger().fatal(
                 f'Fast DDS has lost {", ".join(sorted(lost_ports))} in /dev/shm: no message of this machine reaches the node. It '
@@ -131,14 +128,13 @@ def _spin(make_node: Callable[[], Node], args: list[str]) -> int:
         return ExitCode.WILL_FAIL_AGAIN
     finally:
         code = ExitCode.FAILED if failed_threads or lost_ports else getattr(node, 'exit_code', ExitCode.DONE)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while the middleware lets no Python run
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also while no Python runs
         signal.alarm(_END_PATIENCE)
-        # An executor holds what was about to be served, and with it the participant and its shared memory, which nobody else
-        # would remove.
         if executor is not None:
             executor.shutdown(timeout_sec=0)
         if node is not None:
             node.destroy_node()
+        executor = node = None  # what they hold of the participant would leave its shared memory behind
         gc.collect()
         rclpy.try_shutdown()
         signal.alarm(0)
@@ -160,7 +156,7 @@ def _serve(executor: Executor, node: Node) -> None:
     error = handler.exception()
     if error is None:
         return
-    # What fails before its callback, in rclpy itself, holds up all others for ever.
+    # An error in rclpy itself, before the callback, would come again for ever.
     if isinstance(error, SelfSegmentationError) or (entity is not None and not executor.can_execute(entity)):
         raise error
     what = 'a callback failed'
@@ -194,7 +190,7 @@ def log_failure(node: Node, what: str, error: Exception) -> None:
 
 
 def _log_failing_threads() -> list[str]:
-    """Log what ends a thread unexpectedly; return the list that its name comes into: what it did, nothing does any more."""
+    """Log unexpected exceptions that end threads; return the list of the threads' names, which grows."""
     failed: list[str] = []
 
     def log(end: threading.ExceptHookArgs) -> None:
@@ -209,46 +205,19 @@ def _log_failing_threads() -> list[str]:
     return failed
 
 
-@contextlib.contextmanager
-def _woken_by_signals(executor: Executor) -> Iterator[None]:
-    """
-    Have each signal wake an executor, which lets no Python run while it waits.
-
-    rclpy's own handlers do so too, and shut ROS down at once: whatever the node's threads do just then fails, in many ways.
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-
-    def wake() -> None:
-        while os.read(reader, 1):  # the number of a signal; nothing once the writer is closed
-            executor.create_task(lambda: None)  # after a mere wake() it goes on to wait
-
-    thread = threading.Thread(target=wake, name='signals', daemon=True)
-    thread.start()
-    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(writer)
-        thread.join()
-        os.close(reader)
-
-
 class _RosHandler(logging.Handler):
-    """Logs warnings as a node's."""
+    """Logs records as a node's warnings."""
 
     def __init__(self, node: Node) -> None:
         super().__init__(logging.WARNING)
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a line."""
-        self._logger.warning(masked(self.format(record)))  # with the traceback, where it has one
+        self._logger.warning(masked(self.format(record)))
 
 
 def log_warnings(node: Node) -> None:
-    """Have a node log what the package warns of."""
+    """Let a node log the package's warnings."""
     logging.getLogger('self_segmentation').addHandler(_RosHandler(node))
 
 
@@ -256,60 +225,55 @@ def _start_ros(args: list[str]) -> None:
     """
     Start ROS in an environment in which large images arrive.
 
-    :raises SelfSegmentationError: an argument or the environment is wrong; ROS's own reason names the file and the line.
+    :raises SelfSegmentationError: an argument or the environment is wrong.
     """
     added, _ = fast_dds_environment(os.environ)
     os.environ.update(added)
-    try:
-        remove_ros_args(args)
-    except Exception as error:  # rclpy's are private, and differ by distribution
-        raise SettingsError({'arguments': f'ROS cannot start: {_explained(str(error))[0]}'}) from error
     domain = os.environ.get('ROS_DOMAIN_ID', '')
     if domain.isdecimal() and int(domain) >= _MOST_DOMAINS and 'zenoh' not in get_rmw_implementation_identifier():
-        raise SettingsError({'ROS_DOMAIN_ID': f'ROS cannot start: ROS_DOMAIN_ID = {domain!r} {_HINTS["ROS_DOMAIN_ID"]}'})
+        raise _explained(f'ROS_DOMAIN_ID = {domain!r}')
     problem = _log_folder_problem()
     try:
         rclpy.init(args=[*args, *_NO_LOG_FILE] if problem else args, signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:
-        reason, is_final = _explained(str(error))
-        what = f'ROS cannot start: {reason}'
-        raise (SettingsError({'environment': what}) if is_final else SelfSegmentationError(what)) from error
+    except Exception as error:  # rclpy's are private, and differ by distribution
+        raise _explained(str(error)) from error
     if problem:
         rclpy.logging.get_logger('self_segmentation').warning(problem)
 
 
-def _explained(reason: str) -> tuple[str, bool]:
+def _explained(reason: str) -> SelfSegmentationError:
     """
-    Return what ROS reports, without the places in its own source, and with what would be right.
+    Return the error of a start that failed: ROS's reason without the places in its own source, and what is allowed.
 
-    Also whether the cause is known: then it is there until somebody changes it. Trouble with the middleware may pass.
+    An error of a known cause stays until somebody changes something; trouble with the middleware may pass.
     """
-    reason = _SOURCE_LINE.sub('', reason)
-    unknown = 'unknown ROS arguments ' if reason.startswith('[') else ''
     hints = [hint for part, hint in _HINTS.items() if part in reason][:1]
+    if reason.startswith('['):
+        hints.append('(unknown ROS arguments)')
     if file := _PARAMETER_FILE.search(reason):
         try:
             load_yaml(file[1])
-        except SettingsError as error:  # where it is no YAML, ROS counts lines from 0 and does not say what is wrong
+        except SettingsError as error:  # ROS counts lines from 0, and does not tell what is wrong in them
             hints.append(f'({error})')
     if reason.endswith(_NO_REASON) and os.environ.get('ROS_SECURITY_ENABLE') == 'true':
         keystore = os.environ.get('ROS_SECURITY_KEYSTORE', '')
         hints.append(f'(ROS_SECURITY_KEYSTORE = {keystore!r}: it takes the folder that has enclaves/)')
-    return ' '.join([f'{unknown}{reason}', *hints]), bool(hints)
+    text = ' '.join(['ROS cannot start:', _SOURCE_LINE.sub('', reason), *hints])
+    return SettingsError({'environment': text}) if hints else SelfSegmentationError(text)
 
 
 def _report_unused_files(node: Node, args: list[str]) -> None:
-    """Log which parameter files of the command line have nothing for a node: ROS leaves it at its defaults."""
+    """Log which parameter files of the command line have nothing for a node."""
     taken = given_at_start(node)
     for flag, path in zip(args, args[1:]):
         if flag == '--params-file':
-            with contextlib.suppress(SettingsError):  # a file of other nodes, larger than ours may be
+            with contextlib.suppress(SettingsError):  # a file of other nodes may be too large
                 if reason := no_section_for(node.get_fully_qualified_name(), path, taken):
                     node.get_logger().warning(reason)
 
 
 def _guard_services(node: Node) -> None:
-    """Have a request that a service's callback trips over refused: rclpy ends the node, as for a parameter of an unknown type."""
+    """Refuse a request whose callback fails: otherwise its client waits for ever."""
     for service in node.services:
         service.callback = functools.partial(_answer, node, service.callback)
 
@@ -320,16 +284,11 @@ async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any,
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
         node.get_logger().error(masked(f'request refused: {type(error).__name__}: {error}'))
-        refused = SetParametersResult(successful=False, reason=masked(str(error)))
-        if isinstance(request, SetParameters.Request):
-            response.results = [refused for _ in request.parameters]
-        elif isinstance(request, SetParametersAtomically.Request):
-            response.result = refused
-        return response  # of other services the empty one, which says no
+        return response  # the empty one: not successful
 
 
 def _log_folder_problem() -> str:
-    """Return why ROS cannot write its log file, nothing if it can: it would give up."""
+    """Return why ROS cannot write its log file, which ends its start; empty if it can."""
     place = os.environ.get('ROS_LOG_DIR') or f'{os.environ.get("ROS_HOME") or "~/.ros"}/log'
     home = os.environ.get('HOME', '')
     folder = Path(home + place[1:] if place.startswith('~') and home else place)  # as ROS takes it

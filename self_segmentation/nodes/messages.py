@@ -31,10 +31,10 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
     'bgra8': (4, cv2.COLOR_BGRA2BGR),
     'rgba8': (4, cv2.COLOR_RGBA2BGR),
     'mono8': (1, cv2.COLOR_GRAY2BGR),
-    '8UC3': (3, None),  # by OpenCV's types, which say nothing of colours: OpenCV's own order
+    '8UC3': (3, None),  # OpenCV's types have OpenCV's order of colours
     '8UC4': (4, cv2.COLOR_BGRA2BGR),
     '8UC1': (1, cv2.COLOR_GRAY2BGR),
-    'bayer_rggb8': (1, cv2.COLOR_BayerBG2BGR),  # OpenCV names the second row, from its second pixel on
+    'bayer_rggb8': (1, cv2.COLOR_BayerBG2BGR),  # OpenCV's names start at the second pixel of the second row
     'bayer_bggr8': (1, cv2.COLOR_BayerRG2BGR),
     'bayer_gbrg8': (1, cv2.COLOR_BayerGR2BGR),
     'bayer_grbg8': (1, cv2.COLOR_BayerGB2BGR),
@@ -50,20 +50,8 @@ _PLANAR = 'nv24'  # below the image a plane of two bytes of colour a pixel, whos
 _BT601 = np.array([[1.164, 2.018, 0, -1.164 * 16 - 2.018 * 128],  # of y, u, v, 1: blue green red, as OpenCV converts nv12
                    [1.164, -0.391, -0.813, -1.164 * 16 + 1.204 * 128],
                    [1.164, 0, 1.596, -1.164 * 16 - 1.596 * 128]])
-_DEEP: dict[str, tuple[int, int | None]] = {  # of 16 bits; values a pixel, conversion to bgr8 once they have 8
-    'mono16': (1, cv2.COLOR_GRAY2BGR),
-    'bgr16': (3, None),
-    'rgb16': (3, cv2.COLOR_RGB2BGR),
-    'bgra16': (4, cv2.COLOR_BGRA2BGR),
-    'rgba16': (4, cv2.COLOR_RGBA2BGR),
-    '16UC1': (1, cv2.COLOR_GRAY2BGR),
-    '16UC3': (3, None),
-    '16UC4': (4, cv2.COLOR_BGRA2BGR),
-    'bayer_rggb16': (1, cv2.COLOR_BayerBG2BGR),
-    'bayer_bggr16': (1, cv2.COLOR_BayerRG2BGR),
-    'bayer_gbrg16': (1, cv2.COLOR_BayerGR2BGR),
-    'bayer_grbg16': (1, cv2.COLOR_BayerGB2BGR),
-}
+# With 16 bits, such as mono16; values a pixel, conversion to bgr8 once they have 8
+_DEEP = {name.replace('8', '16'): form for name, form in ENCODINGS.items() if '8' in name}
 _DEPTHS = (10, 12, 14, 16)  # bits that cameras use of 16
 _STREAMED = ('JPEG', 'PNG')
 _PNG_BITS = 24  # where a PNG has its number of bits
@@ -72,16 +60,16 @@ _LONGEST_NAME = 100  # characters of a foreign text in a message
 
 class BitDepth:
     """
-    How many bits of 16 a camera uses: as many as its brightest value so far takes, of 10, 12, 14 and 16.
+    How many bits of 16 a camera uses: 10, 12, 14 or 16, by its brightest value so far.
 
-    :param on_change: called with the bits and that value when it takes more than before.
+    :param on_change: called with the bits and that value when the bits grow.
     """
 
     def __init__(self, on_change: Callable[[int, int], object] = lambda _bits, _brightest: None) -> None:
         self._on_change, self._bits = on_change, 0
 
     def of(self, values: NDArray[np.uint16]) -> int:
-        """Return the bits that are used, now that these values came too."""
+        """Take more values; return the bits that are used."""
         if self._bits < _DEPTHS[-1]:
             brightest = int(values.max())
             bits = next(bits for bits in _DEPTHS if brightest < 1 << bits)
@@ -91,7 +79,7 @@ class BitDepth:
         return self._bits
 
     def in_8_bits(self, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Return the upper 8 of the bits that are used, now that these values came too; of four channels the last is alpha."""
+        """Take more values; return the upper 8 of the bits that are used. The last of four channels is alpha."""
         colors = values[..., :3] if values.ndim == 3 else values
         return (values >> (self.of(colors) - 8)).astype(np.uint8)
 
@@ -107,7 +95,7 @@ def nanoseconds_of(header: Any) -> int:
 
 
 def seconds_of(stamp: Sequence[int]) -> float:
-    """Return a stamp's seconds; of today's they are exact to a quarter of a microsecond."""
+    """Return a stamp's seconds, exact to a quarter of a microsecond."""
     return stamp[0] + stamp[1] * 1e-9
 
 
@@ -115,8 +103,7 @@ def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     """
     Return the image of a message.
 
-    Row padding (``step``) is honoured, and the byte order of 16 bit encodings. Encodings that are not in
-    :data:`ENCODINGS` go through cv_bridge where it is installed.
+    Row padding (``step``) and byte order are honoured. Other encodings go through cv_bridge if it is installed.
 
     :param message: sensor_msgs/Image.
     :param depth: that of a camera's 16 bit encodings, kept from image to image; if None, that of this image alone.
@@ -228,7 +215,7 @@ def _to_bgr_by_cv_bridge(message: Any) -> NDArray[np.uint8]:
                          f'without it: {own}') from error
     try:
         return np.asarray(bridge.imgmsg_to_cv2(message, 'bgr8'), np.uint8)
-    except Exception as error:  # cv_bridge raises its own error, cv2's and plain ones, by version
+    except Exception as error:  # cv_bridge's errors have many types, by version
         raise ImageError(f'encoding = {name!r} is unknown to cv_bridge too ({str(error)[:300]}); known: {own}') from error
 
 
@@ -260,7 +247,7 @@ def has_16_bits(message: Any) -> bool:
 
 def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None) -> None:
     """
-    Write an image into a compressed message, named as image_transport's own plugin names it.
+    Write an image into a compressed message, in the form of image_transport's plugin.
 
     :param message: sensor_msgs/CompressedImage; ``format`` and ``data`` are set.
     :param pixels: (height, width, 3) uint8 blue green red, (height, width, 4) with alpha, or (height, width) uint8.
@@ -268,19 +255,16 @@ def compress(message: Any, pixels: NDArray[np.uint8], quality: int | None = None
     """
     encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
     if quality is None or encoding == 'bgra8':
-        _, data = cv2.imencode('.png', pixels)
-        message.format = f'{encoding}; png compressed ' + ('' if pixels.ndim == 2 else encoding)
+        name, (_, data) = 'png', cv2.imencode('.png', pixels)
     else:
-        _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        message.format = f'{encoding}; jpeg compressed ' + ('' if pixels.ndim == 2 else encoding)
+        name, (_, data) = 'jpeg', cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    message.format = f'{encoding}; {name} compressed ' + ('' if pixels.ndim == 2 else encoding)
     message.data = array.array('B', data.tobytes())
 
 
 class ImageWriter:
     """
-    A message that is written again for every frame, so that no frame costs a fresh buffer.
-
-    rclpy serializes a message while it is published, so the buffer is free again afterwards.
+    A message whose buffer is written again for every frame: rclpy has serialized it when ``publish`` returns.
 
     :param message: an empty sensor_msgs/Image.
     :param encoding: ``bgr8``, ``bgra8`` or ``mono8``.
@@ -304,5 +288,5 @@ class ImageWriter:
             self.message.data = array.array('B', bytes(height * width * self._channels))
             self.message.width, self.message.height, self.message.step = width, height, width * self._channels
             shape = (height, width, self._channels) if self._channels > 1 else (height, width)
-            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(shape)  # some rclpy copy when it is set
+            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(shape)  # some versions of rclpy copy it
         return self._pixels

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import json
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -18,12 +17,12 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..errors import SelfSegmentationError, SettingsError, masked
-from ..settings import TUNABLES, Settings, Tunable, unknown_name
+from ..settings import TUNABLES, Settings, Tunable, Value, unknown_name
 from .kept_cover import KeptCover
 
-__all__ = ['SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown', 'wrong_qos_named']
+__all__ = ['QOS_OVERRIDES', 'SettingsParameters', 'descriptor', 'fixed_parameter', 'given_at_start', 'report_unknown']
 
-_DECLARED_LATER = 'qos_overrides.'
+QOS_OVERRIDES = 'qos_overrides.'  # declared when a topic is made
 _CHANGE = 'a parameter change'
 _START = 'the start-up parameters'
 Built = TypeVar('Built')
@@ -31,16 +30,14 @@ Built = TypeVar('Built')
 
 class SettingsParameters:
     """
-    Keeps the settings, the node's parameters and what is built from them the same thing.
+    The settings and the node's parameters, which are always the same.
 
-    People who were to be hidden before a restart stay hidden (:class:`~self_segmentation.nodes.kept_cover.KeptCover`).
-    What is wrong at start-up is said in the log and replaced by its default; a wrong change is refused. rclpy's own services
-    refuse a whole number or a text such as 3e-05 for a float, change the description of what they refuse, and end the node where
-    a type is unknown: theirs are answered here.
+    Wrong start-up values are logged and replaced by their defaults; wrong changes are refused. Hidden people stay hidden after a
+    restart (:class:`~self_segmentation.nodes.kept_cover.KeptCover`). The services that set parameters are answered here: those of
+    rclpy refuse a whole number or a text such as 3e-05 for a float, and end the node at an unknown type.
 
-    :param node: on which the parameters are declared.
-    :param apply: called with the names that were given once :attr:`settings` are the new ones. Where it raises
-        SelfSegmentationError the change is refused, and it is called once more, with no names and the old settings.
+    :param apply: called with the changed names when :attr:`settings` are the new ones. If it raises SelfSegmentationError the
+        change is refused, and it is called again with no names and the old settings.
     """
 
     def __init__(self, node: Node, apply: Callable[[Collection[str]], None]) -> None:
@@ -57,9 +54,9 @@ class SettingsParameters:
 
     def built(self, build: Callable[[Settings], Built]) -> Built:
         """
-        Return what ``build`` makes of the settings; start-up values that cannot be had are replaced by their defaults and logged.
+        Return what ``build`` makes of the settings. Start-up values that it refuses are logged and replaced by their defaults.
 
-        :raises SelfSegmentationError: not even the defaults can be had, or what was set since the start cannot.
+        :raises SelfSegmentationError: it refuses a default, or a value that was set since the start.
         """
         try:
             return build(self.settings)
@@ -73,24 +70,20 @@ class SettingsParameters:
             self._node.set_parameters([Parameter(name, value=_ros(value)) for name, value in defaults.items()])
             return self.built(build)
 
-    def _log_start_up_problems(self, problems: Mapping[str, str]) -> None:
-        for name, reason in problems.items():
-            fallback = TUNABLES[name].fallback if name in TUNABLES else None
-            instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
-            self._node.get_logger().error(f'{reason}; going on with {instead}')
-
     def _declare(self) -> Settings:
         values = self._kept.at_start({name: value for name, value in given_at_start(self._node).items() if name in TUNABLES})
-        problems: dict[str, str] = {}
         while True:  # without the wrong ones, the rest may still not fit together
             try:
                 settings = Settings().updated(values, _START)
                 break
             except SettingsError as error:
-                problems.update(error.problems)
-                values = {name: value for name, value in values.items() if name not in error.problems}
-                values |= {name: TUNABLES[name].fallback for name in error.problems if TUNABLES[name].fallback is not None}
-        self._log_start_up_problems(problems)
+                for name, reason in error.problems.items():
+                    values.pop(name, None)
+                    fallback = TUNABLES[name].fallback if name in TUNABLES else None
+                    if fallback is not None:
+                        values[name] = fallback
+                    instead = 'the default' if fallback is None else f'{fallback!r}, to be safe'
+                    self._node.get_logger().error(f'{reason}; going on with {instead}')
         for name, value in settings.items():
             self._node.declare_parameter(name, _ros(value), descriptor(TUNABLES[name]), ignore_override=True)
         return settings
@@ -105,7 +98,7 @@ class SettingsParameters:
         try:
             self.settings = before.updated(changes, _CHANGE)
             self._apply(changes)
-        except Exception as error:  # SelfSegmentationError, or what nobody expects: all is as it was
+        except Exception as error:  # SelfSegmentationError, or an unexpected one: nothing changes
             self.settings = before
             self._apply(())
             if isinstance(error, SelfSegmentationError):
@@ -123,7 +116,7 @@ class SettingsParameters:
         return response
 
     def _on_set_request(self, request: Any, response: Any) -> Any:
-        """Set each by itself, in whatever order they fit together: a background's type may stand before its image."""
+        """Set each parameter alone, in any order that works: a background's type may stand before its image."""
         response.results = [self._set(request.parameters)] * len(request.parameters)
         left = [] if response.results and response.results[0].successful else [*enumerate(request.parameters)]
         while left:
@@ -156,9 +149,9 @@ class SettingsParameters:
 
     def _converted(self, messages: Sequence[Any]) -> list[Parameter[Any]]:
         """
-        Return the parameters of a request in the settings' own types, without the read-only ones that stay as they are.
+        Return the parameters of a request in the settings' own types.
 
-        So what ``ros2 param dump`` wrote may be loaded again.
+        Read-only ones that stay the same are left out, so that a file of ``ros2 param dump`` can be loaded.
 
         :raises SettingsError: naming every value that is not allowed.
         """
@@ -195,8 +188,8 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     """
     Return the ROS description of a tunable.
 
-    Ranges have no step: rqt_reconfigure refuses its own slider's values otherwise. Unit, what is allowed and the default, which
-    have no fields, stand in ``additional_constraints``.
+    Ranges of floats have no step: rqt_reconfigure would refuse values of its own slider. ``additional_constraints`` has the unit,
+    what is allowed and the default.
     """
     constraints = [tunable.unit, tunable.allowed, f'default {json.dumps(tunable.default)}']
     described = ParameterDescriptor(name=tunable.name, description=tunable.text, read_only=tunable.read_only,
@@ -209,57 +202,35 @@ def descriptor(tunable: Tunable) -> ParameterDescriptor:
     return described
 
 
-def fixed_parameter(node: Node, name: str, default: Any, text: str, limits: tuple[float, float] | None = None) -> Any:
+def fixed_parameter(node: Node, name: str, default: Value, text: str,
+                    limits: tuple[float | None, float | None] = (None, None)) -> Any:
     """
     Declare a parameter that is fixed from the node's start on, and return its value.
 
     :param limits: least and greatest of a number.
     :raises SettingsError: naming the value and what is allowed.
     """
-    kind = type(default)
-    if kind is str:
-        allowed = 'text'
-    elif kind is bool:
-        allowed = 'true or false'
-    else:
-        allowed = 'a {}number from {:g} to {:g}'.format('whole ' if kind is int else '', *(limits or ()))
-    described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=allowed)
-    value = node.declare_parameter(name, default, described).value
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fitting = str(value) if kind is str else float(value) if kind is float and is_number else value
-    if type(fitting) is not kind or (limits is not None and not limits[0] <= fitting <= limits[1]):
-        raise SettingsError({name: f'{node.get_name()}: {name} = {value!r} is not allowed: it takes {allowed}'})
-    return fitting
+    tunable = Tunable(name, name, default, text, minimum=limits[0], maximum=limits[1])
+    described = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True, additional_constraints=tunable.allowed)
+    value: Any = node.declare_parameter(name, default, described).value
+    try:
+        return tunable.checked(str(value) if isinstance(default, str) else value)
+    except ValueError as error:
+        raise SettingsError({name: f'{node.get_name()}: {error}'}) from error
 
 
 def given_at_start(node: Node) -> dict[str, Any]:
     """Return the parameters that a node was given when it started, by name."""
-    # rclpy drops what nobody declares without a word; the attribute is there from Humble to Rolling.
+    # rclpy silently drops those that are not declared; the attribute exists from Humble to Rolling.
     return {name: _plain(parameter.value) for name, parameter in getattr(node, '_parameter_overrides', {}).items()}
 
 
 def report_unknown(node: Node) -> None:
-    """Log what a node was given at its start and does not know, with the nearest names that it knows."""
+    """Log unknown start-up parameters, with the nearest known names."""
     known = [*node.get_parameters_by_prefix('')]
     for name in given_at_start(node):
-        if not node.has_parameter(name) and not name.startswith(_DECLARED_LATER):
+        if not node.has_parameter(name) and not name.startswith(QOS_OVERRIDES):
             node.get_logger().error(f'{unknown_name(name, _START, known)}; it is ignored')
-
-
-@contextlib.contextmanager
-def wrong_qos_named(node: Node, topic: str) -> Iterator[None]:
-    """
-    Report which topic has the ``qos_overrides`` that rclpy refuses, in many ways and without a name.
-
-    :raises SettingsError: with rclpy's own reason.
-    """
-    try:
-        yield
-    except Exception as error:
-        name = f'{_DECLARED_LATER}{node.resolve_topic_name(topic)}'
-        if not any(given.startswith(f'{name}.') for given in given_at_start(node)):
-            raise  # nothing that was set: trouble with the middleware
-        raise SettingsError({name: f'{name} is not allowed: {error}'}) from error
 
 
 def _ros(value: Any) -> Any:
@@ -267,5 +238,5 @@ def _ros(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of rclpy's as Python shows it to people: a list is no array."""
+    """Return a value of rclpy with lists in place of arrays."""
     return value.tolist() if isinstance(value, array.array) else value

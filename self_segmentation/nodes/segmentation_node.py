@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,38 +37,37 @@ from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, log_warnings, run
 from .messages import seconds_of, stamp_of
-from .outputs import HAS_MATCHED_EVENTS, Output, make_outputs
+from .outputs import Output, make_outputs
 from .parameters import SettingsParameters
+from .topics import HAS_MATCHED_EVENTS
 
 __all__ = ['SegmentationNode', 'main']
 
-_CAMERAS, _BY_TURNS = 30, 5  # frames whose cameras are remembered; changes among them from which there are several
-_DEMAND_PERIOD = 0.5  # seconds, where nothing tells when a subscriber comes
+_CAMERAS, _BY_TURNS = 30, 5  # frames whose cameras are remembered; so many changes are reported
+_DEMAND_PERIOD = 0.5  # seconds between two polls of subscribers, without matched events
 _NEED_FILES = {'people.detector', *(tunable.name for tunable in TUNABLES.values() if tunable.file == 'read')}
 _SAVE_PATIENCE = 4.0  # seconds in which ~/save waits for a frame; the studio waits for 5
-_Arguments = ParamSpec('_Arguments')
-_Transition = Callable[Concatenate['SegmentationNode', _Arguments], TransitionCallbackReturn]
+_Transition = Callable[..., TransitionCallbackReturn]
 
 
-def _logged(transition: _Transition[_Arguments]) -> _Transition[_Arguments]:
-    """Log what goes wrong in a transition: rclpy goes on to on_error without a word."""
+def _logged(transition: _Transition) -> _Transition:
+    """Log the error of a transition, which rclpy does not, and keep it."""
     @functools.wraps(transition)
-    def logged(node: SegmentationNode, /, *args: _Arguments.args, **named: _Arguments.kwargs) -> TransitionCallbackReturn:
+    def logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            return transition(node, *args, **named)
+            return transition(node, state)
         except SelfSegmentationError as error:
-            node._fail(error)
-            node.get_logger().error(str(error))
-            raise
+            node._failure, reason = error, str(error)
         except Exception as error:
-            node._fail(SelfSegmentationError(f'{type(error).__name__}: {error}'))
-            node.get_logger().error(masked(traceback.format_exc()))
-            raise
+            node._failure, reason = SelfSegmentationError(f'{type(error).__name__}: {error}'), masked(traceback.format_exc())
+        node._counts.fail(str(node._failure))
+        node.get_logger().error(f'{transition.__name__} failed: {reason}')
+        return TransitionCallbackReturn.ERROR
     return logged
 
 
 class _Served(NamedTuple):
-    """The last frame that was served, its settings and its result: what was asked for of it lies in the outputs' messages."""
+    """The last frame that was served, its settings and its result. The arrays of the result lie in the outputs' messages."""
 
     message: Any
     decode: Decode
@@ -78,16 +77,16 @@ class _Served(NamedTuple):
 
 class SegmentationNode(LifecycleNode):
     """
-    Segments the latest camera frame while somebody subscribes to a result, and does nothing otherwise.
+    Segments the latest camera frame while a result has subscribers.
 
-    Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, best effort, depth 1, and with ``background.type``
-    topic ``~/background``. Publishes ``~/output`` (bgr8; bgra8 with ``background.type`` transparent), ``~/mask`` (mono8, 0 or
-    255) and ``~/alpha`` (mono8), ``~/output/compressed`` (JPEG; PNG with alpha) and ``~/mask/compressed`` (PNG), who is there on
-    ``~/people`` (JSON), reliable, depth 1, and how it is on ``/diagnostics``. Parameters override the QoS of all but that.
-    Every setting is a parameter. ``~/pause`` keeps the last picture, ``~/save`` writes it, or the next one, to files.
+    Subscribes ``image_raw`` (sensor_msgs/Image) or ``image_raw/compressed``, as reliable as the camera, depth 1. Publishes the
+    results of :mod:`~self_segmentation.nodes.outputs`, each while it has subscribers, and ``/diagnostics``. What a result or a
+    background needs besides (``camera_info``, ``depth/image``, ``~/background``) is subscribed while it is wanted. Parameters
+    override the QoS of all but ``/diagnostics``. Every setting is a parameter. ``~/pause`` keeps the last picture, ``~/save``
+    writes it, or the next one, to files.
 
-    A lifecycle node with autostart: it configures and activates itself unless ``autostart`` is false. Configured it has its
-    model and its outputs, active it serves.
+    A lifecycle node that configures and activates itself unless ``autostart`` is false. Configured it has its model and its
+    outputs, active it serves.
 
     :raises SelfSegmentationError: it cannot be configured.
     """
@@ -95,13 +94,13 @@ class SegmentationNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__('segmentation')
         log_warnings(self)
-        self._pipeline: Pipeline | None = None  # and the outputs: while configured
+        self._pipeline: Pipeline | None = None  # while configured, as the outputs
         self._video = Video()  # the camera's
         self._outputs: list[Output] = []
         self._active = False
         self._input: Input | None = None  # while active and a result is wanted
-        self._background: BackgroundInput | None = None  # likewise, where it is on a topic
-        self._last: _Served | None = None  # since frames are wanted; while paused it stays
+        self._background: BackgroundInput | None = None  # the same, with background.type topic
+        self._last: _Served | None = None  # since frames are wanted; it stays while paused
         self._ahead: LookingAhead[tuple[Any, Decode]] | None = None  # the frames that wait, with privacy.delay
         self._times = FrameTimes()
         self._cameras: deque[Any] = deque(maxlen=_CAMERAS)  # of the last frames: frame_id, encoding, publisher where it is known
@@ -132,14 +131,8 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and offer the outputs."""
-        try:
-            self._pipeline = self._tuning.built(Pipeline)
-            self._outputs = make_outputs(self, self._follow_demand, lambda: self._tuning.settings)
-        except SelfSegmentationError as error:
-            self._fail(error)
-            self.get_logger().error(f'cannot be configured: {error}')
-            self.on_cleanup(state)
-            return TransitionCallbackReturn.FAILURE
+        self._pipeline = self._tuning.built(Pipeline)
+        self._outputs = make_outputs(self, self._follow_demand, lambda: self._tuning.settings)
         settings = self._tuning.settings
         self.get_logger().info(f'configured: model {settings.model}, background {settings.background_type}; results on '
                                + ', '.join(output.topic for output in self._outputs))
@@ -155,7 +148,7 @@ class SegmentationNode(LifecycleNode):
 
     @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe nothing; the model stays."""
+        """End the subscriptions; the model stays."""
         self._active = False
         self._follow_demand()
         self.get_logger().info('inactive')
@@ -163,7 +156,7 @@ class SegmentationNode(LifecycleNode):
 
     @_logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the model and all memory back."""
+        """Free the model and all memory."""
         self._active = False
         self._follow_demand()
         self._last = self._ahead = None
@@ -179,25 +172,19 @@ class SegmentationNode(LifecycleNode):
 
     on_shutdown = on_error = on_cleanup
 
-    def _fail(self, error: SelfSegmentationError) -> None:
-        self._failure = error
-        self._counts.fail(str(error))
-
     def destroy_node(self) -> None:
         """Free the model, then the node."""
         if self._pipeline is not None:
             self._pipeline.close()
         super().destroy_node()
-        # rclpy's own, and private: what it keeps of the state machine leaves the participant's 64 MiB in /dev/shm otherwise.
-        self._state_machine.destroy_when_not_in_use()
 
     # ---- settings and demand
 
     def _apply(self, given: Collection[str]) -> None:
         """
-        Take the settings as they are now; ``given`` names those that were set. A pipeline that refuses them is as it was.
+        Take the present settings; ``given`` names those that were set. A pipeline that refuses them does not change.
 
-        :raises SelfSegmentationError: they cannot be had, also while the node has no pipeline yet.
+        :raises SelfSegmentationError: a model or file cannot be used, also while the node has no pipeline yet.
         """
         self._follow_demand()
         if self._pipeline is not None:
@@ -209,7 +196,7 @@ class SegmentationNode(LifecycleNode):
             except SelfSegmentationError as error:
                 if {*error.settings} & {*given}:
                     raise
-        if {'replace', 'flip', 'camera.rotation'} & {*given}:  # what was published before is not shown again
+        if {'replace', 'flip', 'camera.rotation'} & {*given}:  # the last picture must not be shown again
             self._last = None
 
     def _follow_demand(self) -> None:
@@ -225,7 +212,7 @@ class SegmentationNode(LifecycleNode):
         new = None
         if transport and self._pipeline is not None:
             new = Input(self, transport, functools.partial(self._serve, self._pipeline), self._counts.lose)
-            self._video.start_over()  # what was seen before is long ago
+            self._video.start_over()  # the last frame is long ago
             self._times = FrameTimes()
         if self._input is not None:
             self._input.close()
@@ -265,7 +252,7 @@ class SegmentationNode(LifecycleNode):
             frame = decode(message)
             decoded = time.perf_counter()
             is_for_save = self._saving is not None and not self._has_subscribers
-            still = is_for_save and not settings.hides_people  # a picture of its own shows whom the models miss
+            still = is_for_save and not settings.hides_people  # a still picture shows people whom the models miss
             if settings.privacy_delay and settings.hides_people and not (self._paused or is_for_save):
                 result = pipeline.process(frame, settings, self._video, stamp=self._times.time, composite=False, mask=False)
                 done = time.perf_counter()
@@ -284,7 +271,7 @@ class SegmentationNode(LifecycleNode):
                 self._video.start_over()
             self._diagnostics.skip(str(error))
             self._publish_failure(message)
-        except Exception as error:  # OpenCV's, the runtime's, by version: no frame may end the node
+        except Exception as error:  # of OpenCV or the runtime, by version: no frame may end the node
             self._video.start_over()
             self.get_logger().debug(masked(traceback.format_exc()))
             self._diagnostics.skip(masked(f'{type(error).__name__}: {error}'))
@@ -334,7 +321,7 @@ class SegmentationNode(LifecycleNode):
         return len(ready)
 
     def _note_change(self, message: Any, stamp: float, settings: Settings, origin: Origin) -> None:
-        """Take a frame's time; forget the video where it is another one: the stamp jumped, or it may be another camera."""
+        """Take a frame's time. Start the video over if the stamp jumped, or another camera may have sent it."""
         self._times.next(stamp, time.monotonic())
         form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
         camera = message.header.frame_id, form, origin and origin[0]
@@ -345,7 +332,7 @@ class SegmentationNode(LifecycleNode):
             self._video.start_over()
 
     def _show_again(self, pipeline: Pipeline, last: _Served, wanted: list[Output], header: Any) -> None:
-        """Publish the last picture under another header, also as results that were not asked for when it was made."""
+        """Publish the last picture under another header, with results that had no subscribers before."""
         arrays = _arrays(wanted, last.result.size, last.settings)
         missing = {name: array for name, array in arrays.items() if array is not False and not last.result.has(name)}
         if missing:
@@ -355,7 +342,7 @@ class SegmentationNode(LifecycleNode):
             output.publish(header, last.result, self._tuning.settings)
 
     def _pause(self, paused: bool) -> str:
-        """Keep the last picture, or all covered where people are replaced; or go on."""
+        """Keep the last picture, or cover all if people are replaced; or go on."""
         if paused != self._paused:
             self._paused, self._ahead = paused, None
             self._video.start_over()
@@ -365,7 +352,7 @@ class SegmentationNode(LifecycleNode):
         return 'paused' if paused else 'goes on'
 
     async def _save(self) -> Path:
-        """Write the last frame and what was published of it; without one the next frame, as a picture of its own."""
+        """Write the last frame and its results; without one, the next frame as a still picture."""
         if self._last is not None:
             return self._write(self._last)
         if not self._active:
@@ -379,7 +366,7 @@ class SegmentationNode(LifecycleNode):
         return path
 
     def _end_saving(self) -> None:
-        """Answer the requests that wait for a frame: it was served, or none came in time."""
+        """Answer the requests that wait for a frame: it came, or it did not come in time."""
         assert self._saving is not None
         try:
             if self._last is None:
@@ -394,7 +381,7 @@ class SegmentationNode(LifecycleNode):
         self._follow_demand()
 
     def _write(self, last: _Served) -> Path:
-        """Write a frame and its result; without the frame where people are replaced."""
+        """Write a frame and its result; without the frame if people are replaced."""
         assert self._pipeline is not None  # which made it
         frame, settings = last.decode(last.message), self._tuning.settings
         result = self._pipeline.complete(last.result, frame, last.settings, composite=True, mask=True, alpha=True)
@@ -402,7 +389,7 @@ class SegmentationNode(LifecycleNode):
         pictures = {'mask': result.mask, 'alpha': result.alpha, 'output': result.composite}
         return save(settings.save_dir, pictures if settings.hides_people else {'input': frame, **pictures})
 
-    # ---- how it is
+    # ---- reports
 
     def _status(self) -> Status:
         inactive = 'unconfigured' if self._pipeline is None else '' if self._active else 'inactive'
@@ -421,7 +408,7 @@ class SegmentationNode(LifecycleNode):
         return status
 
     def _troubles(self) -> Iterator[tuple[str, str]]:
-        """Yield what is wrong, by kind, of what this node knows."""
+        """Yield what is wrong, by kind."""
         pipeline, background = self._pipeline, self._background
         if pipeline is None or self._input is None:
             return
@@ -444,7 +431,7 @@ class SegmentationNode(LifecycleNode):
 
 
 def _arrays(outputs: list[Output], size: tuple[int, int], settings: Settings) -> dict[str, bool | NDArray[np.uint8]]:
-    """Return what the pipeline takes for each array of its result: an output's, or False where none wants it."""
+    """Return the pipeline's arguments for the arrays of its result: an output's array, or False if none wants it."""
     arrays: dict[str, bool | NDArray[np.uint8]] = dict.fromkeys(('composite', 'mask', 'alpha'), False)
     for output in outputs:
         arrays |= output.arrays(size, settings)

@@ -15,9 +15,10 @@ from sensor_msgs.msg import Image
 
 from ..errors import DisplayError, ImageError
 from ..io.window import Window, why_no_window
-from .inputs import bit_depth, latest_only
+from .inputs import bit_depth
 from .lifetime import run
 from .messages import to_bgr
+from .topics import latest_only
 
 __all__ = ['ViewerNode', 'main']
 

@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is put in the place of the background, or of people: one small class each, behind one protocol and one registry."""
+"""What replaces the background, or people: a small class each, with one protocol and one registry."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,13 +15,14 @@ import numpy as np
 from ..settings import LEAST_TO_HIDE, Settings
 from .arrays import Array, flattened
 
-__all__ = ['BACKGROUNDS', 'Background', 'Film', 'Fitting', 'LivePicture', 'Media', 'NO_MEDIA', 'close_films', 'film_of', 'fitted']
+__all__ = ['BACKGROUNDS', 'Background', 'Fitting', 'LivePicture', 'Media', 'Medium', 'NO_MEDIA', 'VideoBackground',
+           'close_videos', 'fitted', 'video_of']
 
-_SILENCE = 2.0  # seconds after which a picture that came on a topic is of the past
-_LARGEST = 2  # pixels: the deviation that a blur has at least at the size at which it is made; more changes nothing visible
-_CLEAR = 0.9  # fraction of a cell that the background must show before it may change the cell
+_SILENCE = 2.0  # seconds after which a topic's last picture is too old
+_LARGEST = 2  # pixels: least deviation of a blur at its reduced size; more looks the same
+_CLEAR = 0.9  # fraction of a cell in which the background must be visible before the cell changes
 _NOISE = 3.0  # grey levels by which the mean of a cell changes while the camera is at rest
-_QUIET = 15  # frames for which a place must show nobody before it is taken for what stands behind people
+_QUIET = 15  # frames for which a place must show nobody before it is learnt
 _PLATE = 128  # cells of the clean plate's memory, across and down
 
 
@@ -32,20 +34,20 @@ class Fitting(NamedTuple):
     bars: tuple[int, ...]
 
 
-class Film(Protocol):
+class VideoBackground(Protocol):
     """
-    Pictures that follow each other at their own pace, without end.
+    A video that plays at its own pace, again and again.
 
-    ``problem`` tells why it stands still; it is empty while it plays.
+    ``problem`` tells why it stands still; '' while it plays.
     """
 
     problem: str
 
     def picture(self, moment: float, fitting: Fitting) -> Array:
         """
-        Return the picture of a moment, at once; it stays the film's own.
+        Return the picture of a moment, at once: read it, do not write to it.
 
-        :param moment: seconds, of any beginning; a jump is no jump in the film, which goes on by 2 s at most.
+        :param moment: seconds, of any beginning. The video goes on by 2 s at most, also where the moment jumps.
         :returns: (height, width, 3) uint8, blue green red.
         """
 
@@ -61,12 +63,12 @@ class LivePicture:
         self._came = 0.0
 
     def show(self, image: Array) -> None:
-        """Take the newest picture, (h, w, 3) uint8 blue green red. It is read until the next one comes."""
+        """Take the newest picture, (h, w, 3) uint8 blue green red. Do not write to it before the next one."""
         self._image, self._came = image, time.monotonic()
 
     @property
     def image(self) -> Array | None:
-        """The newest picture; None until one came, and where none came for 2 s."""
+        """The newest picture; None before the first one, and 2 s after the last one."""
         if time.monotonic() - self._came > _SILENCE:
             self._image = None  # memory
         return self._image
@@ -74,29 +76,30 @@ class LivePicture:
 
 class Media(NamedTuple):
     """
-    What can be shown in the place of something: the content of the files that settings name, and the picture of a topic.
+    The content of the files that settings name, and the picture of a topic.
 
-    ``image`` (h, w, 3) uint8 blue green red, or (h, w, 4) with alpha, then it stands on ``background.color``, or a film;
-    ``video`` a film; ``live`` the picture of ``~/background``; each None where there is none.
+    ``image`` (h, w, 3) uint8 blue green red, (h, w, 4) with alpha, which stands on ``background.color``, or an animated image;
+    ``video``; ``live`` the picture of ``~/background``; each may be None.
     """
 
-    image: Array | Film | None = None
-    video: Film | None = None
+    image: Array | VideoBackground | None = None
+    video: VideoBackground | None = None
     live: LivePicture | None = None
 
 
 NO_MEDIA = Media()
+Medium: TypeAlias = 'Array | VideoBackground | LivePicture | None'
 
 
-def close_films(media: Iterable[Array | Film | LivePicture | None]) -> None:
-    """Close the films among media; the others have nothing to close."""
+def close_videos(media: Iterable[Medium]) -> None:
+    """Close the videos among media."""
     for each in media:
         if each is not None and not isinstance(each, (np.ndarray, LivePicture)):
             each.close()
 
 
 class Background(Protocol):
-    """Gives the picture behind people, or the one that hides them. It holds what it remembers of one scene."""
+    """Gives the picture behind people, or the one that hides them. It remembers one scene."""
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """
@@ -105,9 +108,9 @@ class Background(Protocol):
         :param frame: (height, width, 3) uint8, blue green red.
         :param alpha: (height, width) uint8, 255 where people are; None for nobody.
         :param moment: when the frame was taken, in seconds.
-        :param settings: of this frame; ``background.*`` and ``replace`` count.
+        :param settings: of this frame; ``background.*`` and ``replace`` are used.
         :param media: the content of the files that they name.
-        :returns: an array like the frame, which stays the background's own: read it, do not write to it.
+        :returns: an array like the frame: read it, do not write to it.
         """
 
 
@@ -131,54 +134,44 @@ class _Fitted:
 
     def __init__(self) -> None:
         self._source: Array | None = None
-        self._made: tuple[Any, ...] = ()
+        self._fitting: Fitting | None = None
         self._image: Array = np.empty((0, 0, 3), np.uint8)
 
-    def of(self, source: Array, frame: Array, settings: Settings) -> Array:
-        asked = frame.shape, settings.background_fit, settings.background_color
-        if self._source is not source or self._made != asked:
-            self._source, self._made = source, asked
-            self._image = fitted(flattened(source, settings.background_color), *_fitting(frame, settings))
+    def of(self, source: Array, fitting: Fitting) -> Array:
+        if self._source is not source or self._fitting != fitting:
+            self._source, self._fitting = source, fitting
+            self._image = fitted(flattened(source, fitting.bars[::-1]), *fitting)
         return self._image
 
 
-class Image:
-    """An image, fitted to the frame, or a film that stands under ``background.image``."""
+class File:
+    """
+    The content of the file of ``background.image`` or ``background.video``: an image, fitted to the frame, or a video.
 
-    def __init__(self) -> None:
-        self._fitted = _Fitted()
+    :param kind: ``image`` or ``video``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind, self._fitted = kind, _Fitted()
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
         """
-        Return the image at the frame's size, or the film's picture of the moment.
+        Return the image at the frame's size, or the video's picture of the moment.
 
         :raises ValueError: the media have none.
         """
-        content = media.image
+        content = _content(self._kind, media)
         if content is None:
-            raise _missing('image', settings.background_image)
+            name = getattr(settings, f'background_{self._kind}')
+            raise ValueError(f'background.type = {self._kind!r} needs the content of background.{self._kind} = {name!r}')
         if isinstance(content, np.ndarray):
-            return self._fitted.of(content, frame, settings)
+            return self._fitted.of(content, _fitting(frame, settings))
         return content.picture(moment, _fitting(frame, settings))
-
-
-class Video:
-    """A film, at its own pace."""
-
-    def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
-        """
-        Return the film's picture of the moment.
-
-        :raises ValueError: the media have none.
-        """
-        if media.video is None:
-            raise _missing('video', settings.background_video)
-        return media.video.picture(moment, _fitting(frame, settings))
 
 
 class Blur:
     """
-    The camera picture, blurred. Where people stay, only the background is blurred into it, so that they have no halo.
+    The camera picture, blurred. If people stay, only the background is blurred, so they have no halo.
 
     Normalized convolution (Knutsson, Westin 1993), at a fraction of the size.
     """
@@ -204,7 +197,7 @@ class Blur:
 
 
 class Pixelate:
-    """The camera picture in cells, which stay as they are while the camera and what is behind people is at rest."""
+    """The camera picture in cells, which do not change while camera and background are at rest."""
 
     def __init__(self) -> None:
         self._cells: Array = np.empty((0, 0, 3), np.float32)
@@ -232,7 +225,7 @@ class Pixelate:
 
 
 class Live:
-    """The newest picture of a topic; the colour while there is none."""
+    """The newest picture of a topic, or the colour."""
 
     def __init__(self) -> None:
         self._color, self._fitted = Color(), _Fitted()
@@ -242,7 +235,7 @@ class Live:
         image = None if media.live is None else media.live.image
         if image is None:
             return self._color.behind(frame, alpha, moment, settings, media)
-        return self._fitted.of(image, frame, settings)
+        return self._fitted.of(image, _fitting(frame, settings))
 
 
 class Unchanged:
@@ -255,9 +248,9 @@ class Unchanged:
 
 class CleanPlate:
     """
-    What stands behind people, as it was last seen; the colour where that never was.
+    The background behind people, as it was last seen; the colour where it was never seen.
 
-    A place is taken once it has shown nobody for half a second of a video: somebody who comes is found in less.
+    A place is learnt after it has shown nobody for half a second of a video: a new person is found sooner.
     """
 
     def __init__(self) -> None:
@@ -267,7 +260,7 @@ class CleanPlate:
         self._quiet: Array = np.zeros((_PLATE, _PLATE), np.uint8)  # frames for which a place has shown nobody
 
     def behind(self, frame: Array, alpha: Array | None, moment: float, settings: Settings, media: Media) -> Array:
-        """Return what was learnt so far, this frame included."""
+        """Return what was learnt, this frame included."""
         if self._plate.shape != frame.shape:
             self._plate, self._unknown = np.empty(frame.shape, np.uint8), np.full(frame.shape[:2], 255, np.uint8)
             self._quiet[:] = 0
@@ -286,20 +279,21 @@ class CleanPlate:
 
 
 BACKGROUNDS: dict[str, Callable[[], Background]] = {
-    'color': Color, 'image': Image, 'blur': Blur, 'pixelate': Pixelate, 'video': Video, 'topic': Live,
-    'transparent': Color,  # of which the composite takes nothing but its absence
+    'color': Color, 'image': partial(File, 'image'), 'video': partial(File, 'video'),
+    'blur': Blur, 'pixelate': Pixelate, 'topic': Live,
+    'transparent': Color,  # the composite takes nothing of it
     'clean_plate': CleanPlate, 'none': Unchanged,
 }
 
 
-def film_of(settings: Settings, media: Media) -> Film | None:
-    """Return the film that the settings show; None where they show none."""
-    shown = getattr(media, settings.background_type, None) if settings.background_type in ('image', 'video') else None
+def video_of(settings: Settings, media: Media) -> VideoBackground | None:
+    """Return the video that the settings show; None where they show none."""
+    shown = _content(settings.background_type, media)
     return None if isinstance(shown, np.ndarray) else shown
 
 
-def _missing(kind: str, name: str) -> ValueError:
-    return ValueError(f'background.type = {kind!r} needs the content of background.{kind} = {name!r}')
+def _content(kind: str, media: Media) -> Array | VideoBackground | None:
+    return media.image if kind == 'image' else media.video if kind == 'video' else None
 
 
 def _fitting(frame: Array, settings: Settings) -> Fitting:
@@ -312,8 +306,8 @@ def fitted(image: Array, size: tuple[int, int], fit: str, bars: tuple[int, ...] 
 
     :param image: (h, w, 3) uint8.
     :param size: (width, height) in pixels.
-    :param fit: ``cover`` fills the size and crops the middle, ``contain`` shows all of the image between
-        bars, ``stretch`` distorts it, ``tile`` repeats it at its own size from the upper left corner on.
+    :param fit: ``cover`` fills the size and crops the image, ``contain`` shows all of it between bars, ``stretch`` distorts it,
+        ``tile`` repeats it at its own size from the upper left corner on.
     :param bars: the bars' colour, in the image's colour order.
     :returns: (height, width, 3) uint8.
     """
@@ -346,8 +340,8 @@ def _reduced(frame: Array, alpha: Array | None, factor: float) -> tuple[Array, A
     Return a frame at a fraction of its size, and where it shows nobody.
 
     :param alpha: (height, width) uint8, or None.
-    :param factor: by which it may be made smaller at most; it is halved, which is several times faster than any other size.
-    :returns: (h, w, 3) float32 0..255, and (h, w) float32, 1 where alpha is 0 and so it is beside, else 0; None without alpha.
+    :param factor: by which it is reduced at most, in halves: several times faster than other factors.
+    :returns: (h, w, 3) float32 0..255; (h, w) float32, 1 where alpha and its neighbours are 0, else 0, or None without alpha.
     """
     while factor >= 2 and min(frame.shape[:2]) >= 2:
         size, factor = (frame.shape[1] // 2, frame.shape[0] // 2), factor / 2

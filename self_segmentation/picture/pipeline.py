@@ -14,7 +14,7 @@ import numpy as np
 
 from ..settings import Settings
 from .arrays import Array
-from .backgrounds import BACKGROUNDS, NO_MEDIA, Media, close_films
+from .backgrounds import BACKGROUNDS, NO_MEDIA, Media, close_videos
 from .engine import Engine, StageTimer
 from .matting.compositor import blend, cut_out, edge_corrected
 from .models.detector import PersonDetector
@@ -123,12 +123,12 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Free the models and the films."""
+        """Free the models and the videos."""
         self._stop()
         self._model.close()
         if self._detector is not None:
             self._detector.close()
-        close_films(self._assets.media)
+        close_videos(self._assets.media)
 
     @property
     def assets(self) -> Assets:
@@ -147,7 +147,7 @@ class Pipeline:
 
     def take(self, assets: Assets) -> None:
         """
-        Take other models and media; when they cannot be had, the old ones stay. Films that are replaced are closed.
+        Take other models and media; when they cannot be had, the old ones stay. Videos that are replaced are closed.
 
         :param assets: what is the same object as before is not loaded again.
         :raises ModelError: a model cannot be loaded.
@@ -167,7 +167,7 @@ class Pipeline:
             self._model, self._detector = model, detector
             self._start()
         self._assets = assets
-        close_films(before for before, now in zip(old.media, assets.media) if before is not now)
+        close_videos(before for before, now in zip(old.media, assets.media) if before is not now)
 
     def process(self, frame: Array, settings: Settings, video: Video, *, stamp: float | None = None, still: bool = False,
                 composite: bool | Array = True, mask: bool | Array = True, alpha: bool | Array = True,

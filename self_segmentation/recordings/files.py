@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a recording, MCAP or SQLite, compressed or not: each gives what can be read of it, and says what cannot."""
+"""The files of a recording, MCAP or SQLite, compressed or not: what can be read of each, and what cannot."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import shutil
@@ -19,15 +20,16 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..errors import LibraryMissingError
+from ..resources import Closing
 
-__all__ = ['ENDINGS', 'ROS1_ENDING', 'ZSTD_ENDING', 'Origin', 'RecordingFile', 'begins_as_recording', 'is_ros2', 'library_errors',
-           'reason_of', 'require_libraries', 'zstd_module']
+__all__ = ['ENDINGS', 'ROS1_ENDING', 'ZSTD_ENDING', 'Origin', 'RecordingFile', 'begins_as_recording', 'connection_of', 'is_ros2',
+           'library_errors', 'reason_of', 'require_libraries', 'zstd_module']
 
 _LOGGER = logging.getLogger('self_segmentation.files')
 _MCAP, _SQLITE, _ZSTD, _ROS1 = b'\x89MCAP0\r\n', b'SQLite format 3\0', b'\x28\xb5\x2f\xfd', b'#ROSBAG V'
 ENDINGS = ('.mcap', '.db3')
 ZSTD_ENDING, ROS1_ENDING = '.zstd', '.bag'
-_BESIDE = ('-wal', '-journal')  # what SQLite has not taken in yet, or is to undo
+_BESIDE = ('-wal', '-journal')  # what SQLite has not written to the database yet, or has to undo
 _CDR = 'cdr'  # how ROS 2 encodes messages; the first byte of one is zero
 _QOS = 'offered_qos_profiles'
 
@@ -40,7 +42,7 @@ class Origin(NamedTuple):
 
 
 def zstd_module() -> Any:
-    """Return Python's module for zstd, or what takes its place before Python 3.14."""
+    """Return Python's module for zstd, or its backport before Python 3.14."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -77,7 +79,7 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error says, or its name where it says nothing."""
+    """Return the text of an error, or the name of its class."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
@@ -100,19 +102,44 @@ def is_ros2(connection: Any) -> bool:
     return bool(connection.ext.serialization_format == _CDR)
 
 
-class RecordingFile:
+class _Storage:
+    """What files of both kinds have. An object of this class stands for a file of which nothing can be read."""
+
+    name = ''  # as rosbag2 calls the storage
+    has_definitions = is_compressed = False  # of types; in itself
+
+    def __init__(self, damages: list[str]) -> None:
+        self.connections, self.qos, self.damages = list[Any](), list[str](), damages
+
+    @property
+    def has_qos_in_words(self) -> bool:
+        """Whether it writes QoS as Jazzy does: ``history: keep_last``, not ``history: 1``."""
+        return any(re.search(r'history: [a-z]', text) for text in self.qos)
+
+    @property
+    def undefined(self) -> set[str]:
+        """Types of ROS 2 whose definition it lacks, though it is a file that has definitions."""
+        return {each.msgtype for each in self.connections if self.has_definitions and is_ros2(each) and not each.msgdef.data}
+
+    def messages(self) -> Iterator[tuple[Any, int, bytes]]:
+        yield from ()
+
+    def extras(self) -> Iterator[Any]:
+        yield from ()
+
+
+class RecordingFile(Closing):
     """
     A file of a recording: it gives what can be read.
 
-    ``connections`` are rosbags'; the ``owner`` of those of an MCAP file is their :class:`Origin`. ``damage`` is what is not
-    whole, as the end of a sentence; reading finds more. ``storage`` is ``mcap`` or ``sqlite3``, '' where it is neither.
+    ``storage`` knows what is in it. Its ``connections`` are rosbags'; the ``owner`` of those of an MCAP file is their
+    :class:`Origin`. ``damage`` is what is not whole, as the end of a sentence; reading finds more.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.storage, self.connections = path, '', list[Any]()
-        self._damages, self._closing = list[str](), contextlib.ExitStack()
+        self.path, self._damages, self._closing = path, list[str](), contextlib.ExitStack()
         self._errors = library_errors()
-        self._reader: Any = None
+        self.storage = _Storage(self._damages)
         try:
             self._open()
         except FileNotFoundError:
@@ -123,24 +150,7 @@ class RecordingFile:
     @property
     def damage(self) -> str:
         """What is not whole, as the end of a sentence; '' as far as nothing was found."""
-        return ' and '.join(self._damages)
-
-    @property
-    def has_compressed_chunks(self) -> bool:
-        """Whether it is an MCAP file that is compressed in itself."""
-        return bool(getattr(self._reader, 'is_compressed', False))
-
-    @property
-    def has_qos_in_words(self) -> bool:
-        """Whether it writes QoS as Jazzy does: ``history: keep_last``, not ``history: 1``."""
-        return any(re.search(r'history: [a-z]', text) for text in getattr(self._reader, 'qos', ()))
-
-    @property
-    def undefined(self) -> list[str]:
-        """Types of ROS 2 whose definition it lacks, though it is a file that has definitions."""
-        if not getattr(self._reader, 'has_definitions', False):
-            return []
-        return sorted({each.msgtype for each in self.connections if is_ros2(each) and not each.msgdef.data})
+        return ' and '.join(dict.fromkeys(self._damages))
 
     def _open(self) -> None:
         place = self.path
@@ -149,21 +159,19 @@ class RecordingFile:
             begin = _begin(place)
         if begin.startswith(_ROS1) or self.path.suffix.lower() == ROS1_ENDING:
             raise ValueError(f'ROS 1: convert it with rosbags-convert --src {self.path} --dst {self.path.with_suffix("")}')
+        storage: _Database | _Mcap
         if begin.startswith(_SQLITE):
-            self.storage = 'sqlite3'
-            self._reader = _Database(self._with_what_lies_beside(place))
+            storage = _Database(self._with_what_lies_beside(place), self._damages)
         elif begin.startswith(_MCAP):
-            self.storage = 'mcap'
-            self._reader = _Mcap(place)
+            storage = _Mcap(place, self._damages)
         else:
             raise ValueError('it is neither MCAP nor SQLite' if begin else 'it is empty')
-        self._closing.callback(self._reader.close)
-        self._reader.open()
-        self._damages += self._reader.damages
-        self.connections = self._reader.connections
+        self._closing.callback(storage.close)
+        storage.open()
+        self.storage = storage
 
     def _scratch(self) -> Path:
-        """Return a folder for temporary files: nothing is written where the recording lies, which may be read-only."""
+        """Return a folder for temporary files: the recording's own may be read-only."""
         return Path(self._closing.enter_context(TemporaryDirectory(prefix='self_segmentation_')))
 
     def _decompressed(self) -> Path:
@@ -178,9 +186,9 @@ class RecordingFile:
 
     def _with_what_lies_beside(self, place: Path) -> Path:
         """
-        Return a database with what lies in its ``-wal`` or ``-journal``.
+        Return a database with what is in its ``-wal`` or ``-journal``, which a killed recorder leaves.
 
-        A recorder that was killed leaves one. SQLite takes it in only where it may write, so a copy is opened.
+        SQLite has to write for that, so it gets a copy.
         """
         real = place.resolve()  # SQLite looks there, too
         beside = [path for path in (real.with_name(real.name + ending) for ending in _BESIDE)
@@ -199,10 +207,8 @@ class RecordingFile:
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         """Yield connection, time in nanoseconds and content of the messages that can be read, by time."""
         zstd, broken = zstd_module(), 0
-        if self._reader is None:
-            return
         try:
-            for connection, time, data in self._reader.messages():
+            for connection, time, data in self.storage.messages():
                 if data[:4] == _ZSTD and is_ros2(connection):  # rosbag2's compression of messages
                     try:
                         data = zstd.decompress(data)
@@ -212,14 +218,13 @@ class RecordingFile:
                 yield connection, time, data
         except self._errors as error:
             self._damages.append(f'is damaged: {reason_of(error)}')
-        self._damages += [each for each in self._reader.damages if each not in self._damages]
         if broken:
             self._damages.append(f'has {broken} messages that cannot be decompressed')
 
     def extras(self) -> Iterator[Any]:
-        """Yield the attachments and metadata records of an MCAP file, as its library gives them."""
+        """Yield an MCAP file's attachments, and metadata records but rosbag2's own, as the library mcap gives them."""
         try:
-            yield from getattr(self._reader, 'extras', list)()
+            yield from self.storage.extras()
         except self._errors as error:
             self._damages.append(f'is damaged: {reason_of(error)}')
 
@@ -228,31 +233,39 @@ class RecordingFile:
         self._closing.close()
 
 
-def _connection(number: int, topic: str, msgtype: str, encoding: str, definition: str, digest: str, count: int, format_: str,
-                qos: str, owner: Any) -> Any:
+def connection_of(number: int, topic: str, msgtype: str, definition: tuple[str, str] = ('', ''), digest: str = '', count: int = 0,
+                  encoding: str = _CDR, qos: Any = '', owner: Any = None) -> Any:
+    """
+    Return rosbags' connection.
+
+    :param definition: encoding and text of the type's definition.
+    :param encoding: of the messages.
+    :param qos: what the recorder wrote of QoS; what cannot be read of it is logged and left out.
+    """
     from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
     from rosbags.rosbag2.metadata import parse_qos
 
     formats = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL,
                'omgidl': MessageDefinitionFormat.IDL}
-    kind = formats.get(encoding if definition else '', MessageDefinitionFormat.NONE)
-    if kind is MessageDefinitionFormat.NONE:
-        definition = ''
+    kind = formats.get(definition[0] if definition[1] else '', MessageDefinitionFormat.NONE)
     try:
         profiles = parse_qos(qos)
     except library_errors() as error:
         _LOGGER.warning('QoS of %s cannot be read (%s): %r', topic, reason_of(error), qos)
         profiles = []
-    return Connection(number, topic, msgtype, MessageDefinition(kind, definition), digest, count,
-                      ConnectionExtRosbag2(format_, profiles), owner)
+    text = '' if kind is MessageDefinitionFormat.NONE else definition[1]
+    return Connection(number, topic, msgtype, MessageDefinition(kind, text), digest, count,
+                      ConnectionExtRosbag2(encoding, profiles), owner)
 
 
-class _Database:
-    """A file of SQLite. Nothing of it is written: where it is opened so that SQLite could, it is a copy."""
+class _Database(_Storage):
+    """A file of SQLite, opened read-only, or a temporary copy."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self.connections, self.damages, self.qos = path, list[Any](), list[str](), list[str]()
-        self.has_definitions = False
+    name = 'sqlite3'
+
+    def __init__(self, path: Path, damages: list[str]) -> None:
+        super().__init__(damages)
+        self._path = path
         wal = path.with_name(path.name + '-wal')
         self._wal = wal if any(path.with_name(path.name + ending).exists() for ending in _BESIDE) else None
         how = 'mode=rw' if self._wal else 'immutable=1'  # immutable: makes no files beside it, wants no lock
@@ -287,8 +300,8 @@ class _Database:
         counts = dict(self._rows('SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id'))
         for number, topic, msgtype, format_, profiles, hashed in self._rows(
                 f'SELECT id, name, type, serialization_format, {qos}, {digest} FROM topics ORDER BY id'):
-            self.connections.append(_connection(number, topic, msgtype, *definitions.get(msgtype, ('', '')), hashed or '',
-                                                counts.pop(number, 0), format_ or _CDR, profiles or '', None))
+            self.connections.append(connection_of(number, topic, msgtype, definitions.get(msgtype, ('', '')), hashed or '',
+                                                  counts.pop(number, 0), format_ or _CDR, profiles or ''))
             self.qos.append(profiles or '')
         if counts:
             self.damages.append(f'has {sum(counts.values())} messages of topics that it does not name')
@@ -300,20 +313,20 @@ class _Database:
                 yield by_number[number], time, data
 
 
-class _Mcap:
+class _Mcap(_Storage):
     """
-    An MCAP file, of which the end is used where it is whole: it says where the messages are.
+    An MCAP file. Its end has an index of the messages.
 
-    Without it the file is read from its begin, in its own order, to where it is cut off.
+    Without a whole end, the file is read from its begin, in its own order, as far as it goes.
     """
 
-    has_definitions = True
+    name, has_definitions = 'mcap', True
 
-    def __init__(self, path: Path) -> None:
-        self.connections, self.damages, self.qos, self.is_compressed = list[Any](), list[str](), list[str](), False
+    def __init__(self, path: Path, damages: list[str]) -> None:
+        super().__init__(damages)
         self._file = path.open('rb')
         self._indexed: Any = None  # reader of a file with a whole end
-        self._told = 0  # messages, as its end counts them
+        self._counted = 0  # messages, by its end
 
     def close(self) -> None:
         self._file.close()
@@ -328,8 +341,8 @@ class _Mcap:
             summary = reader.get_summary()
         except library_errors() as error:
             _LOGGER.debug('%s: %s', self._file.name, reason_of(error))  # reported where it is read from its begin
-        if summary is not None and _says_all(summary):
-            self._indexed, self._told = reader, summary.statistics.message_count
+        if summary is not None and _is_complete(summary):
+            self._indexed, self._counted = reader, summary.statistics.message_count
             schemas, channels, counts = summary.schemas, summary.channels, dict(summary.statistics.channel_message_counts)
             self.is_compressed = any(each.compression for each in summary.chunk_indexes)
         else:
@@ -342,26 +355,21 @@ class _Mcap:
                 elif isinstance(record, Message):
                     counts[record.channel_id] = counts.get(record.channel_id, 0) + 1
                 elif isinstance(record, Statistics):
-                    self._told = record.message_count
+                    self._counted = record.message_count
         for channel in channels.values():
             self._add(schemas.get(channel.schema_id), channel, counts.pop(channel.id, 0))
         if counts:
-            self._note(f'has {sum(counts.values())} messages of channels that it does not describe')
+            self.damages.append(f'has {sum(counts.values())} messages of channels that it does not describe')
         if self.damages and not self.connections:
             raise ValueError('it is cut off before its first message')
 
     def _add(self, schema: Any, channel: Any, count: int) -> None:
-        encoding = schema.encoding if schema else ''
+        qos, encoding = channel.metadata.get(_QOS, ''), schema.encoding if schema else ''
         is_text = channel.message_encoding == _CDR and encoding in ('ros2msg', 'ros2idl', 'omgidl')
-        qos = channel.metadata.get(_QOS, '')
         self.qos.append(qos)
-        self.connections.append(_connection(
-            channel.id, channel.topic, schema.name if schema else '', encoding, schema.data.decode() if is_text else '',
+        self.connections.append(connection_of(
+            channel.id, channel.topic, schema.name if schema else '', (encoding, schema.data.decode() if is_text else ''),
             channel.metadata.get('topic_type_hash', ''), count, channel.message_encoding, qos, Origin(schema, channel)))
-
-    def _note(self, damage: str) -> None:
-        if damage not in self.damages:
-            self.damages.append(damage)
 
     def _records(self) -> Iterator[Any]:
         """Yield the records of the file, and of those chunks that are whole, from its begin on."""
@@ -376,7 +384,7 @@ class _Mcap:
                     raise EOFError('zeros follow')
                 record = next(StreamReader(self._file, skip_magic=True, emit_chunks=True).records)
             except library_errors() as error:
-                self._note(f'is cut off: its end is missing or damaged ({reason_of(error)})')
+                self.damages.append(f'is cut off: its end is missing or damaged ({reason_of(error)})')
                 return
             if not isinstance(record, Chunk):
                 yield record
@@ -385,11 +393,11 @@ class _Mcap:
             try:
                 records = breakup_chunk(record, validate_crc=True)
             except library_errors() as error:
-                self._note(f'has a damaged chunk: {reason_of(error)}')
+                self.damages.append(f'has a damaged chunk: {reason_of(error)}')
             else:
                 yield from records
         if self._file.read(len(_MCAP)) != _MCAP:
-            self._note('is cut off: its last bytes are missing or damaged')
+            self.damages.append('is cut off: its last bytes are missing or damaged')
 
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         from mcap.records import Message
@@ -401,21 +409,20 @@ class _Mcap:
             if message.channel_id in by_number:
                 yield by_number[message.channel_id], message.log_time, message.data
                 count += 1
-        if count < self._told:
-            self._note(f'has {count} of the {self._told} messages that its end counts')
+        if count < self._counted:
+            self.damages.append(f'has {count} of the {self._counted} messages that its end counts')
 
     def extras(self) -> Iterator[Any]:
         from mcap.records import Attachment, Metadata
 
-        if self._indexed is None:
-            yield from (record for record in self._records() if isinstance(record, (Attachment, Metadata)))
-        else:
-            yield from self._indexed.iter_metadata()
-            yield from self._indexed.iter_attachments()
+        for record in self._records() if self._indexed is None else itertools.chain(self._indexed.iter_metadata(),
+                                                                                    self._indexed.iter_attachments()):
+            if isinstance(record, Attachment) or (isinstance(record, Metadata) and record.name != 'rosbag2'):
+                yield record
 
 
-def _says_all(summary: Any) -> bool:
-    """Return whether the end of an MCAP file says all that is needed; parts of it may be left out."""
+def _is_complete(summary: Any) -> bool:
+    """Return whether the end of an MCAP file is complete; parts of it are optional."""
     counted, ids = summary.statistics, {0, *summary.schemas}
     return (counted is not None and len(summary.chunk_indexes) == counted.chunk_count > 0
             and sum(counted.channel_message_counts.values()) == counted.message_count

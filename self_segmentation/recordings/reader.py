@@ -13,13 +13,14 @@ from typing import Any, Literal
 import yaml
 
 from ..errors import DamagedInputError, InputError
-from ..io.image_files import say_passed_over
+from ..io.image_files import warn_of_others
 from ..resources import Closing, read_file
 from .files import (
     ROS1_ENDING,
     ZSTD_ENDING,
     RecordingFile,
     begins_as_recording,
+    connection_of,
     is_ros2,
     library_errors,
     reason_of,
@@ -32,13 +33,12 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _LOGGER = logging.getLogger('self_segmentation.files')
 _INPUT_ENDINGS = ('.mcap', '.db3', ZSTD_ENDING, ROS1_ENDING)  # those of ROS 1 are refused, with what to do
 _BESIDE = re.compile(r'\.db3-(wal|shm|journal)$', re.I)  # SQLite's own
-_SHOWN = 5  # names in a line
 _METADATA = 'metadata.yaml'
 _LARGEST_METADATA = 16 << 20  # bytes
 
 
 def is_recording(path: Path) -> bool:
-    """Return whether a path is a recording or a folder of recordings, by what is in it."""
+    """Return whether a path is a recording or a folder of recordings, by its content."""
     try:
         if path.is_dir():
             return (path / _METADATA).is_file() or any(is_recording(entry) for entry in path.iterdir() if _may_be_one(entry))
@@ -56,9 +56,9 @@ def _may_be_one(entry: Path) -> bool:
 
 def recordings_in(path: Path) -> list[Path]:
     """
-    Return the recordings of a folder of them, by name; nothing where the path is one recording itself.
+    Return the recordings in a folder, by name; an empty list if the path is one recording itself.
 
-    What is hidden is passed over; what else is none is reported by name.
+    Hidden files are skipped; other files are logged.
 
     :raises InputError: it cannot be read.
     """
@@ -69,14 +69,14 @@ def recordings_in(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
     recordings = [entry for entry in entries if _may_be_one(entry)]
-    say_passed_over(path, [entry for entry in entries if entry not in recordings and not _BESIDE.search(entry.name)],
-                    f'no .mcap, no .db3 and no folder with a {_METADATA}', _SHOWN)
+    warn_of_others(path, [entry for entry in entries if entry not in recordings and not _BESIDE.search(entry.name)],
+                   f'no .mcap, no .db3 and no folder with a {_METADATA}')
     return recordings
 
 
 def output_names(recordings: list[Path]) -> list[str]:
     """
-    Return the names of what becomes of the recordings of a folder: their own, without ``.zstd``.
+    Return the names of the results for the recordings of a folder: their own, without ``.zstd``.
 
     :raises InputError: two would have one name.
     """
@@ -94,11 +94,10 @@ def _without_zstd(name: str) -> str:
 
 class Recording(Closing):
     """
-    A recording, opened.
+    A recording, opened. Its files tell what is in it; ``metadata.yaml`` adds what they lack.
 
-    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), with numbers of their own; :func:`.files.is_ros2`
-    tells which are ROS 2's. Files say what is in it; ``metadata.yaml`` adds what they do not say. ``definitions``: by the number
-    of a connection, all that the files have of its type, which may not be the same.
+    ``connections`` are rosbags' (topic, msgtype, msgcount, ...), numbered anew; ``definitions``: by the number of a connection,
+    all definitions of its type in the files, which may differ.
 
     :raises InputError: nothing of it can be read.
     """
@@ -115,13 +114,13 @@ class Recording(Closing):
         except library_errors() as error:
             self.close()
             raise InputError(f'recording {str(path)!r} cannot be read: {reason_of(error)}') from error
-        if not any(file.connections for file in self._files):
+        if not any(file.storage.connections for file in self._files):
             reason = self.damage or 'has no topics'
             self.close()
             raise InputError(f'recording {str(path)!r} {reason}')
 
     def _listed(self) -> list[Path]:
-        """Return the files of a folder: those that its metadata names, and further ones that are numbered as they are."""
+        """Return the files of a folder: those in its metadata, and others whose names differ only in the number."""
         names = list[str]()
         try:
             information = yaml.safe_load(read_file(self.path / _METADATA, _LARGEST_METADATA))['rosbag2_bagfile_information']
@@ -146,18 +145,18 @@ class Recording(Closing):
         if names and further:
             _LOGGER.warning('recording %r: %s does not name %s, which %s read too', str(self.path), _METADATA, ', '.join(further),
                             'is' if len(further) == 1 else 'are')
-        say_passed_over(self.path, others, f'not named by {_METADATA}', _SHOWN)
+        warn_of_others(self.path, others, f'not named by {_METADATA}')
         return [self.path / name for name in files.values()]
 
     def _connect(self) -> None:
-        """Join the connections of the files, and what the metadata says of their topics."""
+        """Join the connections of the files and of the metadata."""
         described = {(each.topic, each.msgtype): each for each in self._described()}
         joined: dict[tuple[Any, ...], Any] = {}
         definitions: dict[tuple[Any, ...], set[Any]] = {}
         self._numbers: list[dict[int, tuple[Any, ...]]] = []
         for file in self._files:
             keys = {}
-            for each in file.connections:
+            for each in file.storage.connections:
                 known = described.get((each.topic, each.msgtype))
                 if known is not None and is_ros2(each):
                     each = each._replace(digest=each.digest or known.digest, ext=each.ext._replace(
@@ -180,16 +179,12 @@ class Recording(Closing):
 
     def _described(self) -> Iterator[Any]:
         """Yield a connection without messages for each topic that the metadata describes."""
-        from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
-        from rosbags.rosbag2.metadata import parse_qos
-
         for each in self._information.get('topics_with_message_count') or ():
             try:
                 topic = each['topic_metadata']
-                yield Connection(0, topic['name'], topic['type'], MessageDefinition(MessageDefinitionFormat.NONE, ''),
-                                 topic.get('type_description_hash') or '', 0,
-                                 ConnectionExtRosbag2(topic.get('serialization_format') or 'cdr',
-                                                      parse_qos(topic.get('offered_qos_profiles') or [])), None)
+                yield connection_of(0, topic['name'], topic['type'], digest=topic.get('type_description_hash') or '',
+                                    encoding=topic.get('serialization_format') or 'cdr',
+                                    qos=topic.get('offered_qos_profiles') or [])
             except library_errors() as error:
                 _LOGGER.warning('recording %r: a topic in %s cannot be read: %s', str(self.path), _METADATA, reason_of(error))
 
@@ -202,17 +197,17 @@ class Recording(Closing):
         return found and f'is not whole: {found}'
 
     @property
-    def _first(self) -> RecordingFile:
-        return next((file for file in self._files if file.connections), self._files[0])
+    def _storage(self) -> Any:
+        return next(file.storage for file in self._files if file.storage.connections)
 
     @property
     def storage(self) -> str:
         """What its files are: ``mcap`` or ``sqlite3``."""
-        return self._first.storage
+        return str(self._storage.name)
 
     @property
     def compression_mode(self) -> str:
-        """The mode of its compression: ``file``, ``message`` or ``none``. Messages of files alone are not looked into."""
+        """The mode of its compression in the metadata: ``file``, ``message`` or ``none``."""
         mode = str(self._information.get('compression_mode') or 'none').lower()
         return mode if mode in ('file', 'message') else 'none'
 
@@ -225,38 +220,38 @@ class Recording(Closing):
     @property
     def has_compressed_chunks(self) -> bool:
         """Whether it is an MCAP file that is compressed in itself."""
-        return self._first.has_compressed_chunks
+        return bool(self._storage.is_compressed)
 
     @property
     def version(self) -> Literal[8, 9]:
-        """The version of its metadata, as far as it is known: 9 writes QoS in words, as Jazzy does, 8 in numbers."""
+        """The version of its metadata: 9 writes QoS in words, as in Jazzy, 8 in numbers."""
         version = self._information.get('version')
-        return 9 if (version >= 9 if isinstance(version, int) else self._first.has_qos_in_words) else 8
+        return 9 if (version >= 9 if isinstance(version, int) else self._storage.has_qos_in_words) else 8
 
     @property
     def undefined(self) -> list[str]:
         """Types whose definition its files lack, though they have definitions."""
-        return sorted({msgtype for file in self._files for msgtype in file.undefined})
+        return sorted(set[str]().union(*(file.storage.undefined for file in self._files)))
 
     def messages(self) -> Iterator[tuple[Any, int, bytes]]:
         """
         Yield connection, time in nanoseconds and content of every message, by time.
 
-        :raises DamagedInputError: at the end, where something of it is damaged or cut off.
+        :raises DamagedInputError: after them, if something is damaged or cut off.
         """
         count = 0
         for file, connections in zip(self._files, self._numbers):
             for connection, time, data in file.messages():
                 yield connections[connection.id], time, data
                 count += 1
-        told = self._information.get('message_count')
-        if isinstance(told, int) and count < told and not self.damage:
-            self._damages.append(f'{_METADATA} counts {told} messages')
+        expected = self._information.get('message_count')
+        if isinstance(expected, int) and count < expected and not self.damage:
+            self._damages.append(f'{_METADATA} counts {expected} messages')
         if self.damage:
             raise DamagedInputError(f'recording {str(self.path)!r} {self.damage}; {count} messages could be read')
 
     def extras(self) -> Iterator[Any]:
-        """Yield what MCAP files have beside messages: attachments and records of metadata, as the library mcap gives them."""
+        """Yield the attachments and metadata records of MCAP files, as the library mcap gives them."""
         for file in self._files:
             yield from file.extras()
 

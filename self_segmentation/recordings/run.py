@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings processed offline: one topic's images go the node's way; of the rest, where people are hidden, what shows nobody."""
+"""Processes recordings: segments the images of one topic and copies the rest, if people are hidden only what shows nobody."""
 
 from __future__ import annotations
 
@@ -51,11 +51,10 @@ _WAITING = 100  # messages between them, at most
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """
-    What is wanted of recordings.
+    What to make of recordings.
 
-    ``topic`` that is segmented, '' for the only one; ``in_place``: the composite takes the place of its images, else the results
-    are added; ``keep``: topics that stay although people are covered; ``resume``: what is there already is not made
-    again; ``workers``: processes for a folder of recordings.
+    ``topic`` to segment, '' for the only one; ``in_place``: the composite replaces its images, else results are added; ``keep``:
+    topics to copy although people are hidden; ``resume``: skip results that exist; ``workers``: processes for a folder.
     """
 
     topic: str = ''
@@ -83,7 +82,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
     Process a recording, or a folder of them; return the exit code.
 
     :param stop: not empty when it must end.
-    :raises InputError: the recording cannot be read, or what is asked of it cannot be done.
+    :raises InputError: the recording cannot be read, or lacks a topic that was chosen.
     :raises OutputError: the output cannot be written, or another program writes it.
     """
     from ..io.progress import tqdm
@@ -113,7 +112,7 @@ def process_recordings(place: Path, output: Path, settings: Settings, choice: Ch
 
 
 def _lacks(output: Path) -> bool:
-    """Log again what a recording that is there already lacks of its input; return whether it does."""
+    """Log again what an existing result lacks of its input; return whether it lacks anything."""
     lack = lack_of(output)
     if lack:
         _LOGGER.warning('%s; to make %s again, remove it', lack, output)
@@ -121,7 +120,7 @@ def _lacks(output: Path) -> bool:
 
 
 def _in_workers(tasks: list[_Task], workers: int, stop: list[int]) -> tuple[int, int]:
-    """Process recordings in processes of their own; return how many are done, and how many of these failed."""
+    """Process each recording in a process of its own; return how many are done, and how many of these failed."""
     from ..io.progress import tqdm
 
     failed, left = 0, {each.output for each in tasks}
@@ -151,10 +150,10 @@ def _work(task: _Task, stop: list[int]) -> str | None:
 
 def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop: list[int], bar: Any = None) -> bool:
     """
-    Process one recording; return whether it was done to its end.
+    Process one recording; return False if it was stopped.
 
-    :raises DamagedInputError: some of it cannot be read: what can be is written before.
-    :raises InputError: none of it can be read.
+    :raises DamagedInputError: a part cannot be read; the rest was written.
+    :raises InputError: it cannot be read.
     :raises OutputError: it cannot be written.
     """
     with contextlib.ExitStack() as opened:
@@ -186,12 +185,11 @@ def _process(place: Path, output: Path, settings: Settings, choice: Choice, stop
 
 class _Copy:
     """
-    The messages of a recording on their way into another one.
+    Copies the messages of a recording into another one.
 
     :param source: the connection of the image topic.
-    :param images: ids of the connections of its images.
-    :param left_out: ids of the connections that are not copied.
-    :param clouds: ids of the connections of which only messages without colours are copied.
+    :param images: ids of the connections of its images; ``left_out``: of those that are not copied; ``clouds``: of those of which
+        only messages without colours are copied.
     """
 
     def __init__(self, recording: Recording, source: Any, images: set[int], left_out: set[int], clouds: set[int], codec: _Codec,
@@ -228,7 +226,7 @@ class _Copy:
         return True
 
     def _is_left_out(self, connection: Any, data: bytes) -> bool:
-        """Return whether a cloud may show somebody; the topic is added with the first that does not."""
+        """Return whether a cloud may show people; add the topic with the first cloud that does not."""
         if reason := reason_against_cloud(data):
             self._hidden.setdefault(connection.topic, []).append(reason)
             return True
@@ -244,7 +242,7 @@ class _Copy:
                                                          'messages)')
 
     def _messages(self) -> Iterator[tuple[Any, int, bytes]]:
-        """Yield the messages that can be read; keep what ends them early."""
+        """Yield the messages that can be read; keep the error that ends them early."""
         try:
             yield from self._recording.messages()
         except InputError as error:
@@ -267,12 +265,8 @@ class _Copy:
 
 
 def _pass_on_extras(recording: Recording, writer: RecordingWriter, covers: bool) -> None:
-    """Copy attachments and metadata records of MCAP files, unless people are covered; name what is left out."""
-    def is_own(record: Any) -> bool:
-        return record.name == 'rosbag2' and not hasattr(record, 'media_type')  # the result has its own
-
-    left_out = [record.name for record in recording.extras()
-                if (not is_own(record) if covers else not writer.add_extra(record))]
+    """Copy attachments and metadata records of MCAP files, unless people are covered; log what is left out."""
+    left_out = [record.name for record in recording.extras() if covers or not writer.add_extra(record)]
     left_out += [f'custom_data {key}' for key in recording.custom if covers]
     if left_out:
         _LOGGER.warning('%s: left out of what lies beside its messages: %s', recording.path, ', '.join(left_out))
@@ -295,7 +289,7 @@ def _chosen(recording: Recording, topic: str) -> Any:
     """
     Return the connection of the image topic.
 
-    :raises InputError: there is none, or a choice.
+    :raises InputError: there is no such topic, or more than one.
     """
     images = {each.topic: each for each in recording.connections
               if each.msgtype in (IMAGE, COMPRESSED) and each.msgcount and is_ros2(each)}
@@ -318,7 +312,7 @@ def _chosen(recording: Recording, topic: str) -> Any:
 
 def _left_out(recording: Recording, replaced: set[int], settings: Settings, choice: Choice) -> set[int]:
     """
-    Return the connections that must not be copied, because it is not known that they show nobody who is to be covered.
+    Return the connections that must not be copied, because they may show people who are to be hidden.
 
     :param replaced: connections whose messages are replaced.
     """
@@ -342,7 +336,7 @@ def _left_out(recording: Recording, replaced: set[int], settings: Settings, choi
 
 
 def _reason_against(recording: Recording, connection: Any) -> str:
-    """Return why a connection may show somebody; '' where it is known to show nobody."""
+    """Return why a connection may show people; '' if it is known to show nobody."""
     if not is_ros2(connection):
         return f'it is not of ROS 2 but {connection.ext.serialization_format or "unknown"}'
     return reason_against(connection.msgtype, connection.digest, recording.definitions[connection.id])
@@ -363,9 +357,9 @@ class _Frame(NamedTuple):
 
 class _Codec:
     """
-    The image messages of a topic, to arrays and back, as the node does it.
+    Image messages of a topic to arrays and back, as in the node.
 
-    :param in_place: composites keep the encoding of the images, where :data:`_KEPT` has it; ``changed`` is what others got.
+    :param in_place: composites keep the encodings in :data:`_KEPT`; ``changed`` has the others, and what replaced them.
     """
 
     def __init__(self, msgtype: str, jpeg_quality: int, in_place: bool = False) -> None:
@@ -375,14 +369,14 @@ class _Codec:
         self.changed: dict[str, str] = {}
 
     def connection(self, source: Any, name: str) -> Any:
-        """Return the connection of a result beside the images: as the node names it, compressed where they are."""
+        """Return the connection of a result: named as in the node, compressed if the images are."""
         topic = f'/segmentation/{name}' + ('/compressed' if self._type == COMPRESSED else '')
         qos = [each._replace(depth=1, reliability=type(each.reliability).RELIABLE)
                for each in source.ext.offered_qos_profiles[:1]]
         return source._replace(topic=topic, ext=source.ext._replace(offered_qos_profiles=qos))
 
     def decode(self, data: bytes) -> _Frame:
-        """Return what is in a message. :raises ImageError: naming what is wrong with it."""
+        """Return the content of a message. :raises ImageError: it cannot be decoded."""
         try:
             message = self._store.deserialize_cdr(data, self._type)
         except type_errors() as error:
@@ -393,7 +387,7 @@ class _Codec:
         return _Frame(message.header, to_bgr(message, self._depth), message.encoding)
 
     def encode(self, frame: _Frame, name: str, pixels: Any) -> Any:
-        """Return the content of a message with a result."""
+        """Return a message with a result, as bytes."""
         encoding = 'mono8' if pixels.ndim == 2 else {3: 'bgr8', 4: 'bgra8'}[pixels.shape[2]]
         if self._in_place:
             encoding, pixels = self._as_before(frame.encoding, encoding, pixels)
@@ -408,9 +402,9 @@ class _Codec:
         return self._store.serialize_cdr(message, self._type)
 
     def _as_before(self, before: str, encoding: str, pixels: Any) -> tuple[str, Any]:
-        """Return encoding and pixels of a composite that takes the place of an image; one with alpha keeps that."""
+        """Return encoding and pixels of a composite that replaces an image; alpha is kept."""
         kept, conversion = _KEPT.get(before, (encoding, None)) if encoding == 'bgr8' else (encoding, None)
-        if self._type == COMPRESSED and kept not in ('mono8', '8UC1'):  # a JPEG or PNG is read the same, whatever it is named
+        if self._type == COMPRESSED and kept not in ('mono8', '8UC1'):  # a JPEG or PNG has its own encoding
             return encoding, pixels
         if conversion is not None:
             pixels = cv2.cvtColor(pixels, conversion)
@@ -424,8 +418,7 @@ class _Message:
     """
     A message on its way.
 
-    ``decoded`` is what is in it, of an image; ``made`` what was made of that, name of the result to content, None while that is
-    not known.
+    ``decoded``: the content of an image; ``made``: its results, name to content, None before they are known.
     """
 
     connection: Any
@@ -436,16 +429,16 @@ class _Message:
 
     @property
     def waits(self) -> bool:
-        """Whether it is an image of which nothing is made yet."""
+        """Whether it is an image without results yet."""
         return self.decoded is not None and self.made is None
 
 
 class _Process:
     """
-    The images of a topic, through the pipeline; where people are hidden, those of the next ``privacy.before`` seconds come first.
+    Runs the images of a topic through the pipeline. If people are hidden, an image waits for the next ``privacy.before`` seconds.
 
-    :param names: of the results that are wanted.
-    :param keeps_images: whether the images themselves are written too.
+    :param names: of the results to make.
+    :param keeps_images: whether the images are written too.
     """
 
     def __init__(self, pipeline: Pipeline, names: tuple[str, ...], keeps_images: bool) -> None:
@@ -456,11 +449,7 @@ class _Process:
         self._ahead = LookingAhead[_Message](before) if before else None
 
     def __call__(self, message: _Message) -> Iterator[tuple[_Message, Result]]:
-        """
-        Take a message; yield the images whose results are known now.
-
-        :raises ImageError: it is an image that cannot be decoded.
-        """
+        """Take a message; yield the images whose results are known now. :raises ImageError: the image cannot be decoded."""
         if message.decoded is not None:
             frame = message.decoded.result()
             stamp = seconds_of(stamp_of(frame.header))
@@ -476,7 +465,7 @@ class _Process:
             yield from self._completed(self._ahead.burden(len(message.data)))
 
     def rest(self) -> Iterator[tuple[_Message, Result]]:
-        """Yield the images that still wait: there are no more."""
+        """Yield the images that still wait, at the end."""
         return iter(()) if self._ahead is None else self._completed(self._ahead.flush())
 
     def _completed(self, ready: list[Waiting[_Message]]) -> Iterator[tuple[_Message, Result]]:
@@ -487,11 +476,11 @@ class _Process:
 def _overlapped(messages: Iterator[tuple[Any, int, bytes]], images: set[int], codec: _Codec, process: _Process,
                 names: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes, Any]]:
     """
-    Yield each message with what was made of it: name of the result to content, or an ImageError. In order.
+    Yield each message with its results (name to content, or an ImageError), in order.
+
+    Two threads decode and encode images while another one is segmented.
 
     :param images: ids of the connections of the images.
-
-    Images are decoded and encoded in threads of their own while another one is segmented.
     """
     def encode(frame: Future[_Frame], result: Result) -> dict[str, Any]:
         return {name: codec.encode(frame.result(), name, getattr(result, _RESULTS[name])) for name in names}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Types of messages: ROS 2's own, those that a recording defines, and which of them are known to show nobody."""
+"""Types of messages: ROS 2's own, those that a recording defines, and which of them show nobody."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ['CLOUD', 'UNKNOWN_HASH', 'defined', 'reason_against', 'reason_against
 
 UNKNOWN_HASH = 'RIHS01_' + 64 * '0'  # of a type whose definition the recording lacks
 CLOUD = 'sensor_msgs/msg/PointCloud2'
-# Types of ROS 2 that hold text or arrays of any length, and yet show nobody. All of geometry_msgs belongs to them.
+# Types of ROS 2 that hold text or arrays of any length, and still show nobody. All of geometry_msgs belongs to them.
 _HARMLESS = frozenset(f'{package}/msg/{name}' for package, names in {
     'action_msgs': 'GoalInfo GoalStatus GoalStatusArray',
     'diagnostic_msgs': 'DiagnosticArray DiagnosticStatus',
@@ -65,7 +65,7 @@ def defined(msgtype: str, definition: Any) -> Any:
     """
     Return a store of the types of a definition, rosbags' ``MessageDefinition``.
 
-    It raises one of :func:`type_errors` where the definition is not understood.
+    It raises one of :func:`type_errors` if it does not understand the definition.
     """
     from rosbags.interfaces import MessageDefinitionFormat
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -78,13 +78,13 @@ def defined(msgtype: str, definition: Any) -> Any:
 
 def reason_against(msgtype: str, digest: str, definitions: Collection[Any]) -> str:
     """
-    Return why messages of a type may show somebody; '' where they are known to show nobody.
+    Return why messages of a type may show people; '' if they show nobody.
 
-    Known are types of ROS 2 in a list, and types that are made of numbers: text, bytes and arrays of any length, or of more than
-    64 numbers, may be a picture. Messages of :data:`CLOUD` are judged one by one: see :func:`reason_against_cloud`.
+    Harmless are listed types of ROS 2, and types of numbers: text, bytes and arrays of any length, or of more than 64 numbers,
+    may be a picture. Messages of :data:`CLOUD` are judged one by one: see :func:`reason_against_cloud`.
 
-    :param digest: hash of the type, '' where it is not known.
-    :param definitions: all that the recording has of this type, rosbags' ``MessageDefinition``; without one, ROS 2's own counts.
+    :param digest: hash of the type, '' if unknown.
+    :param definitions: of this type in the recording, rosbags' ``MessageDefinition``; without one, ROS 2's own is used.
     """
     texts = [each for each in definitions if each.data]
     if not texts:
@@ -121,7 +121,7 @@ def _is_of_ros(store: Any, name: str) -> bool:
 
 
 def _suspicious(store: Any, name: str, path: str = '') -> Iterator[str]:
-    """Yield the fields of a type that may show something, and what they are."""
+    """Yield the fields of a type that may show people, and what they are."""
     from rosbags.interfaces import Nodetype
 
     if (name in _HARMLESS or name.startswith(_HARMLESS_PACKAGE)) and _is_of_ros(store, name):
@@ -141,7 +141,7 @@ def _suspicious(store: Any, name: str, path: str = '') -> Iterator[str]:
 
 
 def _reason_against_array(store: Any, element: Any, length: int) -> str:
-    """Return what an array is that may be a picture: of bytes, of something else than numbers, too long; '' where it is not."""
+    """Return in what way an array may be a picture: of bytes, of more than numbers, too long; '' if it cannot be one."""
     from rosbags.interfaces import Nodetype
 
     if element[0] == Nodetype.BASE and element[1][0] in _BYTES:
@@ -155,7 +155,7 @@ def _reason_against_array(store: Any, element: Any, length: int) -> str:
 
 
 def _numbers(store: Any, node: Any) -> int | None:
-    """Return how many numbers an element of an array is; None where it holds anything else."""
+    """Return how many numbers an element of an array has; None if it has anything else."""
     from rosbags.interfaces import Nodetype
 
     kind, what = node
@@ -172,9 +172,9 @@ def _numbers(store: Any, node: Any) -> int | None:
 
 def reason_against_cloud(data: bytes) -> str:
     """
-    Return why a message of :data:`CLOUD` may show somebody: its points are more than places and times; '' where they are not.
+    Return why a message of :data:`CLOUD` may show people: its points are more than places and times; '' otherwise.
 
-    :param data: the message as it is in a recording.
+    :param data: the serialized message.
     """
     try:
         cloud = typestore().deserialize_cdr(data, CLOUD)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks in processes of their own: one that is killed is a task that failed; the others go on."""
+"""Runs each task in a process of its own: if one is killed, its task has failed and the others go on."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from ..signals import note_signals
 __all__ = ['run_tasks']
 
 _Task = TypeVar('_Task')
-_POLL = 0.2  # seconds between two looks at what the program was told
+_POLL = 0.2  # seconds between two checks of ``stop``
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 10.0  # seconds in which a process tidies up that is told to end; it is killed then
+_PATIENCE = 10.0  # seconds from the signal to end until a process is killed
 
 
 def run_tasks(work: Callable[[_Task, list[int]], str | None], tasks: Sequence[_Task], workers: int,
               stop: list[int]) -> Generator[tuple[int, str], None, None]:
     """
-    Yield the index of each task that is done, and what is wrong with it, '' for nothing.
+    Yield the index of each task that is done, and its problem, '' for none.
 
-    At the end, or when the program is told to end, no process is left. They end with this one, however it ends.
+    No process is left at the end. Processes also end if this one is killed.
 
-    :param tasks: their ``str`` names them in what is wrong, where that is their process.
-    :param work: is called in a new process for each task, with the task and a list that is not empty when it must end; returns
-        what is wrong, None where it was told to end before it was done.
+    :param work: is called in a new process with a task and a list that is not empty when it must end; returns the problem, None
+        if it was stopped.
+    :param tasks: their ``str`` names them in problems.
     :param workers: processes at a time.
+    :param stop: not empty when it must end.
     """
     waiting = deque(range(len(tasks)))
     running: dict[Connection, tuple[int, BaseProcess]] = {}
@@ -50,7 +51,7 @@ def run_tasks(work: Callable[[_Task, list[int]], str | None], tasks: Sequence[_T
                     yield index, f'{tasks[index]}: no process can be started: {error.strerror}'
                 else:
                     running[results] = index, process
-            ready = wait(list(running), _POLL)  # also at the end of a process, however that ends
+            ready = wait(list(running), _POLL)  # also if a process is killed
             for results in [each for each in running if each in ready]:
                 index, process = running.pop(results)
                 problem = _result(tasks[index], results, process)

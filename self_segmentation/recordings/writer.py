@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of ROS 2, written by the libraries rosbags and mcap: each appears under its name when it is whole."""
+"""Writes recordings of ROS 2, with the libraries rosbags and mcap: each gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import contextlib
 import logging
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,9 +29,9 @@ _LARGEST_NOTE = 1 << 20  # bytes
 
 def is_there(path: Path) -> bool:
     """
-    Return whether something has that name already, be it a link to nothing.
+    Return whether something has that name already, even a broken link.
 
-    :raises WrongOutputError: it cannot be told.
+    :raises WrongOutputError: that is unknown.
     """
     try:
         path.lstat()
@@ -57,7 +58,7 @@ def check_output(path: Path, is_folder: bool) -> None:
 
 
 class _McapStorage:
-    """What rosbags' writer writes MCAP files by: the library mcap, which takes channels of every kind, and attachments."""
+    """Writes MCAP files for rosbags' writer, with the library mcap: it takes channels of every kind, and attachments."""
 
     def __init__(self, path: Path, compression: Any) -> None:
         from mcap.writer import CompressionType, Writer
@@ -65,13 +66,13 @@ class _McapStorage:
 
         self.path = path / f'{path.name}.mcap'
         self._file = self.path.open('xb')
-        self._schemas, self._channels = dict[tuple[str, str, bytes], int](), dict[int, int]()
+        self._schemas, self._channels = dict[tuple[Any, ...], int](), dict[int, int]()
         self._writer: Any = Writer(self._file, compression=CompressionType.ZSTD if compression == CompressionMode.STORAGE
                                    else CompressionType.NONE)
         self._writer.start('ros2', 'self_segmentation')
 
-    def _schema(self, name: str, encoding: str, data: bytes) -> int:
-        key = (name, encoding, data)
+    def _schema(self, *key: Any) -> int:
+        """Return the number of a schema, of which ``key`` is name, encoding and content."""
         if key not in self._schemas:
             self._schemas[key] = self._writer.register_schema(*key)
         return self._schemas[key]
@@ -110,7 +111,7 @@ class _McapStorage:
 
         if isinstance(record, Attachment):
             self._writer.add_attachment(record.create_time, record.log_time, record.name, record.media_type, record.data)
-        elif record.name != 'rosbag2':  # this file gets its own
+        else:
             self._writer.add_metadata(record.name, record.metadata)
 
     def close(self, version: int, metadata: str) -> None:
@@ -126,13 +127,11 @@ class _McapStorage:
 
 class RecordingWriter:
     """
-    A recording that is written: it appears under its name when it is whole, and not before.
-
-    ``with`` leaves nothing of it unless :meth:`close` was called.
+    A recording that is written. It gets its name when :meth:`close` is called; without that, ``with`` leaves nothing of it.
 
     :param path: an ``.mcap`` or ``.db3`` file, or a folder, which gets the storage of the input.
-    :param custom: whether it gets the ``custom_data`` of the input, too.
-    :raises WrongOutputError: something has that name already.
+    :param custom: whether it gets the ``custom_data`` of the input.
+    :raises WrongOutputError: the name is taken.
     :raises OutputError: it cannot be written, or another program writes it.
     """
 
@@ -151,8 +150,7 @@ class RecordingWriter:
             is_compressed = like.has_compressed_chunks or mode != CompressionMode.NONE
             mode = CompressionMode.STORAGE if self._plugin == StoragePlugin.MCAP and is_compressed else CompressionMode.NONE
         _refuse_overwriting(path)
-        self._closing = contextlib.ExitStack()
-        try:
+        with contextlib.ExitStack() as self._closing, self._reported():
             folder = self._claimed_folder()
             name = re.sub('[#?%]', '_', (path.stem if self._is_file else path.name).encode('utf-8', 'replace').decode())
             self._writer = Writer(folder / name, version=like.version, storage_plugin=self._plugin)
@@ -161,15 +159,10 @@ class RecordingWriter:
             for key, value in like.custom.items() if custom else ():
                 self._writer.set_custom_data(key, value)
             self._writer.open()
-        except self._errors as error:
-            self._closing.close()
-            raise self._failed(error) from error
-        except OutputError:
-            self._closing.close()
-            raise
+            self._closing = self._closing.pop_all()
 
     def _claimed_folder(self) -> Path:
-        """Return the folder to write to, empty, which no other program has."""
+        """Return the folder to write to: empty, and locked."""
         folder = partial_folder(self._path)
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -179,85 +172,86 @@ class RecordingWriter:
                               'another --output') from error
         self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
         _refuse_overwriting(self._path)  # by a program that has just finished
-        _empty(folder)  # what a program left that was killed
+        for rest in folder.iterdir():  # what a killed program left
+            shutil.rmtree(rest)
         if not re.search('[#?%]', str(folder)):
             return folder
-        # rosbags makes a URI of the path, in which these have a meaning.
+        # rosbags makes a URI of the path; these have a meaning there.
         link = Path(self._closing.enter_context(TemporaryDirectory(prefix='self_segmentation_'))) / 'partial'
         link.symlink_to(folder.absolute())
         return link
 
-    def _failed(self, error: Exception) -> OutputError:
-        return OutputError(f'recording {str(self._path)!r} cannot be written ({error}): is there room, and may you write there?')
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Raise an error of the libraries as an OutputError."""
+        try:
+            yield
+        except self._errors as error:
+            raise OutputError(f'recording {str(self._path)!r} cannot be written ({error}): is there room, and may you write '
+                              'there?') from error
 
     @property
     def _mcap(self) -> Any:
         return self._writer.storage if isinstance(self._writer.storage, _McapStorage) else None
 
     def takes(self, connection: Any) -> bool:
-        """Return whether a connection of a recording can be written: one that is not ROS 2's only from MCAP to MCAP."""
+        """Return whether a connection can be written: one that is not of ROS 2 only from MCAP to MCAP."""
         return is_ros2(connection) or (self._mcap is not None and connection.owner is not None)
 
     def add(self, connection: Any) -> Any:
         """Add a topic like another recording's; return what :meth:`write` takes."""
-        try:
+        with self._reported():
             if not is_ros2(connection):
                 return self._mcap.add_foreign(connection.owner)
             key = (connection.topic, connection.msgtype, repr(connection.ext))
             if key not in self._connections:
-                known = typestore()
                 msgdef, digest = _definition(connection)
                 self._connections[key] = self._writer.add_connection(
-                    connection.topic, connection.msgtype, typestore=known, msgdef=msgdef, rihs01=digest,
+                    connection.topic, connection.msgtype, typestore=typestore(), msgdef=msgdef, rihs01=digest,
                     serialization_format=connection.ext.serialization_format,
                     offered_qos_profiles=connection.ext.offered_qos_profiles)
             return self._connections[key]
-        except self._errors as error:
-            raise self._failed(error) from error
 
     def write(self, connection: Any, time: int, data: Any) -> None:
         """Append a message."""
-        try:
+        with self._reported():
             if isinstance(connection, int):
                 self._mcap.write_foreign(connection, time, data)
             else:
                 self._writer.write(connection, time, data)
-        except self._errors as error:
-            raise self._failed(error) from error
 
     def add_extra(self, record: Any) -> bool:
         """Add an attachment or metadata record of an MCAP file; return whether this recording takes one."""
         if self._mcap is None:
-            return record.name == 'rosbag2'  # which a recording of any kind has of its own
-        try:
+            return False
+        with self._reported():
             self._mcap.add_extra(record)
-        except self._errors as error:
-            raise self._failed(error) from error
         return True
 
     def close(self, lack: str = '') -> None:
         """
         Finish it and give it its name.
 
-        :param lack: what it lacks of its input, which is noted beside it: see :func:`lack_of`.
-        :raises OutputError: it cannot be written to its end.
+        :param lack: what it lacks of its input, for :func:`lack_of`.
+        :raises OutputError: it cannot be written.
         """
+        note = _note(self._path)
         try:
-            self._writer.close()
-            note = _note(self._path)
-            if lack:  # first: it must never look whole
-                note.write_text(lack, 'utf-8', 'replace')
-            else:
-                note.unlink(missing_ok=True)
-            if self._is_file:
-                [file] = self._writer.path.glob(f'*{self._path.suffix.lower()}')
-                file.replace(self._path)
-            else:
-                self._writer.path.rename(self._path)
-        except self._errors as error:
+            with self._reported():
+                self._writer.close()
+                if lack:  # first: it must never look whole
+                    note.write_text(lack, 'utf-8', 'replace')
+                else:
+                    note.unlink(missing_ok=True)
+                if self._is_file:
+                    [file] = self._writer.path.glob(f'*{self._path.suffix.lower()}')
+                    file.replace(self._path)
+                else:
+                    self._writer.path.rename(self._path)
+        except OutputError:
             with contextlib.suppress(OSError):
-                _note(self._path).unlink()
-            raise self._failed(error) from error
+                note.unlink()
+            raise
         finally:
             self.discard()
 
@@ -284,16 +278,8 @@ def _refuse_overwriting(path: Path) -> None:
         raise WrongOutputError(f'recording {str(path)!r} exists already: give another --output, or remove it')
 
 
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
 def remove_partial(path: Path) -> None:
-    """Remove what a process that was killed left of a recording, unless another one writes it now."""
+    """Remove what a killed process left of a recording, unless another one writes it now."""
     folder = partial_folder(path)
     with contextlib.suppress(OSError, OutputError):
         if folder.is_dir():
@@ -302,7 +288,7 @@ def remove_partial(path: Path) -> None:
 
 
 def lack_of(path: Path) -> str:
-    """Return what a recording that was written lacks of its input; '' where it is whole."""
+    """Return what a written recording lacks of its input; '' if it is complete."""
     try:
         return read_file(_note(path), _LARGEST_NOTE).decode('utf-8', 'replace')
     except FileNotFoundError:
@@ -316,12 +302,12 @@ def _note(path: Path) -> Path:
 
 
 def partial_folder(path: Path) -> Path:
-    """Return the hidden folder in which a recording lies until it is finished. Who writes it has it locked."""
+    """Return the hidden folder in which a recording lies until it is complete. Its writer holds a lock."""
     return path.parent / f'.{path.name}.partial'
 
 
 def _definition(connection: Any) -> tuple[str | None, str | None]:
-    """Return definition and hash of a type as the writer takes them: None, None for those that the store of types has."""
+    """Return definition and hash of a type as the writer takes them: None, None if the store of types has it."""
     msgdef, digest = connection.msgdef.data, connection.digest
     if msgdef:
         return msgdef, digest or _hash(connection) or UNKNOWN_HASH
@@ -332,7 +318,7 @@ def _definition(connection: Any) -> tuple[str | None, str | None]:
 
 
 def _hash(connection: Any) -> str | None:
-    """Return the hash of a type, which MCAP files need not hold, from its definition; None where that is not understood."""
+    """Return the hash of a type, which MCAP files may lack, by its definition; None if that is not understood."""
     try:
         return str(defined(connection.msgtype, connection.msgdef).hash_rihs01(connection.msgtype))
     except type_errors() as error:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The open connections of a web server: how many may wait for a request, and for how long; and its log, a line a minute."""
+"""Bounds for the open connections of a web server that wait for a request, and a log with few lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -24,7 +23,7 @@ _LONGEST_REASON = 500  # characters of an exception's text in the log
 
 
 class Log:
-    """Logs what many connections can cause: of each kind a line a minute, with how often it came since the last one."""
+    """Logs one line a minute of each kind, with how often it happened since the last line."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger('self_segmentation.studio')
@@ -32,7 +31,7 @@ class Log:
         self._logged: dict[str, float] = {}  # seconds, by kind
 
     def warn(self, kind: str, more: str = '', level: int = logging.WARNING) -> None:
-        """Log that something of this kind came; ``more`` is about this one."""
+        """Log an event of a kind; ``more`` is about this one."""
         self._counts[kind] += 1
         now = time.monotonic()
         if now - self._logged.get(kind, -_LOG_INTERVAL) >= _LOG_INTERVAL:
@@ -42,28 +41,22 @@ class Log:
             self._logger.log(level, '%s%s%s', kind, times, more)
 
     def fault(self, what: str, error: BaseException, more: str = '') -> None:
-        """Log a fault of the server itself, with its traceback."""
+        """Log an error of the server itself, with its traceback."""
         trace = ''.join(traceback.format_tb(error.__traceback__))
         self.warn(f'{what}, {type(error).__name__}', f'{more}: {str(error)[:_LONGEST_REASON]}\n{trace}', logging.ERROR)
-
-
-class _Waiting(NamedTuple):
-    transport: asyncio.Transport
-    address: str
-    end: asyncio.TimerHandle
 
 
 class Connections:
     """
     Makes the protocols of an aiohttp server, for :meth:`asyncio.loop.create_server`, and bounds the connections that wait.
 
-    A connection waits until the head of a request is there, and again after each answer. Where too many wait the one that has
-    waited longest is ended, of the address that has most of them: so a new page gets through while others keep theirs open.
+    A connection waits until the head of a request is there, and again after each answer. If too many wait, the oldest one of the
+    address with the most is ended: a new page gets through while others keep theirs open.
     """
 
     def __init__(self, server: web.Server, log: Log) -> None:
         self._server, self._log = server, log
-        self._waiting: dict[asyncio.BaseProtocol, _Waiting] = {}  # the one that has waited longest first
+        self._waiting: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # the oldest first; with the end of the patience
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
@@ -74,38 +67,36 @@ class Connections:
         handler = self._server()
         transport.set_protocol(handler)
         handler.connection_made(transport)
-        self._wait(handler, transport)
-        is_open = {*self._server.connections}
-        for protocol in self._waiting.keys() - is_open:
-            self._go_on(protocol)
+        self._wait(transport)
+        for each in [each for each in self._waiting if each.is_closing()]:
+            self._go_on(each)
         if len(self._waiting) > _MOST_WAITING:
-            most, _ = Counter(each.address for each in self._waiting.values()).most_common(1)[0]
-            self._end(next(protocol for protocol, each in self._waiting.items() if each.address == most))
+            most, _ = Counter(map(_address, self._waiting)).most_common(1)[0]
+            next(each for each in self._waiting if _address(each) == most).abort()
             self._log.warn(f'more than {_MOST_WAITING} connections sent no request: the oldest were ended', f', most from {most}')
 
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:
-        """Have a connection not wait while its request is served."""
-        self._go_on(request.protocol)
+        """Do not count a connection as waiting while its request is served."""
+        transport = request.transport
+        if transport is not None:
+            self._go_on(transport)
         try:
             yield
         finally:
-            if request.transport is not None:
-                self._wait(request.protocol, request.transport)
+            if transport is not None and not transport.is_closing():
+                self._wait(transport)
 
-    def _wait(self, protocol: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
-        address = (transport.get_extra_info('peername') or ('unknown',))[0]
-        end = asyncio.get_running_loop().call_later(_PATIENCE, self._end, protocol)
-        self._waiting[protocol] = _Waiting(transport, address, end)
+    def _wait(self, transport: asyncio.Transport) -> None:
+        self._waiting[transport] = asyncio.get_running_loop().call_later(_PATIENCE, transport.abort)
 
-    def _go_on(self, protocol: asyncio.BaseProtocol) -> None:
-        if protocol in self._waiting:
-            self._waiting.pop(protocol).end.cancel()
+    def _go_on(self, transport: asyncio.Transport) -> None:
+        if end := self._waiting.pop(transport, None):
+            end.cancel()
 
-    def _end(self, protocol: asyncio.BaseProtocol) -> None:
-        transport = self._waiting[protocol].transport
-        self._go_on(protocol)
-        transport.abort()  # also where it closes already and the other end takes nothing
+
+def _address(transport: asyncio.Transport) -> str:
+    return str((transport.get_extra_info('peername') or ('unknown',))[0])
 
 
 class _Beginning(asyncio.Protocol):

@@ -1,16 +1,17 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Another node, seen and changed by its services alone: its parameters as it describes them, and what it can be asked to do."""
+"""The parameters and actions of another node, by its services alone."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, NamedTuple
 
 from rcl_interfaces.msg import Parameter as ParameterMessage
@@ -27,10 +28,10 @@ from ..nodes.lifetime import log_failure
 __all__ = ['NodeParameters', 'Requests', 'parameter_message', 'plain', 'summary']
 
 _PATIENCE = 5.0  # seconds for an answer
-_PAUSES = (1.0, 8.0)  # seconds before a node that did not answer is asked again: first, and at most
+_PAUSE = 2.0  # seconds before a service that failed is asked again
 _MOST_PARAMETERS = 500
 _LONGEST_NAME = 200  # characters of a parameter's
-_LONGEST_TEXT = 2000  # characters of what a node says of a parameter or answers
+_LONGEST_TEXT = 2000  # characters of a description or an answer
 _LONGEST_VALUE = 16 << 10  # characters of a value as JSON: a browser sends no more either
 _OF_ROS_ITSELF = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 _CHOICES = re.compile(r'[\w.+-]+(, [\w.+-]+)+')
@@ -40,9 +41,12 @@ _KINDS = {Parameter.Type[name].value: kind for name, kind in {
     'BOOL': 'bool', 'INTEGER': 'int', 'DOUBLE': 'float', 'STRING': 'text', 'BOOL_ARRAY': 'bools', 'INTEGER_ARRAY': 'ints',
     'DOUBLE_ARRAY': 'floats', 'STRING_ARRAY': 'texts'}.items()}
 _LARGEST_EXACT = 1 << 53  # a whole number beyond which a browser's numbers have gaps
-_ACTIONS: dict[str, tuple[str, Any, dict[str, bool]]] = {  # what a node can be asked: service, its type, the request's fields
-    'save': ('save', Trigger, {}), 'pause': ('pause', SetBool, {'data': True}), 'resume': ('pause', SetBool, {'data': False})}
 _LOADING = (ListParameters, DescribeParameters, GetParameters)
+_SERVICES = {ListParameters: 'list_parameters', DescribeParameters: 'describe_parameters', GetParameters: 'get_parameters',
+             SetParameters: 'set_parameters', Trigger: 'save', SetBool: 'pause'}
+_ACTIONS: dict[str, tuple[Any, dict[str, bool]]] = {  # service and fields of the request
+    'save': (Trigger, {}), 'pause': (SetBool, {'data': True}), 'resume': (SetBool, {'data': False})}
+_TAKES = {'bool': 'true or false', 'int': 'a whole number', 'float': 'a number', 'text': 'text'}
 
 
 class _AnswerError(Exception):
@@ -57,10 +61,9 @@ class _Request(NamedTuple):
 
 class Requests:
     """
-    Requests of another node's services: of each service one at a time, the others wait.
+    Requests of another node's services, of each service one at a time.
 
-    One that is not answered is given up, and with it those that wait for it: nothing grows where a node hangs. Where its answer
-    comes late, the node hangs no more.
+    A request that is not answered in time fails, with those that wait for it: nothing grows while a node hangs.
 
     :param node: that asks.
     :param name: full name of the other.
@@ -71,18 +74,15 @@ class Requests:
         self._node, self._name = node, name
         self._clients: dict[Any, Client[Any, Any]] = {kind: node.create_client(kind, f'{name}/{service}')
                                                       for kind, service in services.items()}
-        self._waiting: dict[Any, deque[_Request]] = {kind: deque() for kind in services}  # the first is sent where one is
+        self._waiting: dict[Any, deque[_Request]] = {kind: deque() for kind in services}  # the first one is sent
         self._sent: dict[Any, tuple[Future[Any], float]] = {}  # by the type of its service, and until when it may be answered
-        self._late: dict[Any, Future[Any]] = {}  # that was given up last
-        self._pauses: dict[Any, tuple[float, float]] = {}  # after a failure: until when, and how many seconds it was
+        self._pauses: dict[Any, float] = {}  # until when a service that failed is not asked again
 
     def close(self) -> None:
         """Ask nothing any more."""
         self._sent.clear()
-        self._late.clear()
-        for waiting in self._waiting.values():
-            waiting.clear()
-        for client in self._clients.values():
+        for kind, client in self._clients.items():
+            self._waiting[kind].clear()
             self._node.destroy_client(client)
 
     def has(self, *kinds: Any) -> bool:
@@ -94,46 +94,39 @@ class Requests:
         return any(self._waiting[kind] for kind in kinds)
 
     def are_due(self, *kinds: Any) -> bool:
-        """Return whether something may be asked that is asked again and again: a service that failed has a pause."""
+        """Return whether these services may be polled: they are there, nothing is open, and none failed a short while ago."""
         now = time.monotonic()
-        return self.has(*kinds) and not self.are_open(*kinds) and all(now > self._pauses.get(kind, (0.0,))[0] for kind in kinds)
+        return self.has(*kinds) and not self.are_open(*kinds) and all(now > self._pauses.get(kind, 0.0) for kind in kinds)
 
     def ask(self, kind: Any, message: Any, then: Callable[[Any], None], fail: Callable[[str], None]) -> None:
         """
-        Ask for something.
+        Send a request, when those before it are answered.
 
         :param then: takes the answer.
-        :param fail: takes the reason where there is none, or ``then`` raised an exception.
+        :param fail: takes the reason if there is no answer, or ``then`` raised an exception.
         """
         self._waiting[kind].append(_Request(message, then, fail))
         self._send(kind)
 
     def poll(self) -> None:
-        """Give up what is not answered."""
+        """Give up requests that are not answered in time."""
         now = time.monotonic()
         for kind, (future, end) in [*self._sent.items()]:
             if now > end:
                 del self._sent[kind]
-                self._late[kind] = future
-                self._pause(kind)
+                self._clients[kind].remove_pending_request(future)
+                self._pauses[kind] = now + _PAUSE
                 given_up, self._waiting[kind] = self._waiting[kind], deque()
                 for request in given_up:
                     request.fail(f'{self._name} did not answer within {_PATIENCE:.0f} s')
-        for kind in [kind for kind in self._pauses if not self.has(kind)]:
-            del self._pauses[kind]  # it is gone: what comes next is another
 
     def _send(self, kind: Any) -> None:
         if kind not in self._sent and self._waiting[kind]:
-            if kind in self._late:
-                self._clients[kind].remove_pending_request(self._late.pop(kind))
             future = self._clients[kind].call_async(self._waiting[kind][0].message)
             self._sent[kind] = future, time.monotonic() + _PATIENCE
             future.add_done_callback(functools.partial(self._take, kind))
 
     def _take(self, kind: Any, future: Future[Any]) -> None:
-        if self._late.get(kind) is future:
-            del self._late[kind]
-            self._pauses.pop(kind, None)
         if self._sent.get(kind, (None,))[0] is not future:
             return
         del self._sent[kind]
@@ -146,15 +139,9 @@ class Requests:
                 self._node.get_logger().error(f'{what}: {error}', throttle_duration_sec=30.0)
             else:
                 log_failure(self._node, what, error)
-            self._pause(kind)
+            self._pauses[kind] = time.monotonic() + _PAUSE
             request.fail(f'{what}: {str(error)[:_LONGEST_TEXT]}')
-        else:
-            self._pauses.pop(kind, None)
         self._send(kind)
-
-    def _pause(self, kind: Any) -> None:
-        seconds = min(2 * self._pauses.get(kind, (0.0, _PAUSES[0] / 2))[1], _PAUSES[1])
-        self._pauses[kind] = time.monotonic() + seconds, seconds
 
 
 class NodeParameters:
@@ -163,29 +150,28 @@ class NodeParameters:
 
     :param node: that asks.
     :param name: full name of the other.
-    :param on_change: called when it came or went or offers something else (True), and when only values changed (False).
+    :param on_change: called with True when the node comes, goes or has other parameters or actions; with False when only values
+        change.
     """
 
     def __init__(self, node: Node, name: str, on_change: Callable[[bool], None]) -> None:
         self.name, self._on_change = name, on_change
-        self.is_known = False  # whether its parameters are: not while it is not there
+        self.is_known = False  # whether its parameters are known
         self.parameters: dict[str, dict[str, Any]] = {}  # by name, see :func:`summary`
         self.actions: tuple[str, ...] = ()
         self._descriptors: dict[str, ParameterDescriptor] = {}
-        self._is_outdated = False  # it has other parameters than those that are loaded
-        self._changed: dict[str, ParameterValue] = {}  # told while they are loaded: what was asked for may be older
-        self._requests = Requests(node, name, {
-            ListParameters: 'list_parameters', DescribeParameters: 'describe_parameters', GetParameters: 'get_parameters',
-            SetParameters: 'set_parameters', Trigger: 'save', SetBool: 'pause'})
+        self._is_outdated = False  # whether the parameters must be loaded again
+        self._changed: dict[str, ParameterValue] = {}  # by events while they are loaded: an answer may be older
+        self._requests = Requests(node, name, _SERVICES)
 
     def close(self) -> None:
         """Ask nothing any more."""
         self._requests.close()
 
     def poll(self) -> None:
-        """Look whether it is there; once a second."""
+        """Check whether the node is there; once a second."""
         self._requests.poll()
-        actions = tuple(name for name, (_, kind, _) in _ACTIONS.items() if self._requests.has(kind))
+        actions = tuple(name for name, (kind, _) in _ACTIONS.items() if self._requests.has(kind))
         if self.is_known and not self._requests.has(*_LOADING):
             self.is_known, self.parameters = False, {}
             self._on_change(True)
@@ -197,14 +183,10 @@ class NodeParameters:
 
     # ---- parameters
 
-    @property
-    def _is_loading(self) -> bool:
-        return self._requests.are_open(*_LOADING)
-
     def load(self) -> None:
         """Ask for all parameters, their descriptions and values."""
         def failed(_reason: str) -> None:
-            self._is_outdated = True  # so it is asked again at a later look
+            self._is_outdated = True  # so a later poll asks again
 
         def listed(answer: Any) -> None:
             found = (name for name in answer.result.names if not name.startswith(_OF_ROS_ITSELF) and len(name) <= _LONGEST_NAME)
@@ -223,7 +205,7 @@ class NodeParameters:
         def got(names: list[str], answer: Any) -> None:
             if len(answer.values) == len(names):
                 values.update(zip(names, answer.values))
-            elif len(names) > 1:  # a parameter without a value takes the others with it
+            elif len(names) > 1:  # one without a value: rclpy and rclcpp answer with none at all
                 ask_values(names[:len(names) // 2])
                 ask_values(names[len(names) // 2:])
             else:
@@ -245,19 +227,19 @@ class NodeParameters:
         self._requests.ask(ListParameters, ListParameters.Request(), listed, failed)
 
     def follow(self, event: ParameterEvent) -> None:
-        """Take what the node says of its changes."""
+        """Take an event of the node's parameters."""
         if any(each.name not in self.parameters for each in event.new_parameters) or event.deleted_parameters:
-            if self._is_loading:
+            if self._requests.are_open(*_LOADING):
                 self._is_outdated = True
             elif self.is_known:
-                self.load()  # it was started again, or has others now
+                self.load()  # it was started again, or has other parameters
         values = {changed.name: changed.value for changed in (*event.new_parameters, *event.changed_parameters)}
-        if self._is_loading:
+        if self._requests.are_open(*_LOADING):
             self._changed.update(values)
         self._take(values, self._on_change)
 
     def _take(self, values: Mapping[str, ParameterValue], on_change: Callable[[bool], None] = lambda _is_other: None) -> None:
-        """Take new values of the parameters that are known; of another type one is described anew."""
+        """Take new values of known parameters. A value of another type changes the description too."""
         known, is_other = values.keys() & self.parameters.keys(), False
         for name in known:
             before = self.parameters[name]
@@ -270,7 +252,7 @@ class NodeParameters:
         """
         Set parameters.
 
-        :param then: takes the reasons of those that were refused, by name: the node's own.
+        :param then: takes the node's reasons for those that were refused, by name.
         """
         messages, refused = [], {}
         for name, value in values.items():
@@ -292,32 +274,31 @@ class NodeParameters:
         else:
             then(refused)
 
-    # ---- what it can be asked to do
+    # ---- actions
 
     def act(self, action: str, then: Callable[[bool, str], None]) -> None:
-        """Ask for ``save``, ``pause`` or ``resume``; ``then`` takes whether it was done, and what the node says."""
+        """Ask for ``save``, ``pause`` or ``resume``; ``then`` takes whether it was done, and the node's message."""
         if action not in self.actions:
             then(False, f'{self.name} offers no such service')
             return
-        _, kind, fields = _ACTIONS[action]
+        kind, fields = _ACTIONS[action]
         self._requests.ask(kind, kind.Request(**fields), lambda answer: then(answer.success, answer.message[:_LONGEST_TEXT]),
                            lambda reason: then(False, reason))
 
 
-def _check_count(what: str, found: Iterable[Any], asked: Iterable[Any]) -> None:
-    counts = len([*found]), len([*asked])
-    if counts[0] != counts[1]:
-        raise _AnswerError('{1} parameters were asked for, and {0} {what} came'.format(*counts, what=what))
+def _check_count(what: str, found: Sized, asked: Sized) -> None:
+    if len(found) != len(asked):
+        raise _AnswerError(f'{len(asked)} parameters were asked for, and {len(found)} {what} came')
 
 
 def plain(value: ParameterValue) -> Any:
-    """Return the value as JSON can say it: what it has no number for, no type, or is too long, as text."""
+    """Return the value for JSON. Numbers beyond JSON become text; so do unknown types and values that are too long."""
     return _kind_and_value(value)[1]
 
 
 def _kind_and_value(value: ParameterValue, declared: int = 0) -> tuple[str, Any]:
     """
-    Return the kind of a value, and the value as :func:`plain` does; no kind where it cannot be changed.
+    Return the kind of a value, empty if it cannot be changed, and the value as :func:`plain` returns it.
 
     :param declared: type of a parameter that has no value.
     """
@@ -337,18 +318,16 @@ def _plain_item(value: Any) -> Any:
         return value.hex()
     if isinstance(value, int):
         return value if abs(value) <= _LARGEST_EXACT else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def summary(name: str, descriptor: ParameterDescriptor, value: ParameterValue) -> dict[str, Any]:
     """
     Return a parameter as the page takes it.
 
-    ``kind`` is that of its value (empty: it cannot be changed), ``range`` least, greatest and step. What has no field in ROS is
-    read from ``additional_constraints``, as this package writes it: ``UNIT; WHAT IS ALLOWED; default JSON``. There, words with
-    commas between them are the choices of a text, and ``red, green, blue`` is the unit of a colour.
+    ``kind`` is that of its value (empty: it cannot be changed), ``range`` least, greatest and step. Unit, choices and default are
+    read from ``additional_constraints``, in this package's form: ``UNIT; WHAT IS ALLOWED; default JSON``. Words with commas
+    between them are the choices of a text. ``red, green, blue`` is the unit of a colour.
     """
     kind, now = _kind_and_value(value, descriptor.type)
     limits = [each for found in (*descriptor.floating_point_range, *descriptor.integer_range)
@@ -369,7 +348,7 @@ def summary(name: str, descriptor: ParameterDescriptor, value: ParameterValue) -
 
 
 def _default(text: str, now: Any) -> Any:
-    """Return the default that the node names, else the value that it was met with."""
+    """Return the default that the node names, else the first value that was seen."""
     try:
         found = json.loads(text, parse_constant=str, parse_float=lambda number: _plain_item(float(number)),
                            parse_int=lambda number: _plain_item(int(number)))
@@ -383,52 +362,39 @@ def parameter_message(name: str, kind: str, value: Any) -> ParameterMessage:
     """
     Return the message that sets a parameter.
 
-    :param value: as JSON has it.
-    :raises ValueError: it is none of this kind.
+    :param value: from JSON.
+    :raises ValueError: it is not of this kind.
     """
-    items: dict[str, Callable[[Any], Any]] = {'bool': _boolean, 'int': _whole, 'float': _number, 'text': _text}
-    item = items.get(kind.removesuffix('s'))
     try:
-        if item is None:
+        if kind not in _KINDS.values():
             raise ValueError('it cannot be changed here')
         if not kind.endswith('s'):
-            given: Any = item(value)
-        elif isinstance(value, list):
-            given = [item(each) for each in value]
+            given: Any = _item(kind, value)
+        elif isinstance(value, (list, tuple)):
+            given = [_item(kind[:-1], each) for each in value]
         else:
             raise ValueError('it takes a list')
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f'{name} = {json.dumps(value)[:100]} is not allowed: {error}') from error
     ros = next(ros for ros, own in _KINDS.items() if own == kind)
     return Parameter(name, _TYPES[ros], given).to_parameter_msg()
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError('it takes true or false')
-    return value
+def _item(kind: str, value: Any) -> bool | int | float | str:
+    """
+    Return a single value of a kind. Numbers may be text: JSON has no infinity and no long whole numbers.
 
-
-def _whole(value: Any) -> int:
-    try:
-        number = int(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
-    except (ValueError, OverflowError):
-        number = None
-    if number is None or (isinstance(value, float) and number != value) or not -1 << 63 <= number < 1 << 63:
-        raise ValueError('it takes a whole number')
-    return number
-
-
-def _number(value: Any) -> float:
-    try:
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+    :raises ValueError: it is not of this kind.
+    """
+    is_number = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    with contextlib.suppress(ValueError, OverflowError):
+        if kind == 'bool' and isinstance(value, bool):
+            return value
+        if kind == 'text' and isinstance(value, str) and '\0' not in value:
+            value.encode()  # without single surrogates
+            return value
+        if kind == 'float' and is_number:
             return float(value)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError('it takes a number')
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or '\0' in value or any('\ud800' <= letter <= '\udfff' for letter in value):
-        raise ValueError('it takes text')
-    return value
+        if kind == 'int' and is_number and -1 << 63 <= int(value) < 1 << 63 and not (isinstance(value, float) and value % 1):
+            return int(value)
+    raise ValueError(f'it takes {_TAKES[kind]}')

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A node that somebody looks at: who it is, what it shows, how it is; and which pictures nobody may see."""
+"""The state of a node for its subscribers: parameters, pictures, figures; and which pictures must not be shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rclpy.subscription import Subscription
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from std_msgs.msg import String
 
-from ..nodes.inputs import latest_only
+from ..nodes.topics import latest_only
 from .node_parameters import NodeParameters, Requests, plain
 from .picture_stream import Pictures, Topic
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # it needs aiohttp
 __all__ = ['Privacy', 'NodeState', 'image_kinds', 'is_full_name', 'nodes_with_parameters']
 
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-_PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic that says who is there
+_PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic with the people of each frame
 _MOST_PEOPLE, _LONGEST_PEOPLE = 50, 32 << 10  # characters
 _SUFFIX = '/compressed'
 _DESCRIBES = '/describe_parameters'
@@ -43,7 +43,7 @@ _MOST_FIGURES, _LONGEST_FIGURE = 60, 200  # of a diagnostic status
 
 
 def is_full_name(name: str) -> bool:
-    """Return whether ROS takes it for the full name of a topic or service: what speaks DDS without ROS may have any name."""
+    """Return whether it is a valid full name of a topic or service. DDS programs without ROS may have others."""
     try:
         validate_full_topic_name(name)
     except InvalidTopicNameException:
@@ -54,7 +54,7 @@ def is_full_name(name: str) -> bool:
 def nodes_with_parameters(node: Node) -> list[str]:
     """Return the full names of the nodes that describe their parameters, but for ``node``; those with an output first."""
     images = {topic for topic, types in node.get_topic_names_and_types() if _IMAGE in types}
-    services = {service for service, _ in node.get_service_names_and_types()}  # of nodes that ended too, which have a client
+    services = {service for service, _ in node.get_service_names_and_types()}  # also of nodes that ended, while a client exists
     names = {f'{namespace.rstrip("/")}/{name}' for name, namespace in node.get_node_names_and_namespaces() if name[:1] != '_'}
     shown = (name for name in names - {node.get_fully_qualified_name()}
              if f'{name}{_DESCRIBES}' in services and is_full_name(f'{name}{_DESCRIBES}'))
@@ -62,7 +62,7 @@ def nodes_with_parameters(node: Node) -> list[str]:
 
 
 def _image_topics(node: Node, name: str) -> tuple[set[Topic], set[Topic]]:
-    """Return the pictures that another node publishes, and those that it subscribes; none where it is gone."""
+    """Return the pictures that another node publishes, and those that it subscribes; none if it is gone."""
     namespace, _, own = name.rpartition('/')
     try:
         found = [ask(own, namespace or '/') for ask in (node.get_publisher_names_and_types_by_node,
@@ -77,9 +77,9 @@ def _image_topics(node: Node, name: str) -> tuple[set[Topic], set[Topic]]:
 
 def image_kinds(name: str, published: Iterable[Topic], subscribed: Iterable[Topic], prefers_compressed: bool) -> dict[str, Topic]:
     """
-    Return a node's pictures by what they are called: ``input`` for what it subscribes, else the last part of the topic.
+    Return a node's pictures by kind: ``input`` for the subscribed one, else the last part of the topic.
 
-    :param prefers_compressed: whether the compressed form is taken where there are both.
+    :param prefers_compressed: whether the compressed form is taken if there are both.
     """
     kinds: dict[str, Topic] = {}
     for topic in sorted(subscribed):
@@ -97,15 +97,15 @@ def _bases(topics: Iterable[Topic]) -> set[str]:
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError(f'{value} is no place in an image')
+        raise ValueError(f'{value} is not finite')
     return value
 
 
 class Privacy:
     """
-    Which nodes cover people (``replace`` is people): what goes into them, and what others make of it, is shown to nobody.
+    Which nodes cover people (``replace`` is people). Their input, and what other nodes make of it, is not shown.
 
-    A node that has not answered yet is taken for one that does.
+    A node that has not answered yet counts as one that covers people.
     """
 
     def __init__(self, node: Node) -> None:
@@ -116,11 +116,11 @@ class Privacy:
 
     @property
     def is_sure(self) -> bool:
-        """Whether all have answered who were asked a short while ago."""
+        """Whether all nodes that were asked a short while ago have answered."""
         return self._covering() <= self._covers.keys()
 
     def poll(self, names: Collection[str]) -> None:
-        """Ask the nodes that are new, and forget those that are gone."""
+        """Ask new nodes, and forget those that are gone."""
         for name in self._asked.keys() - set(names):
             self._asked.pop(name)[1].close()
             self._covers.pop(name, None)
@@ -143,28 +143,28 @@ class Privacy:
         return {name for name, (asked, _) in self._asked.items() if self._covers.get(name, now - asked < _PATIENCE)}
 
     def follow(self, event: ParameterEvent) -> None:
-        """Take what a node says of its changes."""
+        """Take an event of a node's parameters."""
         for each in (*event.new_parameters, *event.changed_parameters):
             if each.name == _COVERS[0] and event.node in self._asked:
                 self._covers[event.node] = plain(each.value) == _COVERS[1]
 
     def hides(self, name: str, topics: Iterable[Topic]) -> str:
         """
-        Return the node for whose sake the pictures of another are not shown; nothing where they may be.
+        Return the node that covers people whom pictures of another node may show; empty if they may be shown.
 
-        ``?`` stands for one that has not answered yet.
+        ``?`` stands for a node that has not answered yet.
         """
         bases = _bases(topics)
         for other in sorted(self._covering() - {name}):
             inputs = self._inputs.get(other)
-            if not inputs or inputs & bases:  # one whose camera is not known yet may have the same
+            if not inputs or inputs & bases:  # a camera that is not known yet may be the same
                 return other if other in self._covers else '?'
         return ''
 
 
 class NodeState:
     """
-    A node that somebody looks at.
+    A node with subscribers.
 
     :param node: that subscribes and asks.
     :param name: full name of the other.
@@ -172,13 +172,13 @@ class NodeState:
 
     def __init__(self, node: Node, name: str, audience: Audience, privacy: Privacy, *, width: int, quality: int,
                  prefers_compressed: bool) -> None:
-        self.remote = NodeParameters(node, name, self._on_change)
+        self.node_parameters = NodeParameters(node, name, self._on_change)
         self._node, self._name, self._audience, self._privacy = node, name, audience, privacy
         self._prefers_compressed = prefers_compressed
-        self._pictures = Pictures(node, lambda: audience.wanted, audience.give, width, quality)
+        self._pictures = Pictures(node, lambda: audience.wanted, audience.send_pictures, width, quality)
         self._kinds: dict[str, Topic] = {}
         self._people: Subscription[Any] | None = None
-        self._told: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._since = self._counted = self._reported = time.monotonic()
 
@@ -186,36 +186,36 @@ class NodeState:
         """Subscribe nothing and ask nothing any more."""
         self._pictures.subscribe({})
         self._follow_people(False)
-        self.remote.close()
+        self.node_parameters.close()
 
     def poll(self) -> None:
-        """Look what there is."""
-        self.remote.poll()
+        """Follow the node's pictures and services."""
+        self.node_parameters.poll()
         published, subscribed = _image_topics(self._node, self._name)
         self._kinds.update(image_kinds(self._name, published, subscribed, self._prefers_compressed))
         self.show()
 
-    def tell_figures(self) -> None:
-        """Say how it is; once a second."""
+    def send_figures(self) -> None:
+        """Send rate, latency and report; once a second."""
         now = time.monotonic()
         rate, self._pictures.count = self._pictures.count / (now - self._counted), 0
         self._counted, age = now, self._pictures.age
         self._pictures.age = None
         report = self._status if now - self._reported < _REPORT_LASTS else {}
-        self._audience.tell('figures', {'about': 'figures', 'node': self._name, 'rate': rate, 'latency': age, **report})
+        self._audience.update('figures', {'about': 'figures', 'node': self._name, 'rate': rate, 'latency': age, **report})
 
     def report(self, status: DiagnosticStatus) -> None:
-        """Take what the node reports of itself."""
+        """Take a report of the node on /diagnostics."""
         self._reported = time.monotonic()
         self._status = {'level': status.level[0], 'message': status.message[:_LONGEST_FIGURE * 3], 'values': {
             value.key[:_LONGEST_FIGURE]: value.value[:_LONGEST_FIGURE] for value in status.values[:_MOST_FIGURES]}}
 
     def show(self) -> None:
-        """Subscribe to the pictures that are looked at and may be."""
-        replace = self.remote.parameters.get(_COVERS[0])
+        """Subscribe to the pictures that have subscribers and may be shown; send what changed."""
+        replace = self.node_parameters.parameters.get(_COVERS[0])
         covers, hidden_for = replace is not None and replace['value'] == _COVERS[1], ''
         kinds: dict[str, Topic] = {}
-        if self.remote.is_known:  # else nobody knows
+        if self.node_parameters.is_known:
             kinds = {kind: topic for kind, topic in self._kinds.items() if not (covers and kind == _INPUT)}
         else:
             self._kinds = {}
@@ -224,16 +224,16 @@ class NodeState:
         if hidden_for:
             kinds = {}
         self._pictures.subscribe({kind: topic for kind, topic in kinds.items() if kind in self._audience.shown})
-        topics = self._node.get_topic_names_and_types() if self.remote.is_known else []
+        topics = self._node.get_topic_names_and_types() if self.node_parameters.is_known else []
         has_people = (f'{self._name}/{_PEOPLE}', [_STRING]) in topics
         self._follow_people(has_people and _PEOPLE in self._audience.shown)
-        told = {'about': 'node', 'node': self._name, 'parameters': self.remote.parameters, 'pictures': sorted(kinds),
-                'actions': self.remote.actions, 'covers': covers, 'hidden_for': hidden_for,
+        message = {'about': 'node', 'node': self._name, 'parameters': self.node_parameters.parameters, 'pictures': sorted(kinds),
+                'actions': self.node_parameters.actions, 'covers': covers, 'hidden_for': hidden_for,
                 'has_people': has_people}
-        without_values = {**told, 'parameters': [*self.remote.parameters]}
-        if without_values != self._told:
-            self._told = without_values
-            self._audience.tell('node', told)
+        without_values = {**message, 'parameters': [*self.node_parameters.parameters]}
+        if without_values != self._sent:
+            self._sent = without_values
+            self._audience.update('node', message)
 
     def _follow_people(self, is_wanted: bool) -> None:
         if self._people is None and is_wanted:
@@ -243,7 +243,7 @@ class NodeState:
             self._people = None
 
     def _on_people(self, message: String) -> None:
-        """Hand on who is there; what has another form is left out."""
+        """Send the people of a frame. A message of another form is logged and left out."""
         try:
             found = json.loads(message.data[:_LONGEST_PEOPLE], parse_constant=str)
             width, height = float(found['width']), float(found['height'])
@@ -254,22 +254,22 @@ class NodeState:
             reason = f'{self._name}/{_PEOPLE} is not understood: {repr(error)[:_LONGEST_FIGURE]}'
             self._node.get_logger().error(reason, throttle_duration_sec=30.0)
             return
-        self._audience.tell(_PEOPLE, {'about': _PEOPLE, 'node': self._name, 'people': people})
+        self._audience.update(_PEOPLE, {'about': _PEOPLE, 'node': self._name, 'people': people})
 
     @property
     def is_settled(self) -> bool:
-        """Whether its parameters are known, and it had the time to subscribe to its camera."""
-        return self.remote.is_known and time.monotonic() - self._since > _SETTLING
+        """Whether its parameters are known, and it had time to subscribe to its camera."""
+        return self.node_parameters.is_known and time.monotonic() - self._since > _SETTLING
 
-    def introduce(self) -> None:
-        """Say all of it again: somebody is new."""
-        self._told = {}
+    def send_all(self) -> None:
+        """Send the whole state again, for new subscribers."""
+        self._sent = {}
         self.show()
 
     def _on_change(self, is_other: bool) -> None:
         if is_other:
-            self.introduce()
+            self.send_all()
         else:
             self.show()
-            self._audience.tell('values', {'about': 'values', 'node': self._name, 'values': {name: each['value'] for name, each
-                                                                          in self.remote.parameters.items()}})
+            values = {name: each['value'] for name, each in self.node_parameters.parameters.items()}
+            self._audience.update('values', {'about': 'values', 'node': self._name, 'values': values})

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A node's pictures for a page: those of one frame together, each encoded once, and only when somebody takes it."""
+"""A node's pictures for a page: those of one frame together, each encoded once and only on demand."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 from ..io.decoding import PNG_BEGIN
-from ..nodes.inputs import latest_only
 from ..nodes.messages import BitDepth, Stamp, alpha_of, compressed_to_bgr, has_16_bits, seconds_of, stamp_of, to_bgr
+from ..nodes.topics import latest_only
 from ..picture.arrays import over_checks
 
 __all__ = ['Bundle', 'Pictures', 'Topic', 'encoded']
 
-_MOST_FRAMES = 8  # that wait for the rest of their pictures, and that go without before each is shown as it comes
+_MOST_FRAMES = 8  # that wait for the rest of their pictures; after so many incomplete ones each is shown alone
 _LARGEST = 8 << 20  # bytes of an encoded picture
-_BEGINS = (b'\xff\xd8\xff', PNG_BEGIN)  # of what a browser is given as it is: JPEG, PNG
+_BEGINS = (b'\xff\xd8\xff', PNG_BEGIN)  # of JPEG and PNG, which a browser gets unchanged
 
 
 class Topic(NamedTuple):
@@ -44,9 +44,9 @@ class Bundle(NamedTuple):
 
 class Pictures:
     """
-    The pictures that are wanted of one node.
+    The pictures of one node.
 
-    :param wanted: returns the kinds that somebody takes at once; nothing else is encoded.
+    :param wanted: returns the kinds that a browser takes now; nothing else is encoded.
     :param on_bundle: takes the pictures of one frame.
     :param width: pixels; wider pictures are made smaller, by a whole factor.
     :param quality: of the JPEG, 1..100.
@@ -58,9 +58,9 @@ class Pictures:
         self._width, self._quality = width, quality
         self._subscriptions: dict[str, tuple[Topic, Subscription[Any]]] = {}
         self._depths: dict[str, BitDepth] = {}
-        self._frames: OrderedDict[Stamp, dict[str, Any]] = OrderedDict()  # what came of each, until all of it is there
-        self._incomplete = 0  # frames, since one was whole
-        self.count = 0  # frames since it was asked last
+        self._frames: OrderedDict[Stamp, dict[str, Any]] = OrderedDict()  # messages by kind, until all kinds are there
+        self._incomplete = 0  # frames since the last complete one
+        self.count = 0  # frames; its reader sets it to 0
         self.age: float | None = None  # seconds, of the last picture when it came
 
     def subscribe(self, topics: Mapping[str, Topic]) -> None:
@@ -70,7 +70,7 @@ class Pictures:
                 self._node.destroy_subscription(subscription)
                 del self._subscriptions[kind]
                 for frame in self._frames.values():
-                    frame.pop(kind, None)  # what may no longer be shown is not
+                    frame.pop(kind, None)  # it must no longer be shown
         for kind, topic in topics.items():
             if kind not in self._subscriptions:
                 self._depths[kind] = BitDepth()
@@ -85,13 +85,13 @@ class Pictures:
         self._frames.setdefault(stamp, {})[kind] = message
         if self._subscriptions.keys() == self._frames[stamp].keys():
             while next(iter(self._frames)) != stamp:
-                self._frames.popitem(last=False)  # older ones will not be whole any more
+                self._frames.popitem(last=False)  # older ones stay incomplete
             self._incomplete = 0
             self._send(stamp, self._frames.pop(stamp))
         elif len(self._frames) > _MOST_FRAMES:
             oldest = self._frames.popitem(last=False)
             self._incomplete += 1
-            if self._incomplete > _MOST_FRAMES:  # one of them does not come, or has other stamps
+            if self._incomplete > _MOST_FRAMES:  # one kind does not come, or has other stamps
                 self._send(*oldest)
 
     def _send(self, stamp: Stamp, messages: dict[str, Any]) -> None:
@@ -110,23 +110,23 @@ class Pictures:
 
 def encoded(message: Any, width: int, quality: int, depth: BitDepth | None = None) -> bytes:
     """
-    Return the picture of a message for a browser: JPEG; what is compressed stays as it is.
+    Return the picture of a message as JPEG; a compressed one stays unchanged.
 
     :param message: sensor_msgs/Image or CompressedImage.
     :raises ImageError: it cannot be shown.
     """
-    if hasattr(message, 'format') and not has_16_bits(message):
+    if not hasattr(message, 'format'):
+        pixels = to_bgr(message, depth)
+        if message.encoding in ('bgra8', 'rgba8'):
+            pixels = over_checks(pixels, alpha_of(message))
+    elif has_16_bits(message):  # a browser would show the upper 8
+        pixels = compressed_to_bgr(message, depth)
+    else:
         data = bytes(message.data)
         if not data.startswith(_BEGINS) or len(data) > _LARGEST:
             raise ImageError(f'a compressed image of format = {message.format[:100]!r} and {len(data)} bytes came in: '
                              f'JPEG or PNG of at most {_LARGEST} bytes is shown')
         return data
-    if hasattr(message, 'format'):  # of 16 bits: a browser would show the upper 8
-        pixels = compressed_to_bgr(message, depth)
-    else:
-        pixels = to_bgr(message, depth)
-        if message.encoding in ('bgra8', 'rgba8'):
-            pixels = over_checks(pixels, alpha_of(message))
     step = -(-pixels.shape[1] // width)
     if step > 1:
         size = max(pixels.shape[1] // step, 1), max(pixels.shape[0] // step, 1)

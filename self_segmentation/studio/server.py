@@ -4,7 +4,7 @@
 The studio's web server: a page of a few files, small pictures of backgrounds, and one WebSocket for each browser.
 
 It runs in a thread of its own and knows no ROS. What a browser may do is bounded here: who it is, what it sends and how often,
-and how much waits for it; how many connections may be open without a request is in :mod:`.studio_connections`.
+and how much waits for it. :mod:`.connections` bounds how many connections may be open without a request.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _is_no_noise(record: logging.LogRecord) -> bool:
-    """Return whether a line is worth a line: whoever sends no HTTP is refused, and fills no log with it."""
+    """Return whether a log record is worth a line: requests that are no HTTP are refused, and not logged."""
     return not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
 
 
@@ -76,7 +76,7 @@ class Backgrounds:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """Return the names of the images that lie in the folder itself; a link that leads out of it is none of them."""
+        """Return the names of the images in the folder itself, without links that lead out of it."""
         try:
             found = sorted(path.name for path in self._folder.iterdir() if self._is_inside(path) and picture_kind(path))
         except OSError:  # it is not there, or may not be read
@@ -87,15 +87,15 @@ class Backgrounds:
         return path.is_file() and path.resolve().parent == self._folder.resolve()
 
     def path(self, name: str) -> Path | None:
-        """Return where an image lies; None for all that is not among :meth:`names`."""
+        """Return the path of an image; None if its name is not in :meth:`names`."""
         return self._folder.resolve() / name if name in self.names() else None
 
     def thumbnail(self, name: str) -> bytes | None:
-        """Return a small JPEG of it; None where it cannot be had."""
+        """Return a small JPEG of an image; None if it cannot be read."""
         path = self.path(name)
         try:
             return _thumbnail(path, path.stat().st_mtime_ns) if path is not None else None
-        except OSError:  # it went away, or too many files are open: tried again the next time
+        except OSError:  # it is gone, or too many files are open
             return None
 
 
@@ -112,15 +112,15 @@ def _thumbnail(path: Path, _changed: int) -> bytes | None:
 
 class Browser:
     """
-    One page that is open: what it looks at, and what waits to be sent to it.
+    One page that is open: its subscription, and what waits to be sent to it.
 
-    Of each thing only the latest waits, and pictures only while it has drawn those before: a slow one gets fewer.
+    Only the latest state and the latest pictures wait. A page that draws slowly gets fewer pictures.
     """
 
     def __init__(self, channel: web.WebSocketResponse) -> None:
-        self.node, self.show = '', frozenset[str]()  # whom it looks at, and which pictures it shows
+        self.node, self.show = '', frozenset[str]()  # its subscription: the full name of a node, and kinds of pictures
         self._channel = channel
-        self._state: dict[str, str] = {}  # by what it is about
+        self._state: dict[str, str] = {}  # messages by subject
         self._answers: deque[str] = deque(maxlen=_MOST_ANSWERS)
         self._bundle: bytes | None = None
         self._in_flight = 0
@@ -131,18 +131,18 @@ class Browser:
         """The kinds of pictures that it takes now."""
         return self.show if self._in_flight < _IN_FLIGHT and self._bundle is None else frozenset()
 
-    def tell(self, about: str, message: dict[str, Any]) -> None:
-        """Have it know how something is now."""
+    def update(self, about: str, message: dict[str, Any]) -> None:
+        """Send the present state of a subject, in place of one that still waits."""
         self._state[about] = json.dumps(message, allow_nan=False)
         self._news.set()
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Answer something that it asked."""
+        """Answer a request."""
         self._answers.append(json.dumps(message, allow_nan=False))
         self._news.set()
 
-    def give(self, bundle: Bundle) -> None:
-        """Send it the pictures that it shows: a length, what they are as JSON, and they."""
+    def send_pictures(self, bundle: Bundle) -> None:
+        """Send the pictures that it shows: the length of a header, the header in JSON, the pictures."""
         pictures = {kind: data for kind, data in bundle.pictures.items() if kind in self.wanted}
         if pictures:
             sizes = [[kind, len(data)] for kind, data in pictures.items()]
@@ -151,16 +151,16 @@ class Browser:
             self._news.set()
 
     def drew(self) -> None:
-        """Note that it has drawn some."""
+        """Note that a bundle of pictures was drawn."""
         self._in_flight = max(self._in_flight - 1, 0)
 
     async def close(self) -> None:
-        """End the connection: the studio ends."""
+        """End the connection."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._channel.close(code=1001, message=b'the studio ends'), 1.0)
 
     async def send_all(self) -> None:
-        """Send what waits, as it comes, until it does not take it any more."""
+        """Send what waits, until the connection ends."""
         while not self._channel.closed:
             await self._news.wait()
             self._news.clear()
@@ -175,7 +175,7 @@ class Browser:
 
 
 class Audience:
-    """The browsers that look at one node; for any thread."""
+    """The browsers that subscribe to one node; for any thread."""
 
     def __init__(self, server: Server, node: str) -> None:
         self._server, self._node = server, node
@@ -193,22 +193,20 @@ class Audience:
         """The kinds of pictures that some of them take now."""
         return {kind for browser in self._browsers() for kind in browser.wanted}
 
-    def tell(self, about: str, message: dict[str, Any]) -> None:
-        """Have all know how something is now."""
+    def update(self, about: str, message: dict[str, Any]) -> None:
+        """Send all of them the present state of a subject."""
         for browser in self._browsers():
-            self._server.call(browser.tell, about, message)
+            self._server.call(browser.update, about, message)
 
-    def give(self, bundle: Bundle) -> None:
-        """Give each the pictures that it shows."""
+    def send_pictures(self, bundle: Bundle) -> None:
+        """Send each of them the pictures that it shows."""
         for browser in self._browsers():
-            self._server.call(browser.give, bundle)
+            self._server.call(browser.send_pictures, bundle)
 
 
 class Server:
     """
-    Serves the page to whoever may have it.
-
-    On a loopback address that is everybody on this machine, else those who know the token in :attr:`url`.
+    Serves the page: on a loopback address to this machine, else to browsers that send the token in :attr:`url`.
 
     :param host: address to listen on.
     :param port: 0 takes any that is free.
@@ -217,7 +215,7 @@ class Server:
 
     #: Takes what a browser sent, an object of JSON; called in the server's thread, as ``on_coming`` is.
     on_message: Callable[[Browser, dict[str, Any]], None]
-    #: Called when a browser came, went, or looks at something else.
+    #: Called when a browser comes, goes, or changes its subscription.
     on_coming: Callable[[], None]
 
     def __init__(self, host: str, port: int, backgrounds: Backgrounds) -> None:
@@ -276,8 +274,8 @@ class Server:
         return int(self._listener.sockets[0].getsockname()[1])
 
     def _on_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what went wrong in the loop: asyncio would write a traceback each time, and many where no file can be opened."""
-        error, what = context.get('exception'), context['message'].partition('(')[0]  # without what is called with
+        """Log an error of the loop: asyncio itself would write a traceback each time."""
+        error, what = context.get('exception'), context['message'].partition('(')[0]  # without the arguments of a call
         if isinstance(error, OSError) and error.errno in _NO_RESOURCES:
             self._log.warn(f'no connection can be accepted: {error.strerror}; tried again every second')
         elif error is not None:
@@ -293,9 +291,9 @@ class Server:
                     self._check(request)
                     return await handler(request)
                 except web.HTTPException as refused:
-                    refused.force_close()  # one that is refused keeps no connection
+                    refused.force_close()
                     raise
-                except UnicodeEncodeError as error:  # aiohttp repeats a header in its answer that no text can say
+                except UnicodeEncodeError as error:  # aiohttp repeats a header in its answer
                     raise web.HTTPBadRequest() from error
                 except ConnectionError:
                     raise
@@ -311,7 +309,7 @@ class Server:
         application.on_response_prepare.append(_add_headers)
         return application
 
-    # ---- who may have what
+    # ---- permissions
 
     def _check(self, request: web.Request) -> None:
         host, origin = request.headers.get('Host', ''), request.headers.get('Origin')
@@ -321,7 +319,7 @@ class Server:
             raise web.HTTPForbidden(text='another page may not ask for this')
         if self._token:
             if request.path == '/' and self._is_token(request.query.get('token', '')):
-                without_it = web.HTTPSeeOther('/')  # so that it stands in no address
+                without_it = web.HTTPSeeOther('/')  # the token stays in no address
                 without_it.set_cookie(self._cookie, self._token, httponly=True, samesite='Lax', path='/')
                 raise without_it
             if not self._is_token(request.cookies.get(self._cookie, '')):
@@ -329,7 +327,7 @@ class Server:
 
     @property
     def _cookie(self) -> str:
-        return f'studio_token_{self.port}'  # cookies know no ports
+        return f'studio_token_{self.port}'  # cookies are the same for all ports
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(errors='replace'), self._token.encode())
@@ -346,7 +344,7 @@ class Server:
         own = platform.node().lower()
         return name.lower() in {'localhost', own, f'{own}.local', self._host.lower()} - {''} or _address(name) is not None
 
-    # ---- what is served
+    # ---- routes
 
     async def _serve_page(self, request: web.Request) -> web.Response:
         body, kind = self._page[request.path]
@@ -370,7 +368,7 @@ class Server:
             raise web.HTTPServiceUnavailable(text=f'{_MOST_BROWSERS} browsers are connected already')
         channel = web.WebSocketResponse(heartbeat=_PATIENCE, max_msg_size=_LARGEST_MESSAGE, compress=False)
         browser = Browser(channel)
-        self.browsers += (browser,)  # before anything is awaited: nobody slips in
+        self.browsers += (browser,)  # before anything is awaited: the count is exact
         try:
             await channel.prepare(request)
             self.on_coming()
@@ -407,8 +405,8 @@ class Server:
     def _take(self, browser: Browser, message: dict[str, Any]) -> None:
         if 'drew' in message:
             browser.drew()
-        elif 'look' in message:
-            node, show = message.get('look'), message.get('show')
+        elif 'subscribe' in message:
+            node, show = message.get('subscribe'), message.get('show')
             before = browser.node, browser.show
             browser.node = node if isinstance(node, str) else ''
             browser.show = frozenset(each for each in show if isinstance(each, str)) if isinstance(show, list) else frozenset()

@@ -32,15 +32,15 @@ __all__ = ['StudioNode', 'main']
 
 _PORT = 8080  # if it is taken, any that is free
 _POLL_PERIOD = 0.2  # seconds, while something is not known yet
-_SLOW = 5  # of these, else
+_SLOW = 5  # times this period, when all is known
 _MOST_UNANSWERED = 16  # requests of one browser
 
 
 class StudioNode(Node):
     """
-    Serves the page, and subscribes, asks and sets for it: by topics and services alone, and nothing while no browser is there.
+    Serves the page, and subscribes, asks and sets for it, by topics and services alone. Without browsers it does nothing.
 
-    All here runs in the thread of ROS; what the server's thread wants comes through :meth:`_later`.
+    All here runs in the thread of ROS; calls of the server's thread come through :meth:`_later`.
 
     :raises SettingsError: a parameter is not allowed.
     :raises LibraryMissingError: aiohttp is not installed.
@@ -50,7 +50,7 @@ class StudioNode(Node):
     def __init__(self) -> None:
         super().__init__('studio')
         log_warnings(self)
-        self._server: Any = None  # until it is there
+        self._server: Any = None
         self._ticks = 0
         fixed = functools.partial(fixed_parameter, self)
         host = fixed('host', '127.0.0.1', 'Address to listen on; one that others reach takes a token, which is in the log.')
@@ -79,8 +79,8 @@ class StudioNode(Node):
             place = Path(folder).expanduser()
         except RuntimeError as error:
             raise SettingsError({'background_dir': f'studio: background_dir = {folder!r} is not a path: {error}'}) from error
-        self._backgrounds, self._looks = studio_server.Backgrounds(place), _looks()
-        self._watched: dict[str, NodeState] = {}
+        self._backgrounds, self._presets = studio_server.Backgrounds(place), _presets()
+        self._node_states: dict[str, NodeState] = {}
         self._privacy = Privacy(self)
         self._subscriptions_for_browsers: list[Any] = []
         self._unanswered: dict[Browser, int] = {}  # requests
@@ -118,10 +118,10 @@ class StudioNode(Node):
             except Exception as error:
                 log_failure(self, 'a call of the server failed', error)
 
-    # ---- who looks at what
+    # ---- subscriptions of browsers
 
     def _follow_browsers(self) -> None:
-        """Take note of who looks at what now: nothing is subscribed for nobody."""
+        """Follow the subscriptions of browsers: without browsers nothing is subscribed."""
         browsers = self._server.browsers
         self._unanswered = {browser: count for browser, count in self._unanswered.items() if browser in browsers}
         if browsers and not self._subscriptions_for_browsers:
@@ -130,54 +130,54 @@ class StudioNode(Node):
                 self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 20)]
         while self._subscriptions_for_browsers and not browsers:
             self.destroy_subscription(self._subscriptions_for_browsers.pop())
-        self._look()
-        self._for_each(NodeState.introduce)
+        self._poll_graph()
+        self._for_each(NodeState.send_all)
 
-    def _look(self) -> None:
-        """Look what there is, and watch what browsers look at."""
+    def _poll_graph(self) -> None:
+        """Find nodes, and follow the states of those with subscribers."""
         browsers = self._server.browsers
-        names = [*filter(None, [self._preferred]), *nodes_with_parameters(self), *self._watched] if browsers else []
+        names = [*filter(None, [self._preferred]), *nodes_with_parameters(self), *self._node_states] if browsers else []
         names = [*dict.fromkeys(names)]
         self._privacy.poll(names)
-        looked_at = {browser.node for browser in browsers}
-        for name in self._watched.keys() - looked_at:
-            self._watched.pop(name).close()
-        for name in (looked_at & {*names}) - self._watched.keys():
-            self._watched[name] = NodeState(self, name, self._audience(self._server, name), self._privacy, **self._options)
+        subscribed = {browser.node for browser in browsers}
+        for name in self._node_states.keys() - subscribed:
+            self._node_states.pop(name).close()
+        for name in (subscribed & {*names}) - self._node_states.keys():
+            self._node_states[name] = NodeState(self, name, self._audience(self._server, name), self._privacy, **self._options)
         self._for_each(NodeState.poll)
         message = {'about': 'studio', 'nodes': names, 'backgrounds': self._backgrounds.names(),
-                   'looks': {name: [*values] for name, values in self._looks.items()}}
+                   'looks': {name: [*values] for name, values in self._presets.items()}}
         for browser in browsers:
-            self._server.call(browser.tell, 'studio', message)
+            self._server.call(browser.update, 'studio', message)
 
     def _poll(self) -> None:
         self._ticks += 1
         if self._server.browsers:
-            is_settled = self._privacy.is_sure and all(watched.is_settled for watched in self._watched.values())
+            is_settled = self._privacy.is_sure and all(node_state.is_settled for node_state in self._node_states.values())
             if not self._ticks % _SLOW or not is_settled:
-                self._look()
+                self._poll_graph()
             if not self._ticks % _SLOW:
-                self._for_each(NodeState.tell_figures)
+                self._for_each(NodeState.send_figures)
 
     def _for_each(self, act: Callable[[NodeState], None]) -> None:
-        """Do something for each node that is looked at: one that makes trouble takes nothing from the others."""
-        for name, watched in self._watched.items():
+        """Act for each node with subscribers. An error of one node does not stop the others."""
+        for name, node_state in self._node_states.items():
             try:
-                act(watched)
+                act(node_state)
             except Exception as error:
                 log_failure(self, f'{name} cannot be shown', error)
 
     def _on_parameter_event(self, event: ParameterEvent) -> None:
         self._privacy.follow(event)
-        if event.node in self._watched:
-            self._watched[event.node].remote.follow(event)
+        if event.node in self._node_states:
+            self._node_states[event.node].node_parameters.follow(event)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id in self._watched:
-                self._watched[status.hardware_id].report(status)
+            if status.hardware_id in self._node_states:
+                self._node_states[status.hardware_id].report(status)
 
-    # ---- what a browser asks for
+    # ---- requests of browsers
 
     def _on_message(self, browser: Browser, message: dict[str, Any]) -> None:
         """Answer a request: ``set`` parameters by name, ``apply`` a look, show a ``background``, ``act``."""
@@ -189,30 +189,30 @@ class StudioNode(Node):
 
         count = self._unanswered[browser] = self._unanswered.get(browser, 0) + 1
         try:
-            self._answer(self._watched.get(browser.node), message, count, answer)
+            self._answer(self._node_states.get(browser.node), message, count, answer)
         except Exception as error:
-            log_failure(self, 'what a browser asked for was not done', error)
-            answer(done=False, said='not done: see the log of the studio')
+            log_failure(self, 'a request of a browser failed', error)
+            answer(done=False, message='not done: see the log of the studio')
 
-    def _answer(self, watched: NodeState | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
-        if watched is None or count > _MOST_UNANSWERED:
-            answer(done=False, said='no node' if watched is None else 'too much at once')
+    def _answer(self, node_state: NodeState | None, message: Mapping[str, Any], count: int, answer: Callable[..., None]) -> None:
+        if node_state is None or count > _MOST_UNANSWERED:
+            answer(done=False, message='no node' if node_state is None else 'too much at once')
         elif isinstance(message.get('act'), str):
-            watched.remote.act(message['act'], lambda done, said: answer(done=done, said=said))
+            node_state.node_parameters.act(message['act'], lambda done, text: answer(done=done, message=text))
         else:
-            values = self._wanted_values(watched, message)
+            values = self._wanted_values(node_state, message)
             if values:
-                watched.remote.set(values, lambda refused: answer(done=not refused, refused=refused))
+                node_state.node_parameters.set(values, lambda refused: answer(done=not refused, refused=refused))
             else:
-                answer(done=False, said='there is nothing to set')
+                answer(done=False, message='there is nothing to set')
 
-    def _wanted_values(self, watched: NodeState, message: Mapping[str, Any]) -> dict[str, Any]:
-        parameters = watched.remote.parameters
+    def _wanted_values(self, node_state: NodeState, message: Mapping[str, Any]) -> dict[str, Any]:
+        parameters = node_state.node_parameters.parameters
         path = self._backgrounds.path(message['background']) if isinstance(message.get('background'), str) else None
         if isinstance(message.get('set'), dict):
             return dict(message['set'])
-        if message.get('apply') in [*self._looks]:
-            return {name: value for name, value in self._looks[message['apply']].items() if name in parameters}
+        if message.get('apply') in [*self._presets]:
+            return {name: value for name, value in self._presets[message['apply']].items() if name in parameters}
         if path is not None:
             groups = [name.removesuffix('.image') for name in parameters if name.endswith('.image')]
             return {name: value for group in groups if f'{group}.type' in parameters
@@ -220,15 +220,11 @@ class StudioNode(Node):
         return {}
 
 
-def _looks() -> dict[str, dict[str, Any]]:
-    """Return the looks that the package brings: of each, all that makes the picture, by parameter."""
+def _presets() -> dict[str, dict[str, Any]]:
+    """Return the package's presets (looks): the values of all parameters that change the picture."""
     usual = {name: tunable.default for name, tunable in TUNABLES.items() if not (tunable.node or tunable.read_only)}
-
-    def values(look: str) -> dict[str, Any]:
-        own = {name: value for name, value in read_yaml(look_file(look)).items() if name in usual}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in {**usual, **own}.items()}
-
-    return {look: values(look) for look in LOOKS}
+    own = {look: read_yaml(look_file(look)) for look in LOOKS}
+    return {look: {name: own[look].get(name, default) for name, default in usual.items()} for look in LOOKS}
 
 
 def main(args: list[str] | None = None) -> int:

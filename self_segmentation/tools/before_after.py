@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Before and after side by side, with names, as a film and as one picture."""
+"""Before and after side by side, with names, as a video and as one picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..io.writers import ImageFile, VideoFile
 
 __all__ = ['BeforeAfter', 'captioned', 'grid']
 
-_WIDEST = 960, 640  # pixels of a half of the film, of a cell of the picture
+_WIDEST = 960, 640  # pixels of a half of the video, of a cell of the picture
 _GAP = 8  # white pixels between pictures
 _WHITE = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -70,14 +70,14 @@ class BeforeAfter:
     """
     Writes ``output.mp4`` frame by frame, and ``output.png`` when it is closed.
 
-    In the film each name is a title first, then a caption. The picture has the best pair of each name, before above after.
+    In the video each name is a title first, then a caption. The picture has the best pair of each name, before above after.
 
     :param names: in the order of the picture's columns.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.film, self.picture = folder / 'output.mp4', folder / 'output.png'
-        self._video = VideoFile(self.film, UNKNOWN_FPS)
+        self.video, self.picture = folder / 'output.mp4', folder / 'output.png'
+        self._writer = VideoFile(self.video, UNKNOWN_FPS)
         self._best: dict[str, tuple[Any, NDArray[np.uint8], NDArray[np.uint8]] | None] = dict.fromkeys(names)
         self._first: float | None = None
         self._name, self._since = '', 0.0  # the last name, and the stamp of its first frame
@@ -85,7 +85,7 @@ class BeforeAfter:
     def add(self, before: NDArray[np.uint8], after: NDArray[np.uint8], stamp: float, name: str,
             title_seconds: float) -> None:
         """
-        Append a pair to the film.
+        Append a pair to the video.
 
         :param before: (h, w, 3) uint8 blue green red; ``after`` alike.
         :param stamp: seconds, on any clock.
@@ -99,7 +99,7 @@ class BeforeAfter:
             self._name, self._since = name, stamp
         label = _titled if stamp - self._since < title_seconds else captioned
         halves = captioned(_scaled(before, _WIDEST[0]), _BEFORE), label(_scaled(after, _WIDEST[0]), name)
-        self._video.write(name, grid([halves]), max(stamp - self._first, 0.0))
+        self._writer.write(name, grid([halves]), max(stamp - self._first, 0.0))
 
     def offer(self, before: NDArray[np.uint8], after: NDArray[np.uint8], name: str, rank: Any) -> None:
         """Keep a pair for the picture if its rank is the highest of this name."""
@@ -109,11 +109,11 @@ class BeforeAfter:
 
     def close(self) -> bool:
         """
-        Finish the film and write the picture; return whether any pair was added.
+        Finish the video and write the picture; return whether any pair was added.
 
         :raises OutputError: one of them cannot be written.
         """
-        self._video.close()
+        self._writer.close()
         found = [(name, *best[1:]) for name, best in self._best.items() if best is not None]
         if found:
             cells = [(_scaled(before, _WIDEST[1]), captioned(_scaled(after, _WIDEST[1]), name)) for name, before, after in found]

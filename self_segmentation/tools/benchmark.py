@@ -39,7 +39,7 @@ from ..picture.models.segmenter import Segmenter
 from ..picture.pipeline import channels_of
 from ..resources import data_path
 from ..settings import Settings, read_yaml
-from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, sample_frames
+from .benchmark_graph import PERSON_FRAMES, measure_graph, measure_messages, measure_results, sample_frames
 from .reference import markdown_table
 
 __all__ = ['tutorial_lines', 'main']
@@ -243,6 +243,11 @@ def _node_table(node: dict[str, Any], messages: dict[str, Any]) -> list[str]:
     }.items())
 
 
+def _results_table(results: dict[str, float]) -> list[str]:
+    return markdown_table(['what one subscriber takes, 640x480 at 30 Hz', "the node's CPU, ms a frame"],
+                          ([name, f'{value:.1f}'] for name, value in results.items()))
+
+
 def _scaling_table(rows: list[dict[str, Any]]) -> list[str]:
     return markdown_table(['cameras', 'size', 'images a second, all together', 'p95 latency', 'cores, one node'], (
         [str(row['cameras']), f"{row['size'][0]}x{row['size'][1]}", f"{row['hz']:.1f}",
@@ -296,14 +301,17 @@ def main(args: list[str] | None = None) -> int:
     results['cpu'] = measure_cpu(max(1, options.frames // 30))
     _print(_cpu_table(results['cpu']))
     if not options.no_graph:
-        with tqdm(total=3, desc='the node', disable=None) as bar:
+        with tqdm(total=4, desc='the node', disable=None) as bar:
             results['messages'] = measure_messages((1280, 720))
             bar.update()
             results['node'] = measure_graph((1280, 720), 30.0, options.seconds, idle=10.0)
             bar.update()
             results['node']['started'] = measure_graph((1280, 720), 30.0, 3.0)
             bar.update()
+            results['results'] = measure_results(_CAMERA, options.seconds / 2)
+            bar.update()
         _print(_node_table(results['node'], results['messages']))
+        _print(_results_table(results['results']))
     if not (options.no_graph or options.no_scaling):
         results['scaling'] = [measure_graph(size, 30.0, 6.0, cameras)
                               for cameras, size in tqdm(_SCALING, desc='cameras and sizes', disable=None)]

@@ -10,7 +10,10 @@ as one line of JSON when it ends.
 from __future__ import annotations
 
 import argparse
+import array
 import contextlib
+import importlib
+import importlib.util
 import json
 import math
 import os
@@ -30,11 +33,14 @@ from ..io.sources import open_source
 from ..middleware import image_environment
 from ..resources import data_path
 
-__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'process', 'sample_frames']
+__all__ = ['PERSON_FRAMES', 'Usage', 'environment', 'measure_graph', 'measure_messages', 'measure_results', 'process',
+           'sample_frames']
 
 _TICKS = os.sysconf('SC_CLK_TCK')
 _PAGE = os.sysconf('SC_PAGE_SIZE')
 _ME = 'self_segmentation.tools.benchmark_graph'
+_START = 4.0  # seconds until the node has started and its first frames are served
+_DISTANCE = 2000  # millimetres, of all pixels of the depth camera
 PERSON_FRAMES = range(120, 180)  # of the sample; 0 to 40 show an empty room
 
 
@@ -59,6 +65,10 @@ def feed(options: argparse.Namespace) -> dict[str, Any]:
     rclpy.init()
     node = rclpy.create_node('feeder', namespace=options.namespace)
     publisher = node.create_publisher(Image, 'image_raw', QoSProfile(depth=2))
+    depth_publisher = node.create_publisher(Image, 'depth/image', QoSProfile(depth=2)) if options.depth else None
+    pixels = np.full((options.height, options.width), _DISTANCE, np.uint16)
+    depth = Image(width=options.width, height=options.height, encoding='16UC1', step=2 * options.width,
+                  data=array.array('B', pixels.tobytes()))
     frames = sample_frames((options.width, options.height), PERSON_FRAMES[:20])
     writer = ImageWriter(Image(), 'bgr8')
     sent, cpu, due = 0, time.process_time(), time.monotonic()
@@ -67,6 +77,9 @@ def feed(options: argparse.Namespace) -> dict[str, Any]:
             np.copyto(writer.pixels(options.width, options.height), frames[sent % len(frames)])
             writer.message.header.stamp = node.get_clock().now().to_msg()
             publisher.publish(writer.message)
+            if depth_publisher is not None:
+                depth.header = writer.message.header
+                depth_publisher.publish(depth)
             sent += 1
             due += 1 / options.fps
             time.sleep(max(due - time.monotonic(), 0))
@@ -84,7 +97,10 @@ def listen(options: argparse.Namespace) -> dict[str, Any]:
     rclpy.init()
     node = rclpy.create_node('listener', namespace=options.namespace)
     arrivals: list[tuple[float, float]] = []  # stamp and time, in seconds
-    node.create_subscription(Image, options.topic,
+    kind: Any = Image
+    if options.topic.endswith('detections'):
+        kind = importlib.import_module('vision_msgs.msg').Detection2DArray
+    node.create_subscription(kind, options.topic,
                              lambda message: arrivals.append((seconds_of(stamp_of(message.header)), time.time())),
                              QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT))
 
@@ -213,6 +229,38 @@ def measure_graph(size: tuple[int, int], fps: float, seconds: float, cameras: in
             'first_image_s': None if idle else first['first'] - begin}
 
 
+def measure_results(size: tuple[int, int], seconds: float, rounds: int = 3) -> dict[str, float]:
+    """
+    Return the node's CPU time in milliseconds a frame at 30 Hz, for one subscriber of each result; the median of some rounds.
+
+    ``detections`` is there where vision_msgs is installed. The depth camera runs for ``depth/background`` alone.
+    """
+    environment()
+    topics: dict[str, list[str]] = {'output': [], 'mask': [], 'mask, 256 wide': ['-p', 'mask.width:=256'], 'detections': [],
+                                    'depth/background': []}
+    if importlib.util.find_spec('vision_msgs') is None:
+        del topics['detections']
+    times: dict[str, list[float]] = {name: [] for name in topics}
+    sides = ['--width', str(size[0]), '--height', str(size[1]), '--fps', '30']
+    for _ in range(rounds):
+        for name, arguments in topics.items():
+            depth = ['--depth'] if name.startswith('depth') else []
+            topic = f'segmentation/{name.partition(",")[0]}'
+            with process('self_segmentation.nodes.segmentation_node', '--ros-args', '-r', '__ns:=/bench', *arguments) as node, \
+                    process(_ME, 'feed', *sides, *depth), \
+                    process(_ME, 'listen', '--topic', topic, '--seconds', str(seconds), '--settle', '3') as listener:
+                usage = Usage(node.pid)
+                begin, before = time.monotonic(), 0.0
+                while listener.poll() is None:
+                    time.sleep(0.25)
+                    if not before and time.monotonic() - begin > _START:
+                        before = time.monotonic()
+                        usage.cores()
+                cores, result = usage.cores(), _result(listener)
+                times[name].append(1e3 * cores / max(result['hz'], 1e-3))
+    return {name: float(np.median(each)) for name, each in times.items()}
+
+
 def measure_messages(size: tuple[int, int], seconds: float = 5.0) -> dict[str, Any]:
     """Return the CPU in milliseconds that a process spends to publish and to receive one image, DDS included."""
     environment()
@@ -235,6 +283,7 @@ def main() -> int:
     parser.add_argument('--fps', type=float, default=30.0)
     parser.add_argument('--seconds', type=float)
     parser.add_argument('--settle', type=float, default=2.0)
+    parser.add_argument('--depth', action='store_true')
     options = parser.parse_args()
     keep_large_buffers()
     print(json.dumps(feed(options) if options.role == 'feed' else listen(options)), flush=True)

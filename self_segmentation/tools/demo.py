@@ -132,7 +132,7 @@ class DemoNode(Node):
     Records the node's input and output, and changes its parameters in turns.
 
     :param seconds: how long it runs; None: until Ctrl-C at a terminal, else until each turn was shown.
-    :param folder: for film and picture.
+    :param folder: for video and picture.
     :param is_mirrored: whether the node mirrors the camera's image.
     :param children: the nodes' processes; the demo ends when one of them does.
     """
@@ -204,7 +204,7 @@ class DemoNode(Node):
 
     def finish(self) -> None:
         """
-        Finish the film and the picture.
+        Finish the video and the picture.
 
         :raises OutputError: they cannot be written.
         """
@@ -212,7 +212,7 @@ class DemoNode(Node):
         for kept in (self._inputs, self._pairs, self._people):
             kept.clear()
         if recorder is not None and recorder.close():
-            self._screen.line(f'before and after: {recorder.film} and {recorder.picture}')
+            self._screen.line(f'before and after: {recorder.video} and {recorder.picture}')
 
     # ---- what is shown
 
@@ -279,7 +279,7 @@ class DemoNode(Node):
         self._latencies.clear()
 
     def destroy_node(self) -> None:
-        """Finish the film and the picture, then the node."""
+        """Finish the video and the picture, then the node."""
         try:
             self.finish()
         except SelfSegmentationError as error:

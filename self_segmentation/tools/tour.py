@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 __all__ = ['TURNS', 'Tour']
 
-TURNS: dict[str, dict[str, str]] = {  # parameters, by the name in the film
+TURNS: dict[str, dict[str, str]] = {  # parameters, by the name in the video
     'background: image': {'replace': 'background', 'background.type': 'image'},
     'background: blur': {'replace': 'background', 'background.type': 'blur'},
     'people: covered': {'replace': 'people', 'background.type': 'pixelate'},

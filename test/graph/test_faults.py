@@ -101,10 +101,10 @@ def test_serves_frames_with_odd_stamps(default_node, sample, stamp):
 
 
 @pytest.mark.parametrize('stamp', STAMPS.values(), ids=list(STAMPS))
-def test_background_film_plays_whatever_the_stamps(graph, start, astronaut, tmp_path, stamp):
-    film = write_clip(tmp_path / 'film.mp4', [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(12)], 10)
+def test_background_video_plays_whatever_the_stamps(graph, start, astronaut, tmp_path, stamp):
+    video = write_clip(tmp_path / 'video.mp4', [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(12)], 10)
     namespace = unique('stamps')
-    background = {'background__type': 'video', 'background__video': film}
+    background = {'background__type': 'video', 'background__video': video}
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
     node = Segmentation(graph, namespace, program, kinds=('output',))
     shown, numbers = set(), itertools.count()
@@ -115,7 +115,7 @@ def test_background_film_plays_whatever_the_stamps(graph, start, astronaut, tmp_
         message.header.stamp.sec = int(stamp(number))
         shown.add(round(int(picture_of(node.results(message)['output'])[5, 5, 0]) / 20))
 
-    wait_until(lambda: len(shown) > 6, 'the film to go on', go_on)
+    wait_until(lambda: len(shown) > 6, 'the video to go on', go_on)
     node.wait_until(lambda: f'stamps of {node.topic} do not advance' in program.said, 'the word')
     assert program.said.count('do not advance') == 1
 

@@ -111,7 +111,7 @@ class Browsers:
 
     async def _browse(self, session, url: str) -> None:
         async with session.ws_connect(f'{url}socket') as socket:
-            await socket.send_json({'look': '/segmentation', 'show': ['input', 'output']})
+            await socket.send_json({'subscribe': '/segmentation', 'show': ['input', 'output']})
             while not self._ending.is_set():
                 with contextlib.suppress(asyncio.TimeoutError):
                     received = await socket.receive(timeout=0.5)

@@ -88,10 +88,10 @@ def test_refuses_apple_double_file(tmp_path):
 
 
 def test_reads_motion_photo(tmp_path):
-    film = np.random.default_rng(1).integers(0, 256, 8_000_000, np.uint8).tobytes()
-    assert film.count(b'\xff\xda') > 100
-    assert corners(seen(tmp_path, encoded('JPEG') + b'\0\0\0\x20ftypmp42' + film)) == 'rgbw'
-    assert corners(seen(tmp_path, encoded('JPEG', progressive=True) + film)) == 'rgbw'
+    video = np.random.default_rng(1).integers(0, 256, 8_000_000, np.uint8).tobytes()
+    assert video.count(b'\xff\xda') > 100
+    assert corners(seen(tmp_path, encoded('JPEG') + b'\0\0\0\x20ftypmp42' + video)) == 'rgbw'
+    assert corners(seen(tmp_path, encoded('JPEG', progressive=True) + video)) == 'rgbw'
 
 
 def test_reads_first_image_of_mpo(tmp_path):
@@ -337,6 +337,6 @@ def test_default_image_of_animation_is_no_frame(tmp_path, count):
         assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [100, 70, 40][:count]
         assert [frame.stamp for frame in frames] == pytest.approx([0, 0.1, 0.6][:count])
         source.rewind()
-    film = open_animation(animation_with_cover(count), 'sticker.png')
-    assert int(film.picture(0.0, Fitting((16, 16), 'stretch', (0, 0, 0)))[0, 0, 0]) == 100
-    film.close()
+    video = open_animation(animation_with_cover(count), 'sticker.png')
+    assert int(video.picture(0.0, Fitting((16, 16), 'stretch', (0, 0, 0)))[0, 0, 0]) == 100
+    video.close()

@@ -35,7 +35,6 @@ def frames_of(source):
 def test_gif_is_video_with_frame_delays(tmp_path):
     source = open_source(write_gif(tmp_path / 'waves.GIF', 100, 500, 40, 60))
     assert (source.kind, source.count) == (SourceKind.VIDEO, 4)
-    assert source.fps == pytest.approx(4 / 0.7)
     for _ in range(2):
         frames = frames_of(source)
         assert [int(frame.pixels[0, 0, 0]) for frame in frames] == GREYS
@@ -112,11 +111,11 @@ def test_camera_frames_have_the_time_that_passed_whatever_it_says(tmp_path, monk
         assert stamps[0] == 0 and stamps == sorted(stamps) and stamps[-1] > 0.3
         assert [frame.duration for frame in frames[1:]] == pytest.approx(np.diff(stamps).tolist())
         source.rewind()
-    writer = VideoFile(tmp_path / 'film.mp4', source.fps or 30, source)
+    writer = VideoFile(tmp_path / 'video.mp4', source.fps or 30, source)
     for frame in frames:
         writer.write(frame.name, frame.pixels, frame.stamp, frame.duration)
     writer.close()
-    assert [frame.stamp for frame in frames_of(open_source(str(tmp_path / 'film.mp4')))] == pytest.approx(stamps, abs=0.001)
+    assert [frame.stamp for frame in frames_of(open_source(str(tmp_path / 'video.mp4')))] == pytest.approx(stamps, abs=0.001)
 
 
 @pytest.mark.parametrize('own, passed, stamps', [

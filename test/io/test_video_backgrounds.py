@@ -15,7 +15,7 @@ from self_segmentation import Pipeline
 from self_segmentation.errors import BackgroundError, InputError
 from self_segmentation.io.assets import load_assets
 from self_segmentation.io.frames import Frame, Source, SourceKind
-from self_segmentation.io.video_backgrounds import VideoBackground, open_animation, open_video
+from self_segmentation.io.video_backgrounds import PlayedVideo, open_animation, open_video
 from self_segmentation.picture.backgrounds import Fitting
 from self_segmentation.settings import Settings
 
@@ -50,7 +50,7 @@ def waits(player) -> bool:
 
 
 def test_plays_at_own_pace_and_loops():
-    player, seen = VideoBackground(Numbered(4)), []
+    player, seen = PlayedVideo(Numbered(4)), []
     for tick in range(12):
         seen.append(shown(player, 0.1 * tick + 0.01 * (tick > 0)))
         wait_until(lambda: waits(player), 'the pictures ahead')
@@ -66,7 +66,7 @@ def decoders() -> set[threading.Thread]:
 def test_decodes_few_pictures_ahead():
     before = decoders()
     source = Numbered(1000)
-    player = VideoBackground(source)
+    player = PlayedVideo(source)
     shown(player, 0.0)
     wait_until(lambda: waits(player), 'the pictures ahead')
     assert source.read_so_far <= 5
@@ -74,8 +74,8 @@ def test_decodes_few_pictures_ahead():
     assert not decoders() - before
 
 
-def test_clock_jump_does_not_jump_film():
-    player = VideoBackground(Numbered(100))
+def test_clock_jump_does_not_jump_video():
+    player = PlayedVideo(Numbered(100))
     assert shown(player, 50.0) == 0
     wait_until(lambda: waits(player), 'the pictures ahead')
     assert shown(player, 3.0) == 0 and shown(player, 3.15) == 1
@@ -86,7 +86,7 @@ def test_clock_jump_does_not_jump_film():
 
 def test_plays_for_camera_of_few_frames():
     """At its own pace, as far as it is decoded: a picture every 3 s of pictures of half a second."""
-    player, seen = VideoBackground(Numbered(100, 0.5)), []
+    player, seen = PlayedVideo(Numbered(100, 0.5)), []
     for tick in range(4):
         seen.append(shown(player, 3.0 * tick))
         wait_until(lambda: waits(player), 'the pictures ahead')
@@ -104,27 +104,27 @@ class Failing(Numbered):
 
 
 class Gone(Numbered):
-    """A film whose file is gone when it starts again."""
+    """A video whose file is gone when it starts again."""
 
     def rewind(self):
         raise InputError('is gone')
 
 
 @pytest.mark.parametrize('source, reason', [(Failing(9), 'no such thing'), (Gone(3), 'is gone')])
-def test_film_that_stands_still_keeps_last_picture_and_says_why(source, reason, caplog):
-    player, seen = VideoBackground(source, 'the film'), []
+def test_video_that_stands_still_keeps_last_picture_and_says_why(source, reason, caplog):
+    player, seen = PlayedVideo(source, 'the video'), []
     assert not player.problem
     wait_until(lambda: player.problem, 'the problem', lambda: seen.append(shown(player, 0.2 * len(seen))))
     seen += [shown(player, 0.2 * (len(seen) + tick)) for tick in range(5)]
     assert seen[-1] == seen[-2] == 2 and seen == sorted(seen)
-    assert player.problem.startswith('the film') and reason in player.problem
+    assert player.problem.startswith('the video') and reason in player.problem
     wait_until(lambda: caplog.records, 'the line in the log')
     assert [record.message for record in caplog.records] == [player.problem]
     player.close()
 
 
-def test_film_follows_frame_size():
-    player = VideoBackground(Numbered(4))
+def test_video_follows_frame_size():
+    player = PlayedVideo(Numbered(4))
     for size in ((16, 12), (7, 5), (64, 48)):
         assert player.picture(0.0, Fitting(size, 'cover', (0, 0, 0))).shape == (size[1], size[0], 3)
     player.close()
@@ -143,20 +143,38 @@ def test_plays_animated_image(tmp_path, kind):
     path = tmp_path / 'animated'
     path.write_bytes(animation(4, kind))
     pipeline = Pipeline(Settings().updated({'background.type': 'image', 'background.image': str(path)}))
-    film = pipeline.assets.media.image
+    video = pipeline.assets.media.image
     seen = set()
     for tick in range(8):
-        seen.add(int(film.picture(0.11 * tick, FITTING)[0, 0, 0]) // 8)
-        wait_until(lambda: waits(film), 'the pictures ahead')
+        seen.add(int(video.picture(0.11 * tick, FITTING)[0, 0, 0]) // 8)
+        wait_until(lambda: waits(video), 'the pictures ahead')
     assert len(seen) == 4
     pipeline.close()
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'PNG'])
+def test_plays_damaged_animation_again_and_again_as_far_as_it_goes(kind, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    images, file = [PIL.Image.fromarray(each) for each in noise], io.BytesIO()
+    images[0].save(file, kind, save_all=True, append_images=images[1:], duration=100)
+    content = bytearray(file.getvalue())
+    hole = int(len(content) * 0.6)
+    content[hole:hole + 200] = bytes(200)
+    player, seen = open_animation(bytes(content), 'x'), []
+    for tick in range(9):
+        seen.append(player.picture(0.1 * tick + 0.01 * (tick > 0), FITTING).tobytes())
+        wait_until(lambda: waits(player), 'the pictures ahead')
+    assert seen[:3] * 3 == seen and len({*seen}) == 3 and not player.problem
+    [line] = [record.message for record in caplog.records]
+    assert line.startswith("background 'x' ends at its picture 3: the image is damaged: 3 of ")
+    player.close()
 
 
 @pytest.mark.slow
 def test_opens_gif_of_10000_pictures_at_once():
     content = animation(10000, 'GIF')
     with soon():
-        player = open_animation(content, 'film.gif')
+        player = open_animation(content, 'video.gif')
         assert player.picture(0.0, FITTING).shape == (12, 16, 3)
         player.close()
 
@@ -195,10 +213,10 @@ def test_refuses_what_is_no_video(tmp_path):
         assert repr(str(name)) in str(raised.value) and 'give' in str(raised.value)
 
 
-def test_closes_replaced_film(astronaut):
+def test_closes_replaced_video(astronaut):
     before = decoders()
-    film = {'background.type': 'video', 'background.video': str(SAMPLE)}
-    pipeline = Pipeline(Settings().updated(film))
+    video = {'background.type': 'video', 'background.video': str(SAMPLE)}
+    pipeline = Pipeline(Settings().updated(video))
     pipeline.process(astronaut)
     first = pipeline.assets.media.video
     pipeline.read(pipeline.settings, ['background.video'])

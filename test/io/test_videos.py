@@ -367,15 +367,15 @@ def as_camera(path, loops):
         yield memory()
 
 def as_background(path, loops):
-    film, moment = open_video(path), 0.0
+    video, moment = open_video(path), 0.0
     for _ in range(loops):
         for _ in range(20):
-            film.picture(moment, Fitting((64, 48), 'cover', (0, 0, 0)))
+            video.picture(moment, Fitting((64, 48), 'cover', (0, 0, 0)))
             moment += 0.1
-            while not film._ready:
+            while not video._ready:
                 time.sleep(0.001)
         yield memory()
-    film.close()
+    video.close()
 
 used = list(globals()[sys.argv[1]](sys.argv[2], 40))
 print(max(used) - used[0])

@@ -13,12 +13,12 @@ IMAGE = quarters()[..., ::-1].copy()
 
 
 def test_second_writer_of_video_is_refused_and_changes_nothing(tmp_path):
-    path = tmp_path / 'film.mp4'
+    path = tmp_path / 'video.mp4'
     first, second = VideoFile(path, 10), VideoFile(path, 10)
     for _ in range(3):
         first.write('', IMAGE)
     for use in (second.claim, lambda: second.write('', IMAGE)):
-        with pytest.raises(OutputError, match=r'film\.mp4 is being written by another program'):
+        with pytest.raises(OutputError, match=r'video\.mp4 is being written by another program'):
             use()
     second.close()
     first.close()
@@ -44,8 +44,8 @@ def test_second_writer_of_folder_is_refused_unless_both_share_it(tmp_path, share
 
 
 def test_claimed_video_keeps_what_was_there_until_first_frame(tmp_path):
-    path = tmp_path / 'film.mp4'
-    for content in (None, b'an old film'):
+    path = tmp_path / 'video.mp4'
+    for content in (None, b'an old video'):
         if content:
             path.write_bytes(content)
         writer = VideoFile(path, 10)

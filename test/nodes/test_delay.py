@@ -36,7 +36,7 @@ class Delayed(Segmentation):
         self._camera = graph.node.create_publisher(Image, self.topic, QoSProfile(depth=MANY))
         self.wait_until(lambda: self._camera.get_subscription_count() == 1, 'the subscription')
 
-    def film(self, frames, encoding: str = 'bgr8') -> list[int]:
+    def send(self, frames, encoding: str = 'bgr8') -> list[int]:
         """Send frames, a fifteenth of a second apart by their stamps; return their numbers."""
         sent = []
         for frame in frames:
@@ -76,7 +76,7 @@ def node(graph, start):
 
 def test_publishes_covers_of_the_future_under_own_headers(node, sample, tmp_path):
     frames = [*sample[:12], *sample[27:60]]  # somebody comes
-    sent = node.film(frames)
+    sent = node.send(frames)
     node.wait_for(sent[-WAITING - 1])
     assert node.came() == node.came('alpha') == sent[:-WAITING]
     with Pipeline(Settings(flip=False, replace='people')) as pipeline:
@@ -95,8 +95,8 @@ def test_drops_what_waits_where_what_comes_after_is_not_known(node, sample):
     room = sample[:20]
 
     def settle() -> list[int]:
-        """Film the room until a frame that is not covered as a whole came; return the numbers of those that wait."""
-        sent = node.film(room)
+        """Send the room until a frame that is not covered as a whole came; return the numbers of those that wait."""
+        sent = node.send(room)
         node.wait_for(sent[-WAITING - 1])
         return sent[-WAITING:]
 
@@ -104,16 +104,16 @@ def test_drops_what_waits_where_what_comes_after_is_not_known(node, sample):
         return bool((picture_of(node.received['alpha'][node.came('alpha').index(number)]) == 255).all())
 
     def assert_dropped(waiting: list[int]) -> None:
-        sent = node.film(room)
+        sent = node.send(room)
         node.wait_for(sent[-WAITING - 1])
         assert not {*waiting} & {*node.came(), *node.came('alpha')} and covers_all(sent[0])
 
     waiting = settle()
-    node.film([255 - room[0]])  # a cut
+    node.send([255 - room[0]])  # a cut
     assert_dropped(waiting)
 
     waiting = settle()
-    node.film([np.zeros((4, 6, 3), np.uint8)], 'nonsense')  # it cannot be decoded
+    node.send([np.zeros((4, 6, 3), np.uint8)], 'nonsense')  # it cannot be decoded
     assert_dropped(waiting)
 
     waiting = settle()
@@ -123,7 +123,7 @@ def test_drops_what_waits_where_what_comes_after_is_not_known(node, sample):
         waiting = settle()
 
     assert node.ask(SetBool, 'pause', data=True).success
-    [paused] = node.film(room[:1])
+    [paused] = node.send(room[:1])
     node.wait_for(paused)  # at once: nobody is in it
     assert covers_all(paused)
     assert node.ask(SetBool, 'pause', data=False).success
@@ -131,6 +131,6 @@ def test_drops_what_waits_where_what_comes_after_is_not_known(node, sample):
 
     waiting = settle()
     assert node.change(privacy__delay=0.0) == []
-    [last] = node.film(room[:1])
+    [last] = node.send(room[:1])
     node.wait_for(last)
     assert not {*waiting} & {*node.came()}

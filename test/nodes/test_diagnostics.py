@@ -18,7 +18,7 @@ from ros import Segmentation, message_of, picture_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
-from self_segmentation.nodes.inputs import HAS_MESSAGE_INFO
+from self_segmentation.nodes.topics import HAS_MESSAGE_INFO
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -231,20 +231,20 @@ def test_reports_that_it_is_paused(node, astronaut):
     node.report(OK, 'out', lambda: node.results(message_of(astronaut)))
 
 
-def test_warns_of_film_that_stands_still(graph, start, astronaut, tmp_path):
+def test_warns_of_video_that_stands_still(graph, start, astronaut, tmp_path):
     """Its file is cut off while it plays."""
-    film = tmp_path / 'film.avi'
-    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*'MJPG'), 30, (320, 240))
+    video = tmp_path / 'video.avi'
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 30, (320, 240))
     for number in range(60):
         writer.write(np.random.default_rng(number).integers(0, 256, (240, 320, 3), np.uint8))
     writer.release()
     namespace = unique('watched')
-    background = {'background__type': 'video', 'background__video': film}
+    background = {'background__type': 'video', 'background__video': video}
     program = start.node('segmentation_node', namespace, '--params-file', TUTORIAL, **background)
     node = NodeState(graph, namespace, program, kinds=('output',))
     node.results(message_of(astronaut))
-    os.truncate(film, 0)
-    node.report(WARN, str(film), lambda: node.results(message_of(astronaut)))
+    os.truncate(video, 0)
+    node.report(WARN, str(video), lambda: node.results(message_of(astronaut)))
 
 
 def test_names_why_pictures_of_background_topic_are_not_shown(node, astronaut):

@@ -16,6 +16,8 @@ from ros import Segmentation, message_of, picture_of
 
 from self_segmentation.nodes.parameters import SettingsParameters
 
+pytestmark = pytest.mark.processes  # each test starts a few ROS nodes in this process
+
 GREEN = [0, 255, 0]
 KEPT = {'replace': 'people'}
 TO_END = 'ros2 param set /front/segmentation replace background'

@@ -180,7 +180,7 @@ def test_configure_fails_where_file_that_was_set_is_gone(managed, tmp_path):
     assert managed.change(model=str(model)) == []
     model.unlink()
     assert not managed.change_state('configure') and managed.state == 'unconfigured'
-    assert f'cannot be configured: model {model} does not exist' in managed.program.said
+    assert f'on_configure failed: model {model} does not exist' in managed.program.said
     assert managed.values()['model'] == str(model)  # nothing else is taken in its place
     assert managed.change(model='general') == [] and managed.change_state('configure') and managed.state == 'inactive'
 

@@ -163,7 +163,7 @@ class Executor(lifetime.SingleThreadedExecutor):
             threading.Timer(0.3, signal_now).start()
         return super().wait_for_ready_callbacks(*args, **more)
 
-rclpy.init, lifetime.SingleThreadedExecutor, lifetime._SPIN_TIMEOUT = init, Executor, 1000
+rclpy.init, lifetime.SingleThreadedExecutor = init, Executor
 raise SystemExit(lifetime.run(make_node, []))
 """
 

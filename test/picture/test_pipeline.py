@@ -67,10 +67,10 @@ def test_frame_size_may_change_at_any_frame(sample, astronaut):
         assert_whole(pipeline.process(frame), frame)
 
 
-def test_frame_buffer_may_be_reused(sample):
+def test_frame_buffer_may_be_reused(small):
     kept, reused = Pipeline(Settings()), Pipeline(Settings())
-    camera = np.empty_like(sample[0])
-    for frame in sample[45:75]:
+    camera = np.empty_like(small[0])
+    for frame in small[45:75]:
         np.copyto(camera, frame)
         expected, result = kept.process(frame), reused.process(camera)
         camera[:] = 255
@@ -129,6 +129,7 @@ def test_segments_tiny_and_very_long_frames(settings):
 
 @pytest.mark.parametrize('still', [False, True])
 def test_rotation_turns_the_picture_before_anything_else(astronaut, still):
+    astronaut = np.ascontiguousarray(astronaut[::2, ::2])
     with Pipeline(flip=False) as pipeline:
         upright = pipeline.process(astronaut, video=Video(), still=still)
         assert area(upright.mask) > 0.4
@@ -155,21 +156,21 @@ def test_rotation_by_a_quarter_swaps_width_and_height_of_all_results(sample):
             pipeline.process(frame, settings, mask=np.empty((200, 320), np.uint8))
 
 
-def test_video_starts_over_when_the_camera_is_turned(sample):
+def test_video_starts_over_when_the_camera_is_turned(small):
     with Pipeline(replace='people', flip=False) as pipeline:
         for number in range(12):
-            result = pipeline.process(sample[0], stamp=number / 15)
+            result = pipeline.process(small[0], stamp=number / 15)
         assert result.alpha.min() == 0
         turned = pipeline.settings.updated({'camera.rotation': 180})
-        assert pipeline.process(sample[0], turned, stamp=12 / 15).alpha.min() == 255
+        assert pipeline.process(small[0], turned, stamp=12 / 15).alpha.min() == 255
 
 
 # ---- settings go with the frame, the video is a value
 
-def test_two_videos_share_a_pipeline_and_know_nothing_of_each_other(sample, astronaut):
+def test_two_videos_share_a_pipeline_and_know_nothing_of_each_other(small, astronaut):
     with Pipeline(flip=False) as shared, Pipeline(flip=False) as alone:
         first, second = Video(), Video()
-        for number, frame in enumerate(sample[50:62]):
+        for number, frame in enumerate(small[50:62]):
             mixed = shared.process(frame, video=first, stamp=number / 15)
             shared.process(astronaut[::2, ::2], video=second, stamp=number / 15)
             expected = alone.process(frame, stamp=number / 15)
@@ -185,12 +186,12 @@ def test_settings_of_a_frame_act_on_that_frame_alone(astronaut):
         assert np.array_equal(pipeline.process(astronaut).composite, usual)
 
 
-def test_new_video_is_covered_whole_where_people_are_replaced(sample):
+def test_new_video_is_covered_whole_where_people_are_replaced(small):
     with Pipeline(replace='people', flip=False) as pipeline:
         for number in range(12):
-            result = pipeline.process(sample[0], stamp=number / 15)
+            result = pipeline.process(small[0], stamp=number / 15)
         assert result.alpha.min() == 0
-        assert pipeline.process(sample[0], video=Video()).alpha.min() == 255
+        assert pipeline.process(small[0], video=Video()).alpha.min() == 255
 
 
 @pytest.mark.parametrize('name', ['composite', 'mask', 'alpha'])
@@ -205,22 +206,22 @@ def test_refuses_array_that_cannot_take_the_result(astronaut, name):
                 pipeline.process(astronaut, **{name: array})
 
 
-def test_still_pictures_may_come_between_frames_of_a_video(sample, astronaut):
+def test_still_pictures_may_come_between_frames_of_a_video(small, astronaut):
     """Both use the detector, which serves one at a time."""
-    with Pipeline(flip=False) as pipeline, Pipeline(flip=False) as alone:
-        for number, frame in enumerate(sample[50:80]):
+    with Pipeline(flip=False, people_interval=2) as pipeline, Pipeline(flip=False, people_interval=2) as alone:
+        for number, frame in enumerate(small[50:62]):
             assert pipeline.process(astronaut[::4, ::4], still=True).mask is not None
             mixed = pipeline.process(frame, stamp=number / 15).alpha
             assert np.array_equal(mixed, alone.process(frame, stamp=number / 15).alpha), number
 
 
 @pytest.mark.parametrize('runtime', [each.name for each in installed_runtimes()])
-def test_clean_plate_keeps_the_room_when_other_settings_of_the_background_change(sample, runtime):
+def test_clean_plate_keeps_the_room_when_other_settings_of_the_background_change(small, runtime):
     with Pipeline(flip=False, background_type='clean_plate', background_color=(255, 0, 255), runtime=runtime) as pipeline:
         for number in range(24):
-            result = pipeline.process(sample[0], stamp=number / 15)
+            result = pipeline.process(small[0], stamp=number / 15)
         known = (result.composite != (255, 0, 255)).any(axis=2)
         assert known.mean() > 0.99
         pipeline.settings = pipeline.settings.updated({'background.color': (0, 255, 0), 'background.blur': 0.3})
-        after = pipeline.process(sample[0], stamp=24 / 15).composite
+        after = pipeline.process(small[0], stamp=24 / 15).composite
         assert not ((after == (0, 255, 0)).all(axis=2) & known).any()

@@ -75,21 +75,21 @@ def settled(pipeline, frames):
     pytest.fail('everything was covered in all frames')
 
 
-def test_covers_everything_at_start_and_after_cut_error_or_model_change(sample):
+def test_covers_everything_at_start_and_after_cut_error_or_model_change(small):
     pipeline = Pipeline(HIDING)
-    assert covers_all(pipeline.process(sample[0]))
-    room = sample[:20]
+    assert covers_all(pipeline.process(small[0]))
+    room = small[:20]
     settled(pipeline, room)
-    assert covers_all(pipeline.process(255 - sample[0]))
+    assert covers_all(pipeline.process(255 - small[0]))
     settled(pipeline, room)
     with pytest.raises(Exception):  # noqa: B017
-        pipeline.process(sample[0], composite=np.empty((3, 3, 3), np.uint8))
-    assert covers_all(pipeline.process(sample[0]))
+        pipeline.process(small[0], composite=np.empty((3, 3, 3), np.uint8))
+    assert covers_all(pipeline.process(small[0]))
     for changes in ({'model': 'landscape'}, {'flip': True}, {'replace': 'background'}):
         settled(pipeline, room)
         pipeline.settings = HIDING.updated(changes)
         pipeline.settings = HIDING.updated({**changes, 'replace': 'people'})
-        assert covers_all(pipeline.process(sample[0])), changes
+        assert covers_all(pipeline.process(small[0])), changes
 
 
 def test_counts_why_something_is_covered(sample):

@@ -73,14 +73,14 @@ KINDS = {  # how somebody moves, frames a second, frames, what the camera does
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_nobody_is_visible_where_people_are_replaced(kind, person):
-    move, rate, frames, film = KINDS[kind]
+    move, rate, frames, change = KINDS[kind]
     rng = np.random.default_rng(1)
     shown = needless = 0.0
     with Pipeline(flip=False, replace='people') as pipeline:
         for number in range(frames):
             place = move(number, rate)
             frame, truth = paste(ROOM, person, *place) if place else (ROOM, np.zeros(ROOM.shape[:2], bool))
-            frame = film(frame)
+            frame = change(frame)
             truth = truth[::-1, ::-1] if kind == 'upside down' else truth
             noisy = np.clip(frame + rng.normal(0, 1.5, frame.shape), 0, 255).astype(np.uint8)
             alpha = pipeline.process(noisy, stamp=number / rate, composite=False).alpha
@@ -150,7 +150,7 @@ def test_lying_person_is_found(person, turn):
     assert np.mean(kept[20:] > 0.5) > 0.9, kept
 
 
-def film_with_cuts(person, light, count=45):
+def video_with_cuts(person, light, count=45):
     """An empty room, another one with a person, and the empty one again, 15 frames each."""
     for number in range(count):
         frame, truth = paste(OTHER_ROOM, person, 0.5, 0.95, 0.5) if number // 15 % 2 == 1 else (ROOM, None)
@@ -160,7 +160,7 @@ def film_with_cuts(person, light, count=45):
 @pytest.mark.slow
 @pytest.mark.parametrize('light', [1.0, 0.4])
 def test_person_is_found_in_the_first_frame_after_a_cut(person, light):
-    assert shares_kept(film_with_cuts(person, light)).min() > 0.5
+    assert shares_kept(video_with_cuts(person, light)).min() > 0.5
 
 
 def lamp(frame):
@@ -185,7 +185,7 @@ def test_light_that_changes_is_no_cut(person, light):
 def test_person_is_kept_while_something_large_moves_before_the_room(person):
     video = Video()
 
-    def film():
+    def frames():
         for number in range(60):
             frame, truth = paste(ROOM, person, 0.5, 0.9, 0.25)
             if number >= 20:
@@ -193,4 +193,4 @@ def test_person_is_kept_while_something_large_moves_before_the_room(person):
                 frame[20:100, left:left + 340] = 90, 60, 40
             yield frame, truth
 
-    assert shares_kept(film(), video).min() > 0.5 and {each.id for each in video.people} >= {1}
+    assert shares_kept(frames(), video).min() > 0.5 and {each.id for each in video.people} >= {1}

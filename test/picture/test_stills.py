@@ -76,6 +76,24 @@ def test_finds_lying_person(pipeline, sample_cut_out, turn):
     assert iou(pipeline.process(picture, still=True).mask, truth) > 0.9
 
 
+@pytest.fixture(scope='module')
+def hiding():
+    return Pipeline(Settings(flip=False, replace='people'))
+
+
+@pytest.mark.parametrize('turn', [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180])
+def test_covers_turned_person(hiding, sample, astronaut_cut_out, turn):
+    frame, truth = placed(sample[0], astronaut_cut_out, 200, 300, 400)
+    frame, truth = cv2.rotate(frame, turn), cv2.rotate(truth.astype(np.uint8), turn) > 0
+    alpha = hiding.process(frame, still=True).alpha
+    assert (alpha[truth] < 255).mean() < 0.02 and (alpha[~truth] > 127).mean() < 0.1
+
+
+def test_search_of_turned_picture_covers_nothing_of_empty_room(hiding, sample):
+    for picture in (sample[0], cv2.imread(str(EMPTY_ROOM))):
+        assert not hiding.process(picture, still=True).alpha.any()
+
+
 def test_finds_nobody_in_empty_room(pipeline, sample):
     for picture in (sample[0], cv2.imread(str(EMPTY_ROOM))):
         result = pipeline.process(picture, still=True)

@@ -108,7 +108,7 @@ async def until(condition) -> None:
         await asyncio.sleep(0.01)
 
 
-def watching(server, node='/n') -> list:
+def subscribed(server, node='/n') -> list:
     return [browser for browser in server.browsers if browser.node == node]
 
 
@@ -222,9 +222,9 @@ def test_names_taken_port(serve, server):
 
 def test_passes_messages_and_answers_on(server):
     async def use(browser):
-        await browser.send_json({'look': '/n', 'show': ['output']})
+        await browser.send_json({'subscribe': '/n', 'show': ['output']})
         await browser.send_json({'set': {'threshold': 0.5}, 'id': 3})
-        await until(lambda: server.received and watching(server))
+        await until(lambda: server.received and subscribed(server))
         server.call(server.browsers[0].answer, {'id': 3, 'done': True})
         return await browser.receive_json()
 
@@ -258,8 +258,8 @@ def test_drops_browser_that_sends_too_much(server):
     assert len(server.received) < 100000
 
 
-@pytest.mark.parametrize('message', [{'look': 5}, {'look': '/n', 'show': 'output'}, {'look': None, 'show': [1, None, {}]},
-                                     {'drew': 'x'}, {'look': '/n', 'show': {'a': 1}}, {'drew': -5}])
+@pytest.mark.parametrize('message', [{'subscribe': 5}, {'subscribe': '/n', 'show': 'output'}, {'drew': 'x'}, {'drew': -5},
+                                     {'subscribe': None, 'show': [1, None, {}]}, {'subscribe': '/n', 'show': {'a': 1}}])
 def test_invalid_view_shows_nothing(server, message):
     async def use(browser):
         await browser.send_json(message)
@@ -276,11 +276,11 @@ def test_slow_browser_gets_fewer_pictures(server):
 
     async def use(slow, quick):
         for browser in (slow, quick):
-            await browser.send_json({'look': '/n', 'show': ['output']})
-        await until(lambda: len(watching(server)) == 2)
+            await browser.send_json({'subscribe': '/n', 'show': ['output']})
+        await until(lambda: len(subscribed(server)) == 2)
         for number in range(count):
             await until(lambda: audience.wanted)
-            audience.give(Bundle(float(number), {'output': PICTURE, 'mask': PICTURE}))
+            audience.send_pictures(Bundle(float(number), {'output': PICTURE, 'mask': PICTURE}))
             head = (await quick.receive_bytes())[4:]
             assert json.loads(head[:head.index(b'}') + 1]) == {'stamp': number, 'pictures': [['output', len(PICTURE)]]}
             await quick.send_json({'drew': 1})
@@ -289,7 +289,7 @@ def test_slow_browser_gets_fewer_pictures(server):
         with pytest.raises(asyncio.TimeoutError):
             await slow.receive(timeout=0.5)
         await slow.send_json({'drew': 1})
-        await until(lambda: sum(bool(browser.wanted) for browser in watching(server)) == 2)
+        await until(lambda: sum(bool(browser.wanted) for browser in subscribed(server)) == 2)
 
     with_browsers(server, use, 2)
 
@@ -308,7 +308,7 @@ def test_drops_browser_that_never_reads(server, monkeypatch):
 
         def give() -> None:
             server.call(browser.drew)
-            audience.give(Bundle(0.0, {'output': bytes(1 << 20)}))
+            audience.send_pictures(Bundle(0.0, {'output': bytes(1 << 20)}))
             time.sleep(0.01)
 
         wait_until(lambda: not server.browsers, 'the end of the connection', give)
@@ -323,7 +323,7 @@ def test_200_sockets_are_bounded(server):
             accepted = [each for each in opened if not isinstance(each, Exception)]
             assert len(accepted) == studio_server._MOST_BROWSERS - 1 == len(server.browsers) - 1
             assert {each.status for each in opened if isinstance(each, aiohttp.WSServerHandshakeError)} == {503}
-            server.call(server.browsers[0].tell, 'figures', {'rate': 30})
+            server.call(server.browsers[0].update, 'figures', {'rate': 30})
             return await first.receive_json()
 
     assert with_browsers(server, use) == {'rate': 30}
@@ -333,16 +333,16 @@ def test_200_sockets_are_bounded(server):
 def test_only_latest_state_waits(server):
     async def use(browser):
         await until(lambda: server.browsers)
-        told = threading.Event()
+        are_sent = threading.Event()
 
-        def tell() -> None:
+        def send() -> None:
             for number in range(1000):
-                server.browsers[0].tell('values', {'number': number})
+                server.browsers[0].update('values', {'number': number})
                 server.browsers[0].answer({'number': number})
-            told.set()
+            are_sent.set()
 
-        server.call(tell)
-        await until(told.is_set)
+        server.call(send)
+        await until(are_sent.is_set)
         received = [await browser.receive_json() for _ in range(studio_server._MOST_ANSWERS + 1)]
         with pytest.raises(asyncio.TimeoutError):
             await browser.receive(timeout=0.3)
@@ -459,7 +459,7 @@ def test_answers_that_are_not_taken_end_connection(server, impatient):
 def test_patience_does_not_end_a_browser(server, impatient):
     async def use(browser):
         await asyncio.sleep(1.0)
-        server.call(server.browsers[0].tell, 'figures', {'rate': 30})
+        server.call(server.browsers[0].update, 'figures', {'rate': 30})
         return await browser.receive_json()
 
     assert with_browsers(server, use) == {'rate': 30}

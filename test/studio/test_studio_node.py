@@ -39,17 +39,17 @@ aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed: the s
 
 
 class Page:
-    """A page of the studio without a browser: what it is told, the latest of each thing."""
+    """A page of the studio without a browser: the latest message of each kind."""
 
     def __init__(self, program: Program, node: str, *show: str) -> None:
         wait_until(lambda: 'open http' in program.said or program.code is not None, 'the start of the studio')
         self.url = re.search(r'open (http\S+)', program.said).group(1)
-        self.program, self.told, self.pictures, self.answers = program, {}, 0, {}
+        self.program, self.seen, self.pictures, self.answers = program, {}, 0, {}
         self._loop, self._socket = asyncio.new_event_loop(), None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._listen(),), daemon=True)
         self._thread.start()
         wait_until(lambda: self._socket is not None, 'the connection')
-        self.send(look=node, show=show)
+        self.send(subscribe=node, show=show)
 
     async def _listen(self) -> None:
         async with aiohttp.ClientSession() as session, session.ws_connect(f'{self.url}socket', max_msg_size=0) as self._socket:
@@ -59,7 +59,7 @@ class Page:
                     await self._socket.send_json({'drew': 1})
                 else:
                     found = json.loads(message.data)
-                    self.told[found['about']] = found
+                    self.seen[found['about']] = found
                     if found['about'] == 'answer':
                         self.answers[found['id']] = found
             self._socket = None
@@ -117,7 +117,7 @@ class Node:
         self.changes += request.parameters
         response.results = [SetParametersResult(successful=True) for _ in request.parameters]
 
-    def tell(self, **values: ParameterValue) -> None:
+    def publish_change(self, **values: ParameterValue) -> None:
         """Say that parameters changed."""
         self.events.publish(ParameterEvent(node=self.name, changed_parameters=[
             ParameterMessage(name=name, value=value) for name, value in values.items()]))
@@ -164,12 +164,12 @@ def studio(start):
 
 def shows(page: Page, node: Node) -> bool:
     """Whether a page works: the studio answers, tells its figures, and hands on pictures."""
-    page.wait(lambda: 'gain' in page.told.get('node', {}).get('parameters', ()), 'the parameters', node.graph.spin)
-    page.told.pop('figures', None)
+    page.wait(lambda: 'gain' in page.seen.get('node', {}).get('parameters', ()), 'the parameters', node.graph.spin)
+    page.seen.pop('figures', None)
     page.answers.clear()
     node.changes.clear()
     page.send(set={'gain': 2.5}, id=7)
-    page.wait(lambda: page.answers.get(7) and 'figures' in page.told, 'an answer and the figures', node.graph.spin)
+    page.wait(lambda: page.answers.get(7) and 'figures' in page.seen, 'an answer and the figures', node.graph.spin)
     node.show(page)
     return page.answers[7]['done'] and [each.value.double_value for each in node.changes] == [2.5]
 
@@ -216,8 +216,8 @@ def test_taken_port_is_said_and_replaced(start):
 def test_relative_node_is_of_own_namespace(start):
     program = start('studio_node', '--ros-args', '-r', '__ns:=/front', '-p', 'port:=0', '-p', 'node:=segmentation')
     page = Page(program, '/front/segmentation')
-    wait_until(lambda: 'studio' in page.told, 'what there is')
-    assert '/front/segmentation' in page.told['studio']['nodes']
+    wait_until(lambda: 'studio' in page.seen, 'what there is')
+    assert '/front/segmentation' in page.seen['studio']['nodes']
     page.close()
 
 
@@ -244,16 +244,16 @@ def test_strange_parameters_do_not_end_studio(foreign, studio):
             floating_point_range=[FloatingPointRange(from_value=float('nan'), to_value=float('inf'), step=-1.0)])
     page = studio(foreign.name, 'output')
     assert shows(page, foreign)
-    found = page.told['node']['parameters']
-    assert len(json.dumps(page.told)) < 300_000
+    found = page.seen['node']['parameters']
+    assert len(json.dumps(page.seen)) < 300_000
     assert set(foreign.values) - set(found) == {'x' * 100_000} and found['gain']['kind'] == 'float'
     assert found['unknown']['fixed'] and '77' in found['unknown']['value']
     assert found['long']['fixed'] and found['many']['fixed'] and 'too long' in found['many']['value']
     for value in [*STRANGE.values(), ParameterValue(type=255), Parameter('gain', value='a text').get_parameter_value()]:
-        foreign.tell(gain=value, **{f'text{number}': value for number in range(5)}, other=value)
-    page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == 'text', 'the other type', foreign.graph.spin)
-    foreign.tell(gain=foreign.values['gain'])
-    page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == 'float', 'the first', foreign.graph.spin)
+        foreign.publish_change(gain=value, **{f'text{number}': value for number in range(5)}, other=value)
+    page.wait(lambda: page.seen['node']['parameters'].get('gain', {}).get('kind') == 'text', 'the other type', foreign.graph.spin)
+    foreign.publish_change(gain=foreign.values['gain'])
+    page.wait(lambda: page.seen['node']['parameters'].get('gain', {}).get('kind') == 'float', 'the first', foreign.graph.spin)
     assert shows(page, foreign) and 'ERROR' not in page.program.said, page.program.said
 
 
@@ -264,7 +264,7 @@ def test_answer_with_less_than_was_asked_is_reported(foreign, studio):
               '1 parameters were asked for, and 0 descriptions came')
     page.wait(lambda: reason in page.program.said, 'the reason', foreign.graph.spin)
     del foreign.describe
-    page.wait(lambda: 'gain' in page.told['node']['parameters'], 'the parameters', foreign.graph.spin)
+    page.wait(lambda: 'gain' in page.seen['node']['parameters'], 'the parameters', foreign.graph.spin)
     assert shows(page, foreign) and page.program.said.count('ERROR') == 1, page.program.said
 
 
@@ -275,8 +275,8 @@ def test_parameters_without_value_take_no_others_with_them(foreign, studio):
     unset, get = ('3', '4', '17'), foreign.get
     foreign.get = lambda request, response: set(request.names) & {*unset} or get(request, response)
     page = studio(foreign.name, 'output')
-    page.wait(lambda: page.told.get('node', {}).get('parameters'), 'the parameters', foreign.graph.spin)
-    found = {name: each['value'] for name, each in page.told['node']['parameters'].items()}
+    page.wait(lambda: page.seen.get('node', {}).get('parameters'), 'the parameters', foreign.graph.spin)
+    found = {name: each['value'] for name, each in page.seen['node']['parameters'].items()}
     assert found == {'gain': 1.5, **{name: None if name in unset else name for name in names}}
     assert foreign.asked[GetParameters] < 25 and 'ERROR' not in page.program.said, page.program.said
     del foreign.get
@@ -317,8 +317,8 @@ def test_strange_messages_do_not_end_studio(foreign, studio):
         foreign.people.publish(String(data=text))
     for report in strange_reports(foreign.name):
         foreign.diagnostics.publish(report)
-    page.wait(lambda: page.told.get('figures', {}).get('values', {}).get('rate') == 'nan', 'the report', foreign.graph.spin)
-    assert len(json.dumps(page.told)) < 50_000
+    page.wait(lambda: page.seen.get('figures', {}).get('values', {}).get('rate') == 'nan', 'the report', foreign.graph.spin)
+    assert len(json.dumps(page.seen)) < 50_000
     for encoding, reason in (('bgr8', ''), ('bgra8', ''), ('rgba8', ''), ('x' * 100_000, 'encoding = ')):
         image = message_of(np.full((48, 64, 4 if encoding[3:4] == 'a' else 3), 50, np.uint8), encoding, padding=12)
         image.data = image.data[:-12]  # the last row's padding
@@ -344,8 +344,8 @@ def test_garbage_on_topics_does_not_end_studio(foreign, studio):
             sender.publish(bytes(damaged))
 
     for last, kind in ((['the end'], 'texts'), (1.5, 'float')):
-        foreign.tell(gain=Parameter('gain', value=last).get_parameter_value())
-        page.wait(lambda: page.told['node']['parameters'].get('gain', {}).get('kind') == kind, 'the value', foreign.graph.spin)  # noqa: B023
+        foreign.publish_change(gain=Parameter('gain', value=last).get_parameter_value())
+        page.wait(lambda: page.seen['node']['parameters'].get('gain', {}).get('kind') == kind, 'the value', foreign.graph.spin)  # noqa: B023
     assert shows(page, foreign), page.program.said
 
 

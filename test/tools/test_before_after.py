@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The film and the picture that the demo leaves."""
+"""The video and the picture that the demo leaves."""
 import av
 import cv2
 import numpy as np
@@ -16,14 +16,14 @@ def grey(value: int, size: tuple[int, int] = (480, 640)) -> np.ndarray:
 
 
 @pytest.mark.parametrize('size', [(480, 640), (431, 767), (1080, 1920)])
-def test_film_is_one_that_everything_plays(tmp_path, size):
+def test_video_is_one_that_everything_plays(tmp_path, size):
     recorder = BeforeAfter(tmp_path, NAMES)
     for number in range(10):
         recorder.add(grey(50, size), grey(200, size), 1e9 + number / 10, NAMES[0], title_seconds=0)
     assert recorder.close()
-    with av.open(str(tmp_path / 'output.mp4')) as film:
-        [stream] = film.streams.video
-        frames = [*film.decode(stream)]
+    with av.open(str(tmp_path / 'output.mp4')) as video:
+        [stream] = video.streams.video
+        frames = [*video.decode(stream)]
     assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ('h264', 'yuv420p')
     assert stream.width <= 2048 and not stream.width % 2 and not stream.height % 2
     assert [round(frame.time, 2) for frame in frames] == [number / 10 for number in range(10)]  # at the camera's own pace

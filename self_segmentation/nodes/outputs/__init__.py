@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's results on their topics, a class each."""
+"""
+The node's results on their topics, a class each.
+
+To add a topic, write a subclass of :class:`~.base.Output` and add it to :func:`make_outputs`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from ...settings import Settings
-from .base import HAS_MATCHED_EVENTS, Output
+from .base import Output
 from .calibration import CalibrationInput, CalibrationOutput
 from .depth import DepthOutputs
 from .images import ConfidenceOutput, ImageOutput, MaskOutput
 from .people import HAS_VISION_MSGS, DetectionsOutput, LabelInfoOutput, PeopleOutput, PresenceOutput
 
-__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'make_outputs']
+__all__ = ['Output', 'make_outputs']
 
 
 def make_outputs(node: Node, on_demand: Callable[[], None], settings: Callable[[], Settings]) -> list[Output]:
@@ -24,7 +28,7 @@ def make_outputs(node: Node, on_demand: Callable[[], None], settings: Callable[[
 
     :param on_demand: called when a subscriber comes or goes; never where there are no matched events (Humble).
     :param settings: returns the settings as they are now.
-    :raises SelfSegmentationError: a QoS override is not allowed.
+    :raises SettingsError: a QoS override is not allowed.
     """
     calibrations = CalibrationInput(node)
     outputs: list[Output] = [

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,22 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ...picture.pipeline import Result
 from ...settings import Settings
-from ..parameters import wrong_qos_named
+from ..topics import offer
 
-try:
-    from rclpy.event_handler import PublisherEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
-
-__all__ = ['HAS_MATCHED_EVENTS', 'Output', 'has_subscribers']
-
-# Jazzy and later tell when a subscriber comes or goes; Humble has to ask.
-HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
+__all__ = ['Output', 'has_subscribers']
 
 
 class Output:
@@ -52,9 +41,9 @@ class Output:
         Return a publisher, which is closed with the output.
 
         :param latched: whether a subscriber that comes later gets the last message.
-        :raises SelfSegmentationError: a QoS override is not allowed.
+        :raises SettingsError: a QoS override is not allowed.
         """
-        publisher = _publisher(self._node, message_type, topic, self._on_demand, latched)
+        publisher = offer(self._node, message_type, topic, self._on_demand, latched=latched)
         self._publishers.append(publisher)
         self.topic = self.topic or publisher.topic_name
         return publisher
@@ -98,17 +87,6 @@ class Output:
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
-
-
-# Not a method: a callback that refers to the output keeps its buffers until the garbage collector finds the circle.
-def _publisher(node: Node, message_type: type, topic: str, on_demand: Callable[[], None], latched: bool) -> Publisher[Any]:
-    events: dict[str, Any] = {'matched': lambda _: on_demand()} if HAS_MATCHED_EVENTS else {}
-    durability = QoSDurabilityPolicy.TRANSIENT_LOCAL if latched else QoSDurabilityPolicy.VOLATILE
-    qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.RELIABLE,
-                     durability=durability)
-    with wrong_qos_named(node, topic):
-        return node.create_publisher(message_type, topic, qos, event_callbacks=PublisherEventCallbacks(**events),
-                                     qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def has_subscribers(publisher: Publisher[Any]) -> bool:

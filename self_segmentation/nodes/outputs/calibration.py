@@ -20,7 +20,7 @@ from ...settings import Settings
 from ..calibration import calibration_of_output
 from ..messages import nanoseconds_of
 from ..pairing import ByStamp, Pairing
-from ..parameters import wrong_qos_named
+from ..topics import wrong_qos_named
 from .base import Output
 
 __all__ = ['CalibrationInput', 'CalibrationOutput']

@@ -26,7 +26,7 @@ from ...settings import Settings
 from ..calibration import scaled_calibration
 from ..messages import nanoseconds_of, to_depth
 from ..pairing import Pairing
-from ..subscriptions import FollowingSubscription
+from ..topics import FollowingSubscription
 from .base import Output, has_subscribers
 from .calibration import CalibrationInput
 

@@ -108,7 +108,7 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return text; // the studio says what it takes
+    return text; // the studio refuses it, with what is allowed
   }
 }
 
@@ -125,7 +125,7 @@ function choice({ name, choices }, id, send) {
 }
 
 /** A slider; over a range of more than two powers of ten it goes by powers. */
-function sliderOf({ name, kind, range: [least, most, step] }, send, tell) {
+function sliderOf({ name, kind, range: [least, most, step] }, send, show) {
   const byPowers = kind === 'float' && least > 0 && most / least > 200;
   const [from, to] = byPowers ? [Math.log(least), Math.log(most)] : [least, most];
   const fine = kind === 'int' ? step || 1 : 10 ** Math.floor(Math.log10((to - from) / 100));
@@ -137,7 +137,7 @@ function sliderOf({ name, kind, range: [least, most, step] }, send, tell) {
     const exact = byPowers ? Math.exp(box.valueAsNumber) : box.valueAsNumber;
     return kind === 'int' ? Math.round(exact) : Math.min(Math.max(Number(exact.toPrecision(3)), least), most);
   };
-  box.oninput = () => { fill(); tell(value()); send(value()); };
+  box.oninput = () => { fill(); show(value()); send(value()); };
   return { box, show(now) { box.value = byPowers ? Math.log(now) : now; fill(); } };
 }
 

@@ -1,36 +1,36 @@
 // SPDX-FileCopyrightText: 2026 self_segmentation contributors
 // SPDX-License-Identifier: Apache-2.0
-// The page: its connection to the studio, and what is shown of what comes.
+// The page: its connection to the studio, and what it shows.
 import { commands, element, place, plot, row, same, segments, words, yaml } from './parts.js';
 
 const find = (id) => document.getElementById(id);
 const stage = find('stage');
 const pictures = find('pictures');
-const SILENCE = 3; // seconds without a picture before it is said
-const RETRY = [300, 3000]; // milliseconds before the studio is looked for again: first, and at most
+const SILENCE = 3; // seconds without a picture before it is reported
+const RETRY = [300, 3000]; // milliseconds before the next try to connect: first, and at most
 
-let studio = { nodes: [], looks: {}, backgrounds: [] }; // what there is to choose from
-let node = { node: '', parameters: {}, pictures: [], actions: [] }; // the one that is looked at
+let studio = { nodes: [], looks: {}, backgrounds: [] }; // the choices
+let node = { node: '', parameters: {}, pictures: [], actions: [] }; // the subscribed one
 let rows = new Map(); // of its parameters, by name
 let status = null; // what it last reported
 let isPaused = false;
 let view = localStorage.getItem('view') ?? '';
 
-// ---- the studio: what it is asked, what it says
+// ---- messages from and to the studio
 
 let socket = null;
 let wait = RETRY[0];
 let lastId = 0;
-let looked = null; // what the studio was told last
+let subscribed = null; // the last subscription that was sent
 const asked = new Map(); // id to what takes the answer
 
 function connect() {
   socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/socket`);
   socket.binaryType = 'arraybuffer';
-  socket.onopen = () => { wait = RETRY[0]; look(); explain(); };
+  socket.onopen = () => { wait = RETRY[0]; subscribe(); explain(); };
   socket.onclose = () => {
-    looked = null;
-    asked.forEach((take) => take({ done: false, said: 'the studio is gone' }));
+    subscribed = null;
+    asked.forEach((take) => take({ done: false, message: 'the studio is gone' }));
     asked.clear();
     setTimeout(connect, wait);
     wait = Math.min(2 * wait, RETRY[1]);
@@ -45,7 +45,7 @@ const send = (message) => { if (isOpen()) socket.send(JSON.stringify(message)); 
 /** Ask the studio for something; returns its answer. */
 function ask(message) {
   return new Promise((resolve) => {
-    if (!isOpen()) { resolve({ done: false, said: 'the studio is gone' }); return; }
+    if (!isOpen()) { resolve({ done: false, message: 'the studio is gone' }); return; }
     asked.set(++lastId, resolve);
     send({ ...message, id: lastId });
   });
@@ -59,7 +59,7 @@ function take(message) {
     studio = message;
     showStudio();
   } else if (message.node !== node.node) {
-    return; // of a node that was looked at before
+    return; // of the node before
   } else if (message.about === 'node') {
     showNode(message);
   } else if (message.about === 'people') {
@@ -72,14 +72,14 @@ function take(message) {
   }
 }
 
-/** Say what is looked at: nothing while nobody can see it. */
-function look() {
+/** Subscribe to the pictures that are shown; to none while the page is hidden. */
+function subscribe() {
   const show = document.hidden ? [] : shownKinds();
   if (show.length && node.has_people && find('boxes').checked) show.push('people');
-  const view = { look: node.node, show };
-  if (!isOpen() || same(view, looked)) return;
-  looked = view;
-  send(view);
+  const message = { subscribe: node.node, show };
+  if (!isOpen() || same(message, subscribed)) return;
+  subscribed = message;
+  send(message);
 }
 
 // ---- nodes, looks, backgrounds
@@ -184,8 +184,8 @@ async function set(made, value) {
   while (made.next !== undefined) {
     const sent = made.next;
     made.next = undefined;
-    const { done, refused, said } = await ask({ set: { [made.parameter.name]: sent } });
-    made.refuse(done ? '' : refused?.[made.parameter.name] ?? said ?? 'refused');
+    const { done, refused, message } = await ask({ set: { [made.parameter.name]: sent } });
+    made.refuse(done ? '' : refused?.[made.parameter.name] ?? message ?? 'refused');
     if (done) made.parameter.value = sent;
   }
   made.isSending = false;
@@ -194,11 +194,11 @@ async function set(made, value) {
 }
 
 /** Change many at once; it can be taken back. */
-async function change(message, what) {
+async function change(request, what) {
   const before = Object.fromEntries([...rows].filter(([, each]) => !each.parameter.fixed).map(([name, each]) => [name, each.parameter.value]));
-  const { done, refused, said } = await ask(message);
+  const { done, refused, message } = await ask(request);
   if (done) note(what, 'Undo', () => ask({ set: before }));
-  else note(refused ? [...new Set(Object.values(refused))].join('; ') : said, '', null, true);
+  else note(refused ? [...new Set(Object.values(refused))].join('; ') : message, '', null, true);
 }
 
 function showChanges() {
@@ -239,9 +239,9 @@ function showActions() {
   if (node.actions.includes('save')) offered.push('save');
   const titles = { save: 'Snapshot', pause: 'Pause', resume: 'Go on' };
   find('actions').replaceChildren(...offered.map((act) => element('button', { type: 'button', textContent: titles[act], onclick: async () => {
-    const { done, said } = await ask({ act });
+    const { done, message } = await ask({ act });
     if (done && act !== 'save') { isPaused = act === 'pause'; showActions(); }
-    if (!done || said) note(said || 'refused', '', null, !done);
+    if (!done || message) note(message || 'refused', '', null, !done);
   } })));
 }
 
@@ -294,7 +294,7 @@ function showViews() {
   pictures.querySelectorAll('figcaption').forEach((each) => { each.hidden = kinds.length < 2; });
   find('wipe').hidden = find('line').hidden = true; // until there is a picture
   if (figures.some((each) => !each.hidden)) find('wipe').hidden = find('line').hidden = false;
-  look();
+  subscribe();
 }
 
 let drawn = 0; // when, in milliseconds
@@ -359,7 +359,7 @@ function showPeople(people) {
   }
 }
 
-// ---- how it is, and what is waited for
+// ---- figures, and what the page waits for
 
 const PLOTS = {
   rate: plot('Pictures', 'Hz', 0), latency: plot('Latency', 'ms', 0), cpu: plot('CPU', 'cores', 2), people: plot('People', '', 0),
@@ -380,12 +380,12 @@ function showFigures(message) {
   explain();
 }
 
-/** [what is waited for, more, whether there is a picture below it] */
+/** [what the page waits for, more]; null if it waits for nothing */
 function trouble() {
   if (!isOpen()) return [`Waiting for the studio at ${location.host}`, 'ros2 run self_segmentation studio_node'];
   if (!node.node) return ['Waiting for a node that describes its parameters', 'ros2 launch self_segmentation segment.launch.py'];
   if (!rows.size) return [`Waiting for ${node.node}`, ''];
-  if (node.hidden_for === '?') return ['Asking who covers people', ''];
+  if (node.hidden_for === '?') return ['Asking which nodes cover people', ''];
   if (node.hidden_for) return ['No picture', `${node.hidden_for} covers people, and this may be what its camera sees.`];
   if (!node.pictures.length) return ['This node shows no pictures', ''];
   if (Date.now() - drawn > 1000 * SILENCE) return ['Waiting for pictures', status?.level ? status.message : ''];
@@ -412,7 +412,7 @@ function note(text, action, act, isBad) {
   setTimeout(() => made.remove(), isBad ? 12000 : 6000);
 }
 
-// ---- what stands in the page from the start
+// ---- fixed elements
 
 async function copy(text) {
   try {
@@ -435,7 +435,7 @@ function save() {
 
 find('plots').append(...Object.values(PLOTS).map((each) => each.box));
 find('node').onchange = (event) => choose(event.target.value);
-find('boxes').onchange = () => { showPeople([]); look(); };
+find('boxes').onchange = () => { showPeople([]); subscribe(); };
 find('search').oninput = search;
 find('changed').onchange = search;
 find('save').onclick = save;
@@ -443,7 +443,7 @@ find('copy').onclick = () => copy(commands(node.node, Object.values(node.paramet
 find('reset').onclick = () => change({ set: Object.fromEntries([...rows].filter(([, each]) => each.isChanged)
   .map(([name, each]) => [name, each.parameter.default])) }, 'All at their defaults');
 find('wipe').oninput = () => stage.style.setProperty('--wipe', `${find('wipe').value}%`);
-document.addEventListener('visibilitychange', look);
+document.addEventListener('visibilitychange', subscribe);
 document.addEventListener('keydown', (event) => {
   if (event.key === '/' && !/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { event.preventDefault(); find('search').focus(); }
 });
