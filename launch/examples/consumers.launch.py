@@ -4,7 +4,7 @@
 The segmentation node for another node of a robot, and that node where it is one program. Copy it to a package of yours.
 
 ``consumer:=NAME`` takes ``config/consumers/NAME.yaml``. Another launch file starts the camera, with ``color/image_raw``,
-``color/camera_info``, ``depth/image_raw`` and ``depth/camera_info`` below ``camera_name``; depth is registered to the colour camera.
+``color/camera_info``, ``depth/image_raw`` and ``depth/camera_info`` below ``camera_name``. Depth is registered to colour.
 """
 
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
@@ -14,10 +14,19 @@ from launch_ros.actions import ComposableNodeContainer, Node, SetRemap
 from launch_ros.descriptions import ComposableNode
 
 from launch import LaunchContext, LaunchDescription
+from self_segmentation.launching import ending, find_program
 from self_segmentation.resources import data_path
 
 CONSUMERS = sorted(path.stem for path in data_path('config', 'consumers').iterdir())
+COMPONENTS = 'cuvslam', 'depth', 'nav2_semantic_layer', 'nvblox'
 SLAM, NVBLOX = 'nvidia::isaac_ros::visual_slam::VisualSlamNode', 'nvblox::NvbloxNode'
+
+
+def missing(consumer: str) -> str:
+    """Return which program of a consumer is not installed; empty where none is missing."""
+    if consumer == 'rtabmap':
+        return find_program('rtabmap_odom', 'rgbd_odometry') or find_program('rtabmap_slam', 'rtabmap')
+    return find_program('rclcpp_components', 'component_container_mt') if consumer in COMPONENTS else ''
 
 
 def component(package: str, plugin: str, name: str, file: str, remaps: dict[str, str]) -> ComposableNodeContainer:
@@ -59,6 +68,8 @@ def consumer_nodes(consumer: str, camera: str, file: str) -> list:
 def actions(context: LaunchContext) -> list:
     """Return what is started."""
     consumer, camera = (LaunchConfiguration(name).perform(context) for name in ('consumer', 'camera_name'))
+    if problem := missing(consumer):
+        return ending(problem)
     file = str(data_path('config', 'consumers', f'{consumer}.yaml'))
     return [
         GroupAction([  # keeps the remap from the consumer
