@@ -285,28 +285,17 @@ def test_foxglove_example_draws_boxes(monkeypatch, shared_graph):
     node.destroy_node()
 
 
-@pytest.fixture(scope='module')
-def cut_out(astronaut) -> tuple[np.ndarray, np.ndarray]:
-    """The astronaut and her alpha."""
-    from self_segmentation import Pipeline
-
-    with Pipeline() as pipeline:
-        return astronaut, pipeline.process(astronaut, still=True).alpha
-
-
-def two_people(cut_out, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """A person 1.5 m away, who walks to and fro on the left, and one 3 m away on the right: picture and depth, 640x480."""
-    picture = cv2.resize(cv2.imread(str(EMPTY_ROOM)), (640, 480))
-    depth = np.full(picture.shape[:2], WALL, np.uint16)
-    for width, left, away in ((170, 440, FAR), (300, 20 + abs(step % 40 - 20) * 3, NEAR)):
-        person, alpha = (cv2.resize(part, (width, width), interpolation=cv2.INTER_AREA) for part in cut_out)
-        area, weight = np.s_[480 - width:480, left:left + width], alpha[..., None] / 255.0
-        picture[area] = (weight * person + (1 - weight) * picture[area]).astype(np.uint8)
-        depth[area][alpha > 127] = away
-    return picture, depth
+def two_people(sample, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """A person who moves, 1.5 m away on the left, and one 3 m away on the right: picture and depth, 640x480."""
+    near = sample[60 + abs(step % 110 - 55)][:, 110:510]
+    right = sample[0][:, :240].copy()  # the empty room
+    right[240:] = cv2.resize(sample[88], (320, 240), interpolation=cv2.INTER_AREA)[:, 40:280]
+    depth = np.full((480, 640), NEAR, np.uint16)
+    depth[:, 400:] = FAR
+    return np.hstack([near, right]), depth
 
 
-def test_follower_example_follows_nearer_person_without_a_swap_and_stops_without_one(robot, graph, start, cut_out):
+def test_follower_example_follows_nearer_person_without_a_swap_and_stops_without_one(robot, start, sample):
     node = robot('nav2_following')
     poses = node.keep(PoseStamped, 'pose', 10)
     commands = node.keep(Twist, f'/{node.namespace}/cmd_vel', 10)
@@ -316,10 +305,10 @@ def test_follower_example_follows_nearer_person_without_a_swap_and_stops_without
 
     follower = start('', '--ros-args', '-r', f'__ns:=/{node.namespace}',
                      command=[sys.executable, str(ROOT / 'examples' / 'follow_person.py')])
-    node.show_until(moving, *two_people(cut_out, 0))
+    node.show_until(moving, *two_people(sample, 0))
     for step in range(120):
         count = len(poses)
-        node.show_until(lambda count=count: len(poses) > count, *two_people(cut_out, step))
+        node.show_until(lambda count=count: len(poses) > count, *two_people(sample, step))
     assert follower.code is None
     assert {round(each.pose.position.z, 1) for each in poses} == {NEAR / 1000} and all(each.pose.position.x < 0 for each in poses)
     assert all(0 < each.linear.x <= 0.5 and 0 < each.angular.z <= 0.8 for each in moving())
