@@ -55,6 +55,7 @@ setup(
         'ros-wheels': [  # Kilted, x86-64; from apt otherwise
             'ros-ament-index-python==1.11.0',
             'ros-diagnostic-msgs==5.5.1',
+            'ros-geometry-msgs==5.5.1',
             'ros-lifecycle-msgs==2.3.0',
             'ros-rclpy==9.1.2',
             'ros-rmw-fastrtps-cpp==9.3.3',

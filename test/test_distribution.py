@@ -21,7 +21,8 @@ LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycac
             '.fuzz', 'output.*')
 LIBRARIES = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert',
              'backports': 'backports.zstd'}
-FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces', 'std_msgs'}  # ROS's alone, and what the wheels of others bring
+# ROS's alone, and what the wheels of others bring
+FROM_APT = {'cv_bridge', 'launch', 'launch_ros', 'rcl_interfaces', 'std_msgs', 'tf2_msgs', 'vision_msgs'}
 FROM_ELSEWHERE = {'mediapipe'}  # it brings another OpenCV into the same folder, and has nothing that LiteRT has not
 
 

@@ -21,7 +21,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
 from ..nodes.camera_node import CameraNode
 from ..nodes.segmentation_node import SegmentationNode
@@ -39,6 +39,7 @@ _HEAD = """\
 _ARGUMENTS = ['--ros-args', '--log-level', 'fatal', '-p', 'video_device:=/dev/none']
 _ALONE = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'}
 _PATIENCE = 30.0  # seconds
+_NOT_EVERYWHERE = ('/tf', '~/detections', '~/label_info')  # topics whose messages may not be installed
 
 Interface = dict[tuple[str, str], set[str]]
 
@@ -115,7 +116,11 @@ def _running(args: list[str]) -> dict[tuple[str, str], Interface]:
         for node in nodes[1:]:
             node.set_parameters([Parameter('use_sim_time', value=True)])
         note()
-        asker.create_subscription(Image, f'{segmentation.get_fully_qualified_name()}/output', lambda _: None, 1)
+        own = segmentation.get_fully_qualified_name()
+        for kind, topic in ((Image, 'output'), (Image, 'depth/background'), (CameraInfo, 'camera_info')):
+            asker.create_subscription(kind, f'{own}/{topic}', lambda _: None, 1)
+        key = segmentation.get_name(), segmentation.get_namespace()
+        has[key]['topic', 'publish'] |= {each.replace('~', own) for each in _NOT_EVERYWHERE}
         transports = [('image_transport', each) for each in TUNABLES['image_transport'].choices]
         for name, value in (*transports, ('background.type', 'topic')):
             segmentation.set_parameters([Parameter(name, value=value)])

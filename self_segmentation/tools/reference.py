@@ -44,7 +44,7 @@ def as_yaml() -> str:
         prefix, _, leaf = tunable.name.rpartition('.')
         if prefix != group:
             group = prefix
-            lines.append(f'    {group}:')
+            lines += [f'    {group}:'] if group else []
         indent = ' ' * (6 if prefix else 4)
         about = f'{tunable.text} ({"; ".join(filter(None, [tunable.unit, tunable.allowed]))})'
         lines += textwrap.wrap(about, 110, initial_indent=indent + '# ', subsequent_indent=indent + '# ')

@@ -7,6 +7,7 @@ Read from the sources of the consumers in 2026. What only a robot has is skipped
 """
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import time
@@ -87,12 +88,12 @@ class Robot(Segmentation):
         wait_until(condition, 'what a consumer takes', go_on)
 
 
-def need(*names: str):
-    """Return a module of a robot; skip the test where any of them is missing."""
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f'NOT TESTED, for there is no {", ".join(missing)}')
-    return importlib.import_module(names[0])
+def need(name: str):
+    """Return a module of a robot; skip the test where its package is missing."""
+    package = name.partition('.')[0]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f'NOT TESTED, for there is no {package}')
+    return importlib.import_module(name)
 
 
 def organised_cloud(header, width: int = 424, height: int = 424) -> PointCloud2:
@@ -137,7 +138,7 @@ def test_every_consumer_is_in_the_document():
 # ---- consumers
 
 def test_semantic_segmentation_layer_gets_mask_confidence_and_cloud_of_one_stamp_and_size(robot, graph, astronaut):
-    label_info = need('vision_msgs.msg', 'vision_msgs').LabelInfo
+    label_info = need('vision_msgs.msg').LabelInfo
     node = robot('nav2_semantic_layer')
     cloud = graph.node.create_publisher(PointCloud2, f'/{node.namespace}/points', qos_profile_sensor_data)
     labels = node.keep(label_info, 'label_info', LATCHED)
@@ -152,7 +153,7 @@ def test_semantic_segmentation_layer_gets_mask_confidence_and_cloud_of_one_stamp
 
 
 def test_following_server_gets_pose_and_frame_of_one_person(robot, astronaut, depth):
-    tf_message = need('tf2_msgs.msg', 'tf2_msgs').TFMessage
+    tf_message = need('tf2_msgs.msg').TFMessage
     node = robot('nav2_following')
     poses, transforms = node.keep(PoseStamped, 'pose', 1), node.keep(tf_message, '/tf', 100)
     node.show_until(lambda: poses and transforms, astronaut, depth)
@@ -208,7 +209,7 @@ def test_nvblox_gets_mask_with_colour_exactly_and_with_depth_nearly(robot, astro
 
 
 def test_rviz_gets_boxes_and_poses(robot, astronaut, depth):
-    detection_array = need('vision_msgs.msg', 'vision_msgs').Detection2DArray
+    detection_array = need('vision_msgs.msg').Detection2DArray
     node = robot('viewers')
     boxes, poses = node.keep(detection_array, 'detections', 5), node.keep(PoseArray, 'poses', 5)
     node.show_until(lambda: boxes and boxes[-1].detections and poses and poses[-1].poses, astronaut, depth)
@@ -255,7 +256,7 @@ def recorded(node_class: type, sent: dict[str, list]) -> type:
 
 
 def test_ros4hri_example_publishes_bodies(monkeypatch, shared_graph):
-    tf2_msgs = need('tf2_msgs.msg', 'tf2_msgs')
+    tf2_msgs = need('tf2_msgs.msg')
     module, sent = example('ros4hri', monkeypatch, hri_msgs=['IdsList', 'NormalizedRegionOfInterest2D']), {}
     node = recorded(module.Bodies, sent)()
     node.take_people(String(data='{"stamp": [1, 2], "frame_id": "camera", "width": 200, "height": 100, "people": '
@@ -271,7 +272,7 @@ def test_ros4hri_example_publishes_bodies(monkeypatch, shared_graph):
 
 
 def test_foxglove_example_draws_boxes(monkeypatch, shared_graph):
-    vision = need('vision_msgs.msg', 'vision_msgs')
+    vision = need('vision_msgs.msg')
     module, sent = example('foxglove', monkeypatch, foxglove_msgs=[
         'Color', 'ImageAnnotations', 'Point2', 'PointsAnnotation', 'TextAnnotation']), {}
     node = recorded(module.Annotations, sent)()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from conftest import TUTORIAL, unique
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
@@ -75,7 +76,7 @@ def _robot(graph, start, topics, parameters) -> Robot:
 
 
 def test_mask_of_classes_is_small_and_has_its_own_calibration(robot, astronaut):
-    node = robot('mask', 'confidence', 'camera_info', 'mask/camera_info', **{'mask__values': 'class', 'mask__width': 128})
+    node = robot('mask', 'confidence', 'camera_info', 'mask/camera_info', mask__values='class', mask__width=128)
     height, width = astronaut.shape[:2]
     came = node.see(astronaut, calibration(width, height))
     mask, sure = picture_of(came['mask']), picture_of(came['confidence'])
@@ -115,6 +116,31 @@ def test_depth_is_split_into_background_and_people_as_the_camera_took_it(robot, 
     assert z == pytest.approx(2.0, abs=0.05) and came['poses'].poses[0].position.z == z
     assert came['pose'].pose.position.x < 0  # the astronaut is left of the middle
     assert {came[topic].header.frame_id for topic in came} == {'camera'}
+
+
+def test_depth_of_another_time_is_paired_within_the_slop(robot, graph, astronaut):
+    node = robot('mask', 'depth/background', depth__slop=0.2, depth__margin=20)
+    background = node.messages.pop('depth/background')
+    depth = np.full((128, 128), WALL, np.uint16)
+
+    while not background:
+        stamp = node.see(astronaut)['mask'].header.stamp
+        later = Time(sec=stamp.sec, nanosec=(stamp.nanosec + 50_000_000) % 10**9)  # 50 ms, and a later mask tells that it fits
+        node.depth_sender.publish(depth_message(depth, Header(frame_id='camera', stamp=later)))
+    margins = np.frombuffer(background[0].data, np.uint16).reshape(depth.shape) == 0
+    assert margins.mean() > (picture_of(node.messages['mask'][-1]) > 0).mean() + 0.05  # the border of 20 pixels is gone too
+
+
+def test_people_are_tf_frames(robot, graph, astronaut):
+    messages = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not installed')
+    kept: list = []
+    graph.node.create_subscription(messages.TFMessage, '/tf', kept.append, 10)
+    node = robot('poses', tf='true', people__detector='true')
+    came = node.see(astronaut, calibration(512, 512), np.full((256, 256), PERSON, np.uint16))
+    node.wait_until(lambda: kept, 'TF frames')
+    [transform] = kept[-1].transforms
+    assert transform.child_frame_id == f'{node.name.split("/")[1]}/person_1' and transform.header.frame_id == 'camera'
+    assert transform.transform.translation.z == pytest.approx(came['poses'].poses[0].position.z)
 
 
 def test_presence_is_latched(robot, graph, astronaut):

@@ -11,9 +11,11 @@ import pytest
 from conftest import PATIENCE, ROOT, SAMPLE, wait_until
 from rclpy.parameter import Parameter
 from ros import Parameters
+from sensor_msgs.msg import CameraInfo
 
 from self_segmentation.tools.policy import shortened
 
+HAS_VISION_MSGS, HAS_TF2_MSGS = (importlib.util.find_spec(name) is not None for name in ('vision_msgs', 'tf2_msgs'))
 POLICY = ROOT / 'config' / 'policy.xml'
 HAS_TYPE_DESCRIPTIONS = importlib.util.find_spec('rclpy.type_description_service') is not None  # not in Humble
 
@@ -49,7 +51,13 @@ def test_policy_allows_exactly_what_nodes_use(graph, start):
     asks = dict(zip(seen['camera'], (
         graph.node.get_service_names_and_types_by_node, graph.node.get_client_names_and_types_by_node,
         graph.node.get_publisher_names_and_types_by_node, graph.node.get_subscriber_names_and_types_by_node)))
+    if not HAS_VISION_MSGS:
+        expected['segmentation']['topics', 'publish'] -= {'/segmentation/detections', '/segmentation/label_info'}
+    if not HAS_TF2_MSGS:
+        expected['segmentation']['topics', 'publish'] -= {'/tf'}
     graph.listen('/segmentation/output')
+    graph.listen('/segmentation/depth/background')
+    graph.node.create_subscription(CameraInfo, '/segmentation/camera_info', lambda _: None, 1)
 
     def look() -> dict:
         assert all(program.code is None for program in programs), [program.said for program in programs]
@@ -70,7 +78,8 @@ def test_policy_allows_exactly_what_nodes_use(graph, start):
     graph.wait_until(lambda: '/image_raw' in look()['segmentation'].get(('topics', 'subscribe'), ()), 'the subscription')
     client = Parameters(graph.node, '/segmentation')
     graph.wait_until(client.services_are_ready, 'the parameters')
-    client.set_parameters([Parameter('image_transport', value='compressed'), Parameter('background.type', value='topic')])
+    client.set_parameters([Parameter('tf', value=True), Parameter('image_transport', value='compressed'),
+                           Parameter('background.type', value='topic')])
     assert look_for(PATIENCE / 2) == expected
     end = time.monotonic() + 1.0  # whatever else there is, is known by then
     wait_until(lambda: time.monotonic() > end, 'more', look)
