@@ -22,7 +22,9 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
-        (f'share/{NAME}/config', glob('config/*')),
+        (f'share/{NAME}/config', glob('config/*.*')),
+        (f'share/{NAME}/config/consumers', glob('config/consumers/*')),
+        (f'share/{NAME}/examples', glob('examples/*.py')),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
         (f'share/{NAME}/launch/examples', glob('launch/examples/*.launch.py')),
         (f'share/{NAME}/models', glob('models/*')),

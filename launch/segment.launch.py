@@ -3,6 +3,8 @@
 """
 Camera driver, segmentation node and viewer. ``ros2 launch self_segmentation segment.launch.py --show-args``.
 
+People and masks are mirrored by default, and then a box or position is on the other side. ``look:=robot`` does not mirror.
+
 Every setting of the node is an argument too: ``threshold:=0.3 background.color:=0,128,0``.
 """
 
@@ -41,7 +43,8 @@ ARGUMENTS = {
     'image_topic': Argument('image_raw', 'Topic of the camera images.'),
     'params_file': Argument(str(data_path('config', 'segmentation.yaml')),
                             "YAML with the node's parameters; a relative path may also lie in the package's share folder."),
-    'look': Argument('', 'Preset; it wins over params_file, and arguments for single settings win over it.',
+    'look': Argument('', 'Preset; it wins over params_file, and arguments for single settings win over it. robot does not '
+                             'mirror, because a mirrored box, mask or position is on the other side.',
                      words(*LOOKS)),
     'namespace': Argument('', 'Namespace of all nodes.'),
     'use_sim_time': Argument('', 'Whether the nodes take the time from /clock; empty: as in params_file.', BOOLEANS),

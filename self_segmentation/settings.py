@@ -27,7 +27,7 @@ __all__ = ['BOOLEANS', 'LEAST_TO_HIDE', 'LOOKS', 'SHOWS_PEOPLE', 'TUNABLES', 'Se
            'look_file', 'names_node', 'no_section_for', 'read_yaml', 'unknown_name']
 
 BOOLEANS = {**dict.fromkeys(('true', '1', 'on', 'yes'), True), **dict.fromkeys(('false', '0', 'off', 'no'), False)}
-LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout')  # presets, each a file
+LOOKS = ('tutorial', 'default', 'meeting', 'privacy', 'cutout', 'robot')  # presets, each a file
 _GROUPS = ('background', 'camera', 'depth', 'edge', 'mask', 'people', 'privacy', 'roi', 'temporal')
 _ROS_KEY = 'ros__parameters'
 _NODES = ('**', '*', 'segmentation')

@@ -101,6 +101,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if why_no_browser():
         terminalreporter.write_line(f'NOT TESTED, for there is no browser: graph/test_studio_page.py ({why_no_browser()})',
                                     yellow=True)
+    missing = ', '.join(name for name in ('vision_msgs', 'tf2_msgs', 'message_filters') if importlib.util.find_spec(name) is None)
+    if missing:
+        terminalreporter.write_line(f'NOT TESTED, for there is no {missing}: parts of graph/test_consumers.py', yellow=True)
     if importlib.util.find_spec('launch_ros') is None:
         terminalreporter.write_line('NOT TESTED, for there is no launch_ros: graph/test_launch_files.py', yellow=True)
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -13,12 +14,18 @@ from numpy.typing import NDArray
 
 from .arrays import Array
 
-__all__ = ['Camera', 'Depth', 'in_metres', 'of_people', 'positions', 'without_people']
+__all__ = ['Camera', 'Depth', 'Nearest', 'Position', 'in_metres', 'of_people', 'positions', 'without_people']
 
 Depth = NDArray[np.uint16] | NDArray[np.float32]
 _MILLIMETRES = 1000.0
 _LEAST_PIXELS = 20  # with depth, of a person whose place is told
+_CLOSER = 0.85  # times the distance of the person who is followed, below which another one is followed instead
+_SAME_PLACE = 0.8  # metres within which somebody with another id is the person who was just lost
+_WAIT = 1.0  # seconds for which nobody else takes the place of a person who was lost
 _THICK = 0.5  # metres before and behind the median depth of a person that are still the person, and not what shows beside an arm
+
+
+Position = tuple[float, float, float]
 
 
 class Camera(NamedTuple):
@@ -63,7 +70,7 @@ def in_metres(depth: Depth) -> NDArray[np.float32]:
 
 
 def positions(depth: Depth, instances: Array, values: Iterable[int], camera: Camera,
-              margin: int) -> dict[int, tuple[float, float, float]]:
+              margin: int) -> dict[int, Position]:
     """
     Return where people stand, in metres in the camera's optical frame (x right, y down, z forward), by their value in the mask.
 
@@ -95,6 +102,41 @@ def positions(depth: Depth, instances: Array, values: Iterable[int], camera: Cam
             found[value] = x, y, median
             break
     return found
+
+
+class Nearest:
+    """
+    Chooses the nearest person, without a swap between two who are about as near, or while one is lost for some frames.
+
+    Another person is chosen who is clearly closer, or once the last one has been gone for a second.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Position, float] | None = None  # id, position, seconds
+
+    def choose(self, found: Mapping[int, Position], seconds: float) -> int | None:
+        """
+        Return the id of the person; None for nobody.
+
+        :param found: positions in metres, by id.
+        :param seconds: when, by the images' stamps. A jump backwards begins anew.
+        """
+        nearest = min(found, key=lambda key: _distance(found[key]), default=None)
+        chosen = nearest
+        if self._last is not None:
+            key, place, when = self._last
+            if key in found:
+                chosen = nearest if _distance(found[nearest]) < _CLOSER * _distance(found[key]) else key  # type: ignore[index]
+            elif 0 <= seconds - when < _WAIT:
+                chosen = min((each for each in found if _distance(found[each], place) < _SAME_PLACE),
+                             key=lambda each: _distance(found[each], place), default=None)
+        if chosen is not None:
+            self._last = chosen, found[chosen], seconds
+        return chosen
+
+
+def _distance(a: Position, b: Position = (0.0, 0.0, 0.0)) -> float:
+    return math.dist(a, b)
 
 
 def _fitting(mask: Array, depth: Depth) -> Array:

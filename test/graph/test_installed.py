@@ -58,7 +58,8 @@ def sourced(workspace: Path, *command: str) -> tuple[list[str], dict[str, str]]:
 
 def test_colcon_installs_models_config_launch_and_demo(workspace):
     share = workspace / 'install' / 'self_segmentation' / 'share' / 'self_segmentation'
-    for pattern in ('models/*', 'config/*', 'launch/**/*.launch.py', 'demo/sample*', 'demo/background.jpg', 'demo/backgrounds/*'):
+    for pattern in ('models/*', 'config/*', 'config/consumers/*', 'examples/*.py', 'launch/**/*.launch.py', 'demo/sample*',
+                    'demo/background.jpg', 'demo/backgrounds/*'):
         files = [path for path in ROOT.glob(pattern) if path.is_file()]
         assert files
         for file in files:

@@ -68,7 +68,7 @@ class Started:
         self.parameters = {}
         for file in (file for flag, file in pairs if flag == '--params-file'):
             for section in yaml.load(Path(file).read_text(), yaml.FullLoader).values():
-                self.parameters.update(section['ros__parameters'])
+                self.parameters.update(section.get('ros__parameters', {}))  # none where it is of a node in a namespace
 
 
 class Launch:
@@ -111,6 +111,9 @@ def prefix(tmp_path_factory) -> Path:
                                     for name in OUR_PROGRAMS})  # a test may put a program of its own in the place of one
     (prefix / 'share' / 'self_segmentation').symlink_to(ROOT)
     install('usb_cam', usb_cam_node_exe='sleep 1000')
+    install('rclcpp_components', component_container_mt='sleep 1000')
+    install('rtabmap_odom', rgbd_odometry='sleep 1000')
+    install('rtabmap_slam', rtabmap='sleep 1000')
     install('nav2_lifecycle_manager', prefix.parent / NAV2, lifecycle_manager='sleep 1000')
     return prefix
 
@@ -238,6 +241,21 @@ def test_lifecycle_manager_example_disables_autostart(launch):
         'segmentation_node', 'lifecycle_manager')
     assert node.parameters['autostart'] is False
     assert manager.parameters == {'node_names': ('segmentation',), 'autostart': True, 'bond_timeout': 0.0}
+
+
+OF_CONSUMERS = {'depth': 'component_container_mt', 'cuvslam': 'component_container_mt', 'rtabmap': 'rgbd_odometry',
+                'nav2_semantic_layer': 'component_container_mt', 'nvblox': 'component_container_mt'}
+
+
+@pytest.mark.parametrize('consumer', [path.stem for path in sorted((ROOT / 'config' / 'consumers').glob('*.yaml'))])
+def test_consumers_example_starts_node_for_robot_beside_consumer(launch, consumer):
+    running = launch(ROOT / 'launch' / 'examples' / 'consumers.launch.py', f'consumer:={consumer}', 'camera_name:=/head')
+    node, *others = running.started('segmentation_node', *filter(None, [OF_CONSUMERS.get(consumer)]))
+    assert node.rules['image_raw'] == '/head/color/image_raw' and node.rules['depth/image'] == '/head/depth/image_raw'
+    assert node.parameters['flip'] is False and node.parameters['mask']['values'] == 'class'
+    if consumer == 'rtabmap':
+        assert others[0].rules['depth/image'] == '/segmentation/depth/background'
+        assert others[0].rules['rgb/image'] == '/head/color/image_raw'
 
 
 # ---- what follows a program's end

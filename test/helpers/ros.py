@@ -18,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from self_segmentation.settings import Settings
 
@@ -57,6 +57,21 @@ def picture_of(message: Image) -> np.ndarray:
     channels = {'bgr8': 3, 'bgra8': 4, 'mono8': 1}[message.encoding]
     assert message.step == message.width * channels and len(message.data) == message.step * message.height
     return np.array(message.data, np.uint8).reshape(message.height, message.width, channels).squeeze(2 if channels == 1 else ())
+
+
+def depth_message(depth: np.ndarray, header) -> Image:
+    """A message of (height, width) uint16 millimetres or float32 metres."""
+    encoding = '16UC1' if depth.dtype == np.uint16 else '32FC1'
+    return message_of(depth[..., None].view(np.uint8), encoding, header=header, width=depth.shape[1])
+
+
+def calibration(width: int, height: int) -> CameraInfo:
+    """A camera without distortion, with its principal point in the middle."""
+    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
+    info.r = np.eye(3).ravel().tolist()
+    info.p = [500.0, 0.0, width / 2, 0.0, 0.0, 500.0, height / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
 
 
 class Graph:

@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from conftest import TUTORIAL, unique
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from ros import Graph, Segmentation, message_of, picture_of
+from ros import Graph, Segmentation, calibration, depth_message, message_of, picture_of
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Header
 
@@ -62,19 +62,6 @@ class Robot(Segmentation):
             assert turn < 6000, f'only {sorted(came())} came; the node said:\n{self.program.said}'
             self.spin()
         return came()
-
-
-def depth_message(depth: np.ndarray, header) -> Image:
-    encoding = '16UC1' if depth.dtype == np.uint16 else '32FC1'
-    return message_of(depth[..., None].view(np.uint8), encoding, header=header, width=depth.shape[1])
-
-
-def calibration(width: int, height: int) -> CameraInfo:
-    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
-    info.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
-    info.r = np.eye(3).ravel().tolist()
-    info.p = [500.0, 0.0, width / 2, 0.0, 0.0, 500.0, height / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
 
 
 @pytest.fixture

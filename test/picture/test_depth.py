@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from self_segmentation.picture.depth import Camera, of_people, positions, without_people
+from self_segmentation.picture.depth import Camera, Nearest, of_people, positions, without_people
 
 HEIGHT, WIDTH = 240, 320
 CAMERA = Camera(260.0, 262.0, 161.0, 119.0)
@@ -79,3 +79,26 @@ def test_each_person_is_placed():
 def test_people_without_depth_have_no_place():
     depth, instances = scene(np.uint16, (0.0, 0.0, 3.0))
     assert positions(np.where(instances, 0, depth).astype(np.uint16), instances, [1, 2], CAMERA, 2) == {}
+
+
+NEAR, FAR = (0.0, 0.0, 2.0), (1.5, 0.0, 3.0)
+
+
+def test_nearest_person_is_chosen_and_kept_while_others_are_about_as_near():
+    nearest = Nearest()
+    assert nearest.choose({1: NEAR, 2: FAR}, 0.0) == 1
+    assert nearest.choose({1: (0.0, 0.0, 2.1), 2: (1.0, 0.0, 1.8)}, 0.1) == 1
+    assert nearest.choose({1: (0.0, 0.0, 2.1), 2: (1.0, 0.0, 1.0)}, 0.2) == 2  # clearly closer
+
+
+def test_nobody_takes_the_place_of_a_lost_person_at_once():
+    nearest = Nearest()
+    assert nearest.choose({1: NEAR, 2: FAR}, 0.0) == 1
+    assert nearest.choose({2: FAR}, 0.5) is None and nearest.choose({}, 0.6) is None
+    assert nearest.choose({2: FAR, 7: (0.2, 0.0, 2.1)}, 0.7) == 7  # another id in the same place
+    assert nearest.choose({2: FAR}, 1.0) is None and nearest.choose({2: FAR}, 1.8) == 2  # a second later
+
+
+def test_choice_begins_anew_when_time_jumps_back():
+    nearest = Nearest()
+    assert nearest.choose({1: NEAR}, 100.0) == 1 and nearest.choose({2: FAR}, 1.0) == 2

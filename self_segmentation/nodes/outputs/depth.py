@@ -18,7 +18,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image
 
 from ...errors import ImageError, InputError
-from ...picture.depth import Camera, Depth, of_people, positions, without_people
+from ...picture.depth import Camera, Depth, Nearest, Position, of_people, positions, without_people
 from ...picture.masks import instance_value, mask_of
 from ...picture.people.tracks import Person
 from ...picture.pipeline import Result
@@ -42,7 +42,6 @@ _WITHOUT_DEPTH = 30  # masks without any depth image after which that is logged
 _DEPTH = 5  # images that wait while a frame is segmented
 _NANOSECONDS = 1e9
 _UNTURNED = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}  # by camera.rotation
-_Position = tuple[float, float, float]
 
 
 class _Mask(NamedTuple):
@@ -79,9 +78,11 @@ class DepthOutputs(Output):
         self._tf: Publisher[Any] | None = None
         self._subscription: FollowingSubscription | None = None
         self._pairing = Pairing[Image, _Mask]()
+        self._uncalibrated = Pairing[tuple[Image, Depth, _Mask], CameraInfo]()
+        self._nearest = Nearest()
         self._dropped = 0  # by earlier subscriptions
         self._alone = 0  # masks since the last depth image
-        self._reason = ''
+        self._reason = self._calibration_problem = ''
 
     # ---- what comes in
 
@@ -93,9 +94,13 @@ class DepthOutputs(Output):
             self._subscription = FollowingSubscription(self._node, Image, 'depth/image', self._take_depth, _DEPTH)
         elif not is_needed and self._subscription is not None:
             self._subscription.close()
-            self._subscription, self._reason, self._alone = None, '', 0
-            self._dropped, self._pairing = self._dropped + self._pairing.dropped, Pairing()
-        self._calibrations.listen(self, (lambda stamp, info: None) if is_needed and self._needs_calibration else None)
+            self._subscription, self._alone = None, 0
+            self._reason = self._calibration_problem = ''
+            self._dropped, self._pairing, self._nearest = self._dropped + self._pairing.dropped, Pairing(), Nearest()
+        needs_calibration = is_needed and self._needs_calibration
+        if not needs_calibration:
+            self._uncalibrated = Pairing()
+        self._calibrations.listen(self, self._take_calibration if needs_calibration else None)
 
     def _follow_tf(self) -> None:
         is_wanted = self._settings().tf
@@ -159,31 +164,38 @@ class DepthOutputs(Output):
             self._background.publish(_like(message, without_people(depth, mask.values, margin)))
         if has_subscribers(self._people) and not mask.settings.hides_people:
             self._people.publish(_like(message, of_people(depth, mask.values, margin)))
-        info = self._calibration(message, mask) if self._needs_calibration else None
-        if info is not None and has_subscribers(self._info):
-            self._info.publish(info)
-        if info is not None and self._needs_positions and not mask.settings.hides_people:
-            camera = Camera(info.k[0], info.k[4], info.k[2], info.k[5])
-            found = positions(depth, mask.values, [instance_value(each.id) for each in mask.people], camera, margin)
-            self._publish_positions(message.header, {each.id: found[instance_value(each.id)] for each in mask.people
-                                                     if instance_value(each.id) in found})
+        if self._needs_calibration:
+            stamp = nanoseconds_of(mask.header)
+            self._publish_calibrated(self._uncalibrated.add(stamp, (message, depth, mask), 0))
 
-    def _calibration(self, message: Image, mask: _Mask) -> CameraInfo | None:
-        """Return the calibration of a depth image, which is the camera's at its size; None while the camera's is not there."""
-        info = self._calibrations.recent.nearest(nanoseconds_of(mask.header))
-        if info is None:
-            return None
-        size = mask.values.shape[1], mask.values.shape[0]
-        result: CameraInfo = scaled_calibration(info, size, (message.width, message.height))
-        result.header = message.header
-        return result
+    def _take_calibration(self, stamp: int, info: CameraInfo) -> None:
+        self._publish_calibrated(self._uncalibrated.add_partner(stamp, info, 0))
 
-    def _publish_positions(self, header: Any, found: dict[int, _Position]) -> None:
+    def _publish_calibrated(self, pairs: list[tuple[tuple[Image, Depth, _Mask], CameraInfo]]) -> None:
+        """Publish what needs the calibration of a depth image, which is the camera's at its size."""
+        for (message, depth, mask), camera_info in pairs:
+            try:
+                size = mask.values.shape[1], mask.values.shape[0]
+                info = scaled_calibration(camera_info, size, (message.width, message.height))
+            except InputError as error:
+                self._calibration_problem = f'no positions of people, no {self._info.topic_name}: {error}'
+                continue
+            self._calibration_problem = ''
+            info.header = message.header
+            if has_subscribers(self._info):
+                self._info.publish(info)
+            if self._needs_positions and not mask.settings.hides_people:
+                camera = Camera(info.k[0], info.k[4], info.k[2], info.k[5])
+                values = {each.id: instance_value(each.id) for each in mask.people}
+                found = positions(depth, mask.values, values.values(), camera, mask.settings.depth_margin)
+                self._publish_positions(message.header, {key: found[value] for key, value in values.items() if value in found})
+
+    def _publish_positions(self, header: Any, found: dict[int, Position]) -> None:
         poses = {key: _pose(position) for key, position in found.items()}
         if has_subscribers(self._poses):
             self._poses.publish(PoseArray(header=header, poses=[*poses.values()]))
-        if has_subscribers(self._pose) and found:
-            nearest = min(found, key=lambda key: float(np.linalg.norm(found[key])))
+        nearest = self._nearest.choose(found, nanoseconds_of(header) / _NANOSECONDS)
+        if has_subscribers(self._pose) and nearest is not None:
             self._pose.publish(PoseStamped(header=header, pose=poses[nearest]))
         if self._tf is not None:
             prefix = f'{self._node.get_namespace().strip("/")}/'.lstrip('/')
@@ -198,8 +210,8 @@ class DepthOutputs(Output):
 
     @property
     def problem(self) -> str:
-        """Why depth images are not used; empty where they are."""
-        return self._reason
+        """Why depth images or calibrations are not used; empty where they are."""
+        return self._reason or self._calibration_problem
 
     @property
     def counts(self) -> dict[str, int]:
@@ -207,7 +219,7 @@ class DepthOutputs(Output):
         return {'depth images without a mask': self._dropped + self._pairing.dropped} if self._subscription is not None else {}
 
 
-def _pose(position: _Position) -> Pose:
+def _pose(position: Position) -> Pose:
     pose = Pose()
     pose.position.x, pose.position.y, pose.position.z = position
     return pose
