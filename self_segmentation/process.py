@@ -24,8 +24,8 @@ from .signals import handle_signals, ignore_signals
 
 __all__ = ['program']
 
-_ROS = {'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
-        'std_srvs'}
+_ROS = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs',
+        'std_msgs', 'std_srvs', 'tf2_msgs', 'vision_msgs'}
 _LIBRARY_SETTINGS = {
     'OPENBLAS_NUM_THREADS': '1',  # numpy's other threads cost a tenth of the start
     'OPENCV_FFMPEG_LOGLEVEL': '-8',  # quiet: this package reports its errors

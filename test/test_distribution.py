@@ -18,7 +18,7 @@ import self_segmentation.programs
 pytestmark = pytest.mark.slow
 
 LEFT_OUT = ('.venv', '.git', '.nox', 'build', 'install', 'log', 'dist', '__pycache__', '*.egg-info', '.*_cache', '.hypothesis',
-            '.fuzz', 'output.*')
+            '.fuzz', '.interfaces', 'output.*')
 LIBRARIES = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'PIL': 'pillow', 'ai_edge_litert': 'ai-edge-litert',
              'backports': 'backports.zstd'}
 # ROS's alone, and what the wheels of others bring

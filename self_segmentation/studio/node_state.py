@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # it needs aiohttp
 
 __all__ = ['Privacy', 'NodeState', 'image_kinds', 'is_full_name', 'nodes_with_parameters']
 
+_NOT_SHOWN = 'confidence', 'depth/background', 'depth/people'
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _PEOPLE, _STRING = 'people', 'std_msgs/msg/String'  # the topic with the people of each frame
 _MOST_PEOPLE, _LONGEST_PEOPLE = 50, 32 << 10  # characters
@@ -79,15 +80,19 @@ def image_kinds(name: str, published: Iterable[Topic], subscribed: Iterable[Topi
     """
     Return a node's pictures by kind: ``input`` for the subscribed one, else the last part of the topic.
 
+    Images for other nodes (confidence, depth) are left out.
+
     :param prefers_compressed: whether the compressed form is taken if there are both.
     """
     kinds: dict[str, Topic] = {}
-    for topic in sorted(subscribed):
+    for topic in sorted(subscribed, key=lambda topic: ('depth' in topic.name, topic)):
         if not topic.name.startswith(f'{name}/'):
             kinds.setdefault(_INPUT, topic)
     for topic in sorted(published, key=lambda topic: (topic.is_compressed != prefers_compressed, topic.name)):
         base = topic.name.removesuffix(_SUFFIX) if topic.is_compressed else topic.name
-        kinds.setdefault(base.removeprefix(f'{name}/') if base.startswith(f'{name}/') else base.rpartition('/')[2], topic)
+        kind = base.removeprefix(f'{name}/') if base.startswith(f'{name}/') else base.rpartition('/')[2]
+        if kind not in _NOT_SHOWN:
+            kinds.setdefault(kind, topic)
     return kinds
 
 

@@ -168,7 +168,7 @@ class Nodes:
     def __init__(self, graph, start, source: Path = ASTRONAUT) -> None:
         self.start, self.namespace = start, unique('page')
         self.program = self.start_node()
-        self.camera = start.node('camera_node', self.namespace, video_device=source)
+        self.camera = start.node('camera_node', self.namespace, video_device=source, framerate='5.0')
         self.node = Segmentation(graph, self.namespace, self.program, kinds=())
         self.name = self.node.name
         self.studio, self.url = started_studio(start, node=self.name)
@@ -341,7 +341,7 @@ def test_follows_changes_of_others_in_two_browsers(nodes, page, browse):
 
 def test_search_finds_parameters(page):
     page.page.keyboard.press('/')
-    page.page.keyboard.type('guided reach')
+    page.page.keyboard.type('guided radius')
     page.wait(lambda: page.page.locator('.row:visible').count() == 1, 'one parameter')
     assert page.page.locator('.row:visible').get_attribute('id') == 'row-edge.radius'
     page.page.locator('#search').fill('no such thing')

@@ -217,8 +217,7 @@ def test_zero_stamps_make_no_pair(robot, astronaut):
     for _ in range(3):
         node.depth_sender.publish(depth_message(np.full((64, 64), WALL, np.uint16), message.header))
         node.messages['mask'].clear()
-        node.send(message)
-        node.wait_until(lambda: node.messages['mask'], 'a mask')
+        node.wait_until(lambda: node.send(message) and node.messages['mask'], 'a mask')
     node.see(astronaut)
     assert not depth
 
