@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 self_segmentation contributors
 # SPDX-License-Identifier: Apache-2.0
 """When the detector runs on a video, and where it looks."""
+import threading
+
 import cv2
 import numpy as np
 import pytest
+from conftest import PATIENCE
 
 from self_segmentation.picture.models.detector import Detection
 from self_segmentation.picture.people.schedule import DetectionSchedule, DetectionThread, Place
@@ -48,6 +51,26 @@ def searched(thread, interval, places):
         if (found := schedule.result(number + 1)) is not None:
             parts.append(found.part)
     return schedule, parts
+
+
+def test_detector_sees_a_frame_whose_buffer_was_used_again():
+    goes_on, means = threading.Event(), []
+
+    class Waiting:
+        def detect(self, bgr):
+            assert goes_on.wait(PATIENCE)
+            means.append(bgr.mean())
+            return []
+
+        def close(self):
+            pass
+
+    thread, schedule, frame = DetectionThread(Waiting()), DetectionSchedule(), np.full_like(FRAME, 200)
+    schedule.start(thread, 0, frame, [], Settings(), 1)
+    frame[:] = 0  # as a message's memory is written again
+    goes_on.set()
+    assert schedule.result(2) is not None and {*means} == {200}
+    thread.close()
 
 
 def test_whole_frame_and_parts_take_turns(thread):
