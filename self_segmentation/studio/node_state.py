@@ -110,7 +110,8 @@ class Privacy:
     """
     Which nodes cover people (``replace`` is people). Their input, and what other nodes make of it, is not shown.
 
-    A node that has not answered yet counts as one that covers people.
+    A node that has not answered yet counts as one that covers people. One that does not answer for 3 s counts for the cameras to
+    which it subscribes only: what is not known to subscribe to them cannot hide them for ever.
     """
 
     def __init__(self, node: Node) -> None:
@@ -122,7 +123,7 @@ class Privacy:
     @property
     def is_sure(self) -> bool:
         """Whether all nodes that were asked a short while ago have answered."""
-        return self._covering() <= self._covers.keys()
+        return not any(map(self._is_asked, self._asked))
 
     def poll(self, names: Collection[str]) -> None:
         """Ask new nodes, and forget those that are gone."""
@@ -137,15 +138,20 @@ class Privacy:
             if name not in self._covers and node.are_due(GetParameters):
                 node.ask(GetParameters, GetParameters.Request(names=[_COVERS[0]]), functools.partial(self._take, name),
                          lambda _reason: None)  # it is asked again
-        for name in self._covering():
+        for name in self._covering:
             self._inputs.setdefault(name, set()).update(_bases(_image_topics(self._node, name)[1]))
 
     def _take(self, name: str, answer: Any) -> None:
         self._covers.setdefault(name, [plain(each) for each in answer.values] == [_COVERS[1]])
 
+    @property
     def _covering(self) -> set[str]:
-        now = time.monotonic()
-        return {name for name, (asked, _) in self._asked.items() if self._covers.get(name, now - asked < _PATIENCE)}
+        """The nodes that cover people, and those that have not answered."""
+        return {name for name in self._asked if self._covers.get(name, True)}
+
+    def _is_asked(self, name: str) -> bool:
+        """Whether an answer of a node may still come soon."""
+        return name not in self._covers and time.monotonic() - self._asked[name][0] < _PATIENCE
 
     def follow(self, event: ParameterEvent) -> None:
         """Take an event of a node's parameters."""
@@ -160,9 +166,10 @@ class Privacy:
         ``?`` stands for a node that has not answered yet.
         """
         bases = _bases(topics)
-        for other in sorted(self._covering() - {name}):
-            inputs = self._inputs.get(other)
-            if not inputs or inputs & bases:  # a camera that is not known yet may be the same
+        for other in sorted(self._covering - {name}):
+            inputs = self._inputs.get(other, set())
+            is_unknown = not inputs and (other in self._covers or self._is_asked(other))  # its camera may be the same
+            if is_unknown or inputs & bases:
                 return other if other in self._covers else '?'
         return ''
 

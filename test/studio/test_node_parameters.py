@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterEvent, ParameterValue
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
 
 from self_segmentation.nodes.parameters import descriptor
 from self_segmentation.settings import TUNABLES
-from self_segmentation.studio import node_parameters
+from self_segmentation.studio import node_parameters, node_state
 from self_segmentation.studio.node_parameters import NodeParameters, Requests, parameter_message, plain, summary
 from self_segmentation.studio.node_state import Privacy
+from self_segmentation.studio.picture_stream import Topic
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
@@ -232,6 +234,19 @@ def test_nothing_grows_while_a_node_hangs(graph, other, quick):
     wait_until(lambda: parameters.is_known and name in privacy._covers, 'the answers', lambda: poll() or spin(graph, other))
     assert parameters.parameters['gain']['value'] == 1.0 and open_requests(graph.node) == 0
     parameters.close()
+    privacy.poll([])
+
+
+def test_node_that_hangs_hides_the_cameras_it_subscribes_to_and_no_others(graph, other, monkeypatch):
+    monkeypatch.setattr(node_state, '_PATIENCE', 0.2)
+    privacy, name, camera = Privacy(graph.node), other.get_fully_qualified_name(), f'/{unique("camera")}'
+    other.create_subscription(Image, camera, lambda _: None, 1)
+    topics = {each: [Topic(each, False)] for each in (camera, '/elsewhere')}
+    poll = lambda: privacy.poll([name]) or graph.spin()  # noqa: E731
+    wait_until(lambda: name in privacy._asked and privacy.is_sure and privacy._inputs.get(name), 'the end of the patience', poll)
+    assert privacy.hides('/own', topics[camera]) == '?' and privacy.hides('/own', topics['/elsewhere']) == ''
+    wait_until(lambda: name in privacy._covers, 'the answer', lambda: poll() or rclpy.spin_once(other, timeout_sec=0.02))
+    assert privacy.hides('/own', topics[camera]) == ''  # it covers nobody
     privacy.poll([])
 
 
