@@ -22,7 +22,7 @@ SECONDS ?= 600
 CAMERA ?=
 MINUTES ?= 60
 PLOT ?=
-WORKERS ?= 4
+WORKERS ?= 5
 MARKS ?= not slow
 RUN := .venv/bin/python
 # The Python of the .venv first, so that the one it was made with stays; then the one that most was tried with.

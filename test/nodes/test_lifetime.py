@@ -30,8 +30,8 @@ def press(programs: list[Program], numbers: list[int]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize('state, name', [('idle', 'SIGINT'), ('idle', 'SIGTERM'),
-                                         *(('while frames flow', name) for name in SIGNALS)])
+@pytest.mark.parametrize('state, name', [('idle', 'SIGINT'), ('idle', 'SIGTERM'), ('while frames flow', 'SIGHUP'),
+                                         ('while frames flow', 'four SIGINT'), ('while frames flow', 'SIGINT and SIGTERM')])
 def test_signal_ends_nodes_cleanly(graph, start, state, name):
     namespace = unique('lifetime')
     flows = state == 'while frames flow'
