@@ -22,7 +22,7 @@ SECONDS ?= 600
 CAMERA ?=
 MINUTES ?= 60
 PLOT ?=
-WORKERS ?= 5
+WORKERS ?= 4
 MARKS ?= not slow
 RUN := .venv/bin/python
 # The Python of the .venv first, so that the one it was made with stays; then the one that most was tried with.
@@ -44,7 +44,10 @@ export LD_LIBRARY_PATH := $(CURDIR)/.interfaces/lib
 export AMENT_PREFIX_PATH := $(CURDIR)/.interfaces:$(CURDIR)/.venv
 endif
 
-.PHONY: demo test check lint coverage test-matrix fuzz bench pictures soak reference clean
+.PHONY: set-up demo test check lint coverage test-matrix fuzz bench pictures soak reference clean
+
+set-up:
+	$(SET_UP) demo
 
 demo:
 	$(SET_UP) demo
