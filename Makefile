@@ -47,7 +47,7 @@ endif
 .PHONY: set-up demo test check lint coverage test-matrix fuzz bench pictures soak reference clean
 
 set-up:
-	$(SET_UP) demo
+	$(SET_UP) demo test
 
 demo:
 	$(SET_UP) demo
