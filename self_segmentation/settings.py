@@ -477,9 +477,8 @@ def no_section_for(node: str, path: str | Path, taken: Collection[str] | None = 
     """
     names = []
     for name, section in _sections(load_yaml(path)):
-        parts = [{'**': r'(/\w+)*', '*': r'/\w+'}.get(part, '/' + re.escape(part)) for part in name.split('/') if part]
         given = {each for each, _ in _flat(section)} if isinstance(section, dict) else set()
-        if re.fullmatch(''.join(parts), node) and (taken is None or not given or given & {*taken}):
+        if _is_for(name, node) and (taken is None or not given or given & {*taken}):
             return ''
         names.append(str(name))
     return (f'parameter file {path}: nothing is taken from it: it is for {_listed(names)}, and this is {node}; '
@@ -493,9 +492,14 @@ def names_node(node: str, path: str | Path) -> bool:
     :param node: its full name.
     :raises SettingsError: the file cannot be read.
     """
-    name = node.rpartition('/')[2]
-    return any(section and each.rpartition('/')[2] == name and no_section_for(node, path) == ''
-               for each, section in _sections(load_yaml(path)))
+    own = node.rpartition('/')[2]
+    return any(section and name.rpartition('/')[2] == own and _is_for(name, node) for name, section in _sections(load_yaml(path)))
+
+
+def _is_for(name: str, node: str) -> bool:
+    """Return whether a section with this name is for a node."""
+    parts = [{'**': r'(/\w+)*', '*': r'/\w+'}.get(part, '/' + re.escape(part)) for part in name.split('/') if part]
+    return re.fullmatch(''.join(parts), node) is not None
 
 
 def _listed(names: list[str]) -> str:

@@ -398,6 +398,11 @@ camera: {ros__parameters: {framerate: 5.0, video_device: /dev/video7}}
     actions = segment.setup(context(segment, camera='opencv', params_file=str(tmp_path / 'robot.yaml'), image_width='320'))
     assert node_of(actions, 'camera').named['parameters'] == [
         {'video_device': '/dev/video0'}, tmp_path / 'robot.yaml', {'image_width': 320}]  # later ones win
+    for others in ('/**: {ros__parameters: {threshold: 0.3}}',
+                   '{"/**": {ros__parameters: {threshold: 0.3}}, /front/camera: {ros__parameters: {framerate: 5.0}}}'):
+        (tmp_path / 'robot.yaml').write_text(others)
+        actions = segment.setup(context(segment, camera='opencv', params_file=str(tmp_path / 'robot.yaml'), video_device='x.mp4'))
+        assert node_of(actions, 'camera').named['parameters'] == [{'video_device': 'x.mp4'}]
     (tmp_path / 'robot.yaml').write_text('/**: {ros__parameters: {threshold: 0.3}}')
     actions = segment.setup(context(segment, camera='opencv', params_file=str(tmp_path / 'robot.yaml'), video_device='x.mp4'))
     assert node_of(actions, 'camera').named['parameters'] == [{'video_device': 'x.mp4'}]

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..settings import Settings
 
-__all__ = ['calibration_of_output', 'is_calibrated', 'scaled_calibration']
+__all__ = ['calibration_of_output']
 
 _Matrix = NDArray[np.float64]
 _DISTORTIONS = {'plumb_bob': (0, 4, 5), 'rational_polynomial': (0, 8), 'equidistant': (0, 4), '': (0,)}
@@ -23,13 +22,8 @@ _TURNS = {0: np.eye(3), 90: np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), 180:
 _MIRROR = np.diag([-1.0, 1, 1])
 
 
-def is_calibrated(info: Any) -> bool:
-    """Return whether a sensor_msgs/CameraInfo has a calibration: drivers without one publish it with zeros."""
-    return bool(info.k[0] > 0 and info.k[4] > 0)
-
-
-def calibration_of_output(info: Any, settings: Settings, size: tuple[int, int],
-                          output_size: tuple[int, int] | None = None) -> Any:
+def calibration_of_output(info: Any, size: tuple[int, int], output_size: tuple[int, int] | None = None, rotation: int = 0,
+                          flip: bool = False) -> Any:
     """
     Return the calibration of a picture that was turned by ``camera.rotation``, mirrored by ``flip``, and scaled.
 
@@ -39,10 +33,12 @@ def calibration_of_output(info: Any, settings: Settings, size: tuple[int, int],
     :param info: sensor_msgs/CameraInfo of the camera's image.
     :param size: width and height of the camera's image, pixels.
     :param output_size: width and height of the result; None for that of the camera's image, turned.
+    :param rotation: degrees clockwise: 0, 90, 180 or 270.
+    :param flip: whether the turned picture is mirrored left to right.
     :returns: another sensor_msgs/CameraInfo. Its header is that of ``info``.
     :raises InputError: it is not calibrated, is for images of another size, or its distortion model is not known.
     """
-    if not is_calibrated(info):
+    if not (info.k[0] > 0 and info.k[4] > 0):  # drivers without a calibration publish zeros
         raise InputError('camera_info holds no calibration (k is 0)')
     if len(info.d) not in _DISTORTIONS.get(info.distortion_model, ()):
         raise InputError(f'camera_info has distortion_model = {info.distortion_model!r} with {len(info.d)} values: '
@@ -50,11 +46,11 @@ def calibration_of_output(info: Any, settings: Settings, size: tuple[int, int],
     pixels, width, height = _cropped(info)
     if (width, height) != size:
         raise InputError('camera_info is for images of {}x{}, the images have {}x{}'.format(width, height, *size))
-    turn = _TURNS[settings.camera_rotation]
+    turn = _TURNS[rotation]
     pixels = _turned_pixels(turn, width, height) @ pixels
-    if settings.camera_rotation in (90, 270):
+    if rotation in (90, 270):
         width, height = height, width
-    if settings.flip:
+    if flip:
         pixels, turn = _turned_pixels(_MIRROR, width, height) @ pixels, _MIRROR @ turn
     if output_size is not None:
         pixels, (width, height) = _scaled_pixels((width, height), output_size) @ pixels, output_size
@@ -65,15 +61,6 @@ def calibration_of_output(info: Any, settings: Settings, size: tuple[int, int],
     result.r = (turn @ r @ turn.T).ravel().tolist()
     result.p = np.hstack([pixels @ p[:, :3] @ turn.T, pixels @ p[:, 3:]]).ravel().tolist()
     return result
-
-
-def scaled_calibration(info: Any, size: tuple[int, int], output_size: tuple[int, int]) -> Any:
-    """
-    Return the calibration of a camera's image that was scaled, neither turned nor mirrored.
-
-    :raises InputError: as :func:`calibration_of_output`.
-    """
-    return calibration_of_output(info, Settings().updated({'flip': False}), size, output_size)
 
 
 def _cropped(info: Any) -> tuple[_Matrix, int, int]:

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..middleware import advice
+from ..picture.masks import PRESENT
 from ..picture.models.runtimes import Runtime
 from ..settings import Settings
 from .frame_counts import FrameCounts, Recent
@@ -25,7 +26,6 @@ __all__ = ['Diagnostics', 'Status', 'start_diagnostics', 'what_helps']
 
 _TASK = 'frames'
 _SILENCE = 3.0  # seconds without a frame before it is reported
-_PRESENT = 0.001  # fraction of the frame that a person covers at least
 _SMALL = 480  # pixels of height; the work for smaller images hardly depends on their size
 _REPEAT_INTERVAL = 30.0  # seconds between two equal log lines
 _LOGGED_ONCE = {'stamps'}  # and not again: the camera is as it is
@@ -76,7 +76,7 @@ class Diagnostics:
         :param paused: whether the last picture is shown.
         """
         recent, values = self._counts.report()
-        seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > _PRESENT else 'no'
+        seen = 'unknown' if coverage is None or not recent.went else 'yes' if coverage > PRESENT else 'no'
         values['person present'] = seen
         values['people'] = 'unknown' if people is None or not recent.went else str(people)
         values['runtime'] = 'none' if runtime is None else runtime.title

@@ -18,8 +18,7 @@ from ..errors import ImageError
 from ..io.decoding import MAX_SIDE, PNG_BEGIN, decode
 
 __all__ = ['ENCODINGS', 'BitDepth', 'ImageWriter', 'Stamp', 'alpha_of', 'compress', 'compressed_to_bgr', 'has_16_bits',
-           'nanoseconds_of', 'seconds_of', 'stamp_of', 'to_bgr',
-           'to_depth']
+           'has_allowed_size', 'nanoseconds_of', 'seconds_of', 'stamp_of', 'to_bgr', 'to_depth']
 
 Stamp = tuple[int, int]
 
@@ -112,11 +111,10 @@ def to_bgr(message: Any, depth: BitDepth | None = None) -> NDArray[np.uint8]:
     :raises ImageError: naming what is wrong with the message and what is allowed.
     """
     width, height, encoding = message.width, message.height, message.encoding
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise ImageError(f'an image of {width}x{height} pixels came in: each side must be 1 to {MAX_SIDE}')
+    _check_size(message)
     if encoding in _DEEP:
         channels, conversion = _DEEP[encoding]
-        return _converted((depth or BitDepth()).in_8_bits(_deep_values(message, channels)), conversion)
+        return _converted((depth or BitDepth()).in_8_bits(_values(message, np.uint16, channels)), conversion)
     if encoding == _PLANAR:
         return _from_nv24(message)
     if encoding not in ENCODINGS:
@@ -142,12 +140,9 @@ def to_depth(message: Any) -> NDArray[np.uint16] | NDArray[np.float32]:
     kinds: dict[str, Any] = {'16UC1': np.uint16, 'mono16': np.uint16, '32FC1': np.float32}
     if message.encoding not in kinds:
         raise ImageError(f'encoding = {message.encoding[:_LONGEST_NAME]!r} is no depth: it takes {", ".join(kinds)}')
-    if not (0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE):
-        raise ImageError(f'a depth image of {message.width}x{message.height} pixels came in: each side must be 1 to {MAX_SIDE}')
-    kind = np.dtype(kinds[message.encoding])
-    rows = np.ascontiguousarray(_rows(message, message.height, message.width * kind.itemsize))
-    values = rows.view(kind.newbyteorder('>' if message.is_bigendian else '<'))
-    return values.astype(kind, copy=False)
+    _check_size(message)
+    kind = kinds[message.encoding]
+    return _values(message, kind).astype(kind, copy=False)
 
 
 def alpha_of(message: Any) -> NDArray[np.uint8]:
@@ -157,6 +152,16 @@ def alpha_of(message: Any) -> NDArray[np.uint8]:
     :param message: sensor_msgs/Image, bgra8 or rgba8.
     """
     return _pixels(_rows(message, message.height, message.width * 4), 4)[..., 3]
+
+
+def _check_size(message: Any) -> None:
+    if not has_allowed_size(message):
+        raise ImageError(f'an image of {message.width}x{message.height} pixels came in: each side must be 1 to {MAX_SIDE}')
+
+
+def has_allowed_size(message: Any) -> bool:
+    """Return whether no side of a sensor_msgs/Image is empty or too long."""
+    return 0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE
 
 
 def _converted(image: NDArray[np.uint8], conversion: int | None) -> NDArray[np.uint8]:
@@ -199,10 +204,10 @@ def _from_nv24(message: Any) -> NDArray[np.uint8]:
     return np.asarray(cv2.transform(np.dstack((y, uv)), _BT601), np.uint8)
 
 
-def _deep_values(message: Any, channels: int) -> NDArray[np.uint16]:
-    """Return the values of a message of 16 bits: (height, width) uint16, or (height, width, channels)."""
-    rows = _rows(message, message.height, message.width * 2 * channels)
-    values = np.ascontiguousarray(rows).view('>u2' if message.is_bigendian else '<u2')
+def _values(message: Any, kind: Any, channels: int = 1) -> NDArray[Any]:
+    """Return the values of a message, in its byte order: (height, width) of ``kind``, or (height, width, channels)."""
+    dtype = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
+    values = np.ascontiguousarray(_rows(message, message.height, message.width * dtype.itemsize * channels)).view(dtype)
     return values if channels == 1 else values.reshape(message.height, message.width, channels)
 
 

@@ -23,7 +23,6 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from ..errors import ImageError, SelfSegmentationError, masked
-from ..io.decoding import MAX_SIDE
 from ..library import Pipeline
 from ..middleware import give_memory_back
 from ..picture.looking_ahead import LookingAhead
@@ -36,7 +35,7 @@ from .frame_counts import FrameCounts
 from .frame_times import FrameTimes
 from .inputs import Decode, Input, Origin
 from .lifetime import STEADY, log_warnings, run
-from .messages import seconds_of, stamp_of
+from .messages import has_allowed_size, seconds_of, stamp_of
 from .outputs import Output, make_outputs
 from .parameters import SettingsParameters
 from .topics import HAS_MATCHED_EVENTS
@@ -294,7 +293,7 @@ class SegmentationNode(LifecycleNode):
     def _publish_failure(self, message: Any) -> None:
         """Have the outputs take that a frame could not be used."""
         settings, size = self._tuning.settings, self._video.size
-        if isinstance(message, Image) and 0 < message.width <= MAX_SIDE and 0 < message.height <= MAX_SIDE:
+        if isinstance(message, Image) and has_allowed_size(message):
             height, width = turned_shape((message.height, message.width), settings)
             size = width, height
         for output in self._outputs:

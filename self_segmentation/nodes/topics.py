@@ -60,7 +60,7 @@ class FollowingSubscription:
     A best-effort subscription loses large images of a reliable publisher where Fast DDS has no profile for them.
     When publishers come or go, the subscription is made anew if need be. An override of the reliability wins.
 
-    :param callback: takes a message; it must not refer to what holds this subscription.
+    :param callback: takes a message. If it refers to what holds this subscription, that must drop it once it is closed.
     :param depth: messages that wait, at most.
     :param on_lost: takes how many messages the middleware lost since the last call; never called if it does not count them.
     :raises SettingsError: a QoS override is not allowed.
@@ -71,14 +71,16 @@ class FollowingSubscription:
         self._node, self._arguments, self._depth, self._on_lost = node, (message_type, topic, callback), depth, on_lost
         self.topic = node.resolve_topic_name(topic)
         self._is_given = f'{QOS_OVERRIDES}{self.topic}.subscription.reliability' in given_at_start(node)
-        self._reliability = self._of_publishers()
+        self._reliability = self._of_publishers() or QoSReliabilityPolicy.BEST_EFFORT
         self._subscription = self._subscribe()
         self._timer = None if self._is_given else node.create_timer(_PERIOD, self._follow, clock=STEADY)
 
-    def _of_publishers(self) -> QoSReliabilityPolicy:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        is_reliable = publishers and all(each.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for each in publishers)
-        return QoSReliabilityPolicy.RELIABLE if is_reliable else QoSReliabilityPolicy.BEST_EFFORT
+    def _of_publishers(self) -> QoSReliabilityPolicy | None:
+        """Return what fits all publishers; None without any."""
+        found = {each.qos_profile.reliability for each in self._node.get_publishers_info_by_topic(self.topic)}
+        if not found:
+            return None
+        return QoSReliabilityPolicy.RELIABLE if found == {QoSReliabilityPolicy.RELIABLE} else QoSReliabilityPolicy.BEST_EFFORT
 
     def _subscribe(self) -> Subscription[Any]:
         qos = QoSProfile(depth=self._depth, history=QoSHistoryPolicy.KEEP_LAST, reliability=self._reliability)
@@ -99,7 +101,7 @@ class FollowingSubscription:
     def _follow(self) -> None:
         """Subscribe anew where the publishers are of another reliability now. Without a publisher nothing changes."""
         reliability = self._of_publishers()
-        if reliability != self._reliability and self._node.count_publishers(self.topic):
+        if reliability is not None and reliability != self._reliability:
             self._reliability = reliability
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()

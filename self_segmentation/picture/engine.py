@@ -9,7 +9,9 @@ Pictures of their own: :mod:`~self_segmentation.picture.stills`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -42,7 +44,7 @@ from .people.views import REACH, View, arrange, boxes_in, without_others
 from .privacy import cover_to_alpha, covered, private
 from .proof import Proof
 from .regions import Region
-from .video import USUAL_STEP, Video
+from .video import REASONS, USUAL_STEP, Video
 
 __all__ = ['Engine', 'Model', 'StageTimer']
 
@@ -146,8 +148,7 @@ class Engine:
         out = np.empty(bgr.shape[:2], np.uint8) if out is None else out
         likely = _on_grid(maps, frame.region)
         if frame.settings.hides_people:
-            alpha = self._covered(frame, likely, full_frame_map, out)
-            video.covered_for.update(frame.scene.covered_for)
+            alpha = self._covered(frame, likely, full_frame_map, out, video.covered_for)
         else:
             alpha = _alpha(maps, frame, out)
         timer.lap('edge')
@@ -291,11 +292,13 @@ class Engine:
         boxes = [each.box.padded(REACH, frame.region) for each in frame.scene.tracks.all if each.id in view.ids]
         return without_others(view.probability, view.region, boxes)
 
-    def _covered(self, frame: Frame, probability: Array, full_frame_map: Array | None, out: Array) -> Array:
+    def _covered(self, frame: Frame, probability: Array, full_frame_map: Array | None, out: Array,
+                 covered_for: Counter[str]) -> Array:
         """
         Write what is covered, 255, and its soft edge: all of the frame while too little is known.
 
         :param probability: (GRID, GRID) float32, of the views' final maps.
+        :param covered_for: counts the frames by reason, see :class:`~self_segmentation.picture.video.Video`.
         """
         scene = frame.scene
         maps = [probability, *(to_grid(view.probability, view.region, frame.region) for view in scene.views if not view.is_new)]
@@ -319,8 +322,7 @@ class Engine:
             self._prove(frame)
         held |= frame.difference.unknown.astype(np.uint8)
         is_blind = is_blind or scene.lost > 0
-        reasons = {'person': now.any(), 'held': (people > now).any(), 'unknown': (held > people).any(), 'blind': is_blind}
-        scene.covered_for = [reason for reason, applies in reasons.items() if applies]
+        covered_for.update(compress(REASONS, (now.any(), (people > now).any(), (held > people).any(), is_blind)))
         if is_blind:
             held[:] = 1
         return cover_to_alpha(held, out)

@@ -12,8 +12,10 @@ import numpy as np
 from .arrays import Array
 from .people.tracks import Person
 
-__all__ = ['INSTANCES', 'confidence', 'instance_value', 'mask_of', 'mask_size']
+__all__ = ['HALF', 'INSTANCES', 'PRESENT', 'confidence', 'instance_value', 'mask_of', 'mask_size']
 
+HALF = 127  # of alpha, 0..255; a pixel with more is a person
+PRESENT = 0.001  # fraction of a picture that people cover at least, where somebody is there
 INSTANCES = 254  # different numbers of people; 0 is background, and 255 is "unlabeled" for vision_msgs
 _VALUES = {'binary': 255, 'class': 1}
 
@@ -48,11 +50,11 @@ def mask_of(alpha: Array, people: Sequence[Person], values: str, size: tuple[int
     """
     small = _scaled(alpha, size)
     if values != 'instance':
-        mask = cv2.threshold(small, 0 if hides_people else 127, _VALUES[values], cv2.THRESH_BINARY, dst=out)[1]
+        mask = cv2.threshold(small, 0 if hides_people else HALF, _VALUES[values], cv2.THRESH_BINARY, dst=out)[1]
         return np.asarray(mask, np.uint8)
     mask = np.zeros(small.shape, np.uint8) if out is None else out
     mask[:] = 0
-    inside = small > (0 if hides_people else 127)
+    inside = small > (0 if hides_people else HALF)
     found = [person for person in people if person.counts or hides_people]
     if not found:
         mask[inside] = instance_value(0)  # what is not known to be nobody

@@ -16,6 +16,7 @@ from ..settings import Settings
 from .arrays import Array
 from .backgrounds import BACKGROUNDS, NO_MEDIA, Media, close_videos
 from .engine import Engine, StageTimer
+from .masks import HALF
 from .matting.compositor import blend, cut_out, edge_corrected
 from .models.detector import PersonDetector
 from .models.runtimes import Runtime, choose_runtime
@@ -328,4 +329,4 @@ def _copied(frame: Array, out: Array | None) -> Array:
 
 
 def _mask(matte: Array, out: Array | None) -> Array:
-    return cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY, dst=out)[1]
+    return cv2.threshold(matte, HALF, 255, cv2.THRESH_BINARY, dst=out)[1]

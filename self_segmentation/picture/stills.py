@@ -24,8 +24,8 @@ from .regions import Region
 __all__ = ['segment_still']
 
 _CROP = 0.25  # fraction of a person's longer side left around them in the crop; 0.15 and 0.4 find one or two people of 57 less
-_WIDE = 0.8  # likewise, for a second try with more of the surroundings
-_REACH = 0.08  # likewise, beyond which nothing belongs to the person; 0 loses arms, 0.2 takes in things
+_WIDE = 0.8  # the same for a second try, with more of the surroundings
+_REACH = 0.08  # fraction of a box's longer side around it that may belong to the person; 0 loses arms, 0.2 takes in things
 _LOST = 0.2  # fraction of the box: where the map shows less of a person whom the detector sees, another crop may show more
 _LARGE = 0.5  # fraction of the frame's sides from which the full frame shows a person as well as a crop does
 _LARGEST_CROP = 0.85  # fraction of the frame's area; a larger crop is the full frame
@@ -102,7 +102,7 @@ class _Still:
         """
         Return the region that shows a person best, and its map.
 
-        :param turn: which makes the person upright, of ``cv2.rotate``; None for who is.
+        :param turn: how the picture must be turned for the person to be upright, of ``cv2.rotate``; None: not at all.
         """
         crop, frame = box.padded(_CROP, self._frame), self._frame
         if crop.area > _LARGEST_CROP * frame.area:

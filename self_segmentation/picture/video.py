@@ -50,7 +50,6 @@ class Scene:
         self.cover = Cover()
         self.known = KnownScene()
         self.proof: Proof | None = None
-        self.covered_for: list[str] = []  # why something of the last frame is covered, see Video
         self.lost = 0  # frames in a row in which the known scene was wrong nearly everywhere
         self._replacement: tuple[str, Background] | None = None
 

@@ -127,12 +127,12 @@ def test_qos_override_affects_one_transport_only(graph, start, overridden):
     namespace = unique('qos')
     topics = {'raw': f'/{namespace}/image_raw', 'compressed': f'/{namespace}/image_raw/compressed'}
     program = start.node('segmentation_node', namespace, **{
-        f'qos_overrides.{topics[overridden]}.subscription.reliability': 'best_effort'})
+        f'qos_overrides.{topics[overridden]}.subscription.reliability': 'reliable'})
     node = Segmentation(graph, namespace, program, kinds=('mask',))
-    for transport in ('raw', 'compressed', 'raw'):
+    graph.node.destroy_publisher(node._sender)  # subscriptions follow their publishers; without any they are best effort
+    for transport in ('compressed', 'raw', 'compressed'):
         assert node.change(image_transport=transport) == []
         node.wait_until(lambda transport=transport: [graph.node.count_subscribers(topic) for topic in topics.values()]
                         == [each == transport for each in topics], f'the {transport} subscription')
         [camera] = graph.node.get_subscriptions_info_by_topic(topics[transport])
-        if transport == overridden:
-            assert camera.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
+        assert (camera.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE) == (transport == overridden)

@@ -8,8 +8,7 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from self_segmentation.errors import InputError
-from self_segmentation.nodes.calibration import calibration_of_output, scaled_calibration
-from self_segmentation.settings import Settings
+from self_segmentation.nodes.calibration import calibration_of_output
 
 WIDTH, HEIGHT = 641, 483
 POINTS = np.array([[0.3, -0.2, 2.0], [-0.7, 0.4, 2.5], [0.0, 0.0, 1.0], [0.9, 0.8, 3.0]])  # of the camera's frame, metres
@@ -58,7 +57,7 @@ def moved(pixels: np.ndarray, points: np.ndarray, rotation: int, flip: bool) -> 
 @pytest.mark.parametrize('rotation', [0, 90, 180, 270])
 def test_turned_and_mirrored_calibration_projects_to_turned_and_mirrored_pixels(rotation, flip, model):
     info = camera_info(model)
-    result = calibration_of_output(info, Settings().updated({'flip': flip, 'camera.rotation': rotation}), (WIDTH, HEIGHT))
+    result = calibration_of_output(info, (WIDTH, HEIGHT), rotation=rotation, flip=flip)
     for project in (projected, rectified):
         pixels, points = moved(project(info, POINTS), POINTS, rotation, flip)
         assert np.abs(project(result, points) - pixels).max() < 1e-6
@@ -68,7 +67,7 @@ def test_turned_and_mirrored_calibration_projects_to_turned_and_mirrored_pixels(
 
 def test_scaled_calibration_projects_to_pixels_of_scaled_picture():
     info = camera_info()
-    result = scaled_calibration(info, (WIDTH, HEIGHT), (320, 161))
+    result = calibration_of_output(info, (WIDTH, HEIGHT), (320, 161))
     scale = np.array([320 / WIDTH, 161 / HEIGHT])
     assert np.abs(projected(result, POINTS) - ((projected(info, POINTS) + 0.5) * scale - 0.5)).max() < 1e-6
     assert (result.width, result.height) == (320, 161)
@@ -77,7 +76,7 @@ def test_scaled_calibration_projects_to_pixels_of_scaled_picture():
 def test_binning_and_region_of_interest_become_part_of_the_matrices():
     roi = RegionOfInterest(x_offset=40, y_offset=20, width=400, height=300)
     info = camera_info(roi=roi, binning_x=2, binning_y=2)
-    result = scaled_calibration(info, (200, 150), (200, 150))
+    result = calibration_of_output(info, (200, 150), (200, 150))
     assert np.abs(projected(result, POINTS) - ((projected(info, POINTS) - (40, 20) + 0.5) / 2 - 0.5)).max() < 1e-6
     assert (result.width, result.height, result.binning_x, result.roi.width) == (200, 150, 0, 0)
 
@@ -86,4 +85,4 @@ def test_binning_and_region_of_interest_become_part_of_the_matrices():
                                          ({'width': 320}, 'for images of 320x483, the images have 641x483')])
 def test_refuses_calibration_that_does_not_fit(fields, why):
     with pytest.raises(InputError, match=why):
-        scaled_calibration(camera_info(**fields), (WIDTH, HEIGHT), (WIDTH, HEIGHT))
+        calibration_of_output(camera_info(**fields), (WIDTH, HEIGHT), (WIDTH, HEIGHT))

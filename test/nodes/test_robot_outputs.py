@@ -12,6 +12,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from ros import Graph, Segmentation, calibration, depth_message, message_of, picture_of
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Header
+from std_srvs.srv import SetBool
 
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 WALL, PERSON = 4000, 2000  # millimetres
@@ -177,6 +178,19 @@ def test_frame_that_cannot_be_used_has_a_mask(robot, astronaut, replace, value):
     node.wait_until(lambda: any(each.header == sent.header for each in node.messages['mask']), 'a mask of the broken frame')
     mask = picture_of(node.messages['mask'][-1])
     assert mask.shape == astronaut.shape[:2] and (mask == value).all()
+
+
+def test_pause_shows_the_last_mask_also_after_a_frame_that_could_not_be_used(robot, graph, astronaut):
+    node = robot('mask', mask__always='true')
+    before = picture_of(node.see(astronaut)['mask'])
+    broken = message_of(astronaut)
+    broken.encoding = 'nonsense'
+    sent = node.send(broken)
+    node.wait_until(lambda: any(each.header == sent.header for each in node.messages['mask']), 'a mask of the broken frame')
+    pause = graph.node.create_client(SetBool, f'{node.name}/pause')
+    node.wait_until(pause.service_is_ready, 'the service')
+    assert node.call(lambda: pause.call_async(SetBool.Request(data=True))).success
+    assert before.any() and np.array_equal(picture_of(node.see(astronaut)['mask']), before)
 
 
 @pytest.mark.parametrize('fault, reason', [('encoding', 'is no depth'), ('frame_id', "its frame_id is 'other'"),

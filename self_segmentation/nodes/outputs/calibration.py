@@ -19,7 +19,7 @@ from ...picture.pipeline import Result
 from ...settings import Settings
 from ..calibration import calibration_of_output
 from ..messages import nanoseconds_of
-from ..pairing import ByStamp, Pairing
+from ..pairing import Pairing
 from ..topics import wrong_qos_named
 from .base import Output
 
@@ -41,7 +41,6 @@ class CalibrationInput:
         self._node = node
         self._listeners: dict[object, _Listener] = {}
         self._subscription: Subscription[Any] | None = None
-        self.recent = ByStamp[CameraInfo]()
         own = node.resolve_topic_name('camera_info')
         is_remapped = own != f'{node.get_namespace().rstrip("/")}/camera_info'
         self.topic = own if is_remapped else f'{node.resolve_topic_name("image_raw").rpartition("/")[0]}/camera_info'
@@ -60,13 +59,10 @@ class CalibrationInput:
         elif not self._listeners and self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
-            self.recent = ByStamp()
 
     def _take(self, info: CameraInfo) -> None:
-        stamp = nanoseconds_of(info.header)
-        self.recent.add(stamp, info)
         for listener in [*self._listeners.values()]:
-            listener(stamp, info)
+            listener(nanoseconds_of(info.header), info)
 
 
 class CalibrationOutput(Output):
@@ -112,7 +108,7 @@ class CalibrationOutput(Output):
             camera_size = size[::-1] if settings.camera_rotation in (90, 270) else size
             try:
                 output_size = mask_size(*size, settings.mask_width) if self._is_of_mask else size
-                message = calibration_of_output(info, settings, camera_size, output_size)
+                message = calibration_of_output(info, camera_size, output_size, settings.camera_rotation, settings.flip)
             except InputError as error:
                 self._reason = f'no {self.topic}: {error}'
                 continue

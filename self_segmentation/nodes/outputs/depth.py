@@ -23,7 +23,7 @@ from ...picture.masks import instance_value, mask_of
 from ...picture.people.tracks import Person
 from ...picture.pipeline import Result
 from ...settings import Settings
-from ..calibration import scaled_calibration
+from ..calibration import calibration_of_output
 from ..messages import nanoseconds_of, to_depth
 from ..pairing import Pairing
 from ..topics import FollowingSubscription
@@ -176,7 +176,7 @@ class DepthOutputs(Output):
         for (message, depth, mask), camera_info in pairs:
             try:
                 size = mask.values.shape[1], mask.values.shape[0]
-                info = scaled_calibration(camera_info, size, (message.width, message.height))
+                info = calibration_of_output(camera_info, size, (message.width, message.height))
             except InputError as error:
                 self._calibration_problem = f'no positions of people, no {self._info.topic_name}: {error}'
                 continue

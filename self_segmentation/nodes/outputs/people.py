@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.node import Node
 from std_msgs.msg import Bool, String
 
+from ...picture.masks import PRESENT
 from ...picture.pipeline import Result
 from ...settings import Settings
 from ..messages import seconds_of, stamp_of
@@ -34,7 +35,6 @@ __all__ = ['HAS_VISION_MSGS', 'DetectionsOutput', 'LabelInfoOutput', 'PeopleOutp
 
 PERSON = 'person'
 _ABSENT_FOR = 1.0  # seconds without anybody until nobody is present: a person who is missed in a frame is no change
-_PRESENT = 0.001  # fraction of the frame that people cover at least, where nobody counts them
 
 
 class PeopleOutput(Output):
@@ -95,7 +95,7 @@ class PresenceOutput(Output):
         """Publish whether somebody is there, if that is new."""
         now = seconds_of(stamp_of(header))
         is_there = (any(person.counts for person in result.people) if settings.people_detector
-                    else bool(result.matte.mean() > 255 * _PRESENT))
+                    else bool(result.matte.mean() > 255 * PRESENT))
         if is_there:
             self._last_seen = now
         elif self._published and self._last_seen is not None and 0 <= now - self._last_seen < _ABSENT_FOR:

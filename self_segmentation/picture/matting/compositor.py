@@ -15,7 +15,7 @@ _SIDE = 144  # pixels of the frame's shorter side at the size at which colours b
 _NEAR, _FAR, _NEAREST = 5, 15, 20.0  # pixels of the boxes there whose mean colours count, and how much more the smaller one does
 _LIGHT = 15  # pixels at a quarter of the frame's size: the box from which light falls on an edge; 9 to 25 look alike
 _ALIKE = 20.0  # grey levels over three channels by which person and room must differ to tell them apart: the camera's noise
-_NO_MIX = 60.0  # likewise, by which a pixel differs from every mix of them that is a colour of its own
+_NO_MIX = 60.0  # grey levels over three channels by which a pixel differs from every mix of them that is a colour of its own
 _BLOCK = 4  # pixels across and down that share the colours beside them
 
 

@@ -141,7 +141,7 @@ def bilateral_kernel(diameter: float, sigma: float, scale_x: float, scale_y: flo
     :param diameter: of the window, in pixels of the frame.
     :param sigma: of the Gaussian, in pixels of the frame.
     :param scale_x: pixels of the map for each pixel of the frame, across.
-    :param scale_y: likewise, down.
+    :param scale_y: pixels of the map for each pixel of the frame, down.
     :returns: (odd, odd) float32 with sum 1, each side at most 25.
     """
     samples = 8  # points of each pixel, across and down, at which the disc is asked: more change the weights by 2 % of their sum
