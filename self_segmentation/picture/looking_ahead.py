@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import cv2
 
@@ -23,7 +23,8 @@ _LOGGER = logging.getLogger('self_segmentation.picture')
 T = TypeVar('T')
 
 
-class Waiting(NamedTuple, Generic[T]):
+@dataclasses.dataclass(eq=False)
+class Waiting(Generic[T]):  # no NamedTuple: Python 3.10 has no generic ones
     """
     A frame that waits, or that has waited.
 
@@ -95,7 +96,7 @@ class LookingAhead(Generic[T]):
         return done
 
     def _grow(self, size: int) -> None:
-        self._waiting[-1] = self._waiting[-1]._replace(size=self._waiting[-1].size + size)
+        self._waiting[-1].size += size
         self._used += size
 
     def _cover_before(self, cover: Array, scene: Scene | None) -> None:
