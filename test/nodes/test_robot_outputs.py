@@ -3,6 +3,7 @@
 """What other nodes take: masks by taste, calibrations, depth, positions, detections; each by its own topic, types and stamps."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -117,6 +118,24 @@ def test_depth_is_split_into_background_and_people_as_the_camera_took_it(robot, 
     assert z == pytest.approx(2.0, abs=0.05) and came['poses'].poses[0].position.z == z
     assert came['pose'].pose.position.x < 0  # the astronaut is left of the middle
     assert {came[topic].header.frame_id for topic in came} == {'camera'}
+
+
+@pytest.mark.parametrize('rotation', [90, 180, 270])
+def test_depth_of_turned_camera_is_split_as_the_camera_took_it(robot, astronaut, rotation):
+    turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    turn, back = turns[rotation], turns[360 - rotation]
+    node = robot('depth/background', 'pose', flip='true', camera__rotation=rotation, people__detector='true')
+    upright = np.full((256, 320), WALL, np.uint16)  # of another size than the picture, 448 by 512
+    upright[:, 50:230] = PERSON
+    picture = np.ascontiguousarray(cv2.rotate(astronaut[:, :448], back))
+    info = calibration(picture.shape[1], picture.shape[0])
+    depth = np.ascontiguousarray(cv2.rotate(upright, back))
+    came = node.see(picture, info, depth)
+    again = cv2.rotate(np.frombuffer(came['depth/background'].data, np.uint16).reshape(depth.shape), turn)
+    assert not again[200, 130] and again[50, 290] and 0.2 < (again == 0).mean() < 0.8
+    place = came['pose'].pose.position
+    x, y = {90: (-place.y, place.x), 180: (-place.x, -place.y), 270: (place.y, -place.x)}[rotation]  # of the upright picture
+    assert place.z == pytest.approx(2.0, abs=0.05) and abs(x) < 0.3 and 0.05 < y < 0.5
 
 
 def test_depth_of_another_time_is_paired_within_the_slop(robot, graph, astronaut):
