@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 from collections import Counter
@@ -177,10 +178,24 @@ class AnimatedImage(Source):
             pixels = flattened(upright(self._image, self._what), self._color)
         except PILLOW_ERRORS as error:
             raise DamagedInputError(f'{self._what} is damaged: {index} of {self.count} frames could be read ({error})') from error
-        delay = float(self._image.info.get('duration') or 0) / 1000
-        delay = delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
+        delay = self._delay()
         self._stamp += delay
         return Frame(pixels, f'{index:05d}', index, stamp, delay)
+
+    def _delay(self) -> float:
+        """Return the seconds for which the present image is shown."""
+        delay = float(self._image.info.get('duration') or 0) / 1000
+        return delay if delay >= _SHORTEST_DELAY else _DEFAULT_DELAY
+
+    def measure_rate(self) -> None:
+        """Set ``fps`` to the mean rate, by which a video of it is written. It decodes all images, and begins anew."""
+        delays: list[float] = []
+        with contextlib.suppress(*PILLOW_ERRORS):  # read reports damage
+            for index in range(self.count or 0):
+                self._image.seek(self._begin + index)
+                delays.append(self._delay())
+        self.fps = len(delays) / sum(delays) if delays else 0.0
+        self.rewind()
 
     def _open(self) -> None:
         self._image, self._index, self._stamp = open_picture(io.BytesIO(self._content)), 0, 0.0

@@ -150,7 +150,9 @@ def open_source(place: str, width: int = 0, height: int = 0, fps: float = 0.0,
     if not is_animated(path):
         return PictureFiles([path], color)
     try:
-        return AnimatedImage(read_file(path, MAX_FILE_BYTES), f'animated image {str(path)!r}', color)
+        source = AnimatedImage(read_file(path, MAX_FILE_BYTES), f'animated image {str(path)!r}', color)
+        source.measure_rate()
+        return source
     except OSError as error:
         raise InputError(f'animated image {str(path)!r} {error.strerror}') from error
 

@@ -30,6 +30,8 @@ from typing import Any
 
 import cv2
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has no rclpy.clock_type
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import Executor, ShutdownException, SingleThreadedExecutor, TimeoutException
@@ -284,7 +286,12 @@ async def _answer(node: Node, callback: Callable[[Any, Any], Any], request: Any,
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
         node.get_logger().error(masked(f'request refused: {type(error).__name__}: {error}'))
-        return response  # the empty one: not successful
+        refused = SetParametersResult(successful=False, reason=masked(str(error)))
+        if isinstance(request, SetParameters.Request):  # its client expects one result for each parameter
+            response.results = [refused for _ in request.parameters]
+        elif isinstance(request, SetParametersAtomically.Request):
+            response.result = refused
+        return response  # of other services the empty one: not successful
 
 
 def _log_folder_problem() -> str:

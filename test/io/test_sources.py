@@ -35,6 +35,7 @@ def frames_of(source):
 def test_gif_is_video_with_frame_delays(tmp_path):
     source = open_source(write_gif(tmp_path / 'waves.GIF', 100, 500, 40, 60))
     assert (source.kind, source.count) == (SourceKind.VIDEO, 4)
+    assert source.fps == pytest.approx(4 / 0.7)
     for _ in range(2):
         frames = frames_of(source)
         assert [int(frame.pixels[0, 0, 0]) for frame in frames] == GREYS

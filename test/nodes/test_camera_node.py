@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ASTRONAUT, EMPTY_ROOM, SAMPLE, unique
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters
 from ros import picture_of
 from sensor_msgs.msg import CameraInfo
 
@@ -53,6 +56,17 @@ def test_publishes_image_file_repeatedly_as_bgr8(graph, camera, astronaut):
     for message in received:
         assert (message.encoding, message.width, message.height, message.step) == ('bgr8', 512, 512, 1536)
         assert message.header.frame_id == 'some_frame' and np.array_equal(picture_of(message), astronaut)
+
+
+def test_refuses_parameter_of_unknown_type_with_reason(graph, start):
+    """Rclpy's own service would end the node; a client takes one result for each parameter."""
+    namespace = unique('camera')
+    program = start.node('camera_node', namespace, video_device=ASTRONAUT)
+    client = graph.node.create_client(SetParameters, f'/{namespace}/camera/set_parameters')
+    graph.wait_until(client.service_is_ready, 'the service')
+    request = SetParameters.Request(parameters=[ParameterMessage(name='use_sim_time', value=ParameterValue(type=99))])
+    [result] = graph.call(lambda: client.call_async(request)).results
+    assert not result.successful and '99' in result.reason and program.code is None
 
 
 def test_publishes_folder_by_name_and_loops(graph, camera, tmp_path):
